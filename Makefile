@@ -1,0 +1,57 @@
+# CoLoRA Studio. `make` alone lists the targets.
+# Every step also works by hand, without make: see README.md.
+
+PYTHON ?= python3
+PORT   ?= 8501
+TORCH  ?= default
+
+PY        := .venv/bin/python
+INSTALLED := .venv/.installed
+
+# uv installs several times faster than pip; the PATH puts the one in .venv first.
+UV_INSTALL = PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip install --python $(PY)
+
+.PHONY: help app test lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  make app PORT=8600         another port than 8501"
+	@echo "  make app TORCH=cpu         PyTorch without GPU support, a far smaller download (on a new .venv)"
+	@echo "  make app PYTHON=python3.12 another Python, 3.11 or newer (on a new .venv)"
+
+app: $(INSTALLED) ## serve the app on http://localhost:8501
+	@exec $(PY) -m streamlit run app.py --server.port=$(PORT)
+
+test: $(INSTALLED) ## run the whole test suite
+	@$(PY) -m pytest -q --durations=10
+
+lint: $(INSTALLED) ## check the code with ruff
+	@$(PY) -m ruff check .
+
+clean: ## remove .venv and the caches, never runs/
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
+
+# Made last, so an interrupted set-up is taken up again. Only a missing or broken .venv is made anew.
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "CoLoRA Studio needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python3."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) lacks the venv module: install it with apt-get install python3-venv (Debian, Ubuntu)."; exit 1; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv || true
+	@$(MAKE) --no-print-directory install-$(TORCH)
+	@touch $@
+
+.PHONY: install-default install-cpu
+install-default:
+	@$(UV_INSTALL) -e ".[test]" || \
+	  { echo "uv did not succeed: installing with pip, which takes longer."; $(PY) -m pip install -e ".[test]"; }
+
+# The dry run asks PyTorch's own index once, so that an index out of reach costs seconds.
+install-cpu:
+	@{ UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(UV_INSTALL) --quiet --dry-run --no-deps --torch-backend=cpu torch \
+	   && $(UV_INSTALL) --torch-backend=cpu -e ".[test]"; } || \
+	  { echo "PyTorch's CPU builds need uv and PyTorch's own index, which could not be reached: going on with the default builds."; \
+	    $(MAKE) --no-print-directory install-default; }

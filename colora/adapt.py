@@ -1,0 +1,143 @@
+"""CoLoRA on a whole model: put adapters on its convolutions, merge them, take them off, count them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import Tensor, nn
+
+from colora.conv import CONVOLUTIONS, Bias, CoLoRAConv, Order, keyed_generator
+
+Targets = str | Sequence[str] | Callable[[str, nn.Module], bool]
+
+
+@dataclass(frozen=True)
+class CoLoRAConfig:
+    """How the convolutions of a model are adapted."""
+
+    order: Order = "inception"
+    rank: int = 1
+    targets: Targets = "all"  # "all", "spatial" (kernels larger than 1x1), module names or globs, or a callable
+    bias: Bias = "auto"
+
+
+def adapt(
+    model: nn.Module, config: CoLoRAConfig = CoLoRAConfig(), train_also: Sequence[str] = ("head",), seed: int = 0
+) -> nn.Module:
+    """Put an adapter on every targeted convolution, in place, and return the model.
+
+    A model that is itself one convolution is replaced. Only the adapters, and what lies under the module names in
+    `train_also`, train from here on; no convolution under those names is adapted. A layer shared by two parents
+    gets one adapter. The first Kp is drawn by the key (seed, 0, layer name). Raises ValueError, listing the
+    convolutions there are, where nothing matches `targets`, and where a name in `train_also` (but for the default
+    "head") does not exist or the model is adapted already.
+    """
+    modules = dict(model.named_modules())
+    if any(isinstance(m, CoLoRAConv) for m in modules.values()):
+        raise ValueError("the model has adapters already: strip it first")
+    missing = [name for name in train_also if name not in modules and name != "head"]
+    if missing:
+        children = ", ".join(name for name, _ in model.named_children())
+        raise ValueError(f"train_also names {', '.join(missing)}, but the model has {children}")
+
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    trained = {id(m) for name in train_also if name in modules for m in modules[name].modules()}
+    convolutions = {n: m for n, m in modules.items() if type(m) in CONVOLUTIONS and id(m) not in trained}
+    chosen = {n: m for n, m in convolutions.items() if _matches(config.targets, n, m)}
+    if not chosen:
+        raise ValueError(
+            f"targets {config.targets!r} match no convolution; the model has {', '.join(convolutions) or 'none'}"
+        )
+    adapters = {
+        id(conv): CoLoRAConv(conv, config.order, config.rank, config.bias, keyed_generator(seed, 0, name))
+        for name, conv in chosen.items()
+    }
+    for name in train_also:
+        if name in modules:
+            for parameter in modules[name].parameters():
+                parameter.requires_grad_(True)
+    return _replace(model, lambda m: adapters.get(id(m)))
+
+
+def _matches(targets: Targets, name: str, conv: nn.Module) -> bool:
+    if callable(targets):
+        return targets(name, conv)
+    if targets == "all":
+        return True
+    if targets == "spatial":
+        return any(side > 1 for side in conv.kernel_size)
+    patterns = targets.split(",") if isinstance(targets, str) else targets
+    return any(fnmatchcase(name, pattern.strip()) for pattern in patterns)
+
+
+def _replace(model: nn.Module, substitute: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """`model` with each submodule for which `substitute` gives another one replaced, under every parent that
+    holds it."""
+    whole = substitute(model)
+    if whole is not None:
+        return whole
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            new = substitute(child) if child is not None else None
+            if new is not None:
+                setattr(parent, name, new)
+    return model
+
+
+def adapted_layers(model: nn.Module) -> dict[str, CoLoRAConv]:
+    """The adapted convolutions by module name ("" for a model that is itself one)."""
+    return {name: m for name, m in model.named_modules() if isinstance(m, CoLoRAConv)}
+
+
+def merge_(model: nn.Module, seed: int = 0, step: int = 0) -> dict[str, dict[str, Tensor]]:
+    """K0 += dK and b0 += db on every adapted layer, in place; returns the merged factors by layer name.
+
+    The adapters start anew from the draw keyed by (seed, step, layer name); `step` counts merges from 1.
+    """
+    return {n: layer.merge_(keyed_generator(seed, step, n)) for n, layer in adapted_layers(model).items()}
+
+
+def strip(model: nn.Module) -> nn.Module:
+    """The model with plain convolutions again: same classes, same state_dict keys, updates merged (bias="all"
+    adds biases)."""
+    plain = {id(layer): layer.stripped() for layer in adapted_layers(model).values()}
+    return _replace(model, lambda m: plain.get(id(m)))
+
+
+def plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """The state_dict that `strip(model)` would have, without touching the model."""
+    state = dict(model.state_dict())
+    for name, layer in adapted_layers(model).items():
+        prefix = f"{name}." if name else ""
+        for key in ("pointwise", "depthwise", "bias_update"):
+            state.pop(prefix + key, None)
+        state[prefix + "weight"] = layer.effective_weight().detach().to(layer._base_dtype)
+        if layer.bias is not None:
+            state[prefix + "bias"] = layer.effective_bias().detach().to(layer._base_dtype)
+    return state
+
+
+def adapter_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Kp, Kd and db of every adapted layer, in module order."""
+    return [
+        p
+        for layer in adapted_layers(model).values()
+        for p in (layer.pointwise, layer.depthwise, layer.bias_update)
+        if p is not None
+    ]
+
+
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """{"features", "head", "adapter", "trainable", "deployed"}: numbers of weights; deployed is what `strip` leaves."""
+    adapters = {id(p) for p in adapter_parameters(model)}
+    named = dict(model.named_parameters())
+    deployed = {n: p.numel() for n, p in named.items() if id(p) not in adapters}
+    head = sum(size for name, size in deployed.items() if name.startswith("head."))
+    return {
+        "features": sum(deployed.values()) - head,
+        "head": head,
+        "adapter": sum(p.numel() for p in named.values() if id(p) in adapters),
+        "trainable": sum(p.numel() for p in named.values() if p.requires_grad),
+        "deployed": sum(deployed.values()),
+    }

@@ -1,0 +1,164 @@
+"""CoLoRA on one convolution: a frozen kernel and a depthwise-separable residual update that is merged into it.
+
+Rivera & Hoyos, "CoLoRA: Efficient Fine-Tuning for Convolutional Models with a Study Case on OCT Image Classification",
+arXiv 2505.18315. With o an output channel and c a channel inside its group g(o):
+
+                 x ──┬──────────────► K0 (frozen) ────────────────┐
+                     │                                            + ──► y        W = K0 + dK,  b = b0 + db
+                     └─► Kp (pointwise, 1x1) ─► Kd (depthwise) ───┘
+                                                                                 every few epochs: K0 += dK, b0 += db,
+    inception  (eq. 14-19)  dK[o,c,i,j] = sum_r Kp[r,o,c] Kd[r,o,i,j]            Kp a new Glorot draw, Kd = db = 0
+    separable  (eq. 9)      dK[o,c,i,j] = sum_r Kp[r,o,c] Kd[r, g(o) Cin/G + c, i,j]
+
+Kd starts at zero, so adding an adapter changes nothing, and neither does resetting it after a merge.
+Convolution is linear
+in its kernel, so the merge is exact for every stride, padding, padding mode, dilation and number of groups.
+"""
+
+import hashlib
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Order = Literal["inception", "separable"]
+Bias = Literal["auto", "all", "none"]
+CONVOLUTIONS = (nn.Conv2d,)
+
+
+def keyed_generator(*key: int | str) -> torch.Generator:
+    """A CPU generator whose stream depends on `key` alone, so that a draw needs no saved random state to be
+    repeated."""
+    digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+
+
+def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
+    """`value` itself where it is a parameter of that dtype, so that no second copy is held; else a new parameter."""
+    if isinstance(value, nn.Parameter) and value.dtype == dtype:
+        return value.requires_grad_(False)
+    return nn.Parameter(value.detach().to(dtype), requires_grad=False)
+
+
+class CoLoRAConv(nn.Module):
+    """A Conv2d with a CoLoRA adapter. `forward` is the base layer's: (B, Cin, H, W) -> (B, Cout, H', W').
+
+    The base's `weight` (Cout, Cin/G, kh, kw) and `bias` (Cout) keep their names, frozen, in at least fp32;
+    beside them stand
+        pointwise    Kp  (r, Cout, Cin/G)        Glorot uniform, fan-in Cin/G, fan-out Cout/G
+        depthwise    Kd  (r, Cout or Cin, kh, kw)  zero; per output channel (inception) or input channel (separable)
+        bias_update  db  (Cout)                  zero; absent with bias="none", and with "auto" where the base
+        has no bias
+    bias="all" gives a base without bias one of zeros. Raises TypeError for other layers, ValueError for wrong settings.
+    """
+
+    def __init__(
+        self,
+        base: nn.Module,
+        order: Order = "inception",
+        rank: int = 1,
+        bias: Bias = "auto",
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        if type(base) not in CONVOLUTIONS:
+            known = ", ".join(kind.__name__ for kind in CONVOLUTIONS)
+            raise TypeError(f"CoLoRA adapts {known}; got {type(base).__name__}")
+        if order not in ("inception", "separable"):
+            raise ValueError(f"order must be 'inception' or 'separable', got {order!r}")
+        if bias not in ("auto", "all", "none"):
+            raise ValueError(f"bias must be 'auto', 'all' or 'none', got {bias!r}")
+        if rank < 1:
+            raise ValueError(f"rank must be at least 1, got {rank}")
+        self.order, self.rank, self.groups = order, rank, base.groups
+        # The base is kept for its geometry and for strip; in a tuple it is no submodule, so its keys appear once.
+        self._base = (base,)
+        self._base_dtype = base.weight.dtype
+        master = torch.promote_types(base.weight.dtype, torch.float32)
+        self.weight = _frozen(base.weight, master)
+        if base.bias is not None:
+            self.bias = _frozen(base.bias, master)
+        else:
+            self.bias = _frozen(self.weight.new_zeros(base.out_channels), master) if bias == "all" else None
+        channels = base.out_channels if order == "inception" else base.in_channels
+        group_width = base.in_channels // base.groups
+        self.pointwise = nn.Parameter(self.weight.new_zeros(rank, base.out_channels, group_width))
+        self.depthwise = nn.Parameter(self.weight.new_zeros(rank, channels, *base.kernel_size))
+        has_update = self.bias is not None and bias != "none"
+        self.bias_update = nn.Parameter(torch.zeros_like(self.bias)) if has_update else None
+        self.train(base.training)
+        self.reset_(generator)
+
+    @property
+    def base(self) -> nn.Module:
+        """The wrapped layer. It shares K0 and b0 unless it is in half precision; updates reach it by `merge_`
+        and `stripped`."""
+        return self._base[0]
+
+    @torch.no_grad()
+    def reset_(self, generator: torch.Generator | None = None) -> None:
+        """A new Glorot-uniform Kp drawn on the CPU (the same on every device), Kd = db = 0."""
+        _, out_channels, group_width = self.pointwise.shape
+        limit = math.sqrt(6 / (group_width + out_channels // self.groups))
+        if not self.pointwise.is_meta:
+            draw = torch.empty(self.pointwise.shape, dtype=torch.float32).uniform_(-limit, limit, generator=generator)
+            self.pointwise.copy_(draw)
+        self.depthwise.zero_()
+        if self.bias_update is not None:
+            self.bias_update.zero_()
+
+    def delta_weight(self) -> Tensor:
+        """dK with the shape of `weight`, differentiable in Kp and Kd."""
+        if self.order == "inception":
+            spatial = self.depthwise.unsqueeze(2)  # (r, Cout, 1, kh, kw)
+        else:
+            by_group = self.depthwise.unflatten(1, (self.groups, -1))  # (r, G, Cin/G, kh, kw)
+            spatial = by_group.repeat_interleave(self.weight.shape[0] // self.groups, dim=1)  # (r, Cout, Cin/G, kh, kw)
+        pointwise = self.pointwise.unflatten(2, (-1, *[1] * (self.weight.dim() - 2)))  # (r, Cout, Cin/G, 1, 1)
+        terms = pointwise * spatial
+        return terms[0] if self.rank == 1 else terms.sum(0)
+
+    def effective_weight(self) -> Tensor:
+        """K0 + dK: what the layer computes with now."""
+        return self.weight + self.delta_weight()
+
+    def effective_bias(self) -> Tensor | None:
+        """b0 + db, or None for a layer without bias."""
+        return self.bias if self.bias_update is None else self.bias + self.bias_update
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.effective_weight(), self.effective_bias()
+        if not torch.is_autocast_enabled(x.device.type):
+            weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        return self.base._conv_forward(x, weight, bias)
+
+    def factors(self) -> dict[str, Tensor]:
+        """Copies of Kp, Kd and (where there is one) db."""
+        named = {"pointwise": self.pointwise, "depthwise": self.depthwise, "bias": self.bias_update}
+        return {name: value.detach().clone() for name, value in named.items() if value is not None}
+
+    @torch.no_grad()
+    def merge_(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """K0 += dK and b0 += db in place, then `reset_`; returns the merged factors (eq. 7, section 3.1).
+
+        Merging again at once adds zero.
+        """
+        merged = self.factors()
+        self.weight += self.delta_weight()
+        if self.bias_update is not None:
+            self.bias += self.bias_update
+        self.reset_(generator)
+        return merged
+
+    @torch.no_grad()
+    def stripped(self) -> nn.Module:
+        """The base layer with the effective weight and bias in its own dtype; gradients off, as they were here."""
+        base = self.base
+        bias = self.effective_bias()
+        base.weight = _frozen(self.effective_weight(), self._base_dtype)
+        base.bias = None if bias is None else _frozen(bias, self._base_dtype)
+        return base.train(self.training)
+
+    def extra_repr(self) -> str:
+        return f"{self.base.extra_repr()}, order={self.order}, rank={self.rank}"

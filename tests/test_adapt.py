@@ -1,0 +1,125 @@
+"""Adapters on whole models: what is wrapped, what trains, what merge and strip leave behind."""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
+from colora.adapt import adapted_layers, adapter_parameters, plain_state
+
+
+def small_model() -> nn.Sequential:
+    torch.manual_seed(1)
+    features = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 1, bias=False), nn.ReLU())
+    head = nn.Sequential(nn.Conv2d(16, 4, 1), nn.Flatten(), nn.Linear(4 * 64, 3))
+    return nn.Sequential(OrderedDict(features=features, head=head)).double()
+
+
+def train_steps(model, steps=3):
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 0])).backward()
+        optimizer.step()
+    return x
+
+
+def test_only_adapters_and_head_train():
+    model = adapt(small_model())
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {
+        "features.0.pointwise", "features.0.depthwise", "features.0.bias_update",
+        "features.2.pointwise", "features.2.depthwise",
+        "head.0.weight", "head.0.bias", "head.2.weight", "head.2.bias",
+    }  # fmt: skip
+    assert list(adapted_layers(model)) == ["features.0", "features.2"]
+    assert sum(p.numel() for p in adapter_parameters(model)) == (8 * 3 + 8 * 9 + 8) + (16 * 8 + 16)
+
+
+@pytest.mark.parametrize("order", ["inception", "separable"])
+@pytest.mark.parametrize("rank", [1, 3])
+def test_train_merge_strip_keep_the_function_and_the_keys(order, rank):
+    base = small_model()
+    keys = list(base.state_dict())
+    classes = [type(m) for m in base.modules()]
+    model = adapt(base, CoLoRAConfig(order=order, rank=rank), seed=3)
+    frozen = {n: p.clone() for n, p in model.named_parameters() if not p.requires_grad}
+    x = train_steps(model)
+    assert all(torch.equal(dict(model.named_parameters())[n], p) for n, p in frozen.items())
+    adapted = model(x)
+    expected_state = plain_state(model)
+
+    factors = merge_(model, seed=3, step=1)
+    assert set(factors) == {"features.0", "features.2"}
+    assert factors["features.0"]["pointwise"].shape == (rank, 8, 3)
+    assert torch.allclose(model(x), adapted, rtol=0, atol=1e-10)
+    assert strip(model) is model
+    assert [type(m) for m in model.modules()] == classes
+    assert list(model.state_dict()) == keys
+    assert torch.allclose(model(x), adapted, rtol=0, atol=1e-10)
+    assert all(torch.equal(value, expected_state[name]) for name, value in model.state_dict().items())
+
+
+def test_draws_are_keyed_by_seed_merge_and_layer():
+    one, two = adapt(small_model(), seed=5), adapt(small_model(), seed=5)
+    merge_(one, seed=5, step=1)
+    merge_(two, seed=5, step=2)
+    assert not torch.equal(one.features[0].pointwise, two.features[0].pointwise)
+    merge_(one, seed=5, step=2)
+    assert torch.equal(one.features[0].pointwise, two.features[0].pointwise)
+    assert not torch.equal(
+        adapt(small_model(), seed=6).features[0].pointwise, adapt(small_model(), seed=5).features[0].pointwise
+    )
+
+
+def test_a_lone_convolution_is_a_model_too():
+    conv = nn.Conv2d(3, 4, 3)
+    model = adapt(conv, CoLoRAConfig())
+    assert isinstance(model, CoLoRAConv)
+    assert set(merge_(model)) == {""}
+    assert strip(model) is conv
+
+
+def test_a_shared_layer_gets_one_adapter():
+    shared = nn.Conv2d(3, 3, 3, padding=1)
+    model = adapt(nn.Sequential(shared, nn.Sequential(shared), nn.ReLU()))
+    assert model[0] is model[1][0]
+    assert len(adapted_layers(model)) == 1
+    strip(model)
+    assert model[0] is shared
+    assert model[1][0] is shared
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        ("all", ["features.0", "features.2"]),
+        ("spatial", ["features.0"]),
+        ("features.2", ["features.2"]),
+        ("features.0, nothing.*", ["features.0"]),
+        (["features.*"], ["features.0", "features.2"]),
+        (lambda name, conv: conv.out_channels == 16, ["features.2"]),
+    ],
+)
+def test_targets(targets, names):
+    assert list(adapted_layers(adapt(small_model(), CoLoRAConfig(targets=targets)))) == names
+
+
+def test_errors_list_what_there_is():
+    with pytest.raises(ValueError, match=r"match no convolution; the model has features\.0, features\.2"):
+        adapt(small_model(), CoLoRAConfig(targets="layer9"))
+    with pytest.raises(ValueError, match="train_also names classifier, but the model has features, head"):
+        adapt(small_model(), train_also=("classifier",))
+    with pytest.raises(ValueError, match="has adapters already"):
+        adapt(adapt(small_model()))
+
+
+def test_importing_the_submodule_leaves_the_function():
+    import colora
+    import colora.adapt
+
+    assert callable(colora.adapt)
+    assert colora.adapt is adapt
