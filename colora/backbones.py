@@ -1,0 +1,186 @@
+"""Networks to fine-tune: torchvision backbones, cut after a named block, with the paper's head, and their weights.
+
+A model is an `nn.Sequential` whose children keep torchvision's names, so that state_dict keys are the backbone's own
+("features.0.weight", "layer1.0.conv1.weight") and the head's are "head.*". Input (B, 3, H, W) in ImageNet's
+normalisation, output logits (B, classes).
+"""
+
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from colora.catalog import BACKBONES, BackboneInfo, split_backbone
+from colora.conv import keyed_generator
+from colora.errors import UserError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+HEAD_WIDTH = 128
+HEAD_SIDE = 7  # the head's feature map is pooled down to this where it is larger
+
+
+def build(spec: str, classes: int, image_size: int, seed: int = 0) -> nn.Sequential:
+    """Backbone and head with random weights, drawn by `seed` (features by torch's own rules).
+
+    `spec` is a name of `catalog.BACKBONES`, with a cut as in "resnet18:layer3" or "vgg16:features.16".
+    Raises UserError for an unknown name or block, or an image too small for the network.
+    """
+    name, cut = split_backbone(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(keyed_generator(seed, "build").initial_seed()))
+        blocks = _blocks(name, BACKBONES[name])
+        if cut:
+            blocks = _cut(blocks, cut.split("."), spec)
+        channels, side = _feature_shape(blocks, image_size, spec)
+        return nn.Sequential(OrderedDict([*blocks.items(), ("head", _head(channels, side, classes))]))
+
+
+def build_meta(spec: str, classes: int, image_size: int) -> nn.Sequential:
+    """The same network without storage, for counting."""
+    with torch.device("meta"):
+        return build(spec, classes, image_size)
+
+
+def _blocks(name: str, info: BackboneInfo) -> OrderedDict[str, nn.Module]:
+    network = getattr(torchvision.models, name)(weights=None)
+    if info.kind == "features":
+        return OrderedDict(features=network.features)
+    return OrderedDict((n, m) for n, m in network.named_children() if n not in ("avgpool", "fc"))
+
+
+def _cut(blocks: OrderedDict[str, nn.Module], path: list[str], spec: str) -> OrderedDict[str, nn.Module]:
+    """`blocks` up to and including the one at `path`, descending through nn.Sequential."""
+    names = list(blocks)
+    if path[0] not in blocks:
+        raise UserError(
+            f"'{spec}': there is no block '{path[0]}' to cut after; there are {', '.join(names)}.", field="backbone"
+        )
+    kept = OrderedDict((n, blocks[n]) for n in names[: names.index(path[0]) + 1])
+    if len(path) > 1:
+        inner = kept[path[0]]
+        if not isinstance(inner, nn.Sequential):
+            raise UserError(f"'{spec}': '{path[0]}' cannot be cut inside.", field="backbone")
+        kept[path[0]] = nn.Sequential(_cut(OrderedDict(inner.named_children()), path[1:], spec))
+    return kept
+
+
+def _feature_shape(blocks: OrderedDict[str, nn.Module], image_size: int, spec: str) -> tuple[int, int]:
+    """Channels and side of the feature map, by a pass without storage."""
+    features = nn.Sequential(blocks)
+    try:
+        with torch.no_grad():
+            shapes = {n: t.to("meta") for n, t in (*features.named_parameters(), *features.named_buffers())}
+            image = torch.empty(1, 3, image_size, image_size, device="meta")
+            out = torch.func.functional_call(features.eval(), shapes, (image,))
+    except RuntimeError as error:
+        raise UserError(
+            f"{spec} cannot take images of {image_size} px: they vanish on the way.", field="image_size"
+        ) from error
+    features.train()
+    return out.shape[1], out.shape[2]
+
+
+def _head(channels: int, side: int, classes: int) -> nn.Sequential:
+    """The paper's head (section 4.2): 1x1 convolution to 128, flatten, 128 ReLU, classes."""
+    pool = [nn.AdaptiveAvgPool2d(HEAD_SIDE)] if side > HEAD_SIDE else []
+    side = min(side, HEAD_SIDE)
+    return nn.Sequential(
+        *pool,
+        nn.Conv2d(channels, HEAD_WIDTH, 1),  # (B, 128, side, side)
+        nn.Flatten(),
+        nn.Linear(HEAD_WIDTH * side * side, 128),
+        nn.ReLU(),
+        nn.Linear(128, classes),
+    )
+
+
+def load_weights(model: nn.Sequential, spec: str, weights: str, partial: bool = False) -> tuple[str | None, list[str]]:
+    """Put pretrained weights into the features of `build(spec)`, in place; the head stays as drawn.
+
+    Returns the file's SHA-256 (None for weights="none") and the names of features that stayed random, which is empty
+    unless `partial`. Raises UserError as `matching_weights` does.
+    """
+    if weights == "none":
+        return None, []
+    path = imagenet_file(spec) if weights == "imagenet" else Path(weights).expanduser()
+    tensors, missing = matching_weights(model, spec, path, partial)
+    model.load_state_dict(tensors, strict=False)
+    return _sha256(path), missing
+
+
+def matching_weights(model: nn.Sequential, spec: str, path: Path, partial: bool) -> tuple[dict[str, Tensor], list[str]]:
+    """What of the file belongs to the model's features, and the names of features it lacks.
+
+    What the cut removed, the classifier and `num_batches_tracked` are not missed; the model may be on meta.
+    Raises UserError where the file is missing, is no weights file, or does not fit.
+    """
+    wanted = {k: v for k, v in model.state_dict().items() if not k.startswith("head.")}
+    held = {k.removeprefix("module."): v for k, v in read_weights(path).items()}
+    if not any(k in held for k in wanted) and any(f"features.{k}" in wanted for k in held):
+        held = {f"features.{k}": v for k, v in held.items()}
+    for key in wanted.keys() & held.keys():
+        if wanted[key].shape != held[key].shape:
+            found, expected = tuple(held[key].shape), tuple(wanted[key].shape)
+            raise UserError(f"{path} is not for {spec}: {key} is {found} there and {expected} here.", field="weights")
+    needed = [k for k in wanted if not k.endswith("num_batches_tracked")]
+    missing = [k for k in needed if k not in held]
+    if len(missing) == len(needed):
+        raise UserError(f"{path} has no weight of {spec}: is it for another network?", field="weights")
+    if missing and not partial:
+        raise UserError(
+            f"{path} lacks {len(missing)} weights of {spec} ({', '.join(missing[:3])}{', ...' if missing[3:] else ''}):"
+            " cut the backbone before them, or accept random ones there with --partial-weights.",
+            field="weights",
+        )
+    return {k: held[k] for k in wanted.keys() & held.keys()}, missing
+
+
+def imagenet_file(spec: str) -> Path:
+    """torchvision's own ImageNet file, from its cache, else downloaded there. Raises UserError when that fails."""
+    info = BACKBONES[split_backbone(spec)[0]]
+    enum, member = info.weights_enum.split(".")
+    url = getattr(getattr(torchvision.models, enum), member).url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2], progress=False)
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f"The ImageNet weights of {info.title} could not be downloaded ({error}). Fetch {url} on a machine "
+                f"with a network and either put it at {path} or name it with --weights FILE.",
+                field="weights",
+            ) from error
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file; nothing is unpickled but tensors (`weights_only`)."""
+    if not path.is_file():
+        raise UserError(f"There is no weights file {path}.", field="weights")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path} cannot be read as weights: {_first_line(error)}", field="weights") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"{path} holds no state_dict of tensors.", field="weights")
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,304 @@
+"""What to run: one pydantic model that the form, the command line and the JSON files share.
+
+A field's description is its help text everywhere; its `section` groups the form. Where the paper (Rivera & Hoyos,
+arXiv 2505.18315) is silent the default is ours and the field is the setting.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from colora.catalog import nearest, split_backbone
+from colora.errors import UserError
+
+SCHEMA_VERSION = 1
+SOURCES = ("npz", "folder", "phantom")
+
+
+def _field(default: Any, description: str, section: str, **constraints: Any) -> Any:
+    return Field(default, description=description, json_schema_extra={"section": section}, **constraints)
+
+
+class RunConfig(BaseModel):
+    """The complete settings of one group of runs; every seed of the group shares them.
+
+    Construct it through `make_config`, whose errors are sentences (UserError) instead of pydantic's reports.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    dataset: str = _field(
+        "phantom",
+        "Where the images come from: 'npz:FILE' (MedMNIST's file format), 'folder:DIR' (one sub-folder a class), "
+        "or 'phantom' (generated, synthetic).",
+        "Data",
+    )
+    class_names: list[str] | None = _field(
+        None, "Names of the classes in label order, where the file has none (CNV,DME,DRUSEN,NORMAL).", "Data"
+    )
+    patient_pattern: str | None = _field(
+        None,
+        "Regular expression with a group named 'patient', searched in each file name of a folder; "
+        "Kermany's CLASS-PATIENT-N is recognised without it.",
+        "Data",
+    )
+    split_seed: int = _field(0, "Seed of the random split of a folder into train, validation and test.", "Data", ge=0)
+    train_set: Literal["complete", "balanced"] = _field(
+        "complete",
+        "'complete' trains on the whole training split; 'balanced' on the first n images of each class (paper).",
+        "Data",
+    )
+    per_class: int | None = _field(
+        None, "n of the balanced set; empty: as many as the smallest class has (paper: 7,754).", "Data", ge=1
+    )
+    image_size: int = _field(224, "Side of the square image the network sees, in pixels.", "Data", ge=16, le=1024)
+    augment: Literal["none", "flip"] = _field(
+        "none", "'flip' mirrors half of the training images left to right (right and left eye).", "Data"
+    )
+
+    backbone: str = _field(
+        "vgg16", "Pretrained network; a cut as in 'resnet18:layer3' puts the head after that block.", "Model"
+    )
+    weights: str = _field(
+        "imagenet", "'imagenet' (torchvision's own), a .safetensors or .pth FILE, or 'none' (random).", "Model"
+    )
+    partial_weights: bool = _field(
+        False, "Accept a weights file that lacks some layers; the run then lists what stayed random.", "Model"
+    )
+    method: Literal["colora", "head", "full"] = _field("colora", "What is trained.", "Model")
+
+    order: Literal["inception", "separable"] = _field(
+        "inception",
+        "CoLoRA's factor order: 'inception' is pointwise first (eq. 14-19), 'separable' depthwise first (eq. 9).",
+        "CoLoRA",
+    )
+    rank: int = _field(1, "Number of depthwise-separable terms in each update (paper: 1).", "CoLoRA", ge=1, le=64)
+    bias: Literal["auto", "all", "none"] = _field(
+        "auto", "Bias updates: where the layer has a bias ('auto'), on every layer ('all'), or on none.", "CoLoRA"
+    )
+    targets: str = _field(
+        "all", "Convolutions to adapt: 'all', 'spatial' (larger than 1x1), or names and globs with commas.", "CoLoRA"
+    )
+    merge_every: int = _field(1, "Merge the update into the kernel after so many epochs or steps.", "CoLoRA", ge=1)
+    merge_unit: Literal["epochs", "steps"] = _field("epochs", "Unit of merge_every (paper: epochs).", "CoLoRA")
+    optimizer_at_merge: Literal["reset", "keep"] = _field(
+        "reset", "What a merge does to Adam's moments of the adapters it starts anew.", "CoLoRA"
+    )
+
+    epochs: int = _field(20, "Passes over the training images (paper: 20).", "Training", ge=1, le=10_000)
+    batch_size: int = _field(32, "Training images per step.", "Training", ge=1, le=65_536)
+    lr: float = _field(1e-3, "Adam's learning rate (paper: the default, 0.001).", "Training", gt=0, le=10)
+    eps: float = _field(1e-8, "Adam's epsilon (torch 1e-8; Keras 1e-7).", "Training", gt=0, le=1)
+    batch_norm: Literal["eval", "train"] = _field(
+        "eval", "Batch norm uses the pretrained statistics ('eval') or each batch's own ('train').", "Training"
+    )
+    selection: Literal["validation", "paper"] = _field(
+        "validation",
+        "Which epoch counts: best on validation, or the paper's rule, best TEST accuracy over all seeds and epochs "
+        "(optimistic: the test images choose).",
+        "Training",
+    )
+
+    device: Literal["auto", "cuda", "mps", "cpu"] = _field("auto", "Where to compute.", "Machine")
+    precision: Literal["auto", "fp32", "bf16"] = _field(
+        "auto", "'auto' is bf16 autocast on a GPU that has it, else fp32; weights stay fp32.", "Machine"
+    )
+    threads: int | None = _field(
+        None, "CPU threads; empty: as many as torch takes. Fixed when a run starts.", "Machine", ge=1, le=1024
+    )
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        kind, _, place = value.partition(":")
+        if kind not in SOURCES:
+            raise ValueError(f"there is no data source '{kind}': {nearest(kind, SOURCES)}")
+        if kind != "phantom" and not place:
+            raise ValueError(f"'{kind}:' needs a path after the colon")
+        if kind == "phantom" and ":" in value:
+            raise ValueError("'phantom' takes nothing after it")
+        return value
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, value: str) -> str:
+        try:
+            split_backbone(value)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("lr", "eps")
+    @classmethod
+    def _finite(cls, value: float) -> float:
+        if not math.isfinite(value):
+            raise ValueError("must be a finite number")
+        return value
+
+    @field_validator("class_names")
+    @classmethod
+    def _distinct_names(cls, value: list[str] | None) -> list[str] | None:
+        if value is not None and (len(value) < 2 or len(set(value)) != len(value) or not all(n.strip() for n in value)):
+            raise ValueError("needs at least two different names, separated by commas")
+        return value
+
+    @model_validator(mode="after")
+    def _per_class_goes_with_balanced(self) -> "RunConfig":
+        if self.per_class is not None and self.train_set != "balanced":
+            raise ValueError("per_class is the n of the balanced set: choose train_set 'balanced' with it")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that differ from the defaults, in their declared order."""
+        return self.model_dump(exclude_defaults=True)
+
+
+class Resolved(BaseModel):
+    """What the machine and the files turned out to be; written once, when a run first starts, and kept on resume."""
+
+    device: str
+    precision: Literal["fp32", "bf16"]
+    threads: int
+    torch: str
+    class_names: list[str]
+    class_names_given: bool = Field(description="False where the data had no names and the classes are numbered.")
+    data_source: str
+    data_checksum: str
+    synthetic: bool
+    split_rule: str = Field(description="How train, validation and test were separated, for a person to read.")
+    class_counts: dict[str, list[int]] = Field(description="Images of each class in each split, and in 'used'.")
+    weights_checksum: str | None
+    random_layers: list[str] = Field(description="Weights that the file did not have and that stayed random.")
+    parameters: dict[str, int]
+    warnings: list[str]
+
+
+def make_config(values: dict[str, Any]) -> RunConfig:
+    """RunConfig from plain values. Raises UserError with one sentence that names the first wrong field."""
+    problems = config_problems(values)
+    if problems:
+        field, message = next(iter(problems.items()))
+        raise UserError(message, field=field)
+    return RunConfig(**values)
+
+
+def config_problems(values: dict[str, Any]) -> dict[str, str]:
+    """What is wrong, as {field: sentence}; empty if nothing is. The form marks each field with its own sentence."""
+    try:
+        RunConfig(**values)
+    except ValidationError as error:
+        return {str(e["loc"][0]) if e["loc"] else "per_class": _sentence(e) for e in error.errors()}
+    return {}
+
+
+def _sentence(error: Any) -> str:
+    field = str(error["loc"][0]) if error["loc"] else "per_class"
+    if error["type"] == "extra_forbidden":
+        return f"There is no setting '{field}': {nearest(field, RunConfig.model_fields)}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        if not message.startswith(("There is no", field)):
+            message = f"{field}: {message}"
+        return message if message[-1] in ".?" else message + "."
+    return f"{field}: {message[0].lower()}{message[1:]}, but got {error['input']!r}."
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`"0-2,7"` -> `[0, 1, 2, 7]`: distinct, ascending. Raises UserError for anything else."""
+    seeds: set[int] = set()
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UserError(f"Seeds are whole numbers and ranges such as 0-9 or 0,3,5; got '{part}'.", field="seeds")
+        low, high = int(first), int(last or first)
+        if high < low or high - low >= 1000:
+            raise UserError(f"The range '{part}' runs backwards or holds more than 1,000 seeds.", field="seeds")
+        seeds.update(range(low, high + 1))
+    if not seeds:
+        raise UserError("At least one seed is needed, for example 0-2.", field="seeds")
+    return sorted(seeds)
+
+
+def format_seeds(seeds: list[int]) -> str:
+    """The inverse of `parse_seeds`: `[0, 1, 2, 7]` -> `"0-2,7"`."""
+    parts: list[list[int]] = []
+    for seed in sorted(seeds):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
+
+
+def absolute_paths(config: RunConfig) -> RunConfig:
+    """The same config with `~` and relative paths resolved, since a run's process may start elsewhere."""
+    kind, _, place = config.dataset.partition(":")
+    dataset = f"{kind}:{_absolute(place)}" if place else kind
+    weights = config.weights if config.weights in ("imagenet", "none") else _absolute(config.weights)
+    return config.model_copy(update={"dataset": dataset, "weights": weights})
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def launch_arguments(name: str, config: RunConfig, seeds: list[int]) -> list[str]:
+    """The arguments after `python -m colora` that launch exactly this group: defaults are left out."""
+    arguments = ["launch", "--name", name, "--seeds", format_seeds(seeds)]
+    for field, value in config.changes().items():
+        flag = "--" + field.replace("_", "-")
+        if value is True:
+            arguments.append(flag)
+        else:
+            arguments += [flag, ",".join(value) if isinstance(value, list) else _plain(value)]
+    return arguments
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, float) else str(value)
+
+
+class Preset(BaseModel):
+    """A named starting point of the form."""
+
+    title: str
+    about: str
+    name: str
+    seeds: str
+    values: dict[str, Any]
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        title="Quick look (synthetic, offline)",
+        about="Generated OCT-like images and a small network with random weights: shows the whole job in a "
+        "minute or two. "
+        "The figures mean nothing for patients.",
+        name="quick-look",
+        seeds="0-2",
+        values={"dataset": "phantom", "image_size": 64, "backbone": "resnet18:layer2", "weights": "none", "epochs": 6},
+    ),
+    Preset(
+        title="Paper: VGG16-CoLoRA, balanced set",
+        about="The paper's protocol: OCTMNIST at 224 px, the first 7,754 images of each class, 10 seeds of 20 epochs. "
+        "Needs a GPU and the file octmnist_224.npz. The epoch is chosen on validation; the paper chose it on test.",
+        name="vgg16-colora-balanced",
+        seeds="0-9",
+        values={
+            "dataset": "npz:~/.medmnist/octmnist_224.npz",
+            "class_names": ["CNV", "DME", "DRUSEN", "NORMAL"],
+            "train_set": "balanced",
+        },
+    ),
+    Preset(
+        title="Your own folder",
+        about="One sub-folder of images a class. Starts from ImageNet weights; a validation and a test part are split "
+        "off by patient where the file names tell the patient.",
+        name="my-images",
+        seeds="0-2",
+        values={"dataset": "folder:~/oct-images", "image_size": 128, "backbone": "resnet18:layer3", "epochs": 10},
+    ),
+)
