@@ -1,0 +1,110 @@
+"""What a run writes of its model: the checkpoint to resume from, the history of merges, the selected model.
+
+Safetensors with JSON in the header; nothing is pickled. No random state is kept, because every draw of a run
+is keyed by
+(seed, what, epoch or merge).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from colora.adapt import adapted_layers, plain_state
+from colora.backbones import build
+from colora.config import Resolved, RunConfig
+from colora.runs import Run, write_bytes
+
+Factors = dict[str, dict[str, Tensor]]
+
+
+def _write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    ready = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
+    write_bytes(path, save(ready, metadata={"about": json.dumps(about)}))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
+
+
+def _checkpoint_path(run: Run) -> Path:
+    return run.path / "checkpoint" / "last.safetensors"
+
+
+def save_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
+    """One atomic file: adapted weights, optimizer state, and `progress` (epoch, merges, step, that epoch's metrics)."""
+    tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{name}/{key}"] = value
+    _write(_checkpoint_path(run), tensors, progress)
+
+
+def load_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+    """Puts the last checkpoint into `model` and `optimizer`, in place; returns its progress, or None."""
+    path = _checkpoint_path(run)
+    if not path.exists():
+        return None
+    tensors, progress = _read(path)
+    model.load_state_dict({k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")})
+    parameters = dict(model.named_parameters())
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            name, _, slot = key.removeprefix("optimizer/").rpartition("/")
+            parameter = parameters[name]
+            # Adam keeps its step count on the CPU
+            place = value if slot == "step" else value.to(parameter.device)
+            if value.dim() == 4:
+                place = place.contiguous(memory_format=torch.channels_last)
+            optimizer.state[parameter][slot] = place
+    return progress
+
+
+def save_history(run: Run, model: nn.Module, epoch: int, merges: dict[int, Factors]) -> None:
+    """What this epoch added to the base: `merge-0001/LAYER/pointwise` ..., what else trains, adapters not yet
+    merged."""
+    tensors = {
+        f"merge-{number:04d}/{layer}/{kind}": t
+        for number, factors in merges.items()
+        for layer, named in factors.items()
+        for kind, t in named.items()
+    }
+    layers = adapted_layers(model)
+    if not merges:  # right after a merge the adapters are a keyed draw and zeros
+        tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
+    inside = tuple(f"{layer}." for layer in layers)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and not name.startswith(inside):
+            tensors[f"trained/{name}"] = parameter
+    _write(run.path / "history" / f"epoch-{epoch:02d}.safetensors", tensors, {"epoch": epoch, "merges": sorted(merges)})
+
+
+def save_model(run: Run, model: nn.Module, epoch: int, resolved: Resolved) -> None:
+    """model.safetensors: the plain network of this epoch under the backbone's own keys, updates merged."""
+    about = {"epoch": epoch, "backbone": run.config.backbone, "class_names": resolved.class_names}
+    _write(run.path / "model.safetensors", plain_state(model), about)
+
+
+def saved_model_epoch(run: Run) -> int | None:
+    path = run.path / "model.safetensors"
+    if not path.exists():
+        return None
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["about"])["epoch"]
+
+
+def load_model(run: Run, config: RunConfig, resolved: Resolved) -> nn.Module:
+    """The run's selected model in evaluation mode, on the CPU. FileNotFoundError before one is written."""
+    tensors, _ = _read(run.path / "model.safetensors")
+    model = build(config.backbone, len(resolved.class_names), config.image_size)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None and f"{name}.bias" in tensors:  # bias="all" added it
+            module.bias = nn.Parameter(torch.zeros(module.out_channels))
+    model.load_state_dict(tensors)
+    return model.eval().to(memory_format=torch.channels_last)

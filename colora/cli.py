@@ -1,0 +1,342 @@
+"""The command line. `--json` prints one JSON document on stdout and nothing else; errors are one line on stderr.
+
+Exit codes: 0 done, 1 something failed, 2 a mistake a person can put right.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from colora.catalog import NOTICE
+from colora.config import RunConfig, make_config, parse_seeds
+from colora.errors import UserError
+from colora.runs import Group, list_groups, open_group
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with its errors on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    args = _parser().parse_args(arguments)
+    try:
+        return args.run(args)
+    except UserError as error:
+        print(f"colora {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, `head` for one, has had enough
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="colora", description=f"CoLoRA fine-tuning of CNNs on retinal OCT images. {NOTICE}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, about: str | None) -> Parser:
+        sub = commands.add_parser(name, help=about, description=about) if about else commands.add_parser(name)
+        sub.set_defaults(run=run)
+        return sub
+
+    def with_json(sub: Parser) -> Parser:
+        sub.add_argument("--json", action="store_true", help="print one JSON document")
+        return sub
+
+    launch = with_json(command("launch", _launch, "train one config over several seeds"))
+    launch.add_argument("--name", required=True, help="name of the new group of runs")
+    launch.add_argument("--seeds", default="0-2", help="such as 0-9 or 0,3,5 (default 0-2)")
+    launch.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+    launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
+    _add_config(launch)
+
+    show = with_json(command("show", _show, "a group's state and figures, per seed and over seeds"))
+    show.add_argument("group", type=Path, help="runs/NAME")
+    groups = with_json(command("list", _list, "every group of a runs folder"))
+    groups.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    evaluate = with_json(command("evaluate", _evaluate, "a group's selected models on other labelled images"))
+    evaluate.add_argument("group", type=Path, help="runs/NAME")
+    evaluate.add_argument("--dataset", required=True, help="npz:FILE, folder:DIR (every image of it) or phantom")
+    evaluate.add_argument("--split", default="test", choices=("train", "val", "test"), help="of a file with splits")
+    evaluate.add_argument("--class-names", type=_names, help="the data's classes in label order: CNV,DME,...")
+    predict = with_json(command("predict", _predict, "probabilities and entropy of single images"))
+    predict.add_argument("group", type=Path, help="runs/NAME")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    params = with_json(command("params", _params, "count a model's parameters; needs no weights"))
+    params.add_argument("--classes", type=int, default=4)
+    _add_config(params, only=("backbone", "method", "image_size", "order", "rank", "bias", "targets"))
+    for name, run, about in (
+        ("stop", _stop, "stop a group's running and waiting seeds after their current step"),
+        ("resume", _resume, "continue a group's stopped, failed and lost seeds"),
+    ):
+        with_json(command(name, run, about)).add_argument("group", type=Path, help="runs/NAME")
+
+    train = command("train", _train, None)  # started by the worker, for one seed
+    train.add_argument("--run-dir", type=Path, required=True)
+    command("work", _work, None).add_argument("group", type=Path)  # started by launch and resume
+    return parser
+
+
+def _add_config(parser: Parser, only: Sequence[str] = tuple(RunConfig.model_fields)) -> None:
+    """One flag for each setting of RunConfig, with the setting's own description as help."""
+    for name in only:
+        field = RunConfig.model_fields[name]
+        flag = "--" + name.replace("_", "-")
+        about = str(field.description).replace("%", "%%")
+        if field.annotation is bool:
+            parser.add_argument(flag, dest=name, action="store_true", default=None, help=about)
+            continue
+        choices = typing.get_args(field.annotation) if typing.get_origin(field.annotation) is typing.Literal else None
+        default = "" if field.default is None else f" (default {field.default})"
+        parser.add_argument(flag, dest=name, metavar=_metavar(field.annotation, choices), help=about + default)
+
+
+def _metavar(annotation: Any, choices: tuple[str, ...] | None) -> str:
+    if choices:
+        return "{" + ",".join(choices) + "}"
+    if isinstance(annotation, types.UnionType):
+        annotation = typing.get_args(annotation)[0]
+    return {int: "N", float: "X", str: "TEXT"}.get(annotation, "A,B,...")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _config(args: argparse.Namespace) -> RunConfig:
+    values = {n: v for n in RunConfig.model_fields if (v := getattr(args, n, None)) is not None}
+    if "class_names" in values:
+        values["class_names"] = _names(values["class_names"])
+    return make_config(values)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def _launch(args: argparse.Namespace) -> int:
+    from colora.launch import launch, start_worker, work
+
+    group = launch(args.runs_dir, args.name, _config(args), parse_seeds(args.seeds))
+    if not args.wait:
+        pid = start_worker(group)
+        started = {"name": group.name, "path": str(group.path), "seeds": group.info["seeds"], "pid": pid}
+        if args.json:
+            _print_json(started)
+        else:
+            print(f"{group.name}: {len(group.runs)} seeds are training in the background; see colora show {group.path}")
+        return 0
+    with _Progress(group) as progress:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        try:
+            work(group, progress.update)
+        except KeyboardInterrupt:
+            print(f"\nstopped; continue with: colora resume {group.path}", file=sys.stderr)
+            return 130
+    return _report_end(Group(group.path), args.json)
+
+
+class _Progress:
+    """A bar over epochs and seeds on stderr, with time left."""
+
+    def __init__(self, group: Group):
+        from tqdm import tqdm
+
+        total = len(group.runs) * group.config.epochs
+        shape = "{l_bar}{bar}| {n:.1f}/{total:.0f} epochs [{elapsed}<{remaining}]{postfix}"
+        self.bar = tqdm(total=total, desc=group.name, bar_format=shape, file=sys.stderr, disable=None)
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.bar.close()
+
+    def update(self, group: Group) -> None:
+        done = 0.0
+        for run in group.runs:
+            status = run.status
+            done += status["epoch"] + (status["step"] / status["steps"] if status["steps"] else 0)
+            if status["state"] in ("starting", "running"):
+                self.bar.set_postfix_str(f"seed {run.seed}", refresh=False)
+        self.bar.n = min(done, self.bar.total)
+        self.bar.refresh()
+
+
+def _report_end(group: Group, as_json: bool) -> int:
+    from colora.results import group_summary
+
+    _show_summary(group_summary(group), as_json)
+    unfinished = [run for run in group.runs if run.state != "done"]
+    if unfinished:
+        run = unfinished[0]
+        print(
+            f"colora launch: seed {run.seed} {run.state}: {' '.join(str(run.status['reason']).split())}",
+            file=sys.stderr,
+        )
+    return 1 if unfinished else 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from colora.results import group_summary
+
+    _show_summary(group_summary(open_group(args.group)), args.json)
+    return 0
+
+
+def _show_summary(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(summary)
+        return
+    data = summary["data"]
+    print(f"{summary['name']}: {summary['state']}; {summary['method']} on {summary['backbone']}, {data['source']}")
+    for row in summary["seeds"]:
+        line = f"  seed {row['seed']:>2} {row['state']:<8} epoch {row['epoch']}/{row['epochs']}"
+        if "selected_epoch" in row:
+            line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
+            line += f"  AUC {_figure(row['test']['auc'])}"
+        print(line + (f"  {row['reason']}" if row["reason"] else ""))
+    for metric, spread in summary["over_seeds"]["test"].items():
+        if spread:
+            (q1, q3), (low, high) = spread["iqr"], spread["range"]
+            print(
+                f"  test {metric}, {spread['n']} seeds: median {_figure(spread['median'])} "
+                f"[IQR {_figure(q1)} to {_figure(q3)}], range {_figure(low)} to {_figure(high)}"
+            )
+    print(f"  Selection: {summary['selection']['says']}.")
+    for warning in summary["warnings"]:
+        print(f"  Note: {warning}")
+    print(f"  {summary['notice']}")
+
+
+def _figure(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = [{"name": g.name, "state": g.state, "created": g.info["created"]} for g in list_groups(args.runs_dir)]
+    if args.json:
+        _print_json(rows)
+    else:
+        print(
+            "\n".join(f"{r['name']:<40} {r['state']:<8} {r['created']}" for r in rows)
+            or f"No group in {args.runs_dir} yet."
+        )
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    group = open_group(args.group)
+    from colora.predict import evaluate_group
+
+    result = evaluate_group(group, args.dataset, args.split, args.class_names)
+    if args.json:
+        _print_json(result)
+        return 0
+    print(f"{result['name']} on {result['data']['source']} ({result['data']['split']}), {result['n']} images")
+    for row in result["seeds"]:
+        print(f"  seed {row['seed']:>2}  accuracy {_figure(row['accuracy'])}  AUC {_figure(row['auc'])}")
+        for name, figures in row["per_class"].items():
+            print(
+                f"    {name:<12} n {figures['n']:>5}  recall {_figure(figures['recall'])}  "
+                f"precision {_figure(figures['precision'])}  specificity {_figure(figures['specificity'])}"
+            )
+    for warning in result["warnings"]:
+        print(f"  Note: {warning}")
+    print(f"  {result['notice']}")
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    group = open_group(args.group)
+    from colora.predict import predict_images
+
+    result = predict_images(group, args.images)
+    if args.json:
+        _print_json(result)
+        return 0
+    for image in result["images"]:
+        mean = image["mean"]
+        shares = "  ".join(f"{name} {p:.3f}" for name, p in mean["probabilities"].items())
+        print(f"{image['path']}: {mean['prediction']}  ({shares}; entropy {mean['entropy']:.3f} nats)")
+    print(result["notice"])
+    return 0
+
+
+def _params(args: argparse.Namespace) -> int:
+    config = _config(args)
+    from colora.adapt import count_parameters
+    from colora.backbones import build_meta
+    from colora.methods import apply_method
+
+    if args.classes < 2:
+        raise UserError(f"At least 2 classes are needed, got {args.classes}.")
+    model = build_meta(config.backbone, args.classes, config.image_size)
+    apply_method(model, config, seed=0)
+    counts = count_parameters(model)
+    about = {
+        "backbone": config.backbone,
+        "method": config.method,
+        "image_size": config.image_size,
+        "classes": args.classes,
+    }
+    if args.json:
+        _print_json(about | counts)
+    else:
+        print(
+            "\n".join(
+                f"{name:<10} {value if isinstance(value, str) else format(value, ',')}"
+                for name, value in (about | counts).items()
+            )
+        )
+    return 0
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from colora.launch import stop
+
+    group = open_group(args.group)
+    states = stop(group)
+    if args.json:
+        _print_json({"name": group.name, "seeds": {str(seed): state for seed, state in states.items()}})
+    else:
+        print(f"{group.name}: " + ", ".join(f"seed {seed} {state}" for seed, state in states.items()))
+    return 0
+
+
+def _resume(args: argparse.Namespace) -> int:
+    from colora.launch import resume
+
+    group = open_group(args.group)
+    started = {"name": group.name, **resume(group)}
+    if args.json:
+        _print_json(started)
+    else:
+        print(f"{group.name}: seeds {', '.join(map(str, started['seeds']))} continue in the background")
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from colora.train import train_run
+
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: asked.append(received))
+    return train_run(args.run_dir, lambda: bool(asked))
+
+
+def _work(args: argparse.Namespace) -> int:
+    from colora.launch import work
+
+    work(open_group(args.group))
+    return 0

@@ -1,0 +1,75 @@
+"""Data sources. Each becomes a `Dataset`; a new source is one file here and one line in `load_dataset`."""
+
+from pathlib import Path
+
+import numpy as np
+
+from colora.config import RunConfig, make_config
+from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked
+from colora.data.folder import list_folder, read_folder, split_folder
+from colora.data.npz import check_npz, read_npz
+from colora.data.phantom import CLASS_NAMES, generate
+
+__all__ = ["SPLITS", "Dataset", "Split", "check_dataset", "load_dataset", "load_outside", "used_index"]
+
+
+def load_dataset(config: RunConfig) -> Dataset:
+    """The data set that `config` names, prepared at its image size. Raises UserError with what to do about bad
+    input."""
+    kind, _, place = config.dataset.partition(":")
+    path = Path(place).expanduser()
+    if kind == "npz":
+        dataset = read_npz(path, config.image_size)
+    elif kind == "folder":
+        dataset = split_folder(path, config.image_size, config.patient_pattern, config.split_seed)
+    else:
+        dataset = _phantom(config.image_size)
+    if config.class_names:
+        dataset = dataset.renamed(config.class_names)
+    return checked(dataset)
+
+
+def check_dataset(config: RunConfig) -> None:
+    """Quickly, without reading the pixels: raises UserError for what `load_dataset` would certainly refuse."""
+    kind, _, place = config.dataset.partition(":")
+    if kind == "npz":
+        check_npz(Path(place).expanduser())
+    elif kind == "folder":
+        list_folder(Path(place).expanduser())
+
+
+def _phantom(image_size: int) -> Dataset:
+    drawn = {name: generate(name, image_size) for name in SPLITS}
+    return Dataset(
+        {name: Split(d.images, d.labels, d.image_ids, d.patient_ids) for name, d in drawn.items()},
+        CLASS_NAMES,
+        class_names_given=True,
+        source="phantom (synthetic)",
+        split_rule="generated apart, no patient in two splits",
+        synthetic=True,
+        warnings=("These images are synthetic: generated, of no patient. The figures say nothing about real eyes.",),
+    )
+
+
+def used_index(dataset: Dataset, config: RunConfig) -> np.ndarray:
+    """Positions in the train split of the images that are trained on, ascending."""
+    train = dataset.splits["train"]
+    if config.train_set == "balanced":
+        return balanced_index(train.labels, dataset.classes, config.per_class)
+    return np.arange(len(train))
+
+
+def load_outside(spec: str, image_size: int, split: str, class_names: list[str] | None = None) -> tuple[Dataset, str]:
+    """Data to meet a finished model with, and the split to take: of a folder every image ("all"), else `split`.
+
+    Raises UserError as `load_dataset` does; a folder needs no split here, so it may be small.
+    """
+    config = make_config({"dataset": spec, "image_size": image_size, "class_names": class_names})
+    kind, _, place = spec.partition(":")
+    if kind != "folder":
+        return load_dataset(config), split
+    every, names, warnings = read_folder(Path(place).expanduser(), image_size)
+    dataset = Dataset(
+        {"all": every}, names, True, f"folder:{place}", "every image of the folder", warnings=tuple(warnings)
+    )
+    return (dataset.renamed(class_names) if class_names else dataset), "all"

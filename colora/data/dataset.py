@@ -1,0 +1,103 @@
+"""The one value every data source becomes: grey square images with labels, in train, validation and test."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from colora.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one split, in the source's order.
+
+    images (N, H, W) uint8; labels (N,) int64 in [0, classes); image_ids (N,) str, unique in the data set;
+    patient_ids (N,) str, or None where the source does not know the patients.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    image_ids: np.ndarray
+    patient_ids: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: np.ndarray) -> "Split":
+        patients = None if self.patient_ids is None else self.patient_ids[index]
+        return Split(self.images[index], self.labels[index], self.image_ids[index], patients)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Splits with what a reader of the results has to know about them."""
+
+    splits: dict[str, Split]
+    class_names: tuple[str, ...]
+    class_names_given: bool  # False: the source has no names and the classes are numbered
+    source: str
+    split_rule: str
+    synthetic: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    def counts(self, split: str) -> list[int]:
+        """Images of each class in a split."""
+        return np.bincount(self.splits[split].labels, minlength=self.classes).tolist()
+
+    def checksum(self) -> str:
+        """SHA-256 over every split's prepared pixels and labels: the same data give the same figure on any machine."""
+        digest = hashlib.sha256()
+        for name in SPLITS:
+            split = self.splits[name]
+            digest.update(f"{name} {split.images.shape}".encode())
+            digest.update(np.ascontiguousarray(split.images))
+            digest.update(np.ascontiguousarray(split.labels.astype("<i8")))
+        return digest.hexdigest()
+
+    def renamed(self, class_names: list[str]) -> "Dataset":
+        """With the names a person gave. Raises UserError where their number is not the number of classes."""
+        if len(class_names) != self.classes:
+            raise UserError(
+                f"{len(class_names)} class names were given ({', '.join(class_names)}), but {self.source} has "
+                f"{self.classes} classes.",
+                field="class_names",
+            )
+        return replace(self, class_names=tuple(class_names), class_names_given=True)
+
+
+def checked(dataset: Dataset) -> Dataset:
+    """The data set itself, or UserError where nothing can be learnt or chosen from it."""
+    for name in SPLITS:
+        if not len(dataset.splits[name]):
+            raise UserError(
+                f"{dataset.source} has no image in its {name} split; every split needs some.", field="dataset"
+            )
+    present = np.flatnonzero(dataset.counts("train"))
+    if len(present) < 2:
+        only = dataset.class_names[present[0]]
+        raise UserError(
+            f"{dataset.source} has only one class to train on ({only}); at least two are needed.", field="dataset"
+        )
+    return dataset
+
+
+def balanced_index(labels: np.ndarray, classes: int, per_class: int | None) -> np.ndarray:
+    """Positions of the first n images of each class, ascending (paper, section 4.1); n = the smallest class by default.
+
+    Raises UserError where a class has fewer than n.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    n = int(counts[counts > 0].min()) if per_class is None else per_class
+    if short := [(c, k) for c, k in enumerate(counts) if k < n and (per_class is not None)]:
+        c, k = short[0]
+        raise UserError(
+            f"Class {c} has {k} training images, fewer than per_class {n}: at most {counts.min()} work.", "per_class"
+        )
+    return np.sort(np.concatenate([np.flatnonzero(labels == c)[:n] for c in range(classes)]))

@@ -1,0 +1,76 @@
+"""Images on the compute device: the whole uint8 set lives there when it fits; batches are gathered and
+normalised there."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from colora.backbones import IMAGENET_MEAN, IMAGENET_STD
+
+
+class DeviceImages:
+    """Grey images (N, H, W) uint8 and labels (N,) int64, ready to be drawn as network input.
+
+    On a GPU with less free memory than twice the set, the images stay in host memory and each batch is copied.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, device: torch.device):
+        self.device = device
+        fits = device.type != "cuda" or 2 * images.nbytes < torch.cuda.mem_get_info(device)[0]
+        self.images = torch.from_numpy(np.ascontiguousarray(images)).to(device if fits else "cpu")
+        self.labels = torch.from_numpy(labels).to(device)
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        self.scale, self.shift = (1 / (255 * std)).to(device), (-mean / std).to(device)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def inputs(self, index: Tensor) -> Tensor:
+        """(B, 3, H, W) float32 in ImageNet's normalisation, in channels_last memory format."""
+        grey = self.images[index.to(self.images.device)].to(self.device)  # (B, H, W)
+        rgb = grey.unsqueeze(-1) * self.scale + self.shift  # (B, H, W, 3): channels last without a copy
+        return rgb.permute(0, 3, 1, 2)
+
+    def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs (B, 3, H, W) and labels (B,) of the images at `order`, `size` at a time; the last batch may
+        be smaller."""
+        for index in order.split(size):
+            yield self.inputs(index), self.labels[index.to(self.device)]
+
+
+@torch.inference_mode()
+def probabilities(model: nn.Module, images: DeviceImages, batch_size: int, precision: str) -> np.ndarray:
+    """Softmax of the logits in evaluation mode: (N, C) float32, rows sum to 1, in the images' order."""
+    was_training = model.training
+    model.eval()
+    parts = []
+    for inputs, _ in images.batches(torch.arange(len(images)), batch_size):
+        with autocast(images.device, precision):
+            logits = model(inputs)  # (B, C)
+        parts.append(logits.float().softmax(1).cpu())
+    model.train(was_training)
+    return torch.cat(parts).numpy()
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """bf16 autocast, or none for "fp32"."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` is cuda, then mps, then cpu. Raises ValueError for a device this machine lacks."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        wanted = next(name for name, found in there.items() if found)
+    if not there[wanted]:
+        raise ValueError(f"this machine has no {wanted} device")
+    return torch.device(wanted)
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """`auto` is bf16 on a GPU that has it, else fp32."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"

@@ -1,0 +1,184 @@
+"""From run folders to what is shown of them: the selected epoch, figures over seeds, one group in one document."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from colora.catalog import NOTICE
+from colora.evaluate import report
+from colora.runs import ACTIVE, Group, Run
+
+SELECTION = {
+    "validation": "each seed's epoch is the one of best accuracy on validation (ties: lower validation loss)",
+    "paper": "the one model of best TEST accuracy over all seeds and epochs, as in the paper: optimistic, "
+    "because the test images chose it",
+}
+
+
+def selected_row(metrics: pd.DataFrame | list[dict[str, Any]], selection: str) -> int:
+    """Position of the selected epoch in a run's metrics (at least one row).
+
+    Highest accuracy on validation (`selection="paper"`: on test); ties go to the lower loss there, then to the
+    earlier epoch.
+    """
+    split = "test" if selection == "paper" else "val"
+    table = pd.DataFrame(metrics)
+    order = np.lexsort((np.arange(len(table)), table[f"{split}_loss"], -table[f"{split}_accuracy"]))
+    return int(order[0])
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a figure varies over seeds: median, quartiles (linear interpolation) and range of n values."""
+
+    n: int
+    median: float
+    q1: float
+    q3: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Any) -> "Spread | None":
+        """None if there is no value that is a number."""
+        v = np.asarray([x for x in values if x is not None and np.isfinite(x)], dtype=np.float64)
+        if not len(v):
+            return None
+        q1, median, q3 = np.percentile(v, [25, 50, 75])
+        return cls(len(v), float(median), float(q1), float(q3), float(v.min()), float(v.max()))
+
+    def as_dict(self) -> dict[str, float]:
+        return {"n": self.n, "median": self.median, "iqr": [self.q1, self.q3], "range": [self.low, self.high]}
+
+
+def band(runs: list[Run], column: str) -> pd.DataFrame:
+    """A metric over epochs and seeds: columns epoch, n, median, q1, q3, low, high; one row an epoch any seed
+    has finished."""
+    values: dict[int, list[float]] = {}
+    for run in runs:
+        if column in run.metrics:
+            for epoch, value in zip(run.metrics["epoch"], run.metrics[column], strict=True):
+                values.setdefault(int(epoch), []).append(value)
+    rows = [{"epoch": e, **vars(s)} for e, v in sorted(values.items()) if (s := Spread.of(v))]
+    return pd.DataFrame(rows, columns=["epoch", "n", "median", "q1", "q3", "low", "high"])
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    """One seed: state, reason, and the figures of its selected epoch so far (absent before the first epoch ends)."""
+    status = run.status
+    summary: dict[str, Any] = {
+        "seed": run.seed,
+        "state": status["state"],
+        "epoch": status["epoch"],
+        "epochs": status["epochs"],
+        "reason": status["reason"],
+    }
+    if len(run.metrics):
+        row = run.metrics.iloc[selected_row(run.metrics, run.config.selection)]
+        summary["selected_epoch"] = int(row["epoch"])
+        for split in ("train", "val", "test"):
+            summary[split] = {m: _number(row[f"{split}_{m}"]) for m in ("accuracy", "auc", "loss")}
+        summary["seconds_per_epoch"] = float(run.metrics["seconds"].median())
+    return summary
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
+
+
+def best_run(group: Group) -> Run | None:
+    """The run whose selected epoch is best by the group's own selection rule; None before any epoch is finished."""
+    candidates = [run for run in group.runs if len(run.metrics)]
+    if not candidates:
+        return None
+    rule = group.config.selection
+    rows = [run.metrics.iloc[selected_row(run.metrics, rule)] for run in candidates]
+    return candidates[selected_row(pd.DataFrame(rows).reset_index(drop=True), rule)]
+
+
+def group_summary(group: Group) -> dict[str, Any]:
+    """What `colora show` prints: each seed, and over the seeds with a finished epoch median, IQR and range."""
+    seeds = [run_summary(run) for run in group.runs]
+    with_figures = [s for s in seeds if "selected_epoch" in s]
+    resolved = next((r.resolved for r in group.runs if r.resolved), None)
+    best = best_run(group)
+    config = group.config
+    return {
+        "name": group.name,
+        "state": group.state,
+        "created": group.info["created"],
+        "launched_by": group.info["launched_by"],
+        "method": config.method,
+        "backbone": config.backbone,
+        "data": {
+            "source": resolved.data_source if resolved else config.dataset,
+            "synthetic": resolved.synthetic if resolved else config.dataset == "phantom",
+            "checksum": resolved.data_checksum if resolved else None,
+            "class_names": resolved.class_names if resolved else config.class_names,
+            "class_counts": resolved.class_counts if resolved else None,
+            "split": resolved.split_rule if resolved else None,
+            "image_size": config.image_size,
+            "train_set": config.train_set,
+        },
+        "parameters": resolved.parameters if resolved else None,
+        "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
+        "best_seed": best.seed if best else None,
+        "seeds": seeds,
+        "over_seeds": {
+            split: {
+                m: (s.as_dict() if (s := Spread.of([row[split][m] for row in with_figures])) else None)
+                for m in ("accuracy", "auc")
+            }
+            for split in ("train", "val", "test")
+        },
+        "warnings": resolved.warnings if resolved else [],
+        "notice": NOTICE,
+    }
+
+
+def probability_columns(predictions: pd.DataFrame) -> list[str]:
+    """p_0 ... p_{C-1}, in class order."""
+    return [f"p_{c}" for c in range(sum(name.startswith("p_") for name in predictions.columns))]
+
+
+def split_arrays(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (N,), probabilities (N, C)) of a run's selected model; of the train split only the images it
+    trained on."""
+    table = run.predictions(split)
+    if split == "train":
+        table = table[table["used"]]
+    return table["label"].to_numpy(), table[probability_columns(table)].to_numpy()
+
+
+def run_report(run: Run, split: str) -> dict[str, Any]:
+    """`evaluate.report` of a finished run on one of its own splits."""
+    labels, probabilities = split_arrays(run, split)
+    assert run.resolved is not None  # predictions exist, so the run has started
+    return report(labels, probabilities, run.resolved.class_names)
+
+
+def progress(run: Run) -> float:
+    """Share of a run's epochs that is behind it, in [0, 1], with the part of the present epoch."""
+    status = run.status
+    part = status["step"] / status["steps"] if status["steps"] and status["state"] in ACTIVE else 0.0
+    return min(1.0, (status["epoch"] + min(part, 1.0)) / status["epochs"])
+
+
+def seconds_left(runs: list[Run]) -> dict[int, float | None]:
+    """Expected seconds of work until each seed is finished: its epochs to go times the median epoch so far.
+
+    A seed without a finished epoch is reckoned with the other seeds' epochs; None where no seed has finished any.
+    Zero for a seed that is not going to continue by itself (done, stopped, failed, lost).
+    """
+    own = {run.seed: run.metrics["seconds"] for run in runs if len(run.metrics)}
+    usual = float(pd.concat(own.values()).median()) if own else None
+    left: dict[int, float | None] = {}
+    for run in runs:
+        if run.state not in (*ACTIVE, "queued"):
+            left[run.seed] = 0.0
+            continue
+        seconds = float(own[run.seed].median()) if run.seed in own else usual
+        left[run.seed] = None if seconds is None else seconds * run.status["epochs"] * (1 - progress(run))
+    return left

@@ -1,0 +1,405 @@
+"""One seed of one group, in one process: `python -m colora train --run-dir runs/GROUP/seed-00`.
+
+Reads the run's config.json and writes everything else into its folder. Idempotent: a finished run returns at once, an
+interrupted one continues after its last finished epoch with the same bits (on the CPU), since every random
+draw is keyed
+by (seed, what, epoch or merge) and thread count, device and precision are fixed when the run first starts.
+
+    epoch:  steps ─► merge ─► history ─► evaluate on merged weights ─► checkpoint ─► metrics ─► model, if best so far
+"""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import torch
+from safetensors.numpy import save as save_arrays
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from colora import evaluate
+from colora.adapt import adapter_parameters, count_parameters, merge_
+from colora.backbones import build, load_weights
+from colora.checkpoint import (
+    Factors,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_history,
+    save_model,
+    saved_model_epoch,
+)
+from colora.config import Resolved, RunConfig
+from colora.conv import keyed_generator
+from colora.data import SPLITS, Dataset, load_dataset, used_index
+from colora.errors import UserError
+from colora.images import DeviceImages, autocast, choose_device, choose_precision, probabilities
+from colora.methods import apply_method
+from colora.results import selected_row
+from colora.runs import ACTIVE, Run, append_json, own_process, read_json_lines, write_bytes, write_json
+
+CHECK_SECONDS = 0.5  # how often a step looks at the loss and tells how far it is
+
+
+class Stopped(Exception):
+    """A person, or a signal, asked this run to stop."""
+
+
+@dataclass
+class Reporter:
+    """Writes status.json; the run is its only writer while it lives."""
+
+    run: Run
+    status: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        old = self.run.status
+        self.status = old | {"state": "starting", "reason": None, "finished": None, "process": own_process()}
+        self.status["started"] = time.time()
+        self.write()
+
+    def write(self, **changes: Any) -> None:
+        self.status |= changes | {"heartbeat": time.time()}
+        write_json(self.run.path / "status.json", self.status)
+
+    def end(self, state: str, reason: str | None = None) -> None:
+        self.write(state=state, reason=reason, process=None, finished=time.time())
+
+
+def train_run(run_dir: Path, should_stop: Callable[[], bool] = lambda: False) -> int:
+    """Trains the run to its end and returns the exit code: 0 done or stopped, 1 failed, 2 failed by a user's mistake.
+
+    `should_stop` is asked now and then; the file `stop` in the run folder does the same.
+    """
+    run = Run(Path(run_dir).absolute())
+    if run.state == "done":
+        return 0
+    if run.state in ACTIVE:
+        raise UserError(f"{run.path} is being trained by process {run.status['process']['pid']} already.")
+    reporter = Reporter(run)
+    try:
+        _train(run, reporter, should_stop)
+    except Stopped as stop:
+        reporter.end("stopped", str(stop))
+        (run.path / "stop").unlink(missing_ok=True)
+        return 0
+    except UserError as error:
+        reporter.end("failed", str(error))
+        print(f"failed: {error}", file=sys.stderr, flush=True)
+        return 2
+    except Exception as error:
+        traceback.print_exc()  # into log.txt; the reason is for people
+        reporter.end("failed", _reason(error, run.config))
+        return 1
+    reporter.end("done")
+    print("done", flush=True)
+    return 0
+
+
+def _reason(error: Exception, config: RunConfig) -> str:
+    text = str(error).strip().split("\n")[0]
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
+        return (
+            f"Out of memory at batch size {config.batch_size} and {config.image_size} px: lower the batch size first, "
+            "then the image size, or take a smaller backbone."
+        )
+    if isinstance(error, OSError) and error.errno == 28:
+        return f"The disk is full ({error.filename}): free some space, then resume this run."
+    return f"An unexpected error, {type(error).__name__}: {text}. The log has the details."
+
+
+def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> None:
+    config, seed = run.config, run.seed
+    torch.set_num_threads(run.resolved.threads if run.resolved else config.threads or torch.get_num_threads())
+    dataset = load_dataset(config)
+    used = used_index(dataset, config)
+    model = build(config.backbone, dataset.classes, config.image_size, seed)
+    resolved, device = _resolve(run, config, dataset, used, model)
+    reporter.write(state="running")
+    print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
+
+    apply_method(model, config, seed)
+    if not resolved.parameters:
+        resolved = resolved.model_copy(update={"parameters": count_parameters(model)})
+        run.write_resolved(resolved)
+    model.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=config.lr, eps=config.eps)
+    images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
+    images["used"] = DeviceImages(dataset.splits["train"].images[used], dataset.splits["train"].labels[used], device)
+
+    progress = load_checkpoint(run, model, optimizer) or {"epoch": 0, "merges": 0, "step": 0, "metrics": None}
+    metrics = _take_up(run, model, resolved, progress)
+    fit = Fit(run, config, seed, model, optimizer, images, resolved.precision, reporter, should_stop)
+    fit.step, fit.merges = progress["step"], progress["merges"]
+    with _tensorboard(run, progress["epoch"]) as board:
+        for epoch in range(progress["epoch"] + 1, config.epochs + 1):
+            row, merged, outputs = fit.epoch(epoch)
+            save_history(run, model, epoch, merged)
+            _save_epoch_outputs(run, epoch, outputs)
+            save_checkpoint(
+                run, model, optimizer, {"epoch": epoch, "merges": fit.merges, "step": fit.step, "metrics": row}
+            )
+            append_json(run.path / "metrics.jsonl", row)
+            metrics.append(row)
+            if selected_row(metrics, config.selection) == len(metrics) - 1:
+                save_model(run, model, epoch, resolved)
+            for name, value in row.items():
+                if isinstance(value, float):
+                    board.add_scalar(name.replace("_", "/", 1), value, epoch)
+            board.flush()
+            reporter.write(epoch=epoch, step=0)
+            print(_line(row, config.epochs), flush=True)
+    _save_predictions(
+        run, load_model(run, config, resolved).to(device), dataset, images, used, config, resolved.precision
+    )
+
+
+def _resolve(
+    run: Run, config: RunConfig, dataset: Dataset, used: np.ndarray, model: nn.Module
+) -> tuple[Resolved, torch.device]:
+    """Fix, at the first start, what machine and files turned out to be; on resume, hold them to it."""
+    checksum = dataset.checksum()
+    known = run.resolved
+    if known:
+        if known.data_checksum != checksum:
+            raise UserError(f"The images of {config.dataset} have changed since this run started: launch a new group.")
+        return known, choose_device(known.device)
+    try:
+        device = choose_device(config.device)
+    except ValueError as error:
+        raise UserError(f"{str(error).capitalize()}: choose device 'auto' or 'cpu'.", field="device") from error
+    weights_checksum, random_layers = load_weights(model, config.backbone, config.weights, config.partial_weights)
+    warnings = list(dataset.warnings)
+    if random_layers:
+        warnings.append(
+            f"{len(random_layers)} weights were not in the file and stayed random: {', '.join(random_layers)}."
+        )
+    if config.selection == "paper":
+        warnings.append("The epoch is chosen by test accuracy (the paper's rule), so test figures are optimistic.")
+    counts = {name: dataset.counts(name) for name in SPLITS}
+    counts["used"] = np.bincount(dataset.splits["train"].labels[used], minlength=dataset.classes).tolist()
+    resolved = Resolved(
+        device=str(device),
+        precision=choose_precision(config.precision, device),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        class_names=list(dataset.class_names),
+        class_names_given=dataset.class_names_given,
+        data_source=dataset.source,
+        data_checksum=checksum,
+        synthetic=dataset.synthetic,
+        split_rule=dataset.split_rule,
+        class_counts=counts,
+        weights_checksum=weights_checksum,
+        random_layers=random_layers,
+        parameters={},
+        warnings=warnings,
+    )
+    write_json(run.path / "environment.json", environment(device))
+    return resolved, device
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Library versions, device, code version and command line, for the record."""
+    root = Path(__file__).parent.parent
+    git = (
+        subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True)
+        if (root / ".git").exists()
+        else None
+    )
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn", "pandas")},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
+        "git_commit": git.stdout.strip() if git and git.returncode == 0 else None,
+        "command": sys.argv,
+    }
+
+
+def _take_up(run: Run, model: nn.Module, resolved: Resolved, progress: dict[str, Any]) -> list[dict[str, Any]]:
+    """Bring the folder back to the last checkpoint, whenever the run was cut off; returns the metrics so far."""
+    metrics = [row for row in read_json_lines(run.path / "metrics.jsonl") if row["epoch"] < progress["epoch"]]
+    if progress["metrics"]:
+        metrics.append(progress["metrics"])
+    lines = "".join(json.dumps(row) + "\n" for row in metrics)
+    write_bytes(run.path / "metrics.jsonl", lines.encode())
+    for path in (run.path / "history").glob("epoch-*.safetensors"):
+        if int(path.stem.removeprefix("epoch-")) > progress["epoch"]:
+            path.unlink()
+    if metrics:
+        best = metrics[selected_row(metrics, run.config.selection)]["epoch"]
+        if best == progress["epoch"] and saved_model_epoch(run) != best:
+            save_model(run, model, best, resolved)
+    return metrics
+
+
+@dataclass
+class Fit:
+    """The training loop over what it needs; `step` and `merges` count from the start of the run."""
+
+    run: Run
+    config: RunConfig
+    seed: int
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    images: dict[str, DeviceImages]
+    precision: str
+    reporter: Reporter
+    should_stop: Callable[[], bool]
+    step: int = 0
+    merges: int = 0
+
+    def epoch(self, epoch: int) -> tuple[dict[str, Any], dict[int, Factors], dict[str, np.ndarray]]:
+        """Train one epoch, merge, evaluate: (metrics row, factors by merge number, probabilities by split)."""
+        merged: dict[int, Factors] = {}
+        start = time.perf_counter()
+        self._train_epoch(epoch, merged)
+        if (
+            self.config.method == "colora"
+            and self.config.merge_unit == "epochs"
+            and epoch % self.config.merge_every == 0
+        ):
+            self._merge(merged)
+        if self.images["used"].device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - start
+
+        row: dict[str, Any] = {"epoch": epoch}
+        outputs = {}
+        for split in SPLITS:
+            images = self.images["used" if split == "train" else split]
+            outputs[split] = probabilities(self.model, images, eval_batch_size(self.config), self.precision)
+            labels = images.labels.cpu().numpy()
+            row[f"{split}_loss"] = evaluate.cross_entropy(labels, outputs[split])
+            row[f"{split}_accuracy"] = evaluate.accuracy(labels, outputs[split])
+            row[f"{split}_auc"] = evaluate.macro_auc(labels, outputs[split])
+        row["seconds"] = seconds
+        row["eval_seconds"] = time.perf_counter() - start - seconds
+        row["images_per_s"] = len(self.images["used"]) / seconds
+        row["peak_memory_mib"] = _peak_memory(self.images["used"].device)
+        row["merges"] = self.merges
+        return row, merged, outputs
+
+    def _train_epoch(self, epoch: int, merged: dict[int, Factors]) -> None:
+        config, images = self.config, self.images["used"]
+        draws = keyed_generator(self.seed, "order", epoch)
+        torch.manual_seed(keyed_generator(self.seed, "dropout", epoch).initial_seed())
+        order = torch.randperm(len(images), generator=draws)
+        steps = -(-len(images) // config.batch_size)
+        self._training_mode()
+        total, looked = torch.zeros((), device=images.device), time.monotonic()
+        for number, (inputs, labels) in enumerate(images.batches(order, config.batch_size), start=1):
+            if config.augment == "flip":
+                mirrored = (torch.rand(len(inputs), generator=draws) < 0.5).to(inputs.device)
+                inputs = torch.where(mirrored[:, None, None, None], inputs.flip(3), inputs)
+            with autocast(images.device, self.precision):
+                loss = cross_entropy(self.model(inputs).float(), labels)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            self.step += 1
+            total += loss.detach()
+            if config.method == "colora" and config.merge_unit == "steps" and self.step % config.merge_every == 0:
+                self._merge(merged)
+            if time.monotonic() - looked > CHECK_SECONDS or number == steps:
+                looked = time.monotonic()
+                self._check_loss(total, epoch)
+                self.reporter.write(step=number, steps=steps)
+            if self.should_stop() or self.run.stop_requested:
+                self.reporter.write(state="stopping")
+                raise Stopped(f"Stopped on request in epoch {epoch}; resume continues after epoch {epoch - 1}.")
+
+    def _check_loss(self, total: torch.Tensor, epoch: int) -> None:
+        if not torch.isfinite(total):
+            raise UserError(
+                f"The loss became infinite or not a number in epoch {epoch} at learning rate {self.config.lr:g}: "
+                "lower the learning rate."
+            )
+
+    def _training_mode(self) -> None:
+        self.model.train()
+        if self.config.batch_norm == "eval":
+            for module in self.model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def _merge(self, merged: dict[int, Factors]) -> None:
+        self.merges += 1
+        factors = merge_(self.model, self.seed, self.merges)
+        merged[self.merges] = {layer: {k: t.cpu() for k, t in named.items()} for layer, named in factors.items()}
+        if self.config.optimizer_at_merge == "reset":
+            for parameter in adapter_parameters(self.model):
+                self.optimizer.state.pop(parameter, None)
+
+
+def eval_batch_size(config: RunConfig) -> int:
+    """Without gradients more fits; past 256 nothing is gained."""
+    return max(config.batch_size, min(4 * config.batch_size, 256))
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _save_epoch_outputs(run: Run, epoch: int, outputs: dict[str, np.ndarray]) -> None:
+    """Probabilities (N, C) float32 of each split after this epoch; of train the images trained on."""
+    folder = run.path / "predictions" / "epochs"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / f"epoch-{epoch:02d}.safetensors", save_arrays(outputs, metadata={"epoch": str(epoch)}))
+
+
+def _save_predictions(
+    run: Run,
+    model: nn.Module,
+    dataset: Dataset,
+    images: dict[str, DeviceImages],
+    used: np.ndarray,
+    config: RunConfig,
+    precision: str,
+) -> None:
+    """The selected model on every image of every split, the whole train split included."""
+    for name in SPLITS:
+        split = dataset.splits[name]
+        p = probabilities(model, images[name], eval_batch_size(config), precision)
+        table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
+        for c in range(dataset.classes):
+            table[f"p_{c}"] = p[:, c]
+        table["entropy"] = evaluate.entropy(p)
+        table["image_id"] = split.image_ids
+        table["patient_id"] = split.patient_ids if split.patient_ids is not None else None
+        if name == "train":
+            table["used"] = np.isin(np.arange(len(split)), used)
+        path = run.path / "predictions" / f"{name}.parquet"
+        write_bytes(path, table.to_parquet(index=False))
+
+
+def _tensorboard(run: Run, epoch: int) -> Any:
+    """Event files, so that `tensorboard --logdir runs` works; later epochs of an interrupted run are overwritten."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(run.path / "tensorboard"), purge_step=epoch + 1)
+
+
+def _line(row: dict[str, Any], epochs: int) -> str:
+    return (
+        f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, accuracy train {row['train_accuracy']:.3f} "
+        f"validation {row['val_accuracy']:.3f} test {row['test_accuracy']:.3f}, {row['seconds']:.1f} s"
+    )

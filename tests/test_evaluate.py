@@ -1,0 +1,65 @@
+"""Metrics against figures worked out by hand."""
+
+import numpy as np
+import pytest
+
+from colora import evaluate
+
+LABELS = np.array([0, 0, 0, 1, 1, 2])
+P = np.array(
+    [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.3, 0.6, 0.1], [0.1, 0.2, 0.7], [0.1, 0.1, 0.8]], np.float32
+)
+
+
+def test_confusion_matrix_rows_are_true_classes():
+    assert evaluate.confusion_matrix(LABELS, P).tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert evaluate.accuracy(LABELS, P) == pytest.approx(4 / 6)
+
+
+def test_per_class_figures():
+    rows = evaluate.per_class(evaluate.confusion_matrix(LABELS, P))
+    assert [r["n"] for r in rows] == [3, 2, 1]
+    assert [r["recall"] for r in rows] == pytest.approx([2 / 3, 1 / 2, 1])
+    assert [r["precision"] for r in rows] == pytest.approx([1, 1 / 2, 1 / 2])
+    # true negatives count the confusions among the other classes, unlike the paper's eq. 23
+    assert [r["specificity"] for r in rows] == pytest.approx([1, 3 / 4, 4 / 5])
+
+
+def test_undefined_figures_are_none_not_zero():
+    rows = evaluate.per_class(np.array([[3, 0], [0, 0]]))
+    assert rows[1]["recall"] is None
+    assert rows[1]["precision"] is None
+    assert rows[0]["specificity"] is None
+    p = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]])
+    assert evaluate.class_auc(np.array([0, 1]), p) == [1.0, 1.0, None]
+    assert evaluate.macro_auc(np.array([0, 1]), p) == 1.0
+    assert evaluate.macro_auc(np.array([0, 0]), p) is None
+    with pytest.raises(ValueError, match="class 2 has 0 of 2 images"):
+        evaluate.roc(np.array([0, 1]), p, 2)
+
+
+def test_auc_counts_the_pairs_in_right_order():
+    # class 0: positives .8 .6 .2 against negatives .3 .1 .1 -> 8 of 9 pairs
+    assert evaluate.class_auc(LABELS, P)[0] == pytest.approx(8 / 9)
+    false_positive_rate, recall = evaluate.roc(LABELS, P, 0)
+    assert np.trapezoid(recall, false_positive_rate) == pytest.approx(8 / 9)
+
+
+def test_entropy_in_nats():
+    p = np.array([[1, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]])
+    assert evaluate.entropy(p) == pytest.approx([0, np.log(4), np.log(2)])
+
+
+def test_cross_entropy():
+    assert evaluate.cross_entropy(np.array([0, 1]), np.array([[0.5, 0.5], [0.75, 0.25]])) == pytest.approx(
+        1.5 * np.log(2)
+    )
+    assert evaluate.cross_entropy(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(-np.log(1e-12))
+
+
+def test_report_is_json_with_every_class_named():
+    report = evaluate.report(LABELS, P, ["A", "B", "C"])
+    assert report["n"] == 6
+    assert report["per_class"]["B"]["recall"] == pytest.approx(0.5)
+    assert report["auc"] == pytest.approx(np.mean([report["per_class"][c]["auc"] for c in "ABC"]))
+    assert report["confusion_matrix"] == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]

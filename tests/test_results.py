@@ -1,0 +1,69 @@
+"""The selected epoch and figures over seeds, on numbers that can be checked by eye."""
+
+import pandas as pd
+import pytest
+
+from colora.config import RunConfig
+from colora.results import Spread, band, best_run, group_summary, selected_row
+from colora.runs import append_json, create_group
+
+
+def row(epoch, val, test, loss=0.5):
+    figures = {
+        f"{s}_{m}": v
+        for s, a in (("train", 1.0), ("val", val), ("test", test))
+        for m, v in (("accuracy", a), ("auc", a))
+    }
+    return {"epoch": epoch, **figures, "train_loss": 0.1, "val_loss": loss, "test_loss": loss, "seconds": 2.0}
+
+
+def make_group(tmp_path, *runs, **settings):
+    group = create_group(tmp_path, "g", RunConfig(epochs=3, **settings), list(range(len(runs))))
+    for run, rows in zip(group.runs, runs, strict=True):
+        for r in rows:
+            append_json(run.path / "metrics.jsonl", r)
+    return group
+
+
+def test_selection_by_validation_then_loss_then_earlier():
+    table = pd.DataFrame([row(1, 0.8, 0.9, 0.4), row(2, 0.9, 0.7, 0.6), row(3, 0.9, 0.5, 0.5), row(4, 0.9, 0.6, 0.5)])
+    assert selected_row(table, "validation") == 2
+    assert selected_row(table, "paper") == 0
+
+
+def test_spread():
+    s = Spread.of([1.0, 2.0, 3.0, 4.0, None, float("nan")])
+    assert (s.n, s.median, s.q1, s.q3, s.low, s.high) == (4, 2.5, 1.75, 3.25, 1.0, 4.0)
+    assert Spread.of([None]) is None
+
+
+def test_band_over_seeds_that_got_unequally_far(tmp_path):
+    group = make_group(tmp_path, [row(1, 0.5, 0.5), row(2, 0.6, 0.6)], [row(1, 0.7, 0.7)])
+    table = band(group.runs, "test_accuracy")
+    assert table["epoch"].tolist() == [1, 2]
+    assert table["n"].tolist() == [2, 1]
+    assert table["median"].tolist() == pytest.approx([0.6, 0.6])
+    assert table["low"].tolist() == pytest.approx([0.5, 0.6])
+    assert table["high"].tolist() == pytest.approx([0.7, 0.6])
+
+
+@pytest.mark.parametrize(("selection", "best", "accuracy"), [("validation", 1, [0.6, 0.7]), ("paper", 0, [0.9, 0.7])])
+def test_summary_follows_the_selection(tmp_path, selection, best, accuracy):
+    group = make_group(
+        tmp_path, [row(1, 0.5, 0.9), row(2, 0.8, 0.6)], [row(1, 0.85, 0.7), row(2, 0.7, 0.6)], selection=selection
+    )
+    assert best_run(group).seed == best
+    summary = group_summary(group)
+    assert [s["test"]["accuracy"] for s in summary["seeds"]] == accuracy
+    spread = summary["over_seeds"]["test"]["accuracy"]
+    assert spread["median"] == pytest.approx(sum(accuracy) / 2)
+    assert spread["range"] == [min(accuracy), max(accuracy)]
+    assert ("optimistic" in summary["selection"]["says"]) is (selection == "paper")
+    assert summary["notice"] == "Research use only. Not a medical device."
+
+
+def test_summary_before_the_first_epoch(tmp_path):
+    summary = group_summary(make_group(tmp_path, []))
+    assert "selected_epoch" not in summary["seeds"][0]
+    assert summary["over_seeds"]["test"] == {"accuracy": None, "auc": None}
+    assert summary["best_seed"] is None

@@ -1,0 +1,240 @@
+"""Training one seed: what the folder holds, equal bits for equal seeds, resume after a cut at any place."""
+
+import itertools
+import json
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import write_npz
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import colora.train
+from colora.adapt import plain_state
+from colora.backbones import build
+from colora.checkpoint import load_model
+from colora.config import make_config
+from colora.data import load_dataset
+from colora.evaluate import entropy
+from colora.images import DeviceImages, probabilities
+from colora.results import selected_row
+from colora.runs import Run, create_group
+from colora.train import train_run
+
+TIMES = ("seconds", "eval_seconds", "images_per_s", "peak_memory_mib")
+
+
+@pytest.fixture
+def new_run(tmp_path, tiny_npz):
+    """A function that makes a one-seed group on the tiny data and returns its run."""
+
+    def make(name="g", seed=0, dataset=None, **settings):
+        small = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "epochs": 2, "batch_size": 8, "threads": 1}
+        config = make_config({"dataset": dataset or f"npz:{tiny_npz}", **small, **settings})
+        return create_group(tmp_path / "runs", name, config, [seed]).runs[0]
+
+    return make
+
+
+def figures(run) -> list[dict]:
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in Run(run.path).metrics.to_dict("records")]
+
+
+def reason(run) -> str:
+    return Run(run.path).status["reason"]
+
+
+def test_a_finished_run_holds_everything(new_run):
+    run = new_run(epochs=2)
+    assert train_run(run.path) == 0
+    run = Run(run.path)
+    assert run.state == "done"
+    assert run.status["epoch"] == 2
+    assert run.metrics["epoch"].tolist() == [1, 2]
+    assert run.metrics["merges"].tolist() == [1, 2]
+    assert run.resolved.class_counts == {**dict.fromkeys(("train", "val", "test", "used"), [12, 10, 8])}
+    assert run.resolved.parameters["trainable"] < run.resolved.parameters["deployed"]
+    assert json.loads((run.path / "environment.json").read_text())["versions"]["torch"] == version("torch")
+    assert {p.name for p in (run.path / "history").iterdir()} == {"epoch-01.safetensors", "epoch-02.safetensors"}
+    assert not list(run.path.rglob("*.tmp"))
+    assert not list(run.path.rglob("*.pt*"))
+    events = EventAccumulator(str(run.path / "tensorboard")).Reload()
+    assert [e.value for e in events.Scalars("test/accuracy")] == pytest.approx(run.metrics["test_accuracy"].tolist())
+
+
+def test_predictions_are_the_selected_models(new_run):
+    run = new_run(train_set="balanced", epochs=3)
+    assert train_run(run.path) == 0
+    run = Run(run.path)
+    row = run.metrics.iloc[selected_row(run.metrics, "validation")]
+    test = run.predictions("test")
+    p = test[["p_0", "p_1", "p_2"]].to_numpy()
+    assert p.dtype == np.float32
+    assert p.sum(1) == pytest.approx(np.ones(30), abs=1e-5)
+    assert (p.argmax(1) == test["label"]).mean() == pytest.approx(row["test_accuracy"])
+    assert test["entropy"].to_numpy() == pytest.approx(entropy(p))
+    assert test["patient_id"].iloc[0] == "200"
+    train = run.predictions("train")
+    assert len(train) == 30
+    assert train["used"].sum() == 24
+    used = train[train["used"]]
+    assert (used[["p_0", "p_1", "p_2"]].to_numpy().argmax(1) == used["label"]).mean() == pytest.approx(
+        row["train_accuracy"]
+    )
+
+
+def test_the_saved_model_is_plain_and_reproduces_the_predictions(new_run):
+    run = new_run()
+    train_run(run.path)
+    run = Run(run.path)
+    state = load_file(run.path / "model.safetensors")
+    assert set(state) == set(build("resnet18:layer1", 3, 32).state_dict())
+    data = load_dataset(run.config)
+    images = DeviceImages(data.splits["test"].images, data.splits["test"].labels, torch.device("cpu"))
+    p = probabilities(load_model(run, run.config, run.resolved), images, 32, "fp32")
+    assert np.array_equal(p, run.predictions("test")[["p_0", "p_1", "p_2"]].to_numpy())
+
+
+@pytest.mark.parametrize("method", ["colora", "head", "full"])
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(new_run, method):
+    runs = [new_run(name, seed, method=method) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
+    for run in runs:
+        assert train_run(run.path) == 0
+    one, same, other = (figures(run) for run in runs)
+    assert one == same
+    assert one != other
+
+
+def test_what_each_method_changes(new_run, tiny_npz):
+    for method, changed in (("head", False), ("full", True), ("colora", True)):
+        run = new_run(method, method=method, epochs=1)
+        train_run(run.path)
+        start = build("resnet18:layer1", 3, 32, seed=0).state_dict()
+        after = load_file(run.path / "model.safetensors")
+        assert (not torch.equal(start["conv1.weight"], after["conv1.weight"])) is changed
+        assert not torch.equal(start["head.5.weight"], after["head.5.weight"])
+        assert torch.equal(start["bn1.running_mean"], after["bn1.running_mean"])  # batch norm in eval mode
+
+
+def test_history_adds_up_to_the_model(new_run):
+    """Base plus the merged factors is the model of that epoch (paper, section 3.1)."""
+    run = new_run(epochs=2, order="separable", rank=2)
+    train_run(run.path)
+    selected = Run(run.path).metrics.iloc[selected_row(Run(run.path).metrics, "validation")]["epoch"]
+    weight = build("resnet18:layer1", 3, 32, seed=0).state_dict()["layer1.0.conv1.weight"].clone()
+    for epoch in range(1, int(selected) + 1):
+        factors = load_file(run.path / "history" / f"epoch-{epoch:02d}.safetensors")
+        prefix = f"merge-{epoch:04d}/layer1.0.conv1"
+        kp, kd = factors[f"{prefix}/pointwise"], factors[f"{prefix}/depthwise"]  # (2, 64, 64), (2, 64, 3, 3)
+        weight += torch.einsum("roc,rcij->ocij", kp, kd)
+    assert torch.allclose(weight, load_file(run.path / "model.safetensors")["layer1.0.conv1.weight"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"merge_every": 2}, {"merge_every": 3, "merge_unit": "steps", "optimizer_at_merge": "keep", "augment": "flip"}],
+    ids=["every-2-epochs", "every-3-steps"],
+)
+def test_resume_continues_with_the_same_bits(new_run, settings):
+    whole, cut = new_run("whole", epochs=3, **settings), new_run("cut", epochs=3, **settings)
+    assert train_run(whole.path) == 0
+
+    calls = itertools.count(1)
+    assert train_run(cut.path, lambda: next(calls) == 6) == 0  # the second of four steps in epoch 2
+    assert Run(cut.path).state == "stopped"
+    assert "resume continues after epoch 1" in reason(cut)
+    assert len(Run(cut.path).metrics) == 1
+    assert train_run(cut.path) == 0
+    assert figures(cut) == figures(whole)
+    assert (cut.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
+    pd.testing.assert_frame_equal(Run(cut.path).predictions("train"), Run(whole.path).predictions("train"))
+
+
+@pytest.mark.parametrize("place", ["save_history", "save_checkpoint", "append_json", "save_model", "_save_predictions"])
+def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, monkeypatch, place):
+    whole, cut = new_run("whole"), new_run("cut")
+    assert train_run(whole.path) == 0
+
+    def crash(*args):
+        raise RuntimeError("cut off here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(colora.train, place, crash)
+        assert train_run(cut.path) == 1
+    assert Run(cut.path).state == "failed"
+    assert "RuntimeError: cut off here" in reason(cut)
+    assert train_run(cut.path) == 0
+    assert figures(cut) == figures(whole)
+    assert (cut.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
+
+
+def test_a_finished_run_returns_at_once(new_run):
+    run = new_run(epochs=1)
+    train_run(run.path)
+    before = {p: p.stat().st_mtime_ns for p in run.path.rglob("*")}
+    assert train_run(run.path) == 0
+    assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
+
+
+def test_paper_selection_keeps_the_best_test_epoch_and_warns(new_run):
+    run = new_run(selection="paper", epochs=3)
+    train_run(run.path)
+    run = Run(run.path)
+    best = selected_row(run.metrics, "paper")
+    assert run.metrics["test_accuracy"].iloc[best] == run.metrics["test_accuracy"].max()
+    p = run.predictions("test")
+    assert (p[["p_0", "p_1", "p_2"]].to_numpy().argmax(1) == p["label"]).mean() == run.metrics["test_accuracy"].max()
+    assert any("optimistic" in w for w in run.resolved.warnings)
+
+
+def test_a_loss_that_is_no_number_ends_with_a_sentence(new_run, monkeypatch):
+    run = new_run(lr=0.5)
+    monkeypatch.setattr(colora.train, "cross_entropy", lambda logits, labels: logits.sum() * float("nan"))
+    assert train_run(run.path) == 2
+    assert Run(run.path).state == "failed"
+    assert "not a number in epoch 1 at learning rate 0.5: lower the learning rate" in reason(run)
+    assert len(Run(run.path).metrics) == 0
+
+
+def test_out_of_memory_says_what_to_lower(new_run, monkeypatch):
+    run = new_run(batch_size=16)
+
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(colora.train, "cross_entropy", full)
+    assert train_run(run.path) == 1
+    assert reason(run).startswith("Out of memory at batch size 16 and 32 px: lower the batch size first")
+
+
+def test_a_full_disk_is_named(new_run, monkeypatch):
+    run = new_run()
+
+    def full(*args):
+        raise OSError(28, "No space left on device", str(run.path / "checkpoint"))
+
+    monkeypatch.setattr(colora.train, "save_checkpoint", full)
+    assert train_run(run.path) == 1
+    assert "The disk is full" in reason(run)
+    assert "then resume" in reason(run)
+
+
+def test_changed_images_are_noticed_on_resume(new_run, tmp_path):
+    path = write_npz(tmp_path / "data.npz")
+    run = new_run(dataset=f"npz:{path}")
+    assert train_run(run.path, lambda: True) == 0
+    write_npz(path, train_images=np.zeros((30, 32, 32), np.uint8))
+    assert train_run(run.path) == 2
+    assert "have changed since this run started" in reason(run)
+
+
+def test_plain_state_of_a_running_model_has_the_backbones_keys(new_run):
+    run = new_run(bias="all", epochs=1)
+    assert train_run(run.path) == 0
+    run = Run(run.path)
+    model = load_model(run, run.config, run.resolved)
+    assert model.conv1.bias is not None
+    assert set(plain_state(model)) == set(load_file(run.path / "model.safetensors"))
