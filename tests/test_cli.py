@@ -1,0 +1,262 @@
+"""The command line: its JSON, its exit codes, and a group's life in real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_folder, write_npz
+
+from colora.cli import _config, _parser, main
+from colora.runs import Group, Run, create_group
+from colora.train import train_run
+
+SMALL = [
+    "--backbone",
+    "resnet18:layer1",
+    "--weights",
+    "none",
+    "--image-size",
+    "32",
+    "--batch-size",
+    "8",
+    "--threads",
+    "1",
+]
+ROOT = Path(__file__).parents[1]
+
+
+def colora(*arguments, **options):
+    """A real `python -m colora` process, waited for."""
+    return subprocess.run(
+        [sys.executable, "-m", "colora", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+        **options,
+    )
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_npz):
+    """A finished group of two seeds."""
+    config = _config(
+        _parser().parse_args(["launch", "--name", "x", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", "2"])
+    )
+    group = create_group(tmp_path_factory.mktemp("runs"), "tiny", config, [0, 2])
+    for run in group.runs:
+        assert train_run(run.path) == 0
+    return group.path
+
+
+def document(capsys, *arguments):
+    assert main([str(a) for a in arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def mistake(capsys, *arguments):
+    """The one line on stderr of a command that must end with exit code 2."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as end:
+        code = end.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_params_without_weights(capsys):
+    got = document(capsys, "params", "--backbone", "vgg16", "--method", "colora", "--image-size", 224, "--json")
+    expected = {"adapter": 1676736, "head": 869124, "trainable": 2545860, "deployed": 15583812}
+    assert {k: got[k] for k in expected} == expected
+
+
+def test_launch_wait_prints_what_show_prints(tmp_path, tiny_npz, capsys):
+    launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", 1, "--seeds", "4"]
+    launched = document(capsys, *launch, "--runs-dir", tmp_path, "--wait", "--json")
+    assert launched == document(capsys, "show", tmp_path / "g", "--json")
+    assert launched["state"] == "done"
+    assert [s["seed"] for s in launched["seeds"]] == [4]
+    assert "epoch 1/1" in (tmp_path / "g" / "seed-04" / "log.txt").read_text()
+
+
+def test_show_gives_each_seed_and_the_spread(trained, capsys):
+    shown = document(capsys, "show", trained, "--json")
+    assert [s["seed"] for s in shown["seeds"]] == [0, 2]
+    for seed in shown["seeds"]:
+        table = Run(trained / f"seed-{seed['seed']:02d}").metrics
+        row = table[table["epoch"] == seed["selected_epoch"]].iloc[0]
+        assert seed["test"]["accuracy"] == row["test_accuracy"]
+    values = sorted(s["test"]["accuracy"] for s in shown["seeds"])
+    spread = shown["over_seeds"]["test"]["accuracy"]
+    assert spread["range"] == values
+    assert spread["median"] == pytest.approx(np.mean(values))
+    assert shown["notice"] == "Research use only. Not a medical device."
+
+
+def test_show_for_people(trained, capsys):
+    assert main(["show", str(trained)]) == 0
+    text = capsys.readouterr().out
+    assert "tiny: done; colora on resnet18:layer1, npz:tiny.npz" in text
+    assert "Selection: each seed's epoch is the one of best accuracy on validation" in text
+    assert "Research use only" in text
+
+
+def test_list(trained, capsys):
+    assert [g["name"] for g in document(capsys, "list", "--runs-dir", trained.parent, "--json")] == ["tiny"]
+
+
+def test_evaluate_on_the_same_file_repeats_the_test_figures(trained, tiny_npz, capsys):
+    shown = document(capsys, "show", trained, "--json")
+    got = document(capsys, "evaluate", trained, "--dataset", f"npz:{tiny_npz}", "--json")
+    assert got["n"] == 30
+    assert [s["accuracy"] for s in got["seeds"]] == [s["test"]["accuracy"] for s in shown["seeds"]]
+    for seed in got["seeds"]:
+        matrix = np.array(seed["confusion_matrix"])
+        assert matrix.sum(1).tolist() == [12, 10, 8]
+        assert seed["accuracy"] == pytest.approx(np.trace(matrix) / 30)
+        assert seed["per_class"]["ONE"]["recall"] == pytest.approx(matrix[0, 0] / 12)
+        others = np.delete(np.arange(3), 0)
+        negatives = matrix[others]
+        assert seed["per_class"]["ONE"]["specificity"] == pytest.approx(negatives[:, 1:].sum() / negatives.sum())
+    assert got["warnings"] == []
+
+
+def test_evaluate_meets_a_folder_by_class_name(trained, tiny_folder, capsys):
+    got = document(capsys, "evaluate", trained, "--dataset", f"folder:{tiny_folder}", "--json")
+    assert got["n"] == 72
+    assert got["class_names"] == ["ONE", "TWO", "THREE"]  # the model's order, though the folder sorts THREE before TWO
+    by_class = {name: np.sum(got["seeds"][0]["confusion_matrix"][c]) for c, name in enumerate(got["class_names"])}
+    assert by_class == {"ONE": 24, "TWO": 24, "THREE": 24}
+    assert got["data"]["split"] == "all"
+
+
+def test_evaluate_warns_of_patients_seen_in_training(trained, tmp_path, capsys):
+    root = write_folder(
+        tmp_path / "oct", patients=2, scans=1
+    )  # patients 0, 1, 100, 101, 200, 201; 0 and 1 are in training
+    got = document(capsys, "evaluate", trained, "--dataset", f"folder:{root}", "--json")
+    assert got["warnings"] == [
+        "2 of 6 images are of patients the models were trained on: these figures are no estimate for new patients."
+    ]
+
+
+def test_evaluate_without_names_matches_by_order_and_says_so(trained, tmp_path, capsys):
+    path = write_npz(tmp_path / "a.npz", named=False)
+    got = document(capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--json")
+    assert any("matched by sorted order: 0 as ONE, 1 as TWO, 2 as THREE" in w for w in got["warnings"])
+    named = document(
+        capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--class-names", "one,two,three", "--json"
+    )
+    assert not any("sorted order" in w for w in named["warnings"])
+    line = mistake(capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--class-names", "ONE,TWO,SIX", "--json")
+    assert "has the class SIX, unknown to the models; they know ONE, TWO, THREE" in line
+
+
+def test_evaluate_with_another_number_of_classes_is_a_mistake(trained, capsys):
+    line = mistake(capsys, "evaluate", trained, "--dataset", "phantom", "--json")
+    assert "The models know 3 classes (ONE, TWO, THREE), but phantom (synthetic) has 4" in line
+
+
+def test_predict(trained, tiny_folder, capsys):
+    paths = sorted((tiny_folder / "ONE").glob("*.png"))[:2]
+    got = document(capsys, "predict", trained, *paths, "--json")
+    assert [i["path"] for i in got["images"]] == [str(p) for p in paths]
+    image = got["images"][0]
+    for answer in (image["mean"], *image["seeds"]):
+        p = np.array(list(answer["probabilities"].values()))
+        assert p.sum() == pytest.approx(1, abs=1e-5)
+        assert answer["entropy"] == pytest.approx(-(p * np.log(p)).sum(), abs=1e-5)
+        assert answer["prediction"] == max(answer["probabilities"], key=answer["probabilities"].get)
+    mean = np.mean([list(s["probabilities"].values()) for s in image["seeds"]], axis=0)
+    assert list(image["mean"]["probabilities"].values()) == pytest.approx(mean, abs=1e-6)
+
+
+def test_predict_on_what_is_no_image(trained, tmp_path, capsys):
+    (tmp_path / "a.png").write_text("x")
+    assert "does not open as an image" in mistake(capsys, "predict", trained, tmp_path / "a.png", "--json")
+    assert "There is no image" in mistake(capsys, "predict", trained, tmp_path / "b.png", "--json")
+
+
+def test_launch_mistakes_leave_no_folder(tmp_path, tiny_npz, capsys, trained):
+    one_class = write_npz(tmp_path / "one.npz", train_labels=np.zeros((30, 1), int))
+    (tmp_path / "empty").mkdir()
+    for sentence, dataset, *more in (
+        ("There is no file", "npz:/nowhere.npz"),
+        ("lacks val_labels", f"npz:{write_npz(tmp_path / 'bad.npz', val_labels=None)}"),
+        ("fewer than two classes to train on (ONE)", f"npz:{one_class}"),
+        ("no sub-folder with images", f"folder:{tmp_path / 'empty'}"),
+        ("did you mean 'resnet18'?", f"npz:{tiny_npz}", "--backbone", "resnet81"),
+        ("no block 'layer7'", f"npz:{tiny_npz}", "--backbone", "resnet18:layer7"),
+        ("There is no weights file", f"npz:{tiny_npz}", "--weights", "/nowhere.pth"),
+        ("match no convolution", f"npz:{tiny_npz}", "--targets", "layer9.*"),
+        ("epochs: input should be a valid integer", f"npz:{tiny_npz}", "--epochs", "many"),
+        ("unrecognized arguments: --epocs 3", f"npz:{tiny_npz}", "--epocs", "3"),
+        ("Seeds are whole numbers", f"npz:{tiny_npz}", "--seeds", "a"),
+    ):
+        arguments = ["launch", "--name", "x", "--dataset", dataset, "--runs-dir", tmp_path / "runs", *SMALL, *more]
+        assert sentence in mistake(capsys, *arguments, "--json")
+    assert not (tmp_path / "runs").exists()
+    taken = ["launch", "--name", "tiny", "--dataset", f"npz:{tiny_npz}", "--runs-dir", trained.parent, *SMALL]
+    assert "A group named 'tiny' exists already" in mistake(capsys, *taken)
+    assert "is not a group of runs" in mistake(capsys, "show", tmp_path)
+
+
+def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_npz):
+    """Launch without --wait; stop; resume; kill -9 the training process; resume to the end."""
+    launched = colora(
+        "launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", 400, "--seeds", "0-1",
+        "--runs-dir", tmp_path, "--json",
+    )  # fmt: skip
+    assert launched.returncode == 0, launched.stderr
+    group = tmp_path / "g"
+    worker = json.loads(launched.stdout)["pid"]
+    try:
+        wait_for(lambda: len(Run(group / "seed-00").metrics) >= 2)
+        stopped = colora("stop", group, "--json")
+        assert json.loads(stopped.stdout)["seeds"] == {"0": "stopped", "1": "stopped"}
+        epochs = len(Run(group / "seed-00").metrics)
+        assert not (group / "seed-00" / "stop").exists()
+
+        resumed = colora("resume", group, "--json")
+        assert json.loads(resumed.stdout)["seeds"] == [0, 1]
+        worker = json.loads(resumed.stdout)["pid"]
+        wait_for(lambda: len(Run(group / "seed-00").metrics) >= epochs + 2)
+        assert Run(group / "seed-00").metrics["epoch"].is_monotonic_increasing
+        os.kill(Run(group / "seed-00").status["process"]["pid"], signal.SIGKILL)
+        wait_for(lambda: Run(group / "seed-00").state == "failed", 10)
+        assert "was killed by signal 9" in Run(group / "seed-00").status["reason"]
+        wait_for(lambda: Run(group / "seed-01").state == "running")  # the next seed goes on
+        os.kill(worker, signal.SIGKILL)
+        os.kill(Run(group / "seed-01").status["process"]["pid"], signal.SIGKILL)
+        wait_for(lambda: Run(group / "seed-01").state == "lost", 10)
+        assert Group(group).state == "failed"
+    finally:
+        for run in Group(group).runs:
+            (run.path / "stop").touch()
+        wait_for(lambda: not Group(group).active)
+
+
+def test_a_failed_seed_ends_launch_with_its_reason(tmp_path, capsys):
+    path = write_npz(tmp_path / "a.npz", train_images=np.zeros((30, 32, 32), np.float32))
+    launch = ["launch", "--name", "g", "--dataset", f"npz:{path}", *SMALL, "--seeds", "0", "--runs-dir", str(tmp_path)]
+    assert main([*launch, "--wait", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["seeds"][0]["state"] == "failed"
+    assert err.count("\n") == 1
+    assert "seed 0 failed: " in err
+    assert "expected uint8" in err
