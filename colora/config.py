@@ -161,6 +161,7 @@ class Resolved(BaseModel):
     data_checksum: str
     synthetic: bool
     split_rule: str = Field(description="How train, validation and test were separated, for a person to read.")
+    preparation: str = Field(description="How each image became the network's input; evaluate and predict do the same.")
     class_counts: dict[str, list[int]] = Field(description="Images of each class in each split, and in 'used'.")
     weights_checksum: str | None
     random_layers: list[str] = Field(description="Weights that the file did not have and that stayed random.")

@@ -9,20 +9,16 @@ by (seed, what, epoch or merge) and thread count, device and precision are fixed
 """
 
 import json
-import platform
-import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 import torch
 from safetensors.numpy import save as save_arrays
 from torch import nn
@@ -43,6 +39,8 @@ from colora.checkpoint import (
 from colora.config import Resolved, RunConfig
 from colora.conv import keyed_generator
 from colora.data import SPLITS, Dataset, load_dataset, used_index
+from colora.data.prepare import RULE
+from colora.environment import environment, peak_memory_mib
 from colora.errors import UserError
 from colora.images import DeviceImages, autocast, choose_device, choose_precision, probabilities
 from colora.methods import apply_method
@@ -200,6 +198,7 @@ def _resolve(
         data_checksum=checksum,
         synthetic=dataset.synthetic,
         split_rule=dataset.split_rule,
+        preparation=RULE,
         class_counts=counts,
         weights_checksum=weights_checksum,
         random_layers=random_layers,
@@ -208,24 +207,6 @@ def _resolve(
     )
     write_json(run.path / "environment.json", environment(device))
     return resolved, device
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """Library versions, device, code version and command line, for the record."""
-    root = Path(__file__).parent.parent
-    git = (
-        subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True)
-        if (root / ".git").exists()
-        else None
-    )
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn", "pandas")},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
-        "git_commit": git.stdout.strip() if git and git.returncode == 0 else None,
-        "command": sys.argv,
-    }
 
 
 def _take_up(run: Run, model: nn.Module, resolved: Resolved, progress: dict[str, Any]) -> list[dict[str, Any]]:
@@ -288,7 +269,7 @@ class Fit:
         row["seconds"] = seconds
         row["eval_seconds"] = time.perf_counter() - start - seconds
         row["images_per_s"] = len(self.images["used"]) / seconds
-        row["peak_memory_mib"] = _peak_memory(self.images["used"].device)
+        row["peak_memory_mib"] = peak_memory_mib(self.images["used"].device)
         row["merges"] = self.merges
         return row, merged, outputs
 
@@ -347,16 +328,6 @@ class Fit:
 def eval_batch_size(config: RunConfig) -> int:
     """Without gradients more fits; past 256 nothing is gained."""
     return max(config.batch_size, min(4 * config.batch_size, 256))
-
-
-def _peak_memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset / 2**20
-    import resource  # not on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _save_epoch_outputs(run: Run, epoch: int, outputs: dict[str, np.ndarray]) -> None:
