@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something failed, 2 a mistake a person can put right.
 
 import argparse
 import json
+import os
 import signal
 import sys
 import types
@@ -29,6 +30,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    # Read when torch loads: threads that wait asleep leave the cores to other runs. Two runs on 2 cores that spin
+    # instead take several times as long a step.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = _parser().parse_args(arguments)
     try:
         return args.run(args)

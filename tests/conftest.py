@@ -1,6 +1,9 @@
 """Small data in the real formats, shared by the tests. Real images and weights are used where `../shared` has them."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch loads
 
 import numpy as np
 import pytest
