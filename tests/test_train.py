@@ -32,8 +32,8 @@ def new_run(tmp_path, tiny_npz):
     """A function that makes a one-seed group on the tiny data and returns its run."""
 
     def make(name="g", seed=0, dataset=None, **settings):
-        small = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "epochs": 2, "batch_size": 8, "threads": 1}
-        config = make_config({"dataset": dataset or f"npz:{tiny_npz}", **small, **settings})
+        small = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
+        config = make_config({"dataset": dataset or f"npz:{tiny_npz}", "epochs": 2, **small, **settings})
         return create_group(tmp_path / "runs", name, config, [seed]).runs[0]
 
     return make
@@ -55,7 +55,7 @@ def test_a_finished_run_holds_everything(new_run):
     assert run.status["epoch"] == 2
     assert run.metrics["epoch"].tolist() == [1, 2]
     assert run.metrics["merges"].tolist() == [1, 2]
-    assert run.resolved.class_counts == {**dict.fromkeys(("train", "val", "test", "used"), [12, 10, 8])}
+    assert run.resolved.class_counts == {s: [12, 10, 8] for s in ("train", "val", "test", "used")}
     assert run.resolved.parameters["trainable"] < run.resolved.parameters["deployed"]
     assert json.loads((run.path / "environment.json").read_text())["versions"]["torch"] == version("torch")
     assert {p.name for p in (run.path / "history").iterdir()} == {"epoch-01.safetensors", "epoch-02.safetensors"}
