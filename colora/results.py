@@ -172,7 +172,7 @@ def seconds_left(runs: list[Run]) -> dict[int, float | None]:
     A seed without a finished epoch is reckoned with the other seeds' epochs; None where no seed has finished any.
     Zero for a seed that is not going to continue by itself (done, stopped, failed, lost).
     """
-    own = {run.seed: run.metrics["seconds"] for run in runs if len(run.metrics)}
+    own = {run.seed: run.metrics["seconds"] + run.metrics["eval_seconds"] for run in runs if len(run.metrics)}
     usual = float(pd.concat(own.values()).median()) if own else None
     left: dict[int, float | None] = {}
     for run in runs:

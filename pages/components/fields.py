@@ -1,0 +1,171 @@
+"""The Launch form's widgets: a field's annotation gives the kind of widget, its description the help."""
+
+import typing
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import streamlit as st
+
+from colora.catalog import BACKBONES, METHODS
+from pages.components.form import FIELDS, HERE, key, kind, optional
+
+BASIC = (  # what nearly everyone sets, in the order of the form
+    "dataset",
+    "image_size",
+    "train_set",
+    "per_class",
+    "backbone",
+    "weights",
+    "method",
+    "epochs",
+    "batch_size",
+    "lr",
+)
+LABELS = {
+    "dataset": "Images",
+    "per_class": "Images per class",
+    "train_set": "Training set",
+    "split_seed": "Seed of the split",
+    "lr": "Learning rate",
+    "eps": "Adam's epsilon",
+    "order": "Factor order",
+    "bias": "Bias updates",
+    "targets": "Layers to adapt",
+    "optimizer_at_merge": "Optimizer at a merge",
+    "selection": "Selected epoch",
+    "threads": "CPU threads",
+}
+SOURCE_TITLES = {
+    "phantom": "Generated images (synthetic)",
+    "folder": "A folder of images",
+    "npz": "A MedMNIST file (.npz)",
+}
+SOURCE_PATHS = {
+    "folder": (
+        "Folder",
+        f"A folder {HERE}, with one sub-folder of images for each class.",
+    ),
+    "npz": (
+        "File",
+        f"A file {HERE}, in MedMNIST's format, such as octmnist_224.npz.",
+    ),
+}
+WEIGHT_TITLES = {"imagenet": "ImageNet (pretrained)", "file": "A weights file", "none": "None (random start)"}
+OPTION_TITLES: dict[str, dict[str, str]] = {
+    "method": {name: text.partition(":")[0] for name, text in METHODS.items()},
+    "selection": {"validation": "best on validation", "paper": "the paper's rule: best on TEST (optimistic)"},
+    "train_set": {"complete": "complete", "balanced": "balanced: as many of each class"},
+}
+
+
+def label(field: str) -> str:
+    return LABELS.get(field, field.replace("_", " ").capitalize())
+
+
+def draw(fields: Iterable[str], found: dict[str, str]) -> None:
+    """The widgets of `fields` in a grid, a cell for each part of a field, its problem under the last."""
+    grid = st.grid(2, min_column_width=240)
+    for field in fields:
+        parts = [part for part in PARTS.get(field, (_generic,)) if _shown(part)]
+        for part in parts:
+            with grid.cell():
+                part(field)
+                mark(found.get(field) if part is parts[-1] else None)
+
+
+def _shown(part: Any) -> bool:
+    """Whether the choice beside a path asks for one."""
+    if part is _dataset_path:
+        return st.session_state[key("dataset")] in SOURCE_PATHS
+    return part is not _weights_path or st.session_state[key("weights")] == "file"
+
+
+def mark(problem: str | None) -> None:
+    if problem:
+        st.markdown(f":small[:red[:material/error: {problem}]]")
+
+
+def _generic(field: str) -> None:
+    """The widget that a field's annotation asks for.
+
+    Numbers have no bounds here: the browser would drop what lies outside without a word; the config says why.
+    """
+    plain, about = kind(field), FIELDS[field]
+    common = {"label": label(field), "key": key(field), "help": about.description, "persist_state": "session"}
+    if plain is Literal:
+        titles = OPTION_TITLES.get(field, {})
+        options = typing.get_args(about.annotation)
+        st.selectbox(options=options, format_func=lambda o: titles.get(o, o), filter_mode=None, **common)
+    elif plain is bool:
+        st.checkbox(**common)
+    elif plain is int:
+        st.number_input(
+            value=None, step=1, format="%d", placeholder="automatic" if optional(field) else None, **common
+        )
+    elif plain is float:
+        st.number_input(value=None, step=about.default / 10, format="%g", **common)
+    else:
+        st.text_input(placeholder="none" if optional(field) else None, **common)
+
+
+def _dataset(field: str) -> None:
+    st.selectbox(
+        label(field),
+        list(SOURCE_TITLES),
+        format_func=SOURCE_TITLES.get,
+        key=key(field),
+        filter_mode=None,
+        persist_state="session",
+        help="Where the images come from. Nothing leaves the computer that runs this app.",
+    )
+
+
+def _dataset_path(field: str) -> None:
+    name, about = SOURCE_PATHS[st.session_state[key(field)]]
+    st.text_input(name, key=key("dataset.path"), help=about, persist_state="session")
+
+
+def _backbone(field: str) -> None:
+    st.selectbox(
+        "Backbone",
+        list(BACKBONES),
+        format_func=lambda name: BACKBONES[name].title,
+        key=key(field),
+        persist_state="session",
+        help="The pretrained network.",
+    )
+
+
+def _backbone_cut(field: str) -> None:
+    st.text_input(
+        "Cut after block",
+        key=key("backbone.cut"),
+        persist_state="session",
+        placeholder="whole network",
+        help="Optional: put the head after this block, as layer3 of a ResNet. A shorter network is faster.",
+    )
+
+
+def _weights(field: str) -> None:
+    st.selectbox(
+        "Weights to start from",
+        list(WEIGHT_TITLES),
+        format_func=WEIGHT_TITLES.get,
+        key=key(field),
+        filter_mode=None,
+        persist_state="session",
+        help=FIELDS[field].description,
+    )
+
+
+def _weights_path(field: str) -> None:
+    st.text_input(
+        "Weights file", key=key("weights.path"), persist_state="session", placeholder="weights.safetensors"
+    )
+
+
+PARTS = {
+    "dataset": (_dataset, _dataset_path),
+    "backbone": (_backbone, _backbone_cut),
+    "weights": (_weights, _weights_path),
+}

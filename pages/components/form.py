@@ -1,0 +1,126 @@
+"""The Launch form's values: from a preset into the session, from there to the config, and what is wrong.
+
+They live in `st.session_state` under "launch.FIELD", so that they outlast a visit to another page. Three
+fields hold a choice and a detail in one text ('npz:FILE', 'resnet18:layer2', a weights FILE): two keys each.
+"""
+
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from colora.config import RunConfig, config_problems
+
+FIELDS = RunConfig.model_fields
+SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))
+KNOWN_WEIGHTS = ("imagenet", "none")
+HERE = "on the computer that runs this app"
+
+
+def key(field: str) -> str:
+    return f"launch.{field}"
+
+
+def fill(values: dict[str, Any]) -> None:
+    """Put `values`, and the defaults of all other fields, into the form."""
+    for field, about in FIELDS.items():
+        value = values.get(field, about.default)
+        if field == "dataset":
+            source, _, path = value.partition(":")
+            st.session_state[key("dataset")], st.session_state[key("dataset.path")] = source, path
+        elif field == "backbone":
+            name, _, cut = value.partition(":")
+            st.session_state[key("backbone")], st.session_state[key("backbone.cut")] = name, cut
+        elif field == "weights":
+            known = value in KNOWN_WEIGHTS
+            st.session_state[key("weights")] = value if known else "file"
+            st.session_state[key("weights.path")] = "" if known else value
+        elif kind(field) is list:
+            st.session_state[key(field)] = ", ".join(value or [])
+        else:
+            st.session_state[key(field)] = "" if value is None and kind(field) is str else value
+
+
+def read() -> dict[str, Any]:
+    """The form's values, ready for `make_config`; a field that does not apply has its default."""
+    values = {field: _read_field(field) for field in FIELDS}
+    return {
+        field: value if applies(field, values) else FIELDS[field].default for field, value in values.items()
+    }
+
+
+def _read_field(field: str) -> Any:
+    value = st.session_state[key(field)]
+    if field == "dataset":
+        return value if value == "phantom" else f"{value}:{st.session_state[key('dataset.path')].strip()}"
+    if field == "backbone":
+        cut = st.session_state[key("backbone.cut")].strip()
+        return f"{value}:{cut}" if cut else value
+    if field == "weights":
+        return st.session_state[key("weights.path")].strip() if value == "file" else value
+    if kind(field) is list:
+        return [part.strip() for part in value.split(",")] if value.strip() else None
+    if isinstance(value, str) and not value.strip() and optional(field):
+        return None
+    return value
+
+
+def applies(field: str, values: dict[str, Any]) -> bool:
+    """Whether a field means anything beside the others; one that does not is neither shown nor launched."""
+    source = values["dataset"].partition(":")[0]
+    if field == "per_class":
+        return values["train_set"] == "balanced"
+    if field == "class_names":
+        return source == "npz"
+    if field in ("patient_pattern", "split_seed"):
+        return source == "folder"
+    if field == "partial_weights":
+        return values["weights"] not in KNOWN_WEIGHTS
+    return section(field) != "CoLoRA" or values["method"] == "colora"
+
+
+def problems(values: dict[str, Any]) -> dict[str, str]:
+    """{field: sentence} of what is wrong, files that are not there included; empty if it can be launched."""
+    found = {field: _without_name(field, sentence) for field, sentence in config_problems(values).items()}
+    for field, value in values.items():
+        if value is None and not optional(field):
+            found[field] = "A number is needed here."
+    source, _, place = values["dataset"].partition(":")
+    if source != "phantom" and (missing := _missing(place, folder=source == "folder")):
+        found["dataset"] = missing
+    if values["weights"] not in KNOWN_WEIGHTS and (missing := _missing(values["weights"], folder=False)):
+        found["weights"] = missing
+    return found
+
+
+def _missing(place: str, folder: bool) -> str | None:
+    """A sentence if there is no such file, or folder."""
+    what, path = "folder" if folder else "file", Path(place).expanduser()
+    if not place:
+        return f"Type the path of the {what}."
+    found = path.is_dir() if folder else path.is_file()
+    return None if found else f"There is no {what} {path} {HERE}."
+
+
+def _without_name(field: str, sentence: str) -> str:
+    """The config names the field, as the command line needs it; beside the field itself that is noise."""
+    text = sentence.removeprefix(f"{field}: ").replace("input should be", "must be")
+    return text[0].upper() + text[1:]
+
+
+def section(field: str) -> str:
+    return FIELDS[field].json_schema_extra["section"]
+
+
+def kind(field: str) -> Any:
+    """The plain type of a field: Literal, bool, int, float, str or list, without None."""
+    annotation = FIELDS[field].annotation
+    if optional(field):
+        annotation = next(a for a in typing.get_args(annotation) if a is not types.NoneType)
+    return typing.get_origin(annotation) or annotation
+
+
+def optional(field: str) -> bool:
+    return isinstance(FIELDS[field].annotation, types.UnionType)

@@ -1,0 +1,31 @@
+"""The frame around every page: navigation, and how a page asks to be shown inside it."""
+
+import streamlit as st
+
+
+def navigation() -> st.Page:
+    """The page that the address asks for, among the four.
+
+    They have no icons: a page's icon becomes the tab's too, and the browser would fetch that from Google.
+    """
+    return st.navigation(
+        [
+            st.Page("pages/overview.py", title="Overview", default=True),
+            st.Page("pages/launch.py", title="Launch"),
+            st.Page("pages/monitor.py", title="Monitor"),
+            st.Page("pages/results.py", title="Results"),
+        ],
+        position="top",
+    )
+
+
+def inside_app() -> None:
+    """Each page's first call: see to it that app.py runs around it.
+
+    Until app.py has run once, Streamlit takes a folder named `pages` for its older kind of multipage app, and
+    runs the page of a reloaded or shared address alone, without the notice. Naming the pages ends that; then
+    all runs again.
+    """
+    if not st.session_state.pop("inside-app", False):
+        navigation()
+        st.rerun()

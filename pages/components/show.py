@@ -1,0 +1,172 @@
+"""How the pages say things: states, figures with explanation and table, numbers and times for a person."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from colora.catalog import BACKBONES, METHODS, split_backbone
+from colora.plots import SPLIT_NAMES
+
+STATES = {
+    "queued": ("gray", ":material/schedule:", "waits for its turn"),
+    "starting": ("blue", ":material/hourglass_top:", "reads data and weights"),
+    "running": ("blue", ":material/play_circle:", "is being trained"),
+    "stopping": ("orange", ":material/pending:", "finishes its step, then stops"),
+    "stopped": ("orange", ":material/stop_circle:", "stopped on request, can be resumed"),
+    "done": ("green", ":material/check_circle:", "is finished"),
+    "failed": ("red", ":material/error:", "ended with an error, can be resumed"),
+    "lost": ("red", ":material/link_off:", "its process is gone, can be resumed"),
+    "damaged": ("red", ":material/broken_image:", "its folder cannot be read"),
+}
+CHIP_COLOURS = {
+    "gray": "#8a959a",
+    "blue": "#3d85c6",
+    "orange": "#e69138",
+    "green": "#3f9b6c",
+    "red": "#d2504b",
+}
+STATE_COLUMN = st.column_config.MultiselectColumn(
+    "State", options=list(STATES), color=[CHIP_COLOURS[colour] for colour, _, _ in STATES.values()]
+)
+CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+
+
+def state_badge(state: str) -> None:
+    colour, icon, meaning = STATES[state]
+    st.badge(state, icon=icon, color=colour, help=f"{state}: {meaning}")
+
+
+def synthetic_badge() -> None:
+    st.badge(
+        "SYNTHETIC",
+        icon=":material/science:",
+        color="violet",
+        help="Generated images: figures mean nothing for patients.",
+    )
+
+
+def optimistic_badge() -> None:
+    st.badge(
+        "optimistic",
+        icon=":material/warning:",
+        color="orange",
+        help="The paper's rule: the test images themselves chose the epoch, so its figures are too good.",
+    )
+
+
+def about_line(summary: dict[str, Any]) -> None:
+    """What a group is, in one line: network, method, data, who launched it and when."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if summary["data"]["synthetic"]:
+            synthetic_badge()
+        if summary["selection"]["rule"] == "paper":
+            optimistic_badge()
+        parts = (
+            f"{model_title(summary['backbone'])}, {method_title(summary['method'])}",
+            f"data: {summary['data']['source']} at {summary['data']['image_size']} px",
+            f"launched by {summary['launched_by']}, {time_text(summary['created'])}",
+        )
+        st.caption(" · ".join(parts), width="content")
+
+
+def text_colour() -> str:
+    """The page's own text colour, for texts inside a figure."""
+    return "#dbe6e9" if st.context.theme.type == "dark" else "#13262c"
+
+
+def three(value: float | None) -> str:
+    """A share or an area for a person: three digits, a dash where it is not defined."""
+    return "–" if value is None or pd.isna(value) else f"{value:.3f}"
+
+
+def spread_text(spread: dict[str, Any] | None) -> str:
+    """`0.915 [0.905–0.925]`: median and middle half of the seeds; one seed's own value stands alone."""
+    if spread is None:
+        return "–"
+    if spread["n"] == 1:
+        return f"{three(spread['median'])} (1 seed)"
+    return f"{three(spread['median'])} [{three(spread['iqr'][0])}–{three(spread['iqr'][1])}]"
+
+
+def duration(seconds: float) -> str:
+    """`about 3 min`; nobody plans by the second."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 90:
+        return f"about {round(seconds, -1):.0f} s"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h" if seconds < 36_000 else f"about {seconds / 3600:.0f} h"
+
+
+def time_text(iso: str) -> str:
+    """`23 Nov, 17:08`: a time of group.json on the reader's own clock, as the browser tells its zone."""
+    zone = ZoneInfo(st.context.timezone) if st.context.timezone else UTC
+    time, now = datetime.fromisoformat(iso).astimezone(zone), datetime.now(zone)
+    return f"{time.day} {time:%b}{'' if time.year == now.year else f' {time.year}'}, {time:%H:%M}"
+
+
+def model_title(backbone: str) -> str:
+    name, cut = split_backbone(backbone)
+    return BACKBONES[name].title + (f" to {cut}" if cut else "")
+
+
+def method_title(method: str) -> str:
+    return METHODS[method].partition(":")[0]
+
+
+def data_title(summary: dict[str, Any]) -> str:
+    """The data's short name: of a path the last part, for the whole stands at the head of the page."""
+    kind, _, place = summary["data"]["source"].partition(":")
+    name = Path(place).name or kind
+    if not summary["data"]["synthetic"]:
+        return name
+    return name.replace("synthetic", "SYNTHETIC") if "synthetic" in name else f"{name} (SYNTHETIC)"
+
+
+def chosen_on(rule: str) -> str:
+    """The selection rule in four words; `results.SELECTION` has the whole sentence."""
+    return "chosen on validation" if rule == "validation" else "chosen on TEST, so optimistic"
+
+
+def provenance(summary: dict[str, Any], split: str, images: int, seed: dict[str, Any] | None = None) -> str:
+    """What a figure rests on: data, split, and the epoch with the rule that chose it."""
+    rule = summary["selection"]["rule"]
+    model = f"seed {seed['seed']}, epoch {seed['selected_epoch']}" if seed else "each seed's selected epoch"
+    return (
+        f"{SPLIT_NAMES[split]} split of {data_title(summary)}, {images:,} images · {model}, {chosen_on(rule)}"
+    )
+
+
+def show_figure(
+    figure: go.Figure, title: str, says: str, alt: str, table: pd.DataFrame, name: str, origin: str = ""
+) -> None:
+    """A figure under its title and one plain sentence, with what it rests on and its table as a file.
+
+    The file repeats `origin` on each line, so that a table that travels alone tells where it comes from.
+    """
+    st.markdown(f"**{title}**")
+    st.caption(says)
+    st.plotly_chart(figure, key=f"figure-{name}", config=CHART_CONFIG, alt=alt)
+    if origin:
+        st.caption(origin)
+    csv_button(table, name, origin)
+
+
+def csv_button(table: pd.DataFrame, name: str, origin: str = "") -> None:
+    """The table as a CSV file, made only when someone asks for it."""
+    st.download_button(
+        "Table as CSV",
+        lambda: (table.assign(origin=origin) if origin else table).to_csv(index=False),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key=f"csv-{name}",
+        on_click="ignore",
+    )

@@ -1,0 +1,198 @@
+"""Set up a group of runs, see what it will train and which command that is, and launch it."""
+
+import os
+import shlex
+from concurrent.futures import Future
+from typing import Any
+
+import streamlit as st
+
+from colora.config import (
+    PRESETS,
+    Preset,
+    RunConfig,
+    config_problems,
+    launch_arguments,
+    make_config,
+    parse_seeds,
+)
+from colora.errors import UserError
+from colora.runs import NAME
+from pages.components import fields, form
+from pages.components.command import parameter_counts, run_colora
+from pages.components.frame import inside_app
+from pages.components.runs import runs_dir
+
+POLL_SECONDS = 0.5
+
+
+def free_name(name: str) -> str:
+    """`name`, with the next number if a group has it already."""
+    names = (name if n == 1 else f"{name}-{n}" for n in range(1, 10_000))
+    return next(n for n in names if not (runs_dir() / n).exists())
+
+
+def start_from(preset: Preset) -> None:
+    form.fill(preset.values)
+    st.session_state["launch-name"], st.session_state["launch-seeds"] = free_name(preset.name), preset.seeds
+
+
+def group_problems() -> dict[str, str]:
+    """{"name", "seeds": sentence} of what is wrong with the two settings that are not the config's."""
+    found, name = {}, st.session_state["launch-name"].strip()
+    if not NAME.fullmatch(name):
+        found["name"] = (
+            "Use up to 80 letters, digits, dots, dashes and underscores, beginning with a letter or a digit; "
+            "no spaces."
+        )
+    elif (runs_dir() / name).exists():
+        found["name"] = f"A group named '{name}' exists already; '{free_name(name)}' is free."
+    try:
+        parse_seeds(st.session_state["launch-seeds"])
+    except UserError as error:
+        found["seeds"] = str(error)
+    return found
+
+
+def choose_start() -> None:
+    """The presets; taking one fills the whole form."""
+    titles = {preset.title: preset for preset in PRESETS}
+    if form.key("dataset") not in st.session_state:
+        start_from(PRESETS[0])
+    elif st.session_state.pop("launched", False):
+        st.session_state["launch-name"] = free_name(st.session_state["launch-name"])
+    st.radio(
+        "Start from",
+        list(titles),
+        captions=[preset.about for preset in PRESETS],
+        key="launch-preset",
+        on_change=lambda: start_from(titles[st.session_state["launch-preset"]]),
+        persist_state="session",
+    )
+
+
+def group_fields(found: dict[str, str]) -> None:
+    grid = st.grid(2, min_column_width=240)
+    with grid.cell():
+        st.text_input(
+            "Name",
+            key="launch-name",
+            help="The name of this group of runs, and of its folder.",
+            persist_state="session",
+        )
+        fields.mark(found.get("name"))
+    with grid.cell():
+        st.text_input(
+            "Random seeds",
+            key="launch-seeds",
+            help="One training a seed, such as 0-9 or 0,3,5. Several show how much of a result is chance; "
+            "the paper has 10.",
+            persist_state="session",
+        )
+        fields.mark(found.get("seeds"))
+
+
+def settings(values: dict[str, Any], found: dict[str, str]) -> None:
+    """The config's sections: what nearly everyone sets in the open, the rest folded until it is wrong."""
+    for section in form.SECTIONS:
+        meant = [f for f in form.FIELDS if form.section(f) == section and form.applies(f, values)]
+        basic = [f for f in fields.BASIC if f in meant]
+        more = [f for f in meant if f not in fields.BASIC]
+        if basic:
+            st.subheader(section)
+            fields.draw(basic, found)
+        if more:
+            wrong = any(f in found for f in more)
+            title = f"More {section.lower()} settings" if basic else f"{section} settings"
+            with st.expander(f"{title} :red[:material/error:]" if wrong else title, expanded=wrong):
+                fields.draw(more, found)
+
+
+def parameters(config: RunConfig) -> None:
+    """How much of the network is trained, counted on the built model in another process."""
+    classes = len(config.class_names or []) or 4
+    st.markdown("**Parameters**")
+    counting = parameter_counts(config, classes)
+    st.fragment(show_counts, run_every=None if counting.done() else POLL_SECONDS)(
+        config, classes, counting.done()
+    )
+
+
+def show_counts(config: RunConfig, classes: int, was_done: bool) -> None:
+    counting: Future = parameter_counts(config, classes)
+    if not counting.done():
+        st.caption("Counting …")
+        return
+    if not was_done:
+        st.rerun()  # the whole page once more, which ends the polling
+    try:
+        counts = counting.result()
+    except UserError as error:
+        fields.mark(f"This model cannot be built. {error}")
+        return
+    grid = st.grid(2, min_column_width=130)
+    grid.metric("Trained", compact(counts["trainable"]), help=f"{counts['trainable']:,} weights are trained.")
+    deployed = (
+        f"{counts['deployed']:,} weights in the finished network: what CoLoRA trains is merged into it."
+    )
+    grid.metric("Finished network", compact(counts["deployed"]), help=deployed)
+    share = counts["trainable"] / counts["deployed"]
+    st.caption(
+        f"Trainable: {share:.1%} of the deployed network's size. Backbone {compact(counts['features'])}, "
+        f"adapters {compact(counts['adapter'])}, head {compact(counts['head'])}, for {classes} classes."
+    )
+
+
+def compact(count: int) -> str:
+    return f"{count / 1e6:.2f} M" if count >= 100_000 else f"{count:,}"
+
+
+def review(values: dict[str, Any], found: dict[str, str]) -> None:
+    """What will run, the command that does the same, and the button."""
+    st.subheader("What will run")
+    if found:
+        names = {"name": "Name", "seeds": "Random seeds"}
+        wrong = ", ".join(names.get(field) or fields.label(field) for field in found)
+        st.info(f"To be put right first: {wrong}.", icon=":material/edit:")
+    config = None if config_problems(values) else make_config(values)
+    if config:
+        parameters(config)
+    if found or not config:
+        st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=True, key="launch-button")
+        return
+    name, seeds = st.session_state["launch-name"].strip(), parse_seeds(st.session_state["launch-seeds"])
+    many = f"{len(seeds)} seeds, one after another" if len(seeds) > 1 else f"Seed {seeds[0]}"
+    st.caption(f"{many}, {config.epochs} epochs each, kept in {runs_dir() / name}.")
+    arguments = launch_arguments(name, config, seeds)
+    elsewhere = ["--runs-dir", str(runs_dir())]
+    st.markdown("**The same from a terminal**")
+    shown = arguments + (elsewhere if os.environ.get("COLORA_RUNS_DIR") else [])
+    st.code(shlex.join(["python", "-m", "colora", *shown]), language=None, wrap_lines=True)
+    if st.button("Launch", type="primary", icon=":material/play_arrow:", key="launch-button"):
+        launch(name, arguments + elsewhere)
+    st.caption("The training goes on when you close this page or the browser.")
+
+
+def launch(name: str, arguments: list[str]) -> None:
+    """Start it and go to its Monitor page, or say why it cannot be started; the form keeps what was typed."""
+    try:
+        with st.spinner("Checking data and network …", show_time=True):
+            run_colora(arguments)
+    except UserError as error:
+        st.error(f"Not launched. {error}", icon=":material/error:")
+        return
+    st.session_state["launched"] = True
+    st.switch_page("pages/monitor.py", query_params={"group": name})
+
+
+inside_app()
+st.header("Launch")
+left, right = st.columns([3, 2], gap="large")
+with left:
+    choose_start()
+    values = form.read()
+    group_found, found = group_problems(), form.problems(values)
+    group_fields(group_found)
+    settings(values, found)
+with right:
+    review(values, group_found | found)

@@ -1,0 +1,171 @@
+"""Run folders as training writes them, made in milliseconds and without torch. TEST DATA, of no network.
+
+The figures come from a simple learner: the logit of the true class grows with the epochs and every image has
+its own fixed noise, so that loss, accuracy, AUC and predictions agree with each other, as after training.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from colora.config import Resolved, RunConfig, make_config
+from colora.evaluate import accuracy, cross_entropy, entropy, macro_auc
+from colora.process import identity
+from colora.results import selected_row
+from colora.runs import Group, Run, append_json, create_group, own_process, write_json
+
+CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
+COUNTS = {"train": [136, 40, 32, 192], "val": [34, 10, 8, 48], "test": [50, 50, 50, 50]}
+PARAMETERS = {
+    "features": 683_072,
+    "head": 836_228,
+    "adapter": 96_512,
+    "trainable": 932_740,
+    "deployed": 1_519_300,
+}
+SECONDS_PER_EPOCH = 2.5  # two of training and half of one of evaluation
+
+
+def labels_of(split: str) -> np.ndarray:
+    """(N,) int: the classes in order, as often as COUNTS says."""
+    return np.repeat(np.arange(len(CLASS_NAMES)), COUNTS[split])
+
+
+def probabilities(split: str, seed: int, epoch: int) -> np.ndarray:
+    """(N, C) of a learner that knows more with each epoch, and a little more about its training images."""
+    labels = labels_of(split)
+    rng = np.random.default_rng([seed, list(COUNTS).index(split)])
+    noise = rng.normal(size=(len(labels), len(CLASS_NAMES)))
+    talent = 2.8 + 0.3 * np.random.default_rng([seed, 9]).normal()
+    knowledge = talent * (1 - np.exp(-epoch / 3)) * (1.25 if split == "train" else 1)
+    logits = 1.5 * (noise + knowledge * np.eye(len(CLASS_NAMES))[labels])
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def metrics_row(seed: int, epoch: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"epoch": epoch}
+    for split in COUNTS:
+        labels, p = labels_of(split), probabilities(split, seed, epoch)
+        row |= {
+            f"{split}_loss": cross_entropy(labels, p),
+            f"{split}_accuracy": accuracy(labels, p),
+            f"{split}_auc": macro_auc(labels, p),
+        }
+    times = {"seconds": 2.0, "eval_seconds": 0.5, "images_per_s": sum(COUNTS["train"]) / 2.0}
+    return row | times
+
+
+def resolved(config: RunConfig, warnings: list[str]) -> Resolved:
+    synthetic = config.dataset == "phantom"
+    return Resolved(
+        device="cpu",
+        precision="fp32",
+        threads=2,
+        torch="0.0 (test data)",
+        class_names=CLASS_NAMES,
+        class_names_given=True,
+        data_source="phantom (synthetic)" if synthetic else f"npz:{Path(config.dataset).name}",
+        data_checksum="0" * 64,
+        synthetic=synthetic,
+        preparation="grey, centre-crop, resize (test data)",
+        split_rule="generated apart, no eye in two splits (test data)"
+        if synthetic
+        else "as the file has it (test data)",
+        class_counts=COUNTS | {"used": COUNTS["train"]},
+        weights_checksum=None,
+        random_layers=[],
+        parameters=PARAMETERS,
+        warnings=warnings,
+    )
+
+
+def write_predictions(run: Run, epoch: int) -> None:
+    (run.path / "predictions").mkdir(exist_ok=True)
+    for split in COUNTS:
+        labels, p = labels_of(split), probabilities(split, run.seed, epoch)
+        table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels})
+        for c in range(p.shape[1]):
+            table[f"p_{c}"] = p[:, c]
+        table["entropy"] = entropy(p)
+        table["image_id"] = [f"{split}-{i:04d}" for i in range(len(labels))]
+        table["patient_id"] = None
+        if split == "train":
+            table["used"] = True
+        table.to_parquet(run.path / "predictions" / f"{split}.parquet")
+
+
+def gone_process() -> dict[str, Any]:
+    """The identity of a process that no longer lives: this pid, started at another time."""
+    return own_process() | {"started": 0.0}
+
+
+def fill_run(
+    run: Run, state: str, epochs_done: int, reason: str | None, living: dict[str, Any], warnings: list[str]
+) -> None:
+    """Bring a queued run to `state` with so many finished epochs; `lost` is `running` without a process."""
+    epochs, now = run.config.epochs, time.time()
+    if state != "queued":
+        run.write_resolved(resolved(run.config, warnings))
+        lines = [f"seed {run.seed} on cpu, fp32, 2 threads (test data)"]
+        for epoch in range(1, epochs_done + 1):
+            row = metrics_row(run.seed, epoch)
+            append_json(run.path / "metrics.jsonl", row)
+            lines.append(
+                f"epoch {epoch}/{epochs}  loss {row['train_loss']:.3f}  validation {row['val_accuracy']:.3f}"
+            )
+        (run.path / "log.txt").write_text("\n".join(lines + ([reason] if reason else [])) + "\n")
+    if state == "done":
+        write_predictions(run, selected_row(run.metrics, run.config.selection) + 1)
+    process = {"running": living, "stopping": living, "starting": living, "lost": gone_process()}.get(state)
+    write_json(
+        run.path / "status.json",
+        {
+            "state": "running" if state == "lost" else state,
+            "epoch": epochs_done,
+            "epochs": epochs,
+            "step": 5 if state == "running" else 0,
+            "steps": 10 if state == "running" else 0,
+            "process": process,
+            "heartbeat": now,
+            "started": None if state == "queued" else now - SECONDS_PER_EPOCH * epochs_done,
+            "finished": now if state in ("done", "failed", "stopped") else None,
+            "reason": reason,
+        },
+    )
+
+
+def fabricate(
+    runs_dir: Path,
+    name: str,
+    states: list[str],
+    values: dict[str, Any] | None = None,
+    epochs_done: int | None = None,
+    reason: str = "The GPU ran out of memory at batch size 32: choose a smaller batch_size and resume.",
+    warnings: list[str] | None = None,
+    pid: int | None = None,
+) -> Group:
+    """A group whose seed i is in `states[i]`; a run under way has finished `epochs_done` (default: half).
+
+    A running state needs a process that lives: this one, or `pid`.
+    """
+    config = make_config(
+        {"backbone": "resnet18:layer2", "weights": "none", "image_size": 64, "epochs": 6, **(values or {})}
+    )
+    living = identity(pid or os.getpid())
+    group = create_group(runs_dir, name, config, list(range(len(states))))
+    for run, state in zip(group.runs, states, strict=True):
+        under_way = config.epochs // 2 if epochs_done is None else epochs_done
+        done = config.epochs if state == "done" else 0 if state in ("queued", "starting") else under_way
+        fill_run(run, state, done, reason if state == "failed" else None, living, warnings or [])
+    write_json(group.path / "worker.json", living)
+    return Group(group.path)
+
+
+def damage(group: Group) -> None:
+    """Leave half of a status.json, as a full disk can."""
+    (group.runs[0].path / "status.json").write_text('{"state": "run')

@@ -1,0 +1,210 @@
+"""The whole job in a real browser: launch the quick look, watch it train, read its results.
+
+COLORA_SCREENSHOT=docs/screenshot.png keeps a picture of the Results page, for the preset as it is.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fabricate import damage, fabricate
+
+from colora.catalog import NOTICE
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+SCREENSHOT = os.environ.get("COLORA_SCREENSHOT")
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+TEST_IMAGES = 240  # of the generated data set
+TRAINING_SECONDS = 600
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, google-chrome or chromium-browser on PATH"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def served(runs_dir: Path) -> Iterator[str]:
+    """The address of a server over `runs_dir`, ended by its own pid."""
+    port = free_port()
+    log = runs_dir.parent / "server.log"
+    with open(log, "wb") as out:
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "streamlit",
+                "run",
+                "app.py",
+                f"--server.port={port}",
+                "--server.headless=true",
+            ],
+            cwd=ROOT,
+            env=os.environ | {"COLORA_RUNS_DIR": str(runs_dir)},
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        end = time.monotonic() + 60
+        while True:
+            assert server.poll() is None and time.monotonic() < end, log.read_text()
+            try:
+                urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def fabricated_runs(tmp_path_factory) -> Iterator[str]:
+    runs_dir = tmp_path_factory.mktemp("fabricated") / "runs"
+    fabricate(runs_dir, "fabricated", ["done", "failed"])
+    damage(fabricate(runs_dir, "half-written", ["done"]))
+    with served(runs_dir) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # As root, as in a container, Chromium starts only without its sandbox.
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A tab; at the end it must have seen no script or console error, traceback or foreign host."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    tab, errors = context.new_page(), []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    # Opened below the root, Streamlit first looks for its server there (404), then where it is.
+    tab.on(
+        "console",
+        lambda m: (
+            errors.append(f"{m.text} {m.location}")
+            if m.type == "error" and "/_stcore/" not in str(m.location)
+            else None
+        ),
+    )
+    tab.on(
+        "request",
+        lambda r: errors.append(r.url) if r.url.startswith("http") and "://localhost:" not in r.url else None,
+    )
+    yield tab
+    assert not errors
+    assert tab.locator('[data-testid="stException"]').count() == 0
+    context.close()
+
+
+def idle(page, seconds: float = 30) -> None:
+    """Until the page's script has run to its end."""
+    page.wait_for_selector('.stApp[data-test-script-state="notRunning"]', timeout=1000 * seconds)
+
+
+def visit(page, url: str) -> None:
+    page.goto(url)
+    page.get_by_text(NOTICE).wait_for()
+    idle(page)
+
+
+def type_in(page, label: str, text: str) -> None:
+    field = page.get_by_label(label, exact=True)
+    field.fill(text)
+    field.press("Tab")
+    idle(page)
+
+
+def counts_of_confusion_matrix(page) -> list[int]:
+    """The annotated counts, row by row."""
+    texts = page.locator(".stPlotlyChart .annotation-text")  # no other figure has any
+    texts.first.wait_for()
+    return [int(count) for count in texts.locator("tspan.line:first-child").all_text_contents()]
+
+
+def test_quick_look_from_launch_to_results(page, tmp_path):
+    with served(tmp_path / "runs") as address:
+        quick_look(page, address)
+
+
+def quick_look(page, address: str) -> None:
+    visit(page, address)
+    page.get_by_role("button", name="Set up the quick look").click()
+    page.get_by_role("heading", name="Launch").wait_for()
+    idle(page)
+    if not SCREENSHOT:  # two seeds of one epoch on small images show the same path in less time
+        type_in(page, "Random seeds", "0-1")
+        type_in(page, "Image size", "32")
+        type_in(page, "Epochs", "1")
+    page.get_by_text("python -m colora launch --name quick-look").wait_for()
+    page.get_by_role("button", name="Launch", exact=True).click()
+
+    page.wait_for_url("**/monitor?group=quick-look", timeout=60_000)
+    page.get_by_role("heading", name="Monitor").wait_for()
+    page.get_by_text("Stop …").wait_for()
+    seeds = 3 if SCREENSHOT else 2
+    page.get_by_text(f"{seeds} of {seeds} seeds done").wait_for(timeout=1000 * TRAINING_SECONDS)
+    page.get_by_text("Stop …").wait_for(state="detached")
+    assert page.locator(".stPlotlyChart").count() == 3
+
+    page.get_by_test_id("stMain").get_by_role("link", name="Results").click()
+    page.get_by_text("Confusion matrix", exact=True).wait_for()
+    idle(page)
+    assert sum(counts_of_confusion_matrix(page)) == TEST_IMAGES
+    assert page.get_by_text("phantom (SYNTHETIC), 240 images").count() >= 3
+
+    page.get_by_text("Validation", exact=True).first.click()
+    page.get_by_text("Validation split of phantom (SYNTHETIC)").first.wait_for()
+    page.reload()
+    page.get_by_text("Validation split of phantom (SYNTHETIC)").first.wait_for()
+    assert "group=quick-look" in page.url and "split=Validation" in page.url
+
+    if SCREENSHOT:
+        page.get_by_text("Test", exact=True).first.click()
+        page.get_by_text("Test split of phantom (SYNTHETIC)").first.wait_for()
+        keep_screenshot(page, Path(SCREENSHOT))
+
+
+def keep_screenshot(page, path: Path) -> None:
+    """The Results page from its top to the end of the confusion matrix and the ROC curves."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.set_viewport_size({"width": 1280, "height": 3000})
+    idle(page)
+    counts_of_confusion_matrix(page)
+    page.wait_for_timeout(1000)  # the figures are drawn once more at the new size
+    end = page.get_by_text("Each class against the rest").bounding_box()["y"]
+    page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 1280, "height": end - 12})
+
+
+@pytest.mark.parametrize("name", ["overview", "launch", "monitor", "results"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_page_is_wider_than_the_screen(page, fabricated_runs, name, width):
+    page.set_viewport_size({"width": width, "height": 844})
+    visit(page, f"{fabricated_runs}/{'' if name == 'overview' else name}?group=fabricated")
+    page.get_by_role("heading").first.wait_for()
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth - element.clientWidth") == 0

@@ -1,0 +1,121 @@
+"""The figures draw the numbers they are given, at the right place and in the right colour."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from colora import plots
+from colora.evaluate import class_auc, roc
+from colora.evaluate import confusion_matrix as count_confusions
+
+CLASSES = ["CNV", "DME", "DRUSEN", "NORMAL"]
+
+
+@pytest.fixture
+def bands() -> dict[str, pd.DataFrame]:
+    rows = {
+        "epoch": [1, 2, 3],
+        "n": [3, 3, 2],
+        "median": [0.5, 0.6, 0.7],
+        "q1": [0.45, 0.55, 0.68],
+        "q3": [0.55, 0.65, 0.72],
+        "low": [0.4, 0.5, 0.66],
+        "high": [0.6, 0.7, 0.74],
+    }
+    empty = pd.DataFrame(columns=list(rows))
+    return {"train": pd.DataFrame(rows), "val": empty, "test": pd.DataFrame(rows).assign(n=1)}
+
+
+@pytest.fixture
+def predictions() -> tuple[np.ndarray, np.ndarray]:
+    """(200,) labels and (200, 4) probabilities of a model that is mostly right."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 50)
+    scores = np.exp(rng.normal(size=(200, 4)) + 2 * np.eye(4)[labels])
+    return labels, scores / scores.sum(axis=1, keepdims=True)
+
+
+def traces(figure, name: str):
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def test_median_line_is_the_band_median(bands):
+    (line,) = traces(plots.learning_curves(bands, "accuracy"), "Train")
+    assert list(line.x) == [1, 2, 3]
+    assert list(line.y) == [0.5, 0.6, 0.7]
+    assert line.line.color == plots.SPLIT_COLOURS["train"]
+    assert line.customdata.tolist()[2] == [0.68, 0.72, 0.66, 0.74, 2]
+
+
+def test_areas_are_the_closed_outlines_of_range_and_quartiles(bands):
+    figure = plots.learning_curves(bands, "accuracy")
+    (whole,), (middle,) = traces(figure, "Train: low to high"), traces(figure, "Train: q1 to q3")
+    assert list(whole.x) == [1, 2, 3, 3, 2, 1]
+    assert list(whole.y) == [0.6, 0.7, 0.74, 0.66, 0.5, 0.4]
+    assert list(middle.y) == [0.55, 0.65, 0.72, 0.68, 0.55, 0.45]
+    alpha = [float(t.fillcolor.rpartition(",")[2].rstrip(")")) for t in (whole, middle)]
+    assert alpha[0] < alpha[1], "the middle half is darker than the range"
+
+
+def test_one_seed_has_a_line_and_no_area_and_an_unmeasured_split_has_nothing(bands):
+    names = [trace.name for trace in plots.learning_curves(bands, "loss").data]
+    assert names == ["Train: low to high", "Train: q1 to q3", "Train", "Test"]
+
+
+def test_a_single_epoch_is_a_visible_point(bands):
+    first = {"test": bands["test"].head(1)}
+    (point,) = plots.learning_curves(first, "auc").data
+    assert point.mode == "markers" and list(point.y) == [0.5]
+
+
+def test_seed_box_has_the_quartiles_and_every_seed_its_dot():
+    values = [0.80, 0.84, 0.86, 0.96]
+    table = pd.DataFrame({"seed": range(4), "selected_epoch": [5, 6, 6, 4], "test_accuracy": values})
+    table["train_accuracy"] = table["val_accuracy"] = None
+    box, dots = plots.seed_figures(table, "accuracy").data
+    assert (box.q1[0], box.median[0], box.q3[0]) == pytest.approx(np.percentile(values, [25, 50, 75]))
+    assert (box.lowerfence[0], box.upperfence[0]) == (0.80, 0.96)
+    assert list(dots.y) == values
+    assert dots.customdata.tolist() == [[0, 5], [1, 6], [2, 6], [3, 4]]
+
+
+def test_confusion_matrix_annotates_each_count_at_its_cell(predictions):
+    matrix = count_confusions(*predictions)
+    figure = plots.confusion_matrix(matrix, CLASSES)
+    (heat,) = figure.data
+    assert np.array_equal(heat.customdata, matrix)
+    assert np.allclose(heat.z, matrix / 50)
+    at = {(a.y, a.x): int(a.text.removeprefix("<b>").partition("<")[0]) for a in figure.layout.annotations}
+    assert at == {(t, p): matrix[i, j] for i, t in enumerate(CLASSES) for j, p in enumerate(CLASSES)}
+    assert sum(at.values()) == 200
+    assert figure.layout.yaxis.autorange == "reversed", "the first true class is the top row"
+
+
+def test_confusion_matrix_of_a_class_without_images():
+    figure = plots.confusion_matrix(np.array([[3, 1], [0, 0]]), ["A", "B"])
+    assert figure.data[0].z.tolist() == [[0.75, 0.25], [0.0, 0.0]]
+
+
+def test_roc_curves_are_those_of_evaluate_with_the_area_in_the_legend(predictions):
+    figure = plots.roc_curves(*predictions, CLASSES)
+    areas = class_auc(*predictions)
+    for c, trace in enumerate(figure.data[1:]):
+        false_positive_rate, recall = roc(*predictions, c)
+        assert np.array_equal(trace.x, false_positive_rate) and np.array_equal(trace.y, recall)
+        assert trace.name == f"{CLASSES[c]} {areas[c]:.3f}"
+        assert trace.line.color == plots.class_colour(c)
+
+
+def test_roc_leaves_out_a_class_without_images_and_keeps_the_others_colours(predictions):
+    labels, probabilities = predictions
+    labels = np.where(labels == 1, 0, labels)
+    figure = plots.roc_curves(labels, probabilities, CLASSES)
+    assert [t.name.split()[0] for t in figure.data[1:]] == ["CNV", "DRUSEN", "NORMAL"]
+    assert [t.line.color for t in figure.data[1:]] == [plots.class_colour(c) for c in (0, 2, 3)]
+    assert set(plots.roc_table(labels, probabilities, CLASSES)["class"]) == {"CNV", "DRUSEN", "NORMAL"}
+
+
+def test_figures_are_transparent_and_keep_a_persons_zoom(bands, predictions):
+    for figure in (plots.learning_curves(bands, "loss"), plots.roc_curves(*predictions, CLASSES)):
+        assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
+        assert figure.layout.uirevision == "keep"
