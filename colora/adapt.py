@@ -1,5 +1,6 @@
 """CoLoRA on a whole model: put adapters on its convolutions, merge them, take them off, count them."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -9,6 +10,10 @@ from torch import Tensor, nn
 from colora.conv import CONVOLUTIONS, Bias, CoLoRAConv, Order, keyed_generator
 
 Targets = str | Sequence[str] | Callable[[str, nn.Module], bool]
+
+
+class LargeAdapterWarning(UserWarning):
+    """Some adapters have as many parameters as the layers they adapt."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,30 @@ def adapt(
         id(conv): CoLoRAConv(conv, config.order, config.rank, config.bias, keyed_generator(seed, 0, name))
         for name, conv in chosen.items()
     }
+    _warn_of_large(chosen, adapters)
     for name in train_also:
         if name in modules:
             for parameter in modules[name].parameters():
                 parameter.requires_grad_(True)
     return _replace(model, lambda m: adapters.get(id(m)))
+
+
+def _warn_of_large(chosen: dict[str, nn.Module], adapters: dict[int, CoLoRAConv]) -> None:
+    """For a 1x1 convolution the pointwise factor is a whole kernel already; depthwise layers save nothing either."""
+    sizes = {}
+    for name, conv in chosen.items():
+        layer = adapters[id(conv)]
+        size = layer.pointwise.numel() + layer.depthwise.numel()
+        if size >= conv.weight.numel():
+            sizes[name] = f"{name or 'the layer'} ({size:,} for {conv.weight.numel():,})"
+    if sizes:
+        first = ", ".join(list(sizes.values())[:3]) + (", ..." if len(sizes) > 3 else "")
+        warnings.warn(
+            f"{len(sizes)} of {len(chosen)} adapters are as large as their layers: {first}; "
+            "targets='spatial' leaves out 1x1 convolutions",
+            LargeAdapterWarning,
+            stacklevel=3,
+        )
 
 
 def _matches(targets: Targets, name: str, conv: nn.Module) -> bool:
@@ -96,6 +120,19 @@ def merge_(model: nn.Module, seed: int = 0, step: int = 0) -> dict[str, dict[str
     The adapters start anew from the draw keyed by (seed, step, layer name); `step` counts merges from 1.
     """
     return {n: layer.merge_(keyed_generator(seed, step, n)) for n, layer in adapted_layers(model).items()}
+
+
+def undo_(model: nn.Module, factors: dict[str, dict[str, Tensor]]) -> None:
+    """Takes back a merge, in place, by the factors that `merge_` returned (paper, section 3.1).
+
+    Raises ValueError, before anything changes, for a layer that is not adapted here.
+    """
+    layers = adapted_layers(model)
+    unknown = [name for name in factors if name not in layers]
+    if unknown:
+        raise ValueError(f"the factors are of {unknown[0]!r}, which is no adapted layer of this model")
+    for name, named in factors.items():
+        layers[name].undo_(named)
 
 
 def strip(model: nn.Module) -> nn.Module:

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from colora.adapt import adapted_layers, plain_state
+from colora.adapt import plain_state
 from colora.backbones import build
 from colora.config import Resolved, RunConfig
 from colora.runs import Run, write_bytes
@@ -64,25 +64,6 @@ def load_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer
                 place = place.contiguous(memory_format=torch.channels_last)
             optimizer.state[parameter][slot] = place
     return progress
-
-
-def save_history(run: Run, model: nn.Module, epoch: int, merges: dict[int, Factors]) -> None:
-    """What this epoch added to the base: `merge-0001/LAYER/pointwise` ..., what else trains, adapters not yet
-    merged."""
-    tensors = {
-        f"merge-{number:04d}/{layer}/{kind}": t
-        for number, factors in merges.items()
-        for layer, named in factors.items()
-        for kind, t in named.items()
-    }
-    layers = adapted_layers(model)
-    if not merges:  # right after a merge the adapters are a keyed draw and zeros
-        tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
-    inside = tuple(f"{layer}." for layer in layers)
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and not name.startswith(inside):
-            tensors[f"trained/{name}"] = parameter
-    _write(run.path / "history" / f"epoch-{epoch:02d}.safetensors", tensors, {"epoch": epoch, "merges": sorted(merges)})
 
 
 def save_model(run: Run, model: nn.Module, epoch: int, resolved: Resolved) -> None:

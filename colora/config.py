@@ -166,6 +166,7 @@ class Resolved(BaseModel):
     weights_checksum: str | None
     random_layers: list[str] = Field(description="Weights that the file did not have and that stayed random.")
     parameters: dict[str, int]
+    forms: dict[str, str] = Field({}, description="How each adapted layer computes (colora.forms); kept on resume.")
     warnings: list[str]
 
 

@@ -22,9 +22,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Order = Literal["inception", "separable"]
+from colora.forms import Form, Order, choose_form, factored_conv, kernel_update
+
 Bias = Literal["auto", "all", "none"]
-CONVOLUTIONS = (nn.Conv2d,)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def keyed_generator(*key: int | str) -> torch.Generator:
@@ -32,6 +33,11 @@ def keyed_generator(*key: int | str) -> torch.Generator:
     repeated."""
     digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+
+
+def _plain_autograd() -> bool:
+    """Neither torch.compile nor a torch.func transform is at work; those take the fused form."""
+    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is None
 
 
 def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
@@ -42,15 +48,15 @@ def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
 
 
 class CoLoRAConv(nn.Module):
-    """A Conv2d with a CoLoRA adapter. `forward` is the base layer's: (B, Cin, H, W) -> (B, Cout, H', W').
+    """A convolution with a CoLoRA adapter. `forward` is the base layer's: (B, Cin, *spatial) -> (B, Cout, *spatial').
 
-    The base's `weight` (Cout, Cin/G, kh, kw) and `bias` (Cout) keep their names, frozen, in at least fp32;
-    beside them stand
+    The base's `weight` (Cout, Cin/G, *k; transposed kinds: Cin, Cout/G, *k) and `bias` (Cout) keep their names, frozen,
+    in at least fp32. Beside them stand
         pointwise    Kp  (r, Cout, Cin/G)        Glorot uniform, fan-in Cin/G, fan-out Cout/G
-        depthwise    Kd  (r, Cout or Cin, kh, kw)  zero; per output channel (inception) or input channel (separable)
-        bias_update  db  (Cout)                  zero; absent with bias="none", and with "auto" where the base
-        has no bias
-    bias="all" gives a base without bias one of zeros. Raises TypeError for other layers, ValueError for wrong settings.
+        depthwise    Kd  (r, Cout or Cin, *k)    zero; per output channel (inception) or input channel (separable)
+        bias_update  db  (Cout)                  zero; none with bias="none", or with "auto" where the base has no bias
+    bias="all" gives a base without bias one of zeros. `form` is "fused", "factored" or "auto" (`colora.forms`).
+    Raises TypeError for other layers, ValueError for wrong settings.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class CoLoRAConv(nn.Module):
         rank: int = 1,
         bias: Bias = "auto",
         generator: torch.Generator | None = None,
+        form: Form | Literal["auto"] = "auto",
     ):
         super().__init__()
         if type(base) not in CONVOLUTIONS:
@@ -71,7 +78,10 @@ class CoLoRAConv(nn.Module):
             raise ValueError(f"bias must be 'auto', 'all' or 'none', got {bias!r}")
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}")
+        if form not in ("auto", "fused", "factored"):
+            raise ValueError(f"form must be 'auto', 'fused' or 'factored', got {form!r}")
         self.order, self.rank, self.groups = order, rank, base.groups
+        self.form: Form = choose_form(base) if form == "auto" else form
         # The base is kept for its geometry and for strip; in a tuple it is no submodule, so its keys appear once.
         self._base = (base,)
         self._base_dtype = base.weight.dtype
@@ -110,14 +120,16 @@ class CoLoRAConv(nn.Module):
 
     def delta_weight(self) -> Tensor:
         """dK with the shape of `weight`, differentiable in Kp and Kd."""
-        if self.order == "inception":
-            spatial = self.depthwise.unsqueeze(2)  # (r, Cout, 1, kh, kw)
-        else:
-            by_group = self.depthwise.unflatten(1, (self.groups, -1))  # (r, G, Cin/G, kh, kw)
-            spatial = by_group.repeat_interleave(self.weight.shape[0] // self.groups, dim=1)  # (r, Cout, Cin/G, kh, kw)
-        pointwise = self.pointwise.unflatten(2, (-1, *[1] * (self.weight.dim() - 2)))  # (r, Cout, Cin/G, 1, 1)
-        terms = pointwise * spatial
-        return terms[0] if self.rank == 1 else terms.sum(0)
+        return self._placed(kernel_update(self.pointwise, self.depthwise, self.order, self.groups))
+
+    def _placed(self, delta: Tensor) -> Tensor:
+        """dK (Cout, Cin/G, *k) where the layer's weight has it: transposed kinds hold dK[o, c] at W[ci, o'],
+
+        with o = g Cout/G + o' and ci = g Cin/G + c.
+        """
+        if not self.base.transposed:
+            return delta
+        return delta.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)  # (Cin, Cout/G, *k)
 
     def effective_weight(self) -> Tensor:
         """K0 + dK: what the layer computes with now."""
@@ -127,11 +139,16 @@ class CoLoRAConv(nn.Module):
         """b0 + db, or None for a layer without bias."""
         return self.bias if self.bias_update is None else self.bias + self.bias_update
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if self.form == "factored" and _plain_autograd() and torch.is_grad_enabled():
+            return factored_conv(self, x)
         weight, bias = self.effective_weight(), self.effective_bias()
         if not torch.is_autocast_enabled(x.device.type):
             weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
-        return self.base._conv_forward(x, weight, bias)
+        if not self.base.transposed:
+            return self.base._conv_forward(x, weight, bias)
+        arguments = (x,) if output_size is None else (x, output_size)
+        return torch.func.functional_call(self.base, {"weight": weight, "bias": bias}, arguments)
 
     def factors(self) -> dict[str, Tensor]:
         """Copies of Kp, Kd and (where there is one) db."""
@@ -150,6 +167,22 @@ class CoLoRAConv(nn.Module):
             self.bias += self.bias_update
         self.reset_(generator)
         return merged
+
+    @torch.no_grad()
+    def load_factors_(self, factors: dict[str, Tensor]) -> None:
+        """Puts the factors that `factors` or `merge_` returned in place of the present ones."""
+        self.pointwise.copy_(factors["pointwise"])
+        self.depthwise.copy_(factors["depthwise"])
+        if self.bias_update is not None:
+            self.bias_update.copy_(factors["bias"])
+
+    @torch.no_grad()
+    def undo_(self, factors: dict[str, Tensor]) -> None:
+        """Takes a merge back: K0 -= dK, b0 -= db of the factors it returned, to rounding (section 3.1)."""
+        there = {name: value.to(self.weight.device) for name, value in factors.items()}
+        self.weight -= self._placed(kernel_update(there["pointwise"], there["depthwise"], self.order, self.groups))
+        if "bias" in there:
+            self.bias -= there["bias"]
 
     @torch.no_grad()
     def stripped(self) -> nn.Module:

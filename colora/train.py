@@ -25,23 +25,16 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from colora import evaluate
-from colora.adapt import adapter_parameters, count_parameters, merge_
+from colora.adapt import adapted_layers, adapter_parameters, count_parameters, merge_
 from colora.backbones import build, load_weights
-from colora.checkpoint import (
-    Factors,
-    load_checkpoint,
-    load_model,
-    save_checkpoint,
-    save_history,
-    save_model,
-    saved_model_epoch,
-)
+from colora.checkpoint import load_checkpoint, load_model, save_checkpoint, save_model, saved_model_epoch
 from colora.config import Resolved, RunConfig
 from colora.conv import keyed_generator
 from colora.data import SPLITS, Dataset, load_dataset, used_index
 from colora.data.prepare import RULE
 from colora.environment import environment, peak_memory_mib
 from colora.errors import UserError
+from colora.history import Factors, save_epoch
 from colora.images import DeviceImages, autocast, choose_device, choose_precision, probabilities
 from colora.methods import apply_method
 from colora.results import selected_row
@@ -128,9 +121,13 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
 
     apply_method(model, config, seed)
+    layers = adapted_layers(model)
     if not resolved.parameters:
-        resolved = resolved.model_copy(update={"parameters": count_parameters(model)})
+        forms = {name: layer.form for name, layer in layers.items()}
+        resolved = resolved.model_copy(update={"parameters": count_parameters(model), "forms": forms})
         run.write_resolved(resolved)
+    for name, form in resolved.forms.items():
+        layers[name].form = form
     model.to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=config.lr, eps=config.eps)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
@@ -143,7 +140,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     with _tensorboard(run, progress["epoch"]) as board:
         for epoch in range(progress["epoch"] + 1, config.epochs + 1):
             row, merged, outputs = fit.epoch(epoch)
-            save_history(run, model, epoch, merged)
+            save_epoch(run.path / "history", model, epoch, merged)
             _save_epoch_outputs(run, epoch, outputs)
             save_checkpoint(
                 run, model, optimizer, {"epoch": epoch, "merges": fit.merges, "step": fit.step, "metrics": row}

@@ -12,6 +12,7 @@ from conftest import write_npz
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import colora.conv
 import colora.train
 from colora.adapt import plain_state
 from colora.backbones import build
@@ -19,6 +20,7 @@ from colora.checkpoint import load_model
 from colora.config import make_config
 from colora.data import load_dataset
 from colora.evaluate import entropy
+from colora.history import rebuild
 from colora.images import DeviceImages, probabilities
 from colora.results import selected_row
 from colora.runs import Run, create_group
@@ -119,18 +121,18 @@ def test_what_each_method_changes(new_run, tiny_npz):
         assert torch.equal(start["bn1.running_mean"], after["bn1.running_mean"])  # batch norm in eval mode
 
 
-def test_history_adds_up_to_the_model(new_run):
-    """Base plus the merged factors is the model of that epoch (paper, section 3.1)."""
-    run = new_run(epochs=2, order="separable", rank=2)
+@pytest.mark.parametrize("settings", [{"order": "separable", "rank": 2}, {"merge_every": 2}, {"method": "full"}])
+def test_base_and_history_are_the_model_of_any_epoch(new_run, settings):
+    """Paper, section 3.1: nothing but the factors and the head is kept, and training can be undone."""
+    run = new_run(epochs=3, **settings)
     train_run(run.path)
     selected = Run(run.path).metrics.iloc[selected_row(Run(run.path).metrics, "validation")]["epoch"]
-    weight = build("resnet18:layer1", 3, 32, seed=0).state_dict()["layer1.0.conv1.weight"].clone()
-    for epoch in range(1, int(selected) + 1):
-        factors = load_file(run.path / "history" / f"epoch-{epoch:02d}.safetensors")
-        prefix = f"merge-{epoch:04d}/layer1.0.conv1"
-        kp, kd = factors[f"{prefix}/pointwise"], factors[f"{prefix}/depthwise"]  # (2, 64, 64), (2, 64, 3, 3)
-        weight += torch.einsum("roc,rcij->ocij", kp, kd)
-    assert torch.allclose(weight, load_file(run.path / "model.safetensors")["layer1.0.conv1.weight"], atol=1e-6)
+    base = build("resnet18:layer1", 3, 32, seed=0)
+    model = rebuild(base, run.path / "history", upto=int(selected))
+    saved = load_file(run.path / "model.safetensors")
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
+    untrained = rebuild(base, run.path / "history", upto=0).state_dict()
+    assert all(torch.equal(value, untrained[name]) for name, value in base.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_resume_continues_with_the_same_bits(new_run, settings):
     pd.testing.assert_frame_equal(Run(cut.path).predictions("train"), Run(whole.path).predictions("train"))
 
 
-@pytest.mark.parametrize("place", ["save_history", "save_checkpoint", "append_json", "save_model", "_save_predictions"])
+@pytest.mark.parametrize("place", ["save_epoch", "save_checkpoint", "append_json", "save_model", "_save_predictions"])
 def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, monkeypatch, place):
     whole, cut = new_run("whole"), new_run("cut")
     assert train_run(whole.path) == 0
@@ -177,6 +179,18 @@ def test_a_finished_run_returns_at_once(new_run):
     before = {p: p.stat().st_mtime_ns for p in run.path.rglob("*")}
     assert train_run(run.path) == 0
     assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
+
+
+def test_resume_keeps_the_forms_of_the_first_start(new_run, monkeypatch):
+    whole, cut = new_run("whole"), new_run("cut")
+    assert train_run(whole.path) == 0
+    assert Run(whole.path).resolved.forms["layer1.0.conv1"] == "factored"
+    assert Run(whole.path).resolved.forms["conv1"] == "fused"
+    calls = itertools.count(1)
+    assert train_run(cut.path, lambda: next(calls) == 6) == 0
+    monkeypatch.setattr(colora.conv, "choose_form", lambda base: "fused")  # as a later version might
+    assert train_run(cut.path) == 0
+    assert figures(cut) == figures(whole)
 
 
 def test_paper_selection_keeps_the_best_test_epoch_and_warns(new_run):

@@ -1,0 +1,78 @@
+"""Adapters as files, in the form of the Hugging Face ecosystem: adapter_config.json + adapter_model.safetensors.
+
+For a model whose adapters are not merged yet. After merges the frozen weights are no longer the base's: then keep the
+merged weights (`strip(model).state_dict()`) or the history (`colora.history`).
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from colora.adapt import CoLoRAConfig, adapt, adapted_layers
+
+
+def base_checksum(model: nn.Module, layers: list[str]) -> str:
+    """SHA-256 over the kernels of the named convolutions, adapted or plain: which base an adapter belongs to."""
+    digest = hashlib.sha256()
+    modules = dict(model.named_modules())
+    for name in sorted(layers):
+        digest.update(f"{name} {tuple(modules[name].weight.shape)}".encode())
+        digest.update(modules[name].weight.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_adapter(model: nn.Module, folder: Path) -> None:
+    """Writes the adapters, and whatever else trains, into `folder`. ValueError for a model without adapters."""
+    layers = adapted_layers(model)
+    if not layers:
+        raise ValueError("the model has no adapters to save")
+    one = next(iter(layers.values()))
+    plain_bias = [m for m in layers.values() if m.bias is not None and m.base.bias is None]
+    config = {
+        "peft_type": "COLORA",
+        "order": one.order,
+        "rank": one.rank,
+        "target_modules": list(layers),
+        "bias": "all" if plain_bias else "auto" if any(m.bias_update is not None for m in layers.values()) else "none",
+        "base_checksum": base_checksum(model, list(layers)),
+    }
+    frozen = {f"{name}.{kind}" if name else kind for name in layers for kind in ("weight", "bias")}
+    trained = {
+        name: p.detach().cpu().contiguous()
+        for name, p in model.named_parameters()
+        if p.requires_grad and name not in frozen
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(trained, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
+def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
+    """Adapts the plain base `model` as the adapter in `folder` says, in place, and returns it.
+
+    Raises ValueError where the base is not the one the adapter was trained on, or lacks its layers.
+    """
+    config = json.loads((folder / "adapter_config.json").read_text())
+    tensors = load_file(folder / "adapter_model.safetensors")
+    names = config["target_modules"]
+    modules = dict(model.named_modules())
+    missing = [name for name in names if name not in modules]
+    if missing:
+        raise ValueError(f"the adapter in {folder} is for a model with a layer {missing[0]!r}; this one has none")
+    settings = CoLoRAConfig(config["order"], config["rank"], lambda name, _: name in names, config["bias"])
+    also = sorted({key.partition(".")[0] for key in tensors if not key.startswith(tuple(f"{n}." for n in names))})
+    if base_checksum(model, names) != config["base_checksum"]:
+        raise ValueError(
+            f"the adapter in {folder} was trained on another base: the kernels differ (after a merge they do too; "
+            "then use colora.history or the merged weights)"
+        )
+    model = adapt(model, settings, train_also=tuple(also))
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in tensors.items():
+            parameters[name].copy_(value)
+    return model

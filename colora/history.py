@@ -1,0 +1,90 @@
+"""What training added to the base, epoch by epoch: with the base weights it gives the model of any epoch.
+
+One safetensors file an epoch:
+    merge-0001/LAYER/pointwise, depthwise, bias   the factors of each merge in that epoch
+    adapter/LAYER/...                             factors not yet merged at its end
+    trained/NAME                                  whatever else trains (the head), as it was at its end
+For VGG16 at 224 px that is 10.2 MB an epoch, against 62 MB for the weights (paper, section 3.1).
+"""
+
+import copy
+import json
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from colora.adapt import CoLoRAConfig, adapt, adapted_layers, strip
+from colora.runs import write_bytes
+
+Factors = dict[str, dict[str, Tensor]]
+
+
+def save_epoch(folder: Path, model: nn.Module, epoch: int, merges: dict[int, Factors]) -> None:
+    """Writes `folder`/epoch-NN.safetensors, atomically; `merges` holds what `merge_` returned, by merge number."""
+    tensors = {
+        f"merge-{number:04d}/{layer}/{kind}": t
+        for number, factors in merges.items()
+        for layer, named in factors.items()
+        for kind, t in named.items()
+    }
+    layers = adapted_layers(model)
+    if not merges:  # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
+        tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
+    inside = tuple(f"{layer}." for layer in layers)
+    tensors |= {
+        f"trained/{name}": p
+        for name, p in model.named_parameters()
+        if p.requires_grad and not (inside and name.startswith(inside))
+    }
+    about: dict = {"epoch": epoch, "merges": sorted(merges)}
+    if layers:
+        one = next(iter(layers.values()))
+        about |= {"order": one.order, "rank": one.rank, "layers": list(layers)}
+        about["bias"] = {name: m.bias_update is not None for name, m in layers.items()}
+    folder.mkdir(exist_ok=True)
+    ready = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
+    write_bytes(folder / f"epoch-{epoch:02d}.safetensors", save(ready, metadata={"about": json.dumps(about)}))
+
+
+def rebuild(base: nn.Module, history: Path, upto: int) -> nn.Module:
+    """The plain model after epoch `upto`, from the untrained `base` (left as it is) and the folder of `save_epoch`.
+
+    Bit-equal to the weights trained on the same device: each merge is done again. `upto=0` is the base itself.
+    Raises FileNotFoundError where an epoch is missing, ValueError for a base whose layers do not fit.
+    """
+    model = copy.deepcopy(base)
+    for epoch in range(1, upto + 1):
+        tensors, about = _read(history / f"epoch-{epoch:02d}.safetensors")
+        if epoch == 1 and "layers" in about:
+            missing = [name for name in about["layers"] if name not in dict(model.named_modules())]
+            if missing:
+                raise ValueError(f"the history is of another model: this one has no layer {missing[0]!r}")
+            bias = "all" if all(about["bias"].values()) else "auto" if any(about["bias"].values()) else "none"
+            config = CoLoRAConfig(about["order"], about["rank"], tuple(about["layers"]), bias)
+            model = adapt(model, config, train_also=())
+        layers = adapted_layers(model)
+        for number in about["merges"]:
+            for name, layer in layers.items():
+                layer.load_factors_(_named(tensors, f"merge-{number:04d}/{name}/"))
+                layer.merge_()
+        if epoch == upto:
+            for name, layer in layers.items():
+                if named := _named(tensors, f"adapter/{name}/"):
+                    layer.load_factors_(named)
+            with torch.no_grad():
+                parameters = dict(model.named_parameters())
+                for name, value in _named(tensors, "trained/").items():
+                    parameters[name].copy_(value)
+    return strip(model)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,162 @@
+"""Undo, histories and adapter files: what training added can be taken off, kept, and put on again."""
+
+import copy
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+from colora import CoLoRAConfig, adapt, merge_, strip
+from colora.adapt import plain_state, undo_
+from colora.adapter_file import load_adapter, save_adapter
+from colora.backbones import build, build_meta
+from colora.config import RunConfig
+from colora.history import rebuild, save_epoch
+from colora.methods import apply_method
+
+
+def small_model() -> nn.Sequential:
+    torch.manual_seed(1)
+    features = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(8, 16, 2, bias=False), nn.ReLU()
+    )
+    return nn.Sequential(OrderedDict(features=features, head=nn.Sequential(nn.Flatten(), nn.Linear(16 * 81, 3))))
+
+
+def train_steps(model, steps=3):
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    x = torch.randn(4, 3, 8, 8)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 0])).backward()
+        optimizer.step()
+
+
+def test_undo_takes_every_merge_back():
+    model = adapt(small_model().double())
+    before = {n: p.clone() for n, p in model.state_dict().items() if n.endswith(("weight", "bias")) and "head" not in n}
+    merges = []
+    for step in (1, 2):
+        layer = model.features[0]
+        with torch.no_grad():
+            layer.depthwise.normal_()
+            layer.bias_update.normal_()
+        merges.append(merge_(model, step=step))
+    assert (model.state_dict()["features.0.weight"] - before["features.0.weight"]).abs().max() > 0.1
+    for factors in reversed(merges):
+        undo_(model, factors)
+    for name, value in before.items():
+        assert torch.allclose(model.state_dict()[name], value, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="'elsewhere', which is no adapted layer"):
+        undo_(model, {"elsewhere": merges[0]["features.0"]})
+
+
+@pytest.mark.parametrize("bias", ["auto", "all", "none"])
+def test_rebuild_gives_every_epoch_its_own_bits(tmp_path, bias):
+    """Two epochs with a merge, one without, one with two merges."""
+    base = small_model()
+    model = adapt(copy.deepcopy(base), CoLoRAConfig(rank=2, bias=bias), seed=3)
+    expected, number = [], 0
+    for epoch, merges in enumerate((1, 1, 0, 2), start=1):
+        merged = {}
+        for _ in range(merges):
+            train_steps(model)
+            number += 1
+            merged[number] = merge_(model, seed=3, step=number)
+        if not merges:
+            train_steps(model)
+        save_epoch(tmp_path / "history", model, epoch, merged)
+        expected.append(copy.deepcopy(plain_state(model)))
+    untouched = copy.deepcopy(base.state_dict())
+    for epoch, state in enumerate(expected, start=1):
+        rebuilt = rebuild(base, tmp_path / "history", upto=epoch).state_dict()
+        assert set(rebuilt) == set(state)
+        assert all(torch.equal(rebuilt[name], value) for name, value in state.items())
+    assert all(torch.equal(base.state_dict()[n], v) for n, v in untouched.items())
+    with pytest.raises(FileNotFoundError):
+        rebuild(base, tmp_path / "history", upto=5)
+    with pytest.raises(ValueError, match="another model"):
+        rebuild(nn.Sequential(nn.Conv2d(3, 4, 1)), tmp_path / "history", upto=1)
+
+
+def test_an_epoch_of_vgg16_is_at_most_10_3_mb(tmp_path):
+    model = build_meta("vgg16", 4, 224)
+    apply_method(model, RunConfig(), seed=0)
+    model = model.to_empty(device="cpu")
+    save_epoch(tmp_path / "history", model, 1, {1: merge_(model)})
+    size = (tmp_path / "history" / "epoch-01.safetensors").stat().st_size
+    assert 10.1e6 < size <= 10.3e6
+
+
+@pytest.mark.parametrize("bias", ["auto", "all", "none"])
+def test_an_adapter_file_goes_back_onto_its_base_and_no_other(tmp_path, bias):
+    base = small_model()
+    model = adapt(copy.deepcopy(base), CoLoRAConfig(order="separable", bias=bias))
+    train_steps(model)
+    save_adapter(model, tmp_path / "adapter")
+    again = load_adapter(copy.deepcopy(base), tmp_path / "adapter")
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(again(x), model(x))
+    assert {n for n, p in again.named_parameters() if p.requires_grad} == {
+        n for n, p in model.named_parameters() if p.requires_grad
+    }
+    other = small_model()
+    with torch.no_grad():
+        other.features[0].weight[0, 0, 0, 0] += 1e-3
+    with pytest.raises(ValueError, match="was trained on another base"):
+        load_adapter(other, tmp_path / "adapter")
+    with pytest.raises(ValueError, match=r"a layer 'features\.0'; this one has none"):
+        load_adapter(nn.Sequential(nn.Conv2d(3, 4, 1)), tmp_path / "adapter")
+    merge_(model)
+    save_adapter(model, tmp_path / "merged")
+    with pytest.raises(ValueError, match=r"then use colora\.history"):
+        load_adapter(copy.deepcopy(base), tmp_path / "merged")
+    with pytest.raises(ValueError, match="no adapters to save"):
+        save_adapter(base, tmp_path / "none")
+
+
+def test_a_real_three_dimensional_network(tmp_path):
+    """The paper's 3-D claim (section 3.2) on torchvision's r3d_18: train, merge, strip, compare, rebuild."""
+    from torchvision.models.video import r3d_18
+
+    torch.manual_seed(0)
+    base = r3d_18(num_classes=3).eval()
+    keys = list(base.state_dict())
+    model = adapt(copy.deepcopy(base), train_also=("fc",))
+    x = torch.randn(2, 3, 4, 16, 16)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), torch.tensor([0, 2]))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    adapted = model(x)
+    save_epoch(tmp_path / "history", model, 1, {1: merge_(model)})
+    assert (model(x) - adapted).abs().max() <= 1e-5 * adapted.abs().max()
+    assert list(strip(model).state_dict()) == keys
+    assert (model(x) - adapted).abs().max() <= 1e-5 * adapted.abs().max()
+    rebuilt = rebuild(base, tmp_path / "history", upto=1)
+    assert all(torch.equal(value, rebuilt.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_stripped_model_exports_and_copies():
+    model = build("squeezenet1_1", 3, 32).eval()
+    adapt(model)
+    strip(model)
+    x = torch.randn(2, 3, 32, 32)
+    program = torch.export.export(model, (x,))
+    assert torch.allclose(program.module()(x), model(x), atol=1e-6)
+    twin = copy.deepcopy(model)
+    assert torch.equal(twin(x), model(x))
+
+
+def test_a_warning_counts_adapters_as_large_as_their_layers():
+    model = nn.Sequential(nn.Conv2d(4, 8, 1), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3, groups=8))
+    with pytest.warns(
+        UserWarning, match=r"2 of 3 adapters are as large as their layers: 0 \(40 for 32\), 2 \(80 for 72\)"
+    ):
+        adapt(model)
