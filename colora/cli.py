@@ -79,6 +79,22 @@ def _parser() -> Parser:
     params = with_json(command("params", _params, "count a model's parameters; needs no weights"))
     params.add_argument("--classes", type=int, default=4)
     _add_config(params, only=("backbone", "method", "image_size", "order", "rank", "bias", "targets"))
+    bench = with_json(command("bench", _bench, "time training steps of the methods against each other"))
+    bench.add_argument("--methods", type=_names, default=["full", "head", "colora", "lora"], help="lora is PEFT's, r=8")
+    bench.add_argument("--repeats", type=int, default=7, help="rounds (default 7)")
+    timed = (
+        "backbone",
+        "image_size",
+        "batch_size",
+        "order",
+        "rank",
+        "bias",
+        "targets",
+        "device",
+        "precision",
+        "threads",
+    )
+    _add_config(bench, only=timed)
     for name, run, about in (
         ("stop", _stop, "stop a group's running and waiting seeds after their current step"),
         ("resume", _resume, "continue a group's stopped, failed and lost seeds"),
@@ -303,6 +319,21 @@ def _params(args: argparse.Namespace) -> int:
                 for name, value in (about | counts).items()
             )
         )
+    return 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from colora.bench import bench
+
+    result = bench(_config(args), args.methods, args.repeats)
+    if args.json:
+        _print_json(result)
+        return 0
+    device = result["environment"]["device"]
+    print(f"{result['backbone']}, {result['image_size']} px, batch {result['batch_size']}, {device}")
+    for row in result["results"]:
+        ratio = f"{row['ratio_to_full']:.3f} of full" if "ratio_to_full" in row else ""
+        print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {row['peak_mib']:,.0f} MiB")
     return 0
 
 

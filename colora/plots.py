@@ -233,7 +233,5 @@ def roc_table(labels: np.ndarray, probabilities: np.ndarray, class_names: list[s
     for c, (name, area) in enumerate(zip(class_names, class_auc(labels, probabilities), strict=True)):
         if area is not None:
             false_positive_rate, recall = roc(labels, probabilities, c)
-            parts.append(
-                pd.DataFrame({"class": name, "one_minus_specificity": false_positive_rate, "recall": recall})
-            )
+            parts.append(pd.DataFrame({"class": name, "one_minus_specificity": false_positive_rate, "recall": recall}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -1,0 +1,158 @@
+"""Timed training steps of the methods, interleaved round by round in one process: `colora bench`.
+
+A ratio is the median over rounds of a method's step time over full fine-tuning's in the same round, so that a machine
+that slows down slows both. Weights are random and inputs are noise: neither changes the time of a step.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from colora.adapt import adapted_layers, count_parameters
+from colora.backbones import build
+from colora.config import RunConfig, make_config
+from colora.environment import environment, peak_memory_mib
+from colora.errors import UserError
+from colora.images import autocast, choose_device, choose_precision
+from colora.methods import METHODS, apply_method
+
+LORA_RANK = 8
+CLASSES = 4
+
+
+def bench(config: RunConfig, methods: list[str], repeats: int) -> dict[str, Any]:
+    """{"results": [one row a method], "device", "threads", "memory_format", "precision", ...}, ready for JSON.
+
+    A row: seconds (median step), ratio_to_full with ratio_low and ratio_high (the rounds' 25th and 75th percentiles),
+    and ratio_to_head, where those were timed; trainable parameters; peak_mib of a process that runs this method alone.
+    Raises UserError for an unknown method or fewer than one round.
+    """
+    unknown = [m for m in methods if m not in (*METHODS, "lora")]
+    if unknown:
+        raise UserError(f"There is no method '{unknown[0]}' to time: {', '.join(METHODS)} and lora (PEFT's).")
+    if repeats < 1:
+        raise UserError(f"At least one round is needed, got {repeats}.")
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    steps = {m: Step(config, m, device, precision) for m in methods}
+    for step in steps.values():
+        step()
+        step()
+    rounds = {m: [] for m in methods}
+    for number in range(repeats):
+        shift = number % len(methods)  # no method always runs first
+        for m in methods[shift:] + methods[:shift]:
+            rounds[m].append(_timed(steps[m], device))
+    seconds = {m: np.array(values) for m, values in rounds.items()}
+    return {
+        "backbone": config.backbone,
+        "image_size": config.image_size,
+        "batch_size": config.batch_size,
+        "rounds": repeats,
+        "results": [
+            {
+                "method": m,
+                "seconds": float(np.median(seconds[m])),
+                "images_per_s": float(config.batch_size / np.median(seconds[m])),
+                **_ratios(seconds, m, "full"),
+                **_ratios(seconds, m, "head"),
+                "trainable": steps[m].trainable,
+                "peak_mib": _peak_alone(config, m),
+                **({"forms": steps[m].forms} if steps[m].forms else {}),
+            }
+            for m in methods
+        ],
+        "threads": torch.get_num_threads(),
+        "memory_format": "channels_last",
+        "precision": precision,
+        "environment": environment(device),
+    }
+
+
+class Step:
+    """One training step of one method on a model of its own: forward, backward, Adam."""
+
+    def __init__(self, config: RunConfig, method: str, device: torch.device, precision: str):
+        self.device, self.precision = device, precision
+        model = build(config.backbone, CLASSES, config.image_size)
+        if method == "lora":
+            model = with_lora(model)
+            self.trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        else:
+            apply_method(model, config.model_copy(update={"method": method}), seed=0)
+            self.trainable = count_parameters(model)["trainable"]
+        self.forms = {name: layer.form for name, layer in adapted_layers(model).items()}
+        self.model = model.to(device, memory_format=torch.channels_last).train()
+        for module in self.model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        self.optimizer = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad])
+        shape = (config.batch_size, 3, config.image_size, config.image_size)
+        self.inputs = torch.randn(shape, device=device).to(memory_format=torch.channels_last)
+        self.labels = torch.arange(config.batch_size, device=device) % CLASSES
+
+    def __call__(self) -> None:
+        with autocast(self.device, self.precision):
+            loss = cross_entropy(self.model(self.inputs).float(), self.labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+
+def with_lora(model: nn.Module) -> nn.Module:
+    """PEFT's LoRA (r=8) on the same convolutions, with the same head trainable."""
+    from peft import LoraConfig, get_peft_model
+
+    names = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and not n.startswith("head.")]
+    adapted = get_peft_model(model, LoraConfig(r=LORA_RANK, target_modules=names))
+    for name, parameter in adapted.named_parameters():
+        if ".head." in name:
+            parameter.requires_grad_(True)
+    return adapted
+
+
+def _timed(step: Step, device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _ratios(seconds: dict[str, np.ndarray], method: str, base: str) -> dict[str, float]:
+    if base not in seconds:
+        return {}
+    paired = seconds[method] / seconds[base]
+    low, middle, high = np.percentile(paired, [25, 50, 75])
+    plain = base == "full"
+    names = ("ratio_low", f"ratio_to_{base}", "ratio_high") if plain else ("", f"ratio_to_{base}", "")
+    return {name: float(v) for name, v in zip(names, (low, middle, high), strict=True) if name}
+
+
+def _peak_alone(config: RunConfig, method: str) -> float:
+    """Peak memory in MiB of a fresh process that takes three steps of `method`."""
+    code = "import sys, json; from colora.bench import print_peak; print_peak(json.loads(sys.argv[1]), sys.argv[2])"
+    settings = json.dumps(config.changes())
+    done = subprocess.run([sys.executable, "-c", code, settings, method], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def print_peak(settings: dict[str, Any], method: str) -> None:
+    """What the fresh process of `_peak_alone` runs."""
+    config = make_config(settings)
+    device = choose_device(config.device)
+    step = Step(config, method, device, choose_precision(config.precision, device))
+    for _ in range(3):
+        step()
+    print(peak_memory_mib(device))
