@@ -47,7 +47,7 @@ def _figure(traces: list[Any], x: str, y: str, height: int, **layout: Any) -> go
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        xaxis={"title": {"text": x}, "automargin": True},
+        xaxis={"title": {"text": x} if x else None, "automargin": True},
         yaxis={"title": {"text": y}, "automargin": True},
         legend={
             "orientation": "h",

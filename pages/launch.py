@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from concurrent.futures import Future
+import time
 from typing import Any
 
 import streamlit as st
@@ -11,7 +11,6 @@ from colora.config import (
     PRESETS,
     Preset,
     RunConfig,
-    config_problems,
     launch_arguments,
     make_config,
     parse_seeds,
@@ -23,7 +22,7 @@ from pages.components.command import parameter_counts, run_colora
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
 
 
 def free_name(name: str) -> str:
@@ -111,20 +110,11 @@ def settings(values: dict[str, Any], found: dict[str, str]) -> None:
 def parameters(config: RunConfig) -> None:
     """How much of the network is trained, counted on the built model in another process."""
     classes = len(config.class_names or []) or 4
-    st.markdown("**Parameters**")
-    counting = parameter_counts(config, classes)
-    st.fragment(show_counts, run_every=None if counting.done() else POLL_SECONDS)(
-        config, classes, counting.done()
-    )
-
-
-def show_counts(config: RunConfig, classes: int, was_done: bool) -> None:
-    counting: Future = parameter_counts(config, classes)
-    if not counting.done():
-        st.caption("Counting …")
-        return
-    if not was_done:
-        st.rerun()  # the whole page once more, which ends the polling
+    counting, waiting = parameter_counts(config, classes), st.empty()
+    while not counting.done():
+        waiting.caption("Counting …")  # and where the wait ends if someone goes on typing or launches
+        time.sleep(POLL_SECONDS)
+    waiting.empty()
     try:
         counts = counting.result()
     except UserError as error:
@@ -132,9 +122,7 @@ def show_counts(config: RunConfig, classes: int, was_done: bool) -> None:
         return
     grid = st.grid(2, min_column_width=130)
     grid.metric("Trained", compact(counts["trainable"]), help=f"{counts['trainable']:,} weights are trained.")
-    deployed = (
-        f"{counts['deployed']:,} weights in the finished network: what CoLoRA trains is merged into it."
-    )
+    deployed = f"{counts['deployed']:,} weights in the network at the end: what CoLoRA trains is merged."
     grid.metric("Finished network", compact(counts["deployed"]), help=deployed)
     share = counts["trainable"] / counts["deployed"]
     st.caption(
@@ -154,12 +142,11 @@ def review(values: dict[str, Any], found: dict[str, str]) -> None:
         names = {"name": "Name", "seeds": "Random seeds"}
         wrong = ", ".join(names.get(field) or fields.label(field) for field in found)
         st.info(f"To be put right first: {wrong}.", icon=":material/edit:")
-    config = None if config_problems(values) else make_config(values)
-    if config:
-        parameters(config)
-    if found or not config:
         st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=True, key="launch-button")
         return
+    config = make_config(values)
+    st.markdown("**Parameters**")
+    counts = st.container()
     name, seeds = st.session_state["launch-name"].strip(), parse_seeds(st.session_state["launch-seeds"])
     many = f"{len(seeds)} seeds, one after another" if len(seeds) > 1 else f"Seed {seeds[0]}"
     st.caption(f"{many}, {config.epochs} epochs each, kept in {runs_dir() / name}.")
@@ -171,21 +158,33 @@ def review(values: dict[str, Any], found: dict[str, str]) -> None:
     if st.button("Launch", type="primary", icon=":material/play_arrow:", key="launch-button"):
         launch(name, arguments + elsewhere)
     st.caption("The training goes on when you close this page or the browser.")
+    with counts:  # last, since it can take seconds
+        parameters(config)
 
 
 def launch(name: str, arguments: list[str]) -> None:
-    """Start it and go to its Monitor page, or say why it cannot be started; the form keeps what was typed."""
+    """Start it and go to its Monitor page, or say why it cannot start; the form keeps what was typed."""
+    st.session_state["launching"] = name
     try:
         with st.spinner("Checking data and network …", show_time=True):
             run_colora(arguments)
     except UserError as error:
+        del st.session_state["launching"]
         st.error(f"Not launched. {error}", icon=":material/error:")
         return
-    st.session_state["launched"] = True
-    st.switch_page("pages/monitor.py", query_params={"group": name})
+    watch_launched()
+
+
+def watch_launched() -> None:
+    """Go to the Monitor page of the group just launched, also where a second click cut that short."""
+    name = st.session_state.pop("launching", None)
+    if name and (runs_dir() / name / "group.json").exists():
+        st.session_state["launched"] = True  # the form proposes another name when it is opened again
+        st.switch_page("pages/monitor.py", query_params={"group": name})
 
 
 inside_app()
+watch_launched()
 st.header("Launch")
 left, right = st.columns([3, 2], gap="large")
 with left:

@@ -8,11 +8,10 @@ import streamlit as st
 from colora.errors import UserError
 from colora.runs import Group, list_groups
 from pages.components.frame import inside_app
-from pages.components.runs import reading, runs_dir, summary
+from pages.components.runs import runs_dir, summary
 from pages.components.show import STATE_COLUMN, data_title, method_title, model_title, spread_text, time_text
 
-ROWS = 20  # groups on one page of the table: a refresh reads no others
-REFRESH_SECONDS = 5
+ROWS = 20  # groups on one page of the table; no others are read
 
 
 def welcome() -> None:
@@ -52,12 +51,11 @@ def row_of(group: Group) -> tuple[dict[str, Any], bool, str | None]:
         return {"Group": group.name, "State": ["damaged"]}, False, str(error).splitlines()[0]
 
 
-def overview(groups: list[Group], refreshing: bool) -> None:
+def overview(groups: list[Group]) -> None:
     """The table of `groups`; choosing a row opens Results where all is done, else Monitor."""
-    rows, active, damages = zip(*(row_of(Group(group.path)) for group in groups), strict=True)
-    table = pd.DataFrame(rows)
+    rows, active, damages = zip(*map(row_of, groups), strict=True)
     chosen = st.dataframe(
-        table,
+        pd.DataFrame(rows),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
@@ -67,14 +65,18 @@ def overview(groups: list[Group], refreshing: bool) -> None:
         column_config={
             "Group": st.column_config.TextColumn(pinned=True),
             "State": STATE_COLUMN,
-            "Test accuracy": st.column_config.TextColumn(
-                help="Median over seeds [middle half of the seeds, IQR]"
-            ),
-            "Test AUC": st.column_config.TextColumn(help="Median over seeds [middle half of the seeds, IQR]"),
             "Seeds": st.column_config.TextColumn(help="Seeds done, of all seeds"),
+            "Test accuracy": st.column_config.TextColumn(help="Median over seeds [middle half, IQR]"),
+            "Test AUC": st.column_config.TextColumn(help="Median over seeds [middle half, IQR]"),
             "Launched": st.column_config.TextColumn(help="When, on this browser's clock, and by whom"),
         },
     )
+    if chosen.selection.rows:
+        row = rows[chosen.selection.rows[0]]
+        page = "pages/results.py" if row["State"] == ["done"] else "pages/monitor.py"
+        st.switch_page(page, query_params={"group": row["Group"]})
+    if any(active):
+        st.button("Refresh", icon=":material/refresh:", type="tertiary", help="Something is running.")
     st.caption(
         "Choose a row to open it. Test accuracy and AUC (mean one-vs-rest area under the ROC curve): median "
         "over the seeds [interquartile range], each seed at its selected epoch so far. SYNTHETIC: generated "
@@ -84,20 +86,6 @@ def overview(groups: list[Group], refreshing: bool) -> None:
     for group, damage in zip(groups, damages, strict=True):
         if damage:
             st.warning(f"**{group.name}** is damaged: {damage}", icon=":material/broken_image:")
-    if chosen.selection.rows:
-        row = rows[chosen.selection.rows[0]]
-        page = "pages/results.py" if row["State"] == ["done"] else "pages/monitor.py"
-        st.switch_page(page, query_params={"group": row["Group"]})
-    if refreshing and not any(active):
-        st.rerun()  # the whole page once more, which ends the refreshing
-
-
-def is_active(group: Group) -> bool:
-    try:
-        with reading(group):
-            return group.active
-    except UserError:
-        return False  # damaged: its row says so, and nothing in it is going to change
 
 
 inside_app()
@@ -108,6 +96,4 @@ if not every:
     st.stop()
 pages = -(-len(every) // ROWS)
 number = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
-shown = every[(number - 1) * ROWS : number * ROWS]
-refreshing = any(is_active(group) for group in shown)
-st.fragment(overview, run_every=REFRESH_SECONDS if refreshing else None)(shown, refreshing)
+overview(every[(number - 1) * ROWS : number * ROWS])

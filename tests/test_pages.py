@@ -101,6 +101,16 @@ def test_empty_overview_says_what_to_do_first(open_page, tmp_path):
     assert [button.label for button in app.button] == ["Set up the quick look"]
 
 
+def test_overview_reads_only_the_groups_it_shows(open_page, tmp_path):
+    for number in range(21):
+        fabricate(tmp_path, f"group-{number:02d}", ["queued"])
+    damage(Group(tmp_path / "group-00"))
+    app = open_page("overview", folder=tmp_path)
+    assert len(app.dataframe[0].value) == 20 and not app.warning
+    app.pagination(key="page").set_value(2)
+    assert len(ran(app).dataframe[0].value) == 1 and "group-00" in app.warning[0].value
+
+
 @pytest.mark.parametrize("page", ["monitor", "results"])
 def test_without_runs_a_page_leads_to_launch(open_page, tmp_path, page):
     assert "no run has been launched" in texts(open_page(page, folder=tmp_path))
@@ -241,7 +251,6 @@ def test_launch_shows_parameters_and_the_command_of_the_preset(open_page, runs):
     command = app.code[0].value
     assert command.startswith("python -m colora launch --name quick-look --seeds 0-2 --image-size 64")
     assert command.endswith(f"--runs-dir {runs}")
-    app = ran(app)  # the count is another thread's work
     assert [metric.value for metric in app.metric] == ["0.91 M", "1.50 M"]
 
 
