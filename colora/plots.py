@@ -95,7 +95,8 @@ def learning_curves(bands: dict[str, pd.DataFrame], metric: str) -> go.Figure:
             )
         )
     figure = _figure(traces, "Epoch", METRIC_NAMES[metric], 320, hovermode="x unified")
-    figure.update_xaxes(tickformat="d", nticks=8)
+    last = max((int(table["epoch"].max()) for table in bands.values() if len(table)), default=1)
+    figure.update_xaxes(tick0=1, dtick=max(1, -(-last // 8)), range=[0.5, 1.5] if last == 1 else None)  # whole epochs
     return figure
 
 

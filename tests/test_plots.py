@@ -68,6 +68,13 @@ def test_a_single_epoch_is_a_visible_point(bands):
     assert point.mode == "markers" and list(point.y) == [0.5]
 
 
+@pytest.mark.parametrize(("last", "step"), [(1, 1), (6, 1), (20, 3), (100, 13)])
+def test_the_epoch_axis_has_whole_numbers_only(bands, last, step):
+    epochs = pd.concat([bands["train"].iloc[:1]] * last).assign(epoch=range(1, last + 1))
+    axis = plots.learning_curves({"train": epochs}, "loss").layout.xaxis
+    assert (axis.tick0, axis.dtick) == (1, step)
+
+
 def test_seed_box_has_the_quartiles_and_every_seed_its_dot():
     values = [0.80, 0.84, 0.86, 0.96]
     table = pd.DataFrame({"seed": range(4), "selected_epoch": [5, 6, 6, 4], "test_accuracy": values})
