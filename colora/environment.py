@@ -20,7 +20,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn", "pandas")},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
         "git_commit": _git_commit(),
-        "command": sys.argv,
+        "command": ["colora" if sys.argv[0].endswith("__main__.py") else Path(sys.argv[0]).name, *sys.argv[1:]],
     }
 
 

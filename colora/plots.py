@@ -96,7 +96,8 @@ def learning_curves(bands: dict[str, pd.DataFrame], metric: str) -> go.Figure:
         )
     figure = _figure(traces, "Epoch", METRIC_NAMES[metric], 320, hovermode="x unified")
     last = max((int(table["epoch"].max()) for table in bands.values() if len(table)), default=1)
-    figure.update_xaxes(tick0=1, dtick=max(1, -(-last // 8)), range=[0.5, 1.5] if last == 1 else None)  # whole epochs
+    whole = max(1, -(-last // 8))  # epochs between two ticks
+    figure.update_xaxes(tick0=1, dtick=whole, range=[0.5, 1.5] if last == 1 else None)
     return figure
 
 
@@ -234,5 +235,6 @@ def roc_table(labels: np.ndarray, probabilities: np.ndarray, class_names: list[s
     for c, (name, area) in enumerate(zip(class_names, class_auc(labels, probabilities), strict=True)):
         if area is not None:
             false_positive_rate, recall = roc(labels, probabilities, c)
-            parts.append(pd.DataFrame({"class": name, "one_minus_specificity": false_positive_rate, "recall": recall}))
+            points = {"class": name, "one_minus_specificity": false_positive_rate, "recall": recall}
+            parts.append(pd.DataFrame(points))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

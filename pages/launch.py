@@ -41,8 +41,7 @@ def group_problems() -> dict[str, str]:
     found, name = {}, st.session_state["launch-name"].strip()
     if not NAME.fullmatch(name):
         found["name"] = (
-            "Use up to 80 letters, digits, dots, dashes and underscores, beginning with a letter or a digit; "
-            "no spaces."
+            "Use up to 80 letters, digits, dots, dashes and underscores, beginning with a letter or a digit; no spaces."
         )
     elif (runs_dir() / name).exists():
         found["name"] = f"A group named '{name}' exists already; '{free_name(name)}' is free."

@@ -118,7 +118,7 @@ def reasons(group: Group) -> None:
                 st.code(details, language=None, wrap_lines=True)
 
 
-def curves(group: Group) -> None:
+def curves(group: Group, data: str) -> None:
     grid = st.grid(3, min_column_width=300)
     for metric, says in CURVES.items():
         bands = {split: band(group.runs, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
@@ -131,6 +131,7 @@ def curves(group: Group) -> None:
                 f"{plots.METRIC_NAMES[metric]} on train, validation and test over epochs, {group.name}",
                 pd.concat(parts, ignore_index=True),
                 f"{group.name}-{metric}-curves",
+                data,
             )
     st.caption(SPREAD)
 
@@ -142,22 +143,16 @@ def log(group: Group) -> None:
         return
     with unfolded:
         by_seed = {run.seed: run for run in group.runs}
-        telling = [r.seed for r in group.runs if r.state in ("failed", "running", "starting")] or list(
-            by_seed
-        )
-        seed = st.selectbox(
-            "Seed", list(by_seed), index=list(by_seed).index(telling[0]), key=f"log-seed-{group.name}"
-        )
-        st.code(
-            by_seed[seed].log_tail() or "This seed has written nothing yet.", language=None, wrap_lines=True
-        )
+        telling = [r.seed for r in group.runs if r.state in ("failed", "running", "starting")] or list(by_seed)
+        seed = st.selectbox("Seed", list(by_seed), index=list(by_seed).index(telling[0]), key=f"log-seed-{group.name}")
+        st.code(by_seed[seed].log_tail() or "This seed has written nothing yet.", language=None, wrap_lines=True)
 
 
 def live(path: Path, refreshing: bool) -> None:
     """Everything that changes while the group runs, read anew at each call."""
     group = Group(path)
     try:
-        summary(group)
+        about = summary(group)
         with reading(group):
             left = seconds_left(group.runs)
     except UserError as error:
@@ -179,7 +174,7 @@ def live(path: Path, refreshing: bool) -> None:
         },
     )
     if any(len(run.metrics) for run in group.runs):
-        curves(group)
+        curves(group, show.data_title(about))
     else:
         st.info("The curves begin when the first epoch is finished.", icon=":material/show_chart:")
     log(group)

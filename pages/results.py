@@ -55,6 +55,7 @@ def over_seeds(about: dict[str, Any], split: str) -> None:
     table, name = seed_table(about), about["name"]
     images = sum(about["data"]["class_counts"]["used" if split == "train" else split])
     origin = show.provenance(about, split, images)
+    chosen = show.chosen_on(about["selection"]["rule"])
     unfinished = sum(row["state"] != "done" for row in about["seeds"])
     st.subheader("Over the seeds")
     grid = st.grid(2, min_column_width=280)
@@ -87,6 +88,7 @@ def over_seeds(about: dict[str, Any], split: str) -> None:
                 f"{plots.METRIC_NAMES[metric]} of each seed on train, validation and test",
                 table,
                 f"{name}-seeds-{metric}",
+                f"{show.data_title(about)} · each seed's selected epoch, {chosen}",
             )
     st.dataframe(
         table,
@@ -104,9 +106,7 @@ def over_seeds(about: dict[str, Any], split: str) -> None:
         ],
         column_config={"seed": "Seed", "selected_epoch": "Selected epoch"}
         | {
-            f"{s}_{m}": st.column_config.NumberColumn(
-                f"{plots.SPLIT_NAMES[s]} {plots.METRIC_NAMES[m]}", format="%.3f"
-            )
+            f"{s}_{m}": st.column_config.NumberColumn(f"{plots.SPLIT_NAMES[s]} {plots.METRIC_NAMES[m]}", format="%.3f")
             for s in plots.SPLIT_NAMES
             for m in ("accuracy", "auc")
         },
@@ -200,9 +200,7 @@ def data_and_model(about: dict[str, Any]) -> None:
         return
     with st.expander("Data, split and network", icon=":material/database:"):
         names = plots.SPLIT_NAMES | {"train": "Train (whole split)", "used": "Train (images trained on)"}
-        rows = {
-            names[s]: dict(zip(data["class_names"], n, strict=True)) for s, n in data["class_counts"].items()
-        }
+        rows = {names[s]: dict(zip(data["class_names"], n, strict=True)) for s, n in data["class_counts"].items()}
         counts = pd.DataFrame(rows).T
         st.table(counts.assign(all=counts.sum(axis=1)), border="horizontal")
         st.markdown(

@@ -115,9 +115,7 @@ def fill_run(
         for epoch in range(1, epochs_done + 1):
             row = metrics_row(run.seed, epoch)
             append_json(run.path / "metrics.jsonl", row)
-            lines.append(
-                f"epoch {epoch}/{epochs}  loss {row['train_loss']:.3f}  validation {row['val_accuracy']:.3f}"
-            )
+            lines.append(f"epoch {epoch}/{epochs}  loss {row['train_loss']:.3f}  validation {row['val_accuracy']:.3f}")
         (run.path / "log.txt").write_text("\n".join(lines + ([reason] if reason else [])) + "\n")
     if state == "done":
         write_predictions(run, selected_row(run.metrics, run.config.selection) + 1)

@@ -89,9 +89,7 @@ def browser():
 
     with sync_playwright() as playwright:
         # As root, as in a container, Chromium starts only without its sandbox.
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
-        )
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET])
         yield chromium
         chromium.close()
 

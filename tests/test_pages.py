@@ -56,9 +56,7 @@ def open_page(monkeypatch, runs):
         new_manager(self, *args, **kwargs)
         PagesManager.uses_pages_directory = False
 
-    def opened(
-        page: str, group: str | None = None, folder: Path = runs, fresh_server: bool = False
-    ) -> AppTest:
+    def opened(page: str, group: str | None = None, folder: Path = runs, fresh_server: bool = False) -> AppTest:
         monkeypatch.setenv("COLORA_RUNS_DIR", str(folder))
         if not fresh_server:  # AppTest's own server is one that has never run app.py, before each run
             monkeypatch.setattr(PagesManager, "__init__", manager_of_a_server_that_knows_the_pages)
@@ -125,9 +123,7 @@ def test_overview_lists_each_group_with_state_seeds_and_figures(open_page, runs)
     assert table.loc["three-done", "Data"] == "phantom (SYNTHETIC)"
     assert table.loc["real-file", "Data"] == "octmnist_224.npz"
     spread = Spread.of([run_summary(run)["test"]["accuracy"] for run in Group(runs / "three-done").runs])
-    assert (
-        table.loc["three-done", "Test accuracy"] == f"{spread.median:.3f} [{spread.q1:.3f}–{spread.q3:.3f}]"
-    )
+    assert table.loc["three-done", "Test accuracy"] == f"{spread.median:.3f} [{spread.q1:.3f}–{spread.q3:.3f}]"
     assert table.loc["one-done", "Test accuracy"].endswith("(1 seed)")
     assert table.loc["paper-rule", "Test AUC"].endswith("optimistic")
 
@@ -166,15 +162,11 @@ def test_monitor_of_a_running_group_shows_progress_and_time_left(open_page):
 def test_stop_asks_first_and_then_calls_the_command(open_page, monkeypatch, runs):
     called = []
     app = open_page("monitor", "running")
-    monkeypatch.setattr(
-        "pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments)
-    )
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
     app.button(key="stop").click()
     ran(app)
     assert not called and "Finished epochs are kept" in texts(app)
-    app.button(
-        key="stop"
-    ).click()  # AppTest runs the whole page, so the dialog has to be opened in the same run
+    app.button(key="stop").click()  # AppTest runs the whole page, so the dialog has to be opened in the same run
     app.button(key="confirm-stop").click()
     ran(app)
     assert called == [["stop", str(runs / "running")]]
@@ -201,9 +193,8 @@ def test_results_show_the_exact_figures_over_seeds(open_page, runs):
     assert [metric.value for metric in app.metric] == [f"{accuracy.median:.3f}", f"{auc.median:.3f}"]
     said = f"Median over 3 seeds · middle half (IQR) {accuracy.q1:.3f} to {accuracy.q3:.3f} · range "
     assert said + f"{accuracy.low:.3f} to {accuracy.high:.3f}" in texts(app)
-    assert (
-        "Test split of phantom (SYNTHETIC), 200 images · each seed's selected epoch, chosen on validation"
-        in texts(app)
+    assert "Test split of phantom (SYNTHETIC), 200 images · each seed's selected epoch, chosen on validation" in texts(
+        app
     )
 
 
@@ -228,9 +219,7 @@ def test_results_on_another_split_count_that_splits_images(open_page):
 
 def test_results_of_the_papers_rule_are_marked_wherever_they_appear(open_page):
     app = open_page("results", "paper-rule")
-    assert (
-        "**Optimistic figures.**" in app.warning[0].value and "A warning of the run." in app.warning[0].value
-    )
+    assert "**Optimistic figures.**" in app.warning[0].value and "A warning of the run." in app.warning[0].value
     origins = [caption.value for caption in app.caption if "split of phantom" in caption.value]
     assert len(origins) == 4 and all(o.endswith("chosen on TEST, so optimistic") for o in origins)
 
@@ -329,8 +318,6 @@ for page in {PAGES!r}:
     assert not app.exception, app.exception
 print(sorted(name for name in ("torch", "torchvision") if name in sys.modules))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from colora.config import RunConfig
-from colora.results import Spread, band, best_run, group_summary, selected_row
-from colora.runs import append_json, create_group
+from colora.results import Spread, band, best_run, group_summary, progress, seconds_left, selected_row
+from colora.runs import append_json, create_group, own_process, read_json, write_json
 
 
 def row(epoch, val, test, loss=0.5):
@@ -67,3 +67,16 @@ def test_summary_before_the_first_epoch(tmp_path):
     assert "selected_epoch" not in summary["seeds"][0]
     assert summary["over_seeds"]["test"] == {"accuracy": None, "auc": None}
     assert summary["best_seed"] is None
+
+
+def test_progress_and_time_left_count_training_and_evaluation(tmp_path):
+    first = [row(1, 0.5, 0.5) | {"eval_seconds": 1.0}]
+    group = make_group(tmp_path, first, [])
+    write_json(group.path / "worker.json", own_process())
+    status = group.runs[0].path / "status.json"
+    changes = {"state": "running", "epoch": 1, "step": 5, "steps": 10, "process": own_process()}
+    write_json(status, read_json(status) | changes)
+    assert progress(group.runs[0]) == pytest.approx(1.5 / 3)
+    left = seconds_left(group.runs)
+    assert left[0] == pytest.approx(1.5 * 3.0)  # an epoch and a half of 2 s training and 1 s evaluation
+    assert left[1] == pytest.approx(3 * 3.0)  # reckoned with the other seed's epochs

@@ -22,9 +22,7 @@ def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
-        raise UserError(
-            f"colora {arguments[0]} has not answered within {timeout:.0f} s; it was ended."
-        ) from error
+        raise UserError(f"colora {arguments[0]} has not answered within {timeout:.0f} s; it was ended.") from error
     last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     if done.returncode == 2:
         raise UserError(last.removeprefix(f"colora {arguments[0]}: "))

@@ -99,9 +99,7 @@ def _generic(field: str) -> None:
     elif plain is bool:
         st.checkbox(**common)
     elif plain is int:
-        st.number_input(
-            value=None, step=1, format="%d", placeholder="automatic" if optional(field) else None, **common
-        )
+        st.number_input(value=None, step=1, format="%d", placeholder="automatic" if optional(field) else None, **common)
     elif plain is float:
         st.number_input(value=None, step=about.default / 10, format="%g", **common)
     else:
@@ -159,9 +157,7 @@ def _weights(field: str) -> None:
 
 
 def _weights_path(field: str) -> None:
-    st.text_input(
-        "Weights file", key=key("weights.path"), persist_state="session", placeholder="weights.safetensors"
-    )
+    st.text_input("Weights file", key=key("weights.path"), persist_state="session", placeholder="weights.safetensors")
 
 
 PARTS = {

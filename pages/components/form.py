@@ -46,9 +46,7 @@ def fill(values: dict[str, Any]) -> None:
 def read() -> dict[str, Any]:
     """The form's values, ready for `make_config`; a field that does not apply has its default."""
     values = {field: _read_field(field) for field in FIELDS}
-    return {
-        field: value if applies(field, values) else FIELDS[field].default for field, value in values.items()
-    }
+    return {field: value if applies(field, values) else FIELDS[field].default for field, value in values.items()}
 
 
 def _read_field(field: str) -> Any:

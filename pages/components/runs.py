@@ -90,7 +90,7 @@ def _arrays(_run: Run, split: str, path: str, stamp: Any) -> tuple[Any, Any]:
 
 def show_damage(group: Group, error: UserError) -> None:
     st.error(f"**{group.name}** is damaged: {str(error).splitlines()[0]}", icon=":material/broken_image:")
-    st.caption("Other groups are not affected.")
+    st.caption("Other groups are not affected. Restore the file from a copy, or move the folder elsewhere.")
 
 
 def chosen_group(what: str) -> Group:

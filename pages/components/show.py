@@ -138,9 +138,7 @@ def provenance(summary: dict[str, Any], split: str, images: int, seed: dict[str,
     """What a figure rests on: data, split, and the epoch with the rule that chose it."""
     rule = summary["selection"]["rule"]
     model = f"seed {seed['seed']}, epoch {seed['selected_epoch']}" if seed else "each seed's selected epoch"
-    return (
-        f"{SPLIT_NAMES[split]} split of {data_title(summary)}, {images:,} images · {model}, {chosen_on(rule)}"
-    )
+    return f"{SPLIT_NAMES[split]} split of {data_title(summary)}, {images:,} images · {model}, {chosen_on(rule)}"
 
 
 def show_figure(
