@@ -8,9 +8,7 @@ from pages.components.frame import navigation
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 <rect width="32" height="32" rx="7" fill="#0b6e82"/>
 <path d="M4 11q12 9 24 0M4 17q12 9 24 0M4 23q12 9 24 0" stroke="white" stroke-width="3" fill="none"/></svg>"""
-COMPACT = (
-    """<style>[data-testid="stMainBlockContainer"] {padding: 4.5rem clamp(1rem, 3vw, 5rem) 3rem}</style>"""
-)
+COMPACT = """<style>[data-testid="stMainBlockContainer"] {padding: 4.5rem clamp(1rem, 3vw, 5rem) 3rem}</style>"""
 
 page = navigation()
 st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
