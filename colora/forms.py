@@ -8,7 +8,8 @@ factored  the same forward pass; the backward pass never makes the full kernel g
           (inception; separable swaps the two). It saves up to a quarter of the work where Cin and Cout are large, and
           costs more than it saves where they are small, strided or 1x1: there the extra maps cost more than the kernel.
 
-The paper's own picture, two small convolutions beside the frozen one, is faster than neither (benchmarks/README.md).
+The paper's own picture, two small convolutions beside the frozen one, is left out: it makes the same extra maps as the
+factored form and has to keep them for the backward pass.
 """
 
 from typing import TYPE_CHECKING, Any, Literal
