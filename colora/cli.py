@@ -289,6 +289,8 @@ def _predict(args: argparse.Namespace) -> int:
         mean = image["mean"]
         shares = "  ".join(f"{name} {p:.3f}" for name, p in mean["probabilities"].items())
         print(f"{image['path']}: {mean['prediction']}  ({shares}; entropy {mean['entropy']:.3f} nats)")
+    for warning in result["warnings"]:
+        print(f"Note on the training: {warning}")
     print(result["notice"])
     return 0
 

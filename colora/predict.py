@@ -131,6 +131,7 @@ def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:
             }
             for i, path in enumerate(paths)
         ],
+        "warnings": resolved.warnings,
         "notice": NOTICE,
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import write_folder, write_npz
 
+import colora.predict as colora_predict
 from colora.cli import _config, _parser, main
 from colora.runs import Group, Run, create_group
 from colora.train import train_run
@@ -184,6 +185,22 @@ def test_predict(trained, tiny_folder, capsys):
         assert answer["prediction"] == max(answer["probabilities"], key=answer["probabilities"].get)
     mean = np.mean([list(s["probabilities"].values()) for s in image["seeds"]], axis=0)
     assert list(image["mean"]["probabilities"].values()) == pytest.approx(mean, abs=1e-6)
+
+
+def test_predict_says_what_the_models_were_trained_on(trained, tiny_folder, monkeypatch, capsys):
+    """A model that has only met synthetic images must say so beside its answer on a real one."""
+    said = "These images are synthetic: generated, of no patient."
+    finished = colora_predict._finished
+
+    def synthetic(group):
+        runs, resolved = finished(group)
+        return runs, resolved.model_copy(update={"warnings": [said]})
+
+    monkeypatch.setattr(colora_predict, "_finished", synthetic)
+    path = next((tiny_folder / "ONE").glob("*.png"))
+    assert document(capsys, "predict", trained, path, "--json")["warnings"] == [said]
+    assert main(["predict", str(trained), str(path)]) == 0
+    assert f"Note on the training: {said}" in capsys.readouterr().out
 
 
 def test_predict_on_what_is_no_image(trained, tmp_path, capsys):
