@@ -46,6 +46,8 @@ def what_to_know(about: dict[str, Any]) -> None:
         )
     else:
         st.caption(f"Selection: {rule['says']}. The test images played no part in it.")
+    if about["data"]["split"]:
+        st.caption(f"Train, validation and test were separated so: {about['data']['split']}.")
     if warnings:
         st.warning("\n\n".join(warnings), icon=":material/warning:")
 

@@ -198,6 +198,11 @@ def test_results_show_the_exact_figures_over_seeds(open_page, runs):
     )
 
 
+def test_results_say_how_the_splits_were_made(open_page):
+    shown = [caption.value for caption in open_page("results", "three-done").caption]
+    assert any(text.startswith("Train, validation and test were separated so: ") for text in shown)
+
+
 def test_results_of_one_seed_are_those_of_its_predictions(open_page):
     app = open_page("results", "one-done")
     matrix = confusion_matrix(labels_of("test"), probabilities("test", 0, 6))
