@@ -1,4 +1,4 @@
-"""Networks to fine-tune: torchvision backbones, cut after a named block, with the paper's head, and their weights.
+"""Networks to fine-tune: torchvision backbones and a small one of our own, with the paper's head, and their weights.
 
 A model is an `nn.Sequential` whose children keep torchvision's names, so that state_dict keys are the backbone's own
 ("features.0.weight", "layer1.0.conv1.weight") and the head's are "head.*". Input (B, 3, H, W) in ImageNet's
@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from colora import texturenet
 from colora.catalog import BACKBONES, BackboneInfo, split_backbone
 from colora.conv import keyed_generator
 from colora.errors import UserError
@@ -49,6 +50,8 @@ def build_meta(spec: str, classes: int, image_size: int) -> nn.Sequential:
 
 
 def _blocks(name: str, info: BackboneInfo) -> OrderedDict[str, nn.Module]:
+    if info.kind == "own":
+        return OrderedDict(features=texturenet.features())
     network = getattr(torchvision.models, name)(weights=None)
     if info.kind == "features":
         return OrderedDict(features=network.features)
@@ -109,7 +112,7 @@ def load_weights(model: nn.Sequential, spec: str, weights: str, partial: bool = 
     """
     if weights == "none":
         return None, []
-    path = imagenet_file(spec) if weights == "imagenet" else Path(weights).expanduser()
+    path = weights_file(spec, weights)
     tensors, missing = matching_weights(model, spec, path, partial)
     model.load_state_dict(tensors, strict=False)
     return _sha256(path), missing
@@ -140,6 +143,13 @@ def matching_weights(model: nn.Sequential, spec: str, path: Path, partial: bool)
             field="weights",
         )
     return {k: held[k] for k in wanted.keys() & held.keys()}, missing
+
+
+def weights_file(spec: str, weights: str) -> Path:
+    """The file that `weights` ("imagenet", "shipped" or a path) means. Raises UserError as `imagenet_file` does."""
+    if weights == "imagenet":
+        return imagenet_file(spec)
+    return texturenet.WEIGHTS if weights == "shipped" else Path(weights).expanduser()
 
 
 def imagenet_file(spec: str) -> Path:

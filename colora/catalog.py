@@ -14,11 +14,16 @@ NOTICE = "Research use only. Not a medical device."
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """A torchvision classification network whose feature extractor can be adapted."""
+    """A classification network whose feature extractor can be adapted."""
 
     title: str
-    weights_enum: str  # torchvision's enum member whose file is "imagenet"
-    kind: str  # "features": net.features is the extractor; "resnet": conv1 ... layer4
+    weights_enum: str | None  # torchvision's enum member whose file is "imagenet"
+    kind: str  # "features": net.features is the extractor; "resnet": conv1 ... layer4; "own": colora.texturenet
+
+    @property
+    def pretrained(self) -> str:
+        """The setting `weights` that gives the backbone its own pretrained weights."""
+        return "imagenet" if self.weights_enum else "shipped"
 
 
 BACKBONES: dict[str, BackboneInfo] = {
@@ -27,6 +32,7 @@ BACKBONES: dict[str, BackboneInfo] = {
     "resnet18": BackboneInfo("ResNet-18", "ResNet18_Weights.IMAGENET1K_V1", "resnet"),
     "squeezenet1_1": BackboneInfo("SqueezeNet 1.1", "SqueezeNet1_1_Weights.IMAGENET1K_V1", "features"),
     "mobilenet_v2": BackboneInfo("MobileNetV2", "MobileNet_V2_Weights.IMAGENET1K_V1", "features"),
+    "texturenet": BackboneInfo("TextureNet (small, shipped)", None, "own"),
 }
 
 METHODS: dict[str, str] = {

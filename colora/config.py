@@ -8,13 +8,14 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from colora.catalog import nearest, split_backbone
+from colora.catalog import BACKBONES, nearest, split_backbone
 from colora.errors import UserError
 
 SCHEMA_VERSION = 1
 SOURCES = ("npz", "folder", "phantom")
+KNOWN_WEIGHTS = ("imagenet", "shipped", "none")  # anything else is a file
 
 
 def _field(default: Any, description: str, section: str, **constraints: Any) -> Any:
@@ -54,15 +55,21 @@ class RunConfig(BaseModel):
         None, "n of the balanced set; empty: as many as the smallest class has (paper: 7,754).", "Data", ge=1
     )
     image_size: int = _field(224, "Side of the square image the network sees, in pixels.", "Data", ge=16, le=1024)
-    augment: Literal["none", "flip"] = _field(
-        "none", "'flip' mirrors half of the training images left to right (right and left eye).", "Data"
+    augment: Literal["none", "flip", "flip+shift"] = _field(
+        "none",
+        "'flip' mirrors half of the training images left to right (right and left eye); '+shift' also moves each by "
+        "up to 1/16 of its side.",
+        "Data",
     )
 
     backbone: str = _field(
         "vgg16", "Pretrained network; a cut as in 'resnet18:layer3' puts the head after that block.", "Model"
     )
     weights: str = _field(
-        "imagenet", "'imagenet' (torchvision's own), a .safetensors or .pth FILE, or 'none' (random).", "Model"
+        "imagenet",
+        "'imagenet' (torchvision's own), 'shipped' (texturenet's), a .safetensors or .pth FILE, or 'none' (random).",
+        "Model",
+        validate_default=True,  # against the backbone
     )
     partial_weights: bool = _field(
         False, "Accept a weights file that lacks some layers; the run then lists what stayed random.", "Model"
@@ -90,9 +97,21 @@ class RunConfig(BaseModel):
     epochs: int = _field(20, "Passes over the training images (paper: 20).", "Training", ge=1, le=10_000)
     batch_size: int = _field(32, "Training images per step.", "Training", ge=1, le=65_536)
     lr: float = _field(1e-3, "Adam's learning rate (paper: the default, 0.001).", "Training", gt=0, le=10)
+    lr_head: float | None = _field(
+        None, "Learning rate of the head; empty: the same as lr (paper).", "Training", gt=0, le=10
+    )
+    schedule: Literal["constant", "cosine"] = _field(
+        "constant", "'constant' keeps the learning rate (paper); 'cosine' lowers it to 0 over the run.", "Training"
+    )
     eps: float = _field(1e-8, "Adam's epsilon (torch 1e-8; Keras 1e-7).", "Training", gt=0, le=1)
     batch_norm: Literal["eval", "train"] = _field(
         "eval", "Batch norm uses the pretrained statistics ('eval') or each batch's own ('train').", "Training"
+    )
+    train_figures: Literal["full", "pass"] = _field(
+        "full",
+        "Loss, accuracy and AUC on the training images after each epoch: 'full' evaluates the merged model on all of "
+        "them, 'pass' takes the predictions of the training pass itself, which costs nothing.",
+        "Training",
     )
     selection: Literal["validation", "paper"] = _field(
         "validation",
@@ -128,6 +147,15 @@ class RunConfig(BaseModel):
             split_backbone(value)
         except UserError as error:
             raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _of_this_backbone(cls, value: str, info: ValidationInfo) -> str:
+        if value in ("imagenet", "shipped") and "backbone" in info.data:
+            name, _ = split_backbone(info.data["backbone"])
+            if value != (wanted := BACKBONES[name].pretrained):
+                raise ValueError(f"there are no '{value}' weights of {name}: choose '{wanted}', a file, or 'none'")
         return value
 
     @field_validator("class_names")
@@ -231,7 +259,7 @@ def absolute_paths(config: RunConfig) -> RunConfig:
     """The same config with `~` and relative paths resolved, since a run's process may start elsewhere."""
     kind, _, place = config.dataset.partition(":")
     dataset = f"{kind}:{_absolute(place)}" if place else kind
-    weights = config.weights if config.weights in ("imagenet", "none") else _absolute(config.weights)
+    weights = config.weights if config.weights in KNOWN_WEIGHTS else _absolute(config.weights)
     return config.model_copy(update={"dataset": dataset, "weights": weights})
 
 
@@ -268,12 +296,24 @@ class Preset(BaseModel):
 PRESETS: tuple[Preset, ...] = (
     Preset(
         title="Quick look (synthetic, offline)",
-        about="Generated OCT-like images and a small network with random weights: shows the whole job in a "
-        "minute or two. "
-        "The figures mean nothing for patients.",
+        about="Generated OCT-like images and the small network that comes with the app: shows the whole job in a "
+        "minute or two, without a download. The figures mean nothing for patients.",
         name="quick-look",
         seeds="0-2",
-        values={"dataset": "phantom", "image_size": 64, "backbone": "resnet18:layer2", "weights": "none", "epochs": 6},
+        values={
+            "dataset": "phantom",
+            "image_size": 64,
+            "train_set": "balanced",
+            "augment": "flip+shift",
+            "backbone": "texturenet",
+            "weights": "shipped",
+            "epochs": 12,
+            "batch_size": 16,
+            "lr": 1e-2,
+            "lr_head": 1e-3,
+            "merge_every": 4,
+            "schedule": "cosine",
+        },
     ),
     Preset(
         title="Paper: VGG16-CoLoRA, balanced set",

@@ -33,12 +33,12 @@ def launch(runs_dir: Path, name: str, config: RunConfig, seeds: list[int]) -> Gr
 
 
 def _check_model(config: RunConfig) -> None:
-    from colora.backbones import build_meta, imagenet_file, matching_weights  # torch, which pages do without
+    from colora.backbones import build_meta, matching_weights, weights_file  # torch, which pages do without
     from colora.methods import apply_method
 
     model = build_meta(config.backbone, 2, config.image_size)
     if config.weights != "none":
-        path = imagenet_file(config.backbone) if config.weights == "imagenet" else Path(config.weights)
+        path = weights_file(config.backbone, config.weights)
         matching_weights(model, config.backbone, path, config.partial_weights)
     apply_method(model, config, seed=0)
 

@@ -18,7 +18,7 @@ from colora.errors import UserError
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.results import SELECTION, Spread, run_summary
 from colora.runs import Group, Run
-from colora.train import eval_batch_size
+from colora.fit import eval_batch_size
 
 
 def evaluate_group(

@@ -22,29 +22,22 @@ import pandas as pd
 import torch
 from safetensors.numpy import save as save_arrays
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from colora import evaluate
-from colora.adapt import adapted_layers, adapter_parameters, count_parameters, merge_
+from colora.adapt import adapted_layers, count_parameters
 from colora.backbones import build, load_weights
 from colora.checkpoint import load_checkpoint, load_model, save_checkpoint, save_model, saved_model_epoch
 from colora.config import Resolved, RunConfig
-from colora.conv import keyed_generator
 from colora.data import SPLITS, Dataset, load_dataset, used_index
 from colora.data.prepare import RULE
-from colora.environment import environment, peak_memory_mib
+from colora.environment import environment
 from colora.errors import UserError
-from colora.history import Factors, save_epoch
-from colora.images import DeviceImages, autocast, choose_device, choose_precision, probabilities
+from colora.fit import Fit, Stopped, eval_batch_size, make_optimizer
+from colora.history import save_epoch
+from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.methods import apply_method
 from colora.results import selected_row
 from colora.runs import ACTIVE, Run, append_json, own_process, read_json_lines, write_bytes, write_json
-
-CHECK_SECONDS = 0.5  # how often a step looks at the loss and tells how far it is
-
-
-class Stopped(Exception):
-    """A person, or a signal, asked this run to stop."""
 
 
 @dataclass
@@ -129,7 +122,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     for name, form in resolved.forms.items():
         layers[name].form = form
     model.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=config.lr, eps=config.eps)
+    optimizer = make_optimizer(model, config)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
     images["used"] = DeviceImages(dataset.splits["train"].images[used], dataset.splits["train"].labels[used], device)
 
@@ -221,110 +214,6 @@ def _take_up(run: Run, model: nn.Module, resolved: Resolved, progress: dict[str,
         if best == progress["epoch"] and saved_model_epoch(run) != best:
             save_model(run, model, best, resolved)
     return metrics
-
-
-@dataclass
-class Fit:
-    """The training loop over what it needs; `step` and `merges` count from the start of the run."""
-
-    run: Run
-    config: RunConfig
-    seed: int
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    images: dict[str, DeviceImages]
-    precision: str
-    reporter: Reporter
-    should_stop: Callable[[], bool]
-    step: int = 0
-    merges: int = 0
-
-    def epoch(self, epoch: int) -> tuple[dict[str, Any], dict[int, Factors], dict[str, np.ndarray]]:
-        """Train one epoch, merge, evaluate: (metrics row, factors by merge number, probabilities by split)."""
-        merged: dict[int, Factors] = {}
-        start = time.perf_counter()
-        self._train_epoch(epoch, merged)
-        if (
-            self.config.method == "colora"
-            and self.config.merge_unit == "epochs"
-            and epoch % self.config.merge_every == 0
-        ):
-            self._merge(merged)
-        if self.images["used"].device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - start
-
-        row: dict[str, Any] = {"epoch": epoch}
-        outputs = {}
-        for split in SPLITS:
-            images = self.images["used" if split == "train" else split]
-            outputs[split] = probabilities(self.model, images, eval_batch_size(self.config), self.precision)
-            labels = images.labels.cpu().numpy()
-            row[f"{split}_loss"] = evaluate.cross_entropy(labels, outputs[split])
-            row[f"{split}_accuracy"] = evaluate.accuracy(labels, outputs[split])
-            row[f"{split}_auc"] = evaluate.macro_auc(labels, outputs[split])
-        row["seconds"] = seconds
-        row["eval_seconds"] = time.perf_counter() - start - seconds
-        row["images_per_s"] = len(self.images["used"]) / seconds
-        row["peak_memory_mib"] = peak_memory_mib(self.images["used"].device)
-        row["merges"] = self.merges
-        return row, merged, outputs
-
-    def _train_epoch(self, epoch: int, merged: dict[int, Factors]) -> None:
-        config, images = self.config, self.images["used"]
-        draws = keyed_generator(self.seed, "order", epoch)
-        torch.manual_seed(keyed_generator(self.seed, "dropout", epoch).initial_seed())
-        order = torch.randperm(len(images), generator=draws)
-        steps = -(-len(images) // config.batch_size)
-        self._training_mode()
-        total, looked = torch.zeros((), device=images.device), time.monotonic()
-        for number, (inputs, labels) in enumerate(images.batches(order, config.batch_size), start=1):
-            if config.augment == "flip":
-                mirrored = (torch.rand(len(inputs), generator=draws) < 0.5).to(inputs.device)
-                inputs = torch.where(mirrored[:, None, None, None], inputs.flip(3), inputs)
-            with autocast(images.device, self.precision):
-                loss = cross_entropy(self.model(inputs).float(), labels)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            self.step += 1
-            total += loss.detach()
-            if config.method == "colora" and config.merge_unit == "steps" and self.step % config.merge_every == 0:
-                self._merge(merged)
-            if time.monotonic() - looked > CHECK_SECONDS or number == steps:
-                looked = time.monotonic()
-                self._check_loss(total, epoch)
-                self.reporter.write(step=number, steps=steps)
-            if self.should_stop() or self.run.stop_requested:
-                self.reporter.write(state="stopping")
-                raise Stopped(f"Stopped on request in epoch {epoch}; resume continues after epoch {epoch - 1}.")
-
-    def _check_loss(self, total: torch.Tensor, epoch: int) -> None:
-        if not torch.isfinite(total):
-            raise UserError(
-                f"The loss became infinite or not a number in epoch {epoch} at learning rate {self.config.lr:g}: "
-                "lower the learning rate."
-            )
-
-    def _training_mode(self) -> None:
-        self.model.train()
-        if self.config.batch_norm == "eval":
-            for module in self.model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-
-    def _merge(self, merged: dict[int, Factors]) -> None:
-        self.merges += 1
-        factors = merge_(self.model, self.seed, self.merges)
-        merged[self.merges] = {layer: {k: t.cpu() for k, t in named.items()} for layer, named in factors.items()}
-        if self.config.optimizer_at_merge == "reset":
-            for parameter in adapter_parameters(self.model):
-                self.optimizer.state.pop(parameter, None)
-
-
-def eval_batch_size(config: RunConfig) -> int:
-    """Without gradients more fits; past 256 nothing is gained."""
-    return max(config.batch_size, min(4 * config.batch_size, 256))
 
 
 def _save_epoch_outputs(run: Run, epoch: int, outputs: dict[str, np.ndarray]) -> None:

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from colora import texturenet
 from colora.adapt import count_parameters
 from colora.backbones import build, build_meta, load_weights
 from colora.catalog import BACKBONES
@@ -42,10 +43,24 @@ def test_every_backbone_runs_under_its_own_keys(name):
 
     model = build(name, 3, 64)
     assert model(torch.randn(2, 3, 64, 64)).shape == (2, 3)
+    if BACKBONES[name].kind == "own":
+        return
     own = getattr(torchvision.models, name)(weights=None).state_dict()
     features = [key for key in model.state_dict() if not key.startswith("head.")]
     assert set(features) <= set(own)
     assert all(model.state_dict()[key].shape == own[key].shape for key in features)
+
+
+def test_the_shipped_weights_are_texturenets_and_small():
+    model = build("texturenet", 4, 64, seed=3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    checksum, random_layers = load_weights(model, "texturenet", "shipped")
+    assert len(checksum) == 64
+    assert random_layers == []
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) == name.startswith("head.") for name in after)
+    assert all(value.dtype == torch.float32 for value in after.values())
+    assert texturenet.WEIGHTS.stat().st_size < 1_000_000
 
 
 @pytest.mark.parametrize(

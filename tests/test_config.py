@@ -36,6 +36,11 @@ def test_defaults_are_the_papers():
         ({"backbone": "vgg17"}, "backbone", "There is no backbone 'vgg17': did you mean 'vgg16'?"),
         ({"dataset": "fodler:x"}, "dataset", "dataset: there is no data source 'fodler': did you mean 'folder'?"),
         ({"dataset": "npz:"}, "dataset", "dataset: 'npz:' needs a path after the colon."),
+        (
+            {"backbone": "texturenet"},
+            "weights",
+            "weights: there are no 'imagenet' weights of texturenet: choose 'shipped', a file, or 'none'.",
+        ),
         ({"per_class": 5}, "per_class", "per_class is the n of the balanced set: choose train_set 'balanced' with it."),
         ({"epocs": 5}, "epocs", "There is no setting 'epocs': did you mean 'epochs'?"),
         ({"lr": float("nan")}, "lr", "lr: input should be less than or equal to 10, but got nan."),

@@ -54,7 +54,7 @@ def test_an_image_does_not_depend_on_how_many_are_drawn(split, full):
 
 def test_class_counts_follow_the_prior_and_the_test_split_is_balanced(full):
     counts = {split: np.bincount(full[split].labels, minlength=4).tolist() for split in SPLITS}
-    assert counts == {"train": [274, 81, 65, 380], "val": [55, 16, 13, 76], "test": [60, 60, 60, 60]}
+    assert counts == {"train": [824, 243, 194, 1139], "val": [110, 32, 26, 152], "test": [60, 60, 60, 60]}
 
 
 def test_no_patient_is_in_two_splits_and_each_has_one_to_three_scans_of_one_class(full):

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import math
+from collections import OrderedDict
 from importlib.metadata import version
 
 import numpy as np
@@ -13,6 +15,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import colora.conv
+import colora.fit
 import colora.train
 from colora.adapt import plain_state
 from colora.backbones import build
@@ -20,6 +23,7 @@ from colora.checkpoint import load_model
 from colora.config import make_config
 from colora.data import load_dataset
 from colora.evaluate import entropy
+from colora.fit import Fit, make_optimizer
 from colora.history import rebuild
 from colora.images import DeviceImages, probabilities
 from colora.results import selected_row
@@ -137,7 +141,10 @@ def test_base_and_history_are_the_model_of_any_epoch(new_run, settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"merge_every": 2}, {"merge_every": 3, "merge_unit": "steps", "optimizer_at_merge": "keep", "augment": "flip"}],
+    [
+        {"merge_every": 2, "schedule": "cosine", "lr_head": 1e-4, "train_figures": "pass", "augment": "flip+shift"},
+        {"merge_every": 3, "merge_unit": "steps", "optimizer_at_merge": "keep", "augment": "flip"},
+    ],
     ids=["every-2-epochs", "every-3-steps"],
 )
 def test_resume_continues_with_the_same_bits(new_run, settings):
@@ -173,6 +180,31 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, monkeypatch, plac
     assert (cut.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
 
 
+def test_figures_of_the_training_pass_are_those_of_its_steps(new_run, monkeypatch):
+    """With a rate too small to change anything, what each image got in its step is what the model says afterwards."""
+    full = new_run("full", epochs=1, lr=1e-12)
+    seen = new_run("pass", epochs=1, lr=1e-12, train_figures="pass")
+    assert train_run(full.path) == train_run(seen.path) == 0
+    one, other = (load_file(r.path / "predictions" / "epochs" / "epoch-01.safetensors")["train"] for r in (full, seen))
+    torch.testing.assert_close(other, one, atol=1e-5, rtol=0)
+    assert Run(seen.path).metrics["train_loss"][0] == pytest.approx(Run(full.path).metrics["train_loss"][0], abs=1e-5)
+
+
+def test_head_and_rest_have_their_own_rates_under_one_schedule():
+    """Half a cosine: the full rate at the first step, half of it half-way, almost nothing at the last."""
+    config = make_config({"lr": 1e-2, "lr_head": 1e-4, "schedule": "cosine", "epochs": 2, "batch_size": 1})
+    model = torch.nn.Sequential(OrderedDict(features=torch.nn.Linear(2, 2), head=torch.nn.Linear(2, 2)))
+    optimizer = make_optimizer(model, config)
+    assert {id(p) for p in optimizer.param_groups[0]["params"]} == {id(p) for p in model.head.parameters()}
+    fit = Fit(None, config, 0, model, optimizer, {}, "fp32", None, lambda: False)
+    rates = []
+    for fit.step in (0, 4, 7):
+        fit._set_rates(steps_per_epoch=4)
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    last = 0.5 * (1 + math.cos(math.pi * 7 / 8))
+    np.testing.assert_allclose(rates, np.outer([1, 0.5, last], [1e-4, 1e-2]), rtol=1e-12)
+
+
 def test_a_finished_run_returns_at_once(new_run):
     run = new_run(epochs=1)
     train_run(run.path)
@@ -206,7 +238,7 @@ def test_paper_selection_keeps_the_best_test_epoch_and_warns(new_run):
 
 def test_a_loss_that_is_no_number_ends_with_a_sentence(new_run, monkeypatch):
     run = new_run(lr=0.5)
-    monkeypatch.setattr(colora.train, "cross_entropy", lambda logits, labels: logits.sum() * float("nan"))
+    monkeypatch.setattr(colora.fit, "cross_entropy", lambda logits, labels: logits.sum() * float("nan"))
     assert train_run(run.path) == 2
     assert Run(run.path).state == "failed"
     assert "not a number in epoch 1 at learning rate 0.5: lower the learning rate" in reason(run)
@@ -219,7 +251,7 @@ def test_out_of_memory_says_what_to_lower(new_run, monkeypatch):
     def full(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr(colora.train, "cross_entropy", full)
+    monkeypatch.setattr(colora.fit, "cross_entropy", full)
     assert train_run(run.path) == 1
     assert reason(run).startswith("Out of memory at batch size 16 and 32 px: lower the batch size first")
 

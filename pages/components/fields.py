@@ -50,7 +50,12 @@ SOURCE_PATHS = {
         f"A file {HERE}, in MedMNIST's format, such as octmnist_224.npz.",
     ),
 }
-WEIGHT_TITLES = {"imagenet": "ImageNet (pretrained)", "file": "A weights file", "none": "None (random start)"}
+WEIGHT_TITLES = {
+    "imagenet": "ImageNet (pretrained)",
+    "shipped": "Shipped with the app (TextureNet only)",
+    "file": "A weights file",
+    "none": "None (random start)",
+}
 OPTION_TITLES: dict[str, dict[str, str]] = {
     "method": {name: text.partition(":")[0] for name, text in METHODS.items()},
     "selection": {"validation": "best on validation", "paper": "the paper's rule: best on TEST (optimistic)"},

@@ -11,11 +11,10 @@ from typing import Any
 
 import streamlit as st
 
-from colora.config import RunConfig, config_problems
+from colora.config import KNOWN_WEIGHTS, RunConfig, config_problems
 
 FIELDS = RunConfig.model_fields
 SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))
-KNOWN_WEIGHTS = ("imagenet", "none")
 HERE = "on the computer that runs this app"
 
 
