@@ -37,19 +37,18 @@ def main() -> None:
     print(json.dumps(rows, indent=1))
 
 
+def _colora(*arguments: str) -> bytes:
+    return subprocess.run([sys.executable, "-m", "colora", *arguments], check=True, capture_output=True).stdout
+
+
 def _timed(weights: str) -> dict:
     config = make_config(QUICK_LOOK.values | {"weights": weights})
     with tempfile.TemporaryDirectory() as runs_dir:
         command = launch_arguments("quick-look", config, parse_seeds(QUICK_LOOK.seeds))
         start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "colora", *command, "--runs-dir", runs_dir, "--wait"], check=True, capture_output=True
-        )
+        _colora(*command, "--runs-dir", runs_dir, "--wait")
         seconds = time.perf_counter() - start
-        shown = subprocess.run(
-            [sys.executable, "-m", "colora", "show", f"{runs_dir}/quick-look", "--json"], check=True, capture_output=True
-        )
-    summary = json.loads(shown.stdout)
+        summary = json.loads(_colora("show", f"{runs_dir}/quick-look", "--json"))
     accuracies = [seed["test"]["accuracy"] for seed in summary["seeds"]]
     return {
         "weights": weights,

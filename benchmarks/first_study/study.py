@@ -2,14 +2,14 @@ r"""head, colora, full and logistic regression on the real OCT sample, each with
 
     python benchmarks/first_study/study.py --data oct2017-sample_224.npz --weights-dir weights --workers 2
 
-Every method gets the same budget: eight settings, each trained with two seeds (100, 101) that are used for nothing else.
-The best mean validation accuracy wins (ties: lower mean validation loss), and seeds 0 to 4 are trained with it. All
-share 128 px, batch 32, 10 epochs, Adam, a cosine schedule and no augmentation. `colora` spends four settings on its rates
-and four on merge_every and order at the best of these. Test images choose nothing.
+Every method gets the same budget: eight settings, each trained with two seeds (100, 101) that are used for nothing
+else. The best mean validation accuracy wins (ties: lower mean validation loss), and seeds 0 to 4 are trained with it.
+All share 128 px, batch 32, 10 epochs, Adam, a cosine schedule and no augmentation. `colora` spends four settings on its
+rates and four on merge_every and order at the best of these. Test images choose nothing.
 
-The sample is a part of the test split that OCTMNIST's own test split is made from: none of these figures may stand beside
-a result on OCTMNIST. Runs are kept in --runs-dir, so an interrupted study goes on where it was. `report.py` makes the
-tables.
+The sample is a part of the test split that OCTMNIST's own test split is made from: none of these figures may stand
+beside a result on OCTMNIST. Runs are kept in --runs-dir, so an interrupted study goes on where it was. `report.py`
+makes the tables.
 """
 
 import argparse
