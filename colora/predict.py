@@ -15,10 +15,10 @@ from colora.config import Resolved
 from colora.data import Dataset, load_outside
 from colora.data.prepare import RULE, prepare_file
 from colora.errors import UserError
+from colora.fit import eval_batch_size
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.results import SELECTION, Spread, run_summary
 from colora.runs import Group, Run
-from colora.fit import eval_batch_size
 
 
 def evaluate_group(
