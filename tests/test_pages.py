@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -302,6 +303,15 @@ def test_launch_form_turns_each_preset_into_its_own_command(open_page, tmp_path)
             place.mkdir(exist_ok=True) if kind == "folder" else place.touch()
             values["dataset"] = f"{kind}:{place}"
             app.text_input(key="launch.dataset.path").set_value(str(place))
+            ran(app)
+        elif values.get("dataset") == "octmnist":  # nor is the set, until its download lies in the folder
+            values["data_dir"] = str(tmp_path / "sets")
+            app.text_input(key="launch.data_dir").set_value(values["data_dir"])
+            ran(app)
+            assert "OCTMNIST at 224 px is not in" in texts(app)
+            assert "colora data get octmnist --size 224" in texts(app)
+            (tmp_path / "sets").mkdir()
+            zipfile.ZipFile(tmp_path / "sets" / "octmnist_224.npz", "w").close()
             ran(app)
         arguments = launch_arguments(preset.name, make_config(values), parse_seeds(preset.seeds))
         expected = ["python", "-m", "colora", *arguments, "--runs-dir", str(tmp_path)]

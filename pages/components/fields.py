@@ -7,6 +7,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from colora.catalog import BACKBONES, METHODS
+from colora.medmnist_info import info, names
 from pages.components.form import FIELDS, HERE, key, kind, optional
 
 BASIC = (  # what nearly everyone sets, in the order of the form
@@ -26,6 +27,7 @@ LABELS = {
     "per_class": "Images per class",
     "train_set": "Training set",
     "split_seed": "Seed of the split",
+    "data_dir": "Folder of MedMNIST's files",
     "lr": "Learning rate",
     "eps": "Adam's epsilon",
     "order": "Factor order",
@@ -39,7 +41,7 @@ SOURCE_TITLES = {
     "phantom": "Generated images (synthetic)",
     "folder": "A folder of images",
     "npz": "A MedMNIST file (.npz)",
-}
+} | {name: f"{info(name).title} (MedMNIST)" for name in sorted(names(), key=lambda name: name != "octmnist")}
 SOURCE_PATHS = {
     "folder": (
         "Folder",
