@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from colora import texturenet
 from colora.catalog import BACKBONES, BackboneInfo, split_backbone
 from colora.conv import keyed_generator
+from colora.download import Progress, matches, quiet
 from colora.errors import UserError
+from colora.weights import get_weights, remote_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -114,8 +116,13 @@ def load_weights(model: nn.Sequential, spec: str, weights: str, partial: bool = 
         return None, []
     path = weights_file(spec, weights)
     tensors, missing = matching_weights(model, spec, path, partial)
+    checksum = _sha256(path)
+    if weights == "imagenet" and not matches(remote_weights(spec), checksum):
+        raise UserError(
+            f"{path} is not the file that torchvision publishes: delete it, and it is fetched anew.", "weights"
+        )
     model.load_state_dict(tensors, strict=False)
-    return _sha256(path), missing
+    return checksum, missing
 
 
 def matching_weights(model: nn.Sequential, spec: str, path: Path, partial: bool) -> tuple[dict[str, Tensor], list[str]]:
@@ -145,30 +152,17 @@ def matching_weights(model: nn.Sequential, spec: str, path: Path, partial: bool)
     return {k: held[k] for k in wanted.keys() & held.keys()}, missing
 
 
-def weights_file(spec: str, weights: str) -> Path:
+def weights_file(spec: str, weights: str, on_progress: Progress = quiet) -> Path:
     """The file that `weights` ("imagenet", "shipped" or a path) means. Raises UserError as `imagenet_file` does."""
     if weights == "imagenet":
-        return imagenet_file(spec)
+        return imagenet_file(spec, on_progress)
     return texturenet.WEIGHTS if weights == "shipped" else Path(weights).expanduser()
 
 
-def imagenet_file(spec: str) -> Path:
+def imagenet_file(spec: str, on_progress: Progress = quiet) -> Path:
     """torchvision's own ImageNet file, from its cache, else downloaded there. Raises UserError when that fails."""
-    info = BACKBONES[split_backbone(spec)[0]]
-    enum, member = info.weights_enum.split(".")
-    url = getattr(getattr(torchvision.models, enum), member).url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2], progress=False)
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"The ImageNet weights of {info.title} could not be downloaded ({error}). Fetch {url} on a machine "
-                f"with a network and either put it at {path} or name it with --weights FILE.",
-                field="weights",
-            ) from error
-    return path
+    file = remote_weights(spec)
+    return file.path if file.path.exists() else get_weights(spec, on_progress).path
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from colora.catalog import NOTICE
+from colora.cli_files import Bar, add_file_commands
 from colora.config import RunConfig, make_config, parse_seeds
 from colora.errors import UserError
 from colora.runs import Group, list_groups, open_group
@@ -70,7 +71,8 @@ def _parser() -> Parser:
     groups.add_argument("--runs-dir", type=Path, default=Path("runs"))
     evaluate = with_json(command("evaluate", _evaluate, "a group's selected models on other labelled images"))
     evaluate.add_argument("group", type=Path, help="runs/NAME")
-    evaluate.add_argument("--dataset", required=True, help="npz:FILE, folder:DIR (every image of it) or phantom")
+    evaluate.add_argument("--dataset", required=True, help="octmnist, npz:FILE, folder:DIR (all of it) or phantom")
+    evaluate.add_argument("--data-dir", help="folder of MedMNIST's files (default the group's own)")
     evaluate.add_argument("--split", default="test", choices=("train", "val", "test"), help="of a file with splits")
     evaluate.add_argument("--class-names", type=_names, help="the data's classes in label order: CNV,DME,...")
     predict = with_json(command("predict", _predict, "probabilities and entropy of single images"))
@@ -101,6 +103,7 @@ def _parser() -> Parser:
     ):
         with_json(command(name, run, about)).add_argument("group", type=Path, help="runs/NAME")
 
+    add_file_commands(command, with_json)
     train = command("train", _train, None)  # started by the worker, for one seed
     train.add_argument("--run-dir", type=Path, required=True)
     command("work", _work, None).add_argument("group", type=Path)  # started by launch and resume
@@ -147,7 +150,8 @@ def _print_json(value: Any) -> None:
 def _launch(args: argparse.Namespace) -> int:
     from colora.launch import launch, start_worker, work
 
-    group = launch(args.runs_dir, args.name, _config(args), parse_seeds(args.seeds))
+    with Bar("ImageNet weights") as bar:
+        group = launch(args.runs_dir, args.name, _config(args), parse_seeds(args.seeds), bar)
     if not args.wait:
         pid = start_worker(group)
         started = {"name": group.name, "path": str(group.path), "seeds": group.info["seeds"], "pid": pid}
@@ -259,7 +263,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     group = open_group(args.group)
     from colora.predict import evaluate_group
 
-    result = evaluate_group(group, args.dataset, args.split, args.class_names)
+    result = evaluate_group(group, args.dataset, args.split, args.class_names, args.data_dir)
     if args.json:
         _print_json(result)
         return 0

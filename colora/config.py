@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from colora.catalog import BACKBONES, nearest, split_backbone
 from colora.errors import UserError
+from colora.medmnist_info import info, known, names
 
 SCHEMA_VERSION = 1
-SOURCES = ("npz", "folder", "phantom")
+WITH_PATH = ("npz", "folder")
+SOURCES = (*WITH_PATH, "phantom")  # and MedMNIST's sets by name
 KNOWN_WEIGHTS = ("imagenet", "shipped", "none")  # anything else is a file
 
 
@@ -32,9 +34,12 @@ class RunConfig(BaseModel):
 
     dataset: str = _field(
         "phantom",
-        "Where the images come from: 'npz:FILE' (MedMNIST's file format), 'folder:DIR' (one sub-folder a class), "
-        "or 'phantom' (generated, synthetic).",
+        "Where the images come from: a MedMNIST set by name (octmnist, pathmnist, ...), 'npz:FILE' (MedMNIST's file "
+        "format), 'folder:DIR' (one sub-folder a class), or 'phantom' (generated, synthetic).",
         "Data",
+    )
+    data_dir: str | None = _field(
+        None, "Folder of the MedMNIST sets' files; empty: where the medmnist package keeps them, ~/.medmnist.", "Data"
     )
     class_names: list[str] | None = _field(
         None, "Names of the classes in label order, where the file has none (CNV,DME,DRUSEN,NORMAL).", "Data"
@@ -133,11 +138,11 @@ class RunConfig(BaseModel):
     def _known_source(cls, value: str) -> str:
         kind, _, place = value.partition(":")
         if kind not in SOURCES:
-            raise ValueError(f"there is no data source '{kind}': {nearest(kind, SOURCES)}")
-        if kind != "phantom" and not place:
+            _check_medmnist_name(kind)
+        if kind in WITH_PATH and not place:
             raise ValueError(f"'{kind}:' needs a path after the colon")
-        if kind == "phantom" and ":" in value:
-            raise ValueError("'phantom' takes nothing after it")
+        if kind not in WITH_PATH and ":" in value:
+            raise ValueError(f"'{kind}' takes nothing after it")
         return value
 
     @field_validator("backbone")
@@ -174,6 +179,16 @@ class RunConfig(BaseModel):
     def changes(self) -> dict[str, Any]:
         """The fields that differ from the defaults, in their declared order."""
         return self.model_dump(exclude_defaults=True)
+
+
+def _check_medmnist_name(name: str) -> None:
+    """ValueError for what is no data source, or a MedMNIST set that cannot be trained on."""
+    try:
+        if not known(name):
+            raise ValueError(f"there is no data source '{name}': {nearest(name, (*SOURCES, *names()))}")
+        info(name)
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 class Resolved(BaseModel):
@@ -260,7 +275,8 @@ def absolute_paths(config: RunConfig) -> RunConfig:
     kind, _, place = config.dataset.partition(":")
     dataset = f"{kind}:{_absolute(place)}" if place else kind
     weights = config.weights if config.weights in KNOWN_WEIGHTS else _absolute(config.weights)
-    return config.model_copy(update={"dataset": dataset, "weights": weights})
+    data_dir = _absolute(config.data_dir) if config.data_dir else None
+    return config.model_copy(update={"dataset": dataset, "weights": weights, "data_dir": data_dir})
 
 
 def _absolute(path: str) -> str:
@@ -318,14 +334,11 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         title="Paper: VGG16-CoLoRA, balanced set",
         about="The paper's protocol: OCTMNIST at 224 px, the first 7,754 images of each class, 10 seeds of 20 epochs. "
-        "Needs a GPU and the file octmnist_224.npz. The epoch is chosen on validation; the paper chose it on test.",
+        "Needs a GPU and OCTMNIST at 224 px (colora data get octmnist --size 224). The epoch is chosen on validation; "
+        "the paper chose it on test.",
         name="vgg16-colora-balanced",
         seeds="0-9",
-        values={
-            "dataset": "npz:~/.medmnist/octmnist_224.npz",
-            "class_names": ["CNV", "DME", "DRUSEN", "NORMAL"],
-            "train_set": "balanced",
-        },
+        values={"dataset": "octmnist", "train_set": "balanced"},
     ),
     Preset(
         title="Your own folder",

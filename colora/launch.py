@@ -13,6 +13,7 @@ from typing import Any
 
 from colora.config import RunConfig, absolute_paths
 from colora.data import check_dataset
+from colora.download import Progress, quiet
 from colora.errors import UserError
 from colora.process import identity
 from colora.runs import ACTIVE, Group, Run, create_group, own_process, queued_status, worker_alive, write_json
@@ -21,24 +22,25 @@ POLL_SECONDS = 0.2
 STOP_WAIT_SECONDS = 60
 
 
-def launch(runs_dir: Path, name: str, config: RunConfig, seeds: list[int]) -> Group:
+def launch(runs_dir: Path, name: str, config: RunConfig, seeds: list[int], on_progress: Progress = quiet) -> Group:
     """Checks data, model and weights, then makes the group with all seeds queued. Nothing runs yet.
 
+    ImageNet weights that are not on this machine are downloaded, which `on_progress` follows; data sets are not.
     Raises UserError, and leaves no folder behind, where the runs would certainly fail.
     """
     config = absolute_paths(config)
     check_dataset(config)
-    _check_model(config)
+    _check_model(config, on_progress)
     return create_group(Path(runs_dir), name, config, seeds)
 
 
-def _check_model(config: RunConfig) -> None:
+def _check_model(config: RunConfig, on_progress: Progress) -> None:
     from colora.backbones import build_meta, matching_weights, weights_file  # torch, which pages do without
     from colora.methods import apply_method
 
     model = build_meta(config.backbone, 2, config.image_size)
     if config.weights != "none":
-        path = weights_file(config.backbone, config.weights)
+        path = weights_file(config.backbone, config.weights, on_progress)
         matching_weights(model, config.backbone, path, config.partial_weights)
     apply_method(model, config, seed=0)
 

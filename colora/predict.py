@@ -22,14 +22,20 @@ from colora.runs import Group, Run
 
 
 def evaluate_group(
-    group: Group, spec: str, split: str = "test", class_names: list[str] | None = None
+    group: Group,
+    spec: str,
+    split: str = "test",
+    class_names: list[str] | None = None,
+    data_dir: str | None = None,
 ) -> dict[str, Any]:
-    """Every finished seed's selected model on `spec`: every image of a folder, or one split of a file.
+    """Every finished seed's selected model on `spec`: every image of a folder, or one split of a file or set.
+
+    `data_dir` has the files of a MedMNIST set; by default the folder that the group was launched with.
 
     Raises UserError where no seed is done, the data cannot be read, or the classes do not fit.
     """
     runs, resolved = _finished(group)
-    dataset, split = load_outside(spec, group.config.image_size, split, class_names)
+    dataset, split = load_outside(spec, group.config.image_size, split, class_names, data_dir or group.config.data_dir)
     outside = dataset.splits[split]
     to_model, warnings = match_classes(resolved, dataset)
     labels = to_model[outside.labels]

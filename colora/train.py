@@ -124,7 +124,9 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, config)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
-    images["used"] = DeviceImages(dataset.splits["train"].images[used], dataset.splits["train"].labels[used], device)
+    train = dataset.splits["train"]
+    whole = len(used) == len(train)  # a subset is a copy in memory; the whole split is not
+    images["used"] = images["train"] if whole else DeviceImages(train.images[used], train.labels[used], device)
 
     progress = load_checkpoint(run, model, optimizer) or {"epoch": 0, "merges": 0, "step": 0, "metrics": None}
     metrics = _take_up(run, model, resolved, progress)

@@ -1,13 +1,19 @@
 """Small data in the real formats, shared by the tests. Real images and weights are used where `../shared` has them."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch loads
 
 import numpy as np
 import pytest
+from host import Host, write_package
 from PIL import Image
+
+import colora.download
+from colora import medmnist_info
+from colora.data.dataset import SPLITS
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -71,3 +77,50 @@ def write_folder(root: Path, patients: int = 12, scans: int = 2, size: tuple[int
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory) -> Path:
     return write_folder(tmp_path_factory.mktemp("folder") / "oct")
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    """A host of files on this machine; locks and states of downloads go into the test's own folder."""
+    served = Host()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(colora.download, "BACKOFF_SECONDS", 0.01)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def medmnist(host, monkeypatch, tmp_path):
+    """Small sets in MedMNIST's format under its names, for this process and the ones it starts.
+
+    octmnist (28 and 64 px) and colourmnist (28 px) have 30 images a split, of their first three classes; the folder
+    `.root` stands for ~/.medmnist.
+    """
+    root, grey = tmp_path / "medmnist-root", write_npz(tmp_path / "grey.npz", 28, named=False)
+    root.mkdir()
+    with np.load(grey) as file:
+        colour = {f"{s}_images": np.stack([file[f"{s}_images"] // k for k in (1, 2, 3)], -1) for s in SPLITS}
+    host.files = {
+        "octmnist.npz": grey.read_bytes(),
+        "octmnist_64.npz": write_npz(tmp_path / "grey64.npz", 64, named=False).read_bytes(),
+        "colourmnist.npz": write_npz(tmp_path / "colour.npz", 28, named=False, **colour).read_bytes(),
+    }
+    facts = {"n_channels": 1, "n_samples": dict.fromkeys(SPLITS, 30)}
+    labels = {str(c): text for c, text in enumerate(("choroidal neovascularization", "oedema", "drusen", "normal"))}
+    sets = {
+        "octmnist": facts | {"label": labels},
+        "colourmnist": facts | {"label": {"0": "a", "1": "b", "2": "c"}, "n_channels": 3},
+        "chestmnist": facts | {"label": labels, "task": "multi-label, binary-class"},
+        "organmnist3d": facts | {"label": labels},
+    }
+    package = tmp_path / "package"
+    package.mkdir()
+    write_package(package, host, sets, root)
+    monkeypatch.syspath_prepend(str(package))
+    monkeypatch.setenv("PYTHONPATH", str(package))
+    monkeypatch.delitem(sys.modules, "medmnist", raising=False)
+    medmnist_info._package.cache_clear()
+    host.root = root
+    yield host
+    medmnist_info._package.cache_clear()

@@ -1,10 +1,15 @@
 """Backbones: parameter counts of the paper's table, cuts, the head, and weights files that fit and that do not."""
 
+import hashlib
+from pathlib import Path
+
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
+import colora.weights
 from colora import texturenet
 from colora.adapt import count_parameters
 from colora.backbones import build, build_meta, load_weights
@@ -12,6 +17,7 @@ from colora.catalog import BACKBONES
 from colora.config import make_config
 from colora.errors import UserError
 from colora.methods import apply_method
+from colora.weights import remote_weights, weights_on_disk
 
 
 def counts(size=224, **settings):
@@ -39,8 +45,6 @@ def test_parameter_counts(settings, adapter, trainable, deployed):
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_runs_under_its_own_keys(name):
-    import torchvision
-
     model = build(name, 3, 64)
     assert model(torch.randn(2, 3, 64, 64)).shape == (2, 3)
     if BACKBONES[name].kind == "own":
@@ -176,11 +180,40 @@ def test_files_that_are_no_weights_are_sentences(tmp_path, donor, capsys):
         load_weights(model, "squeezenet1_1", str(tmp_path / "none.pth"))
 
 
-def test_imagenet_offline_names_the_file_and_the_option(tmp_path, monkeypatch):
-    def offline(*args, **kwargs):
-        raise OSError("no network")
+@pytest.mark.parametrize("name", colora.weights.IMAGENET)
+def test_imagenet_files_are_torchvisions(name, monkeypatch, tmp_path):
+    enum, member = BACKBONES[name].weights_enum.split(".")
+    file, published = remote_weights(name), getattr(getattr(torchvision.models, enum), member)
+    assert file.url == published.url
+    assert file.checksum.removeprefix("sha256:") == torch.hub.HASH_REGEX.search(file.path.name)[1]
+    assert weights_on_disk(name).megabytes == pytest.approx(published.meta["_file_size"], abs=0.06)
+    for home in (str(tmp_path), None):
+        monkeypatch.setenv("TORCH_HOME", home) if home else monkeypatch.delenv("TORCH_HOME")
+        assert remote_weights(name).path.parent == Path(torch.hub.get_dir()) / "checkpoints"
 
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    with pytest.raises(UserError, match=r"vgg16-397923af\.pth .* --weights FILE"):
+
+def test_imagenet_weights_are_downloaded_once_checked_and_loaded(host, monkeypatch, tmp_path):
+    source = build("squeezenet1_1", 4, 64, seed=9)
+    torch.save({k: v for k, v in source.state_dict().items() if k.startswith("features.")}, tmp_path / "w.pth")
+    digest = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
+    name = f"squeezenet1_1-{digest[:8]}.pth"
+    host.files = {name: (tmp_path / "w.pth").read_bytes()}
+    monkeypatch.setattr(colora.weights, "HOST", host.url("").rstrip("/"))
+    monkeypatch.setitem(colora.weights.IMAGENET, "squeezenet1_1", (name, 1.0))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for seed in (1, 2):
+        model = build("squeezenet1_1:features.6", 4, 64, seed=seed)
+        assert load_weights(model, "squeezenet1_1:features.6", "imagenet") == (digest, [])
+        assert torch.equal(model.features[0].weight, source.features[0].weight)
+    assert len(host.asked) == 1
+    torch.save(build("squeezenet1_1", 4, 64, seed=3).state_dict(), remote_weights("squeezenet1_1").path)
+    with pytest.raises(UserError, match="is not the file that torchvision publishes: delete it"):
+        load_weights(model, "squeezenet1_1:features.6", "imagenet")
+
+
+def test_imagenet_offline_names_the_file_and_the_option(host, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(colora.weights, "HOST", host.url("").rstrip("/"))
+    host.close()
+    with pytest.raises(UserError, match=r"vgg16-397923af\.pth .* put it at .*/vgg16-\w+\.pth\. .* --weights FILE"):
         load_weights(build_meta("vgg16", 4, 64), "vgg16", "imagenet")

@@ -70,7 +70,8 @@ def test_the_shown_command_launches_the_same_config(preset):
 def test_a_command_with_every_setting_changed_round_trips():
     config = make_config(
         {"dataset": "folder:/a b/ü", "class_names": ["A", "B"], "train_set": "balanced", "per_class": 7, "lr": 3e-5,
-         "partial_weights": True, "weights": "/w.pth", "method": "full", "threads": 2, "precision": "fp32"}
+         "partial_weights": True, "weights": "/w.pth", "method": "full", "threads": 2, "precision": "fp32",
+         "data_dir": "/sets"}
     )  # fmt: skip
     assert _config(_parser().parse_args(launch_arguments("n", config, [0]))) == config
 

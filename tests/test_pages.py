@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -243,9 +244,9 @@ def test_unknown_group_in_the_address_is_said(open_page):
 def test_launch_shows_parameters_and_the_command_of_the_preset(open_page, runs):
     app = open_page("launch")
     command = app.code[0].value
-    assert command.startswith("python -m colora launch --name quick-look --seeds 0-2 --image-size 64")
+    assert command.startswith("python -m colora launch --name quick-look --seeds 0-2 --train-set balanced --image-size 64")
     assert command.endswith(f"--runs-dir {runs}")
-    assert [metric.value for metric in app.metric] == ["0.91 M", "1.50 M"]
+    assert [metric.value for metric in app.metric] == ["0.86 M", "1.10 M"]
 
 
 def test_launch_marks_each_mistake_at_its_field_and_waits(open_page):
@@ -302,6 +303,15 @@ def test_launch_form_turns_each_preset_into_its_own_command(open_page, tmp_path)
             place.mkdir(exist_ok=True) if kind == "folder" else place.touch()
             values["dataset"] = f"{kind}:{place}"
             app.text_input(key="launch.dataset.path").set_value(str(place))
+            ran(app)
+        elif values.get("dataset") == "octmnist":  # nor is the set, until its download lies in the folder
+            values["data_dir"] = str(tmp_path / "sets")
+            app.text_input(key="launch.data_dir").set_value(values["data_dir"])
+            ran(app)
+            assert "OCTMNIST at 224 px is not in" in texts(app)
+            assert "colora data get octmnist --size 224" in texts(app)
+            (tmp_path / "sets").mkdir()
+            zipfile.ZipFile(tmp_path / "sets" / "octmnist_224.npz", "w").close()
             ran(app)
         arguments = launch_arguments(preset.name, make_config(values), parse_seeds(preset.seeds))
         expected = ["python", "-m", "colora", *arguments, "--runs-dir", str(tmp_path)]

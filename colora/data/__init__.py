@@ -7,6 +7,7 @@ import numpy as np
 from colora.config import RunConfig, make_config
 from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked
 from colora.data.folder import list_folder, read_folder, split_folder
+from colora.data.medmnist import check_medmnist, read_medmnist
 from colora.data.npz import check_npz, read_npz
 from colora.data.phantom import CLASS_NAMES, generate
 
@@ -22,8 +23,10 @@ def load_dataset(config: RunConfig) -> Dataset:
         dataset = read_npz(path, config.image_size)
     elif kind == "folder":
         dataset = split_folder(path, config.image_size, config.patient_pattern, config.split_seed)
-    else:
+    elif kind == "phantom":
         dataset = _phantom(config.image_size)
+    else:
+        dataset = read_medmnist(kind, config.image_size, config.data_dir)
     if config.class_names:
         dataset = dataset.renamed(config.class_names)
     return checked(dataset)
@@ -36,6 +39,8 @@ def check_dataset(config: RunConfig) -> None:
         check_npz(Path(place).expanduser())
     elif kind == "folder":
         list_folder(Path(place).expanduser())
+    elif kind != "phantom":
+        check_medmnist(kind, config.image_size, config.data_dir)
 
 
 def _phantom(image_size: int) -> Dataset:
@@ -59,12 +64,14 @@ def used_index(dataset: Dataset, config: RunConfig) -> np.ndarray:
     return np.arange(len(train))
 
 
-def load_outside(spec: str, image_size: int, split: str, class_names: list[str] | None = None) -> tuple[Dataset, str]:
+def load_outside(
+    spec: str, image_size: int, split: str, class_names: list[str] | None = None, data_dir: str | None = None
+) -> tuple[Dataset, str]:
     """Data to meet a finished model with, and the split to take: of a folder every image ("all"), else `split`.
 
     Raises UserError as `load_dataset` does; a folder needs no split here, so it may be small.
     """
-    config = make_config({"dataset": spec, "image_size": image_size, "class_names": class_names})
+    config = make_config({"dataset": spec, "image_size": image_size, "class_names": class_names, "data_dir": data_dir})
     kind, _, place = spec.partition(":")
     if kind != "folder":
         return load_dataset(config), split

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from colora.catalog import BACKBONES, METHODS
+from colora.medmnist_info import info, names
 from pages.components.form import FIELDS, HERE, key, kind, optional
 
 BASIC = (  # what nearly everyone sets, in the order of the form
@@ -20,13 +21,18 @@ BASIC = (  # what nearly everyone sets, in the order of the form
     "epochs",
     "batch_size",
     "lr",
+    "lr_head",
 )
 LABELS = {
     "dataset": "Images",
     "per_class": "Images per class",
     "train_set": "Training set",
     "split_seed": "Seed of the split",
+    "data_dir": "Folder of MedMNIST's files",
     "lr": "Learning rate",
+    "lr_head": "Learning rate of the head",
+    "train_figures": "Training figures",
+    "schedule": "Learning rate over time",
     "eps": "Adam's epsilon",
     "order": "Factor order",
     "bias": "Bias updates",
@@ -39,7 +45,7 @@ SOURCE_TITLES = {
     "phantom": "Generated images (synthetic)",
     "folder": "A folder of images",
     "npz": "A MedMNIST file (.npz)",
-}
+} | {name: f"{info(name).title} (MedMNIST)" for name in sorted(names(), key=lambda name: name != "octmnist")}
 SOURCE_PATHS = {
     "folder": (
         "Folder",
@@ -59,6 +65,9 @@ WEIGHT_TITLES = {
 OPTION_TITLES: dict[str, dict[str, str]] = {
     "method": {name: text.partition(":")[0] for name, text in METHODS.items()},
     "selection": {"validation": "best on validation", "paper": "the paper's rule: best on TEST (optimistic)"},
+    "schedule": {"constant": "constant", "cosine": "falls to 0 (cosine)"},
+    "train_figures": {"full": "from the model after the epoch", "pass": "from the training pass (faster)"},
+    "augment": {"none": "none", "flip": "mirrored", "flip+shift": "mirrored and moved"},
     "train_set": {"complete": "complete", "balanced": "balanced: as many of each class"},
 }
 
@@ -106,7 +115,9 @@ def _generic(field: str) -> None:
     elif plain is int:
         st.number_input(value=None, step=1, format="%d", placeholder="automatic" if optional(field) else None, **common)
     elif plain is float:
-        st.number_input(value=None, step=about.default / 10, format="%g", **common)
+        step = (about.default or FIELDS["lr"].default) / 10
+        same = "as the learning rate" if optional(field) else None
+        st.number_input(value=None, step=step, format="%g", placeholder=same, **common)
     else:
         st.text_input(placeholder="none" if optional(field) else None, **common)
 
@@ -136,7 +147,14 @@ def _backbone(field: str) -> None:
         key=key(field),
         persist_state="session",
         help="The pretrained network.",
+        on_change=_weights_of_backbone,
     )
+
+
+def _weights_of_backbone() -> None:
+    """Another backbone brings its own pretrained weights, unless a file or a random start was asked for."""
+    if st.session_state[key("weights")] in ("imagenet", "shipped"):
+        st.session_state[key("weights")] = BACKBONES[st.session_state[key("backbone")]].pretrained
 
 
 def _backbone_cut(field: str) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 import streamlit as st
 
-from colora.config import KNOWN_WEIGHTS, RunConfig, config_problems
+from colora.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
+from colora.data.medmnist import check_medmnist
+from colora.errors import UserError
 
 FIELDS = RunConfig.model_fields
 SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))
@@ -51,7 +53,7 @@ def read() -> dict[str, Any]:
 def _read_field(field: str) -> Any:
     value = st.session_state[key(field)]
     if field == "dataset":
-        return value if value == "phantom" else f"{value}:{st.session_state[key('dataset.path')].strip()}"
+        return value if value not in WITH_PATH else f"{value}:{st.session_state[key('dataset.path')].strip()}"
     if field == "backbone":
         cut = st.session_state[key("backbone.cut")].strip()
         return f"{value}:{cut}" if cut else value
@@ -71,6 +73,8 @@ def applies(field: str, values: dict[str, Any]) -> bool:
         return values["train_set"] == "balanced"
     if field == "class_names":
         return source == "npz"
+    if field == "data_dir":
+        return source not in SOURCES
     if field in ("patient_pattern", "split_seed"):
         return source == "folder"
     if field == "partial_weights":
@@ -85,8 +89,13 @@ def problems(values: dict[str, Any]) -> dict[str, str]:
         if value is None and not optional(field):
             found[field] = "A number is needed here."
     source, _, place = values["dataset"].partition(":")
-    if source != "phantom" and (missing := _missing(place, folder=source == "folder")):
+    if source in WITH_PATH and (missing := _missing(place, folder=source == "folder")):
         found["dataset"] = missing
+    if source not in SOURCES and not {"dataset", "image_size"} & found.keys():
+        try:
+            check_medmnist(source, values["image_size"], values["data_dir"])
+        except UserError as error:
+            found["dataset"] = str(error)
     if values["weights"] not in KNOWN_WEIGHTS and (missing := _missing(values["weights"], folder=False)):
         found["weights"] = missing
     return found
