@@ -11,3 +11,7 @@ class UserError(Exception):
     def __init__(self, message: str, field: str | None = None):
         super().__init__(message)
         self.field = field
+
+
+class Cancelled(UserError):
+    """A person stopped it; the text says what is kept."""

@@ -1,6 +1,7 @@
 """Images on the compute device: the whole uint8 set lives there when it fits; batches are gathered and
 normalised there."""
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,7 +20,7 @@ class DeviceImages:
     def __init__(self, images: np.ndarray, labels: np.ndarray, device: torch.device):
         self.device = device
         fits = device.type != "cuda" or 2 * images.nbytes < torch.cuda.mem_get_info(device)[0]
-        self.images = torch.from_numpy(np.ascontiguousarray(images)).to(device if fits else "cpu")
+        self.images = _shared(images).to(device if fits else "cpu")
         self.labels = torch.from_numpy(labels).to(device)
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         self.scale, self.shift = (1 / (255 * std)).to(device), (-mean / std).to(device)
@@ -38,6 +39,13 @@ class DeviceImages:
         be smaller."""
         for index in order.split(size):
             yield self.inputs(index), self.labels[index.to(self.device)]
+
+
+def _shared(images: np.ndarray) -> Tensor:
+    """A tensor on the array's own memory, which may be a file's, mapped read-only: nothing here writes to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(images))
 
 
 @torch.inference_mode()
