@@ -138,6 +138,8 @@ def _names(text: str) -> list[str]:
 
 def _config(args: argparse.Namespace) -> RunConfig:
     values = {n: v for n in RunConfig.model_fields if (v := getattr(args, n, None)) is not None}
+    if not hasattr(args, "weights"):  # params and bench count and time; they take no weights
+        values["weights"] = "none"
     if "class_names" in values:
         values["class_names"] = _names(values["class_names"])
     return make_config(values)
@@ -187,12 +189,15 @@ class _Progress:
         self.bar.close()
 
     def update(self, group: Group) -> None:
+        from colora.results import preparing
+
         done = 0.0
         for run in group.runs:
             status = run.status
             done += status["epoch"] + (status["step"] / status["steps"] if status["steps"] else 0)
             if status["state"] in ("starting", "running"):
-                self.bar.set_postfix_str(f"seed {run.seed}", refresh=False)
+                now = preparing(run)
+                self.bar.set_postfix_str(f"seed {run.seed}" + (f", {now}" if now else ""), refresh=False)
         self.bar.n = min(done, self.bar.total)
         self.bar.refresh()
 
@@ -229,7 +234,8 @@ def _show_summary(summary: dict[str, Any], as_json: bool) -> None:
         if "selected_epoch" in row:
             line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
             line += f"  AUC {_figure(row['test']['auc'])}"
-        print(line + (f"  {row['reason']}" if row["reason"] else ""))
+        said = row["reason"] or row["preparing"]
+        print(line + (f"  {said}" if said else ""))
     for metric, spread in summary["over_seeds"]["test"].items():
         if spread:
             (q1, q3), (low, high) = spread["iqr"], spread["range"]
@@ -293,6 +299,8 @@ def _predict(args: argparse.Namespace) -> int:
         mean = image["mean"]
         shares = "  ".join(f"{name} {p:.3f}" for name, p in mean["probabilities"].items())
         print(f"{image['path']}: {mean['prediction']}  ({shares}; entropy {mean['entropy']:.3f} nats)")
+    for warning in result["image_warnings"]:
+        print(f"Note: {warning}")
     for warning in result["warnings"]:
         print(f"Note on the training: {warning}")
     print(result["notice"])

@@ -13,7 +13,7 @@ from colora.catalog import NOTICE
 from colora.checkpoint import load_model
 from colora.config import Resolved
 from colora.data import Dataset, load_outside
-from colora.data.prepare import RULE, prepare_file
+from colora.data.prepare import RULE, Converted, read_image
 from colora.errors import UserError
 from colora.fit import eval_batch_size
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
@@ -63,6 +63,7 @@ def evaluate_group(
             m: s.as_dict() if (s := Spread.of([x[m] for x in seeds])) else None for m in ("accuracy", "auc")
         },
         "warnings": warnings,
+        "left_out": list(dataset.left_out),
         "notice": NOTICE,
     }
 
@@ -115,7 +116,10 @@ def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:
     """
     runs, resolved = _finished(group)
     size = group.config.image_size
-    images = np.stack([prepare_file(path, size) for path in paths])  # (N, S, S)
+    read, converted = [read_image(path, size) for path in paths], Converted()
+    images = np.stack([image for image, _ in read])  # (N, S, S)
+    for path, (_, kinds) in zip(paths, read, strict=True):
+        converted.add(kinds, str(path))
     by_seed = {}
     for run, model, device in _models(runs, resolved):
         unlabelled = DeviceImages(images, np.zeros(len(images), dtype=np.int64), device)
@@ -137,6 +141,7 @@ def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:
             }
             for i, path in enumerate(paths)
         ],
+        "image_warnings": converted.sentences(len(paths)),
         "warnings": resolved.warnings,
         "notice": NOTICE,
     }

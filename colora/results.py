@@ -74,6 +74,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         "epoch": status["epoch"],
         "epochs": status["epochs"],
         "reason": status["reason"],
+        "preparing": preparing(run),
     }
     if len(run.metrics):
         row = run.metrics.iloc[selected_row(run.metrics, run.config.selection)]
@@ -164,6 +165,14 @@ def progress(run: Run) -> float:
     status = run.status
     part = status["step"] / status["steps"] if status["steps"] and status["state"] in ACTIVE else 0.0
     return min(1.0, (status["epoch"] + min(part, 1.0)) / status["epochs"])
+
+
+def preparing(run: Run) -> str | None:
+    """`preparing images 1,200 of 100,000` while a run does that before its first epoch."""
+    if run.state not in ACTIVE or not run.status.get("preparing"):
+        return None
+    done, total = run.status["preparing"]
+    return f"preparing images {done:,} of {total:,}" if total else f"looking for images, {done:,} files so far"
 
 
 def seconds_left(runs: list[Run]) -> dict[int, float | None]:

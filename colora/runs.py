@@ -7,6 +7,7 @@
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        stop          exists: a person wants this run to stop
                        environment.json, metrics.jsonl, log.txt, tensorboard/
+                       data-problems.txt   exists: images that did not open and were left out, one a line
                        checkpoint/last.safetensors, history/epoch-01.safetensors ..., model.safetensors
                        predictions/train.parquet, val.parquet, test.parquet, epochs/epoch-01.safetensors ...
 

@@ -29,7 +29,7 @@ from colora.backbones import build, load_weights
 from colora.checkpoint import load_checkpoint, load_model, save_checkpoint, save_model, saved_model_epoch
 from colora.config import Resolved, RunConfig
 from colora.data import SPLITS, Dataset, load_dataset, used_index
-from colora.data.prepare import RULE
+from colora.data.prepare import RULE, Progress
 from colora.environment import environment
 from colora.errors import UserError
 from colora.fit import Fit, Stopped, eval_batch_size, make_optimizer
@@ -39,6 +39,8 @@ from colora.methods import apply_method
 from colora.results import selected_row
 from colora.runs import ACTIVE, Run, append_json, own_process, read_json_lines, write_bytes, write_json
 
+CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
+LEFT_OUT = "data-problems.txt"
 
 @dataclass
 class Reporter:
@@ -50,7 +52,7 @@ class Reporter:
     def __post_init__(self) -> None:
         old = self.run.status
         self.status = old | {"state": "starting", "reason": None, "finished": None, "process": own_process()}
-        self.status["started"] = time.time()
+        self.status |= {"started": time.time(), "preparing": None}
         self.write()
 
     def write(self, **changes: Any) -> None:
@@ -106,11 +108,11 @@ def _reason(error: Exception, config: RunConfig) -> str:
 def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> None:
     config, seed = run.config, run.seed
     torch.set_num_threads(run.resolved.threads if run.resolved else config.threads or torch.get_num_threads())
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, _preparing(run, reporter, should_stop))
     used = used_index(dataset, config)
     model = build(config.backbone, dataset.classes, config.image_size, seed)
     resolved, device = _resolve(run, config, dataset, used, model)
-    reporter.write(state="running")
+    reporter.write(state="running", preparing=None)
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
 
     apply_method(model, config, seed)
@@ -124,9 +126,10 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, config)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
-    train = dataset.splits["train"]
-    whole = len(used) == len(train)  # a subset is a copy in memory; the whole split is not
-    images["used"] = images["train"] if whole else DeviceImages(train.images[used], train.labels[used], device)
+    images["used"] = images["train"]
+    if len(used) < len(dataset.splits["train"]):
+        train = dataset.splits["train"].take(used)
+        images["used"] = DeviceImages(train.images, train.labels, device)
 
     progress = load_checkpoint(run, model, optimizer) or {"epoch": 0, "merges": 0, "step": 0, "metrics": None}
     metrics = _take_up(run, model, resolved, progress)
@@ -155,6 +158,23 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     )
 
 
+def _preparing(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Progress:
+    """Tells status.json how many images are prepared, and ends it where the run is to stop."""
+    looked = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal looked
+        if time.monotonic() - looked < CHECK_SECONDS:
+            return
+        looked = time.monotonic()
+        if should_stop() or run.stop_requested:
+            reporter.write(state="stopping", preparing=None)
+            raise Stopped("Stopped on request while the images were prepared; resume prepares them anew.")
+        reporter.write(preparing=[done, total])
+
+    return tell
+
+
 def _resolve(
     run: Run, config: RunConfig, dataset: Dataset, used: np.ndarray, model: nn.Module
 ) -> tuple[Resolved, torch.device]:
@@ -171,6 +191,9 @@ def _resolve(
         raise UserError(f"{str(error).capitalize()}: choose device 'auto' or 'cpu'.", field="device") from error
     weights_checksum, random_layers = load_weights(model, config.backbone, config.weights, config.partial_weights)
     warnings = list(dataset.warnings)
+    if dataset.left_out:
+        write_bytes(run.path / LEFT_OUT, ("\n".join(dataset.left_out) + "\n").encode())
+        warnings.append(f"The file {LEFT_OUT} in each seed's folder lists the images left out, with the reasons.")
     if random_layers:
         warnings.append(
             f"{len(random_layers)} weights were not in the file and stayed random: {', '.join(random_layers)}."

@@ -7,7 +7,7 @@ import streamlit as st
 
 from colora import plots
 from colora.errors import UserError
-from colora.results import band, progress, run_summary, seconds_left
+from colora.results import band, preparing, progress, run_summary, seconds_left
 from colora.runs import ACTIVE, Group
 from pages.components import show
 from pages.components.command import run_colora
@@ -78,6 +78,9 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
         show.state_badge(group.state)
         st.caption(text, width="content")
     st.progress(sum(progress(run) for run in group.runs) / len(group.runs))
+    for run in group.runs:
+        if now := preparing(run):
+            st.caption(f"Seed {run.seed}: {now}")
 
 
 def seed_table(group: Group, left: dict[int, float | None]) -> pd.DataFrame:

@@ -13,9 +13,23 @@ from PIL import Image
 
 import colora.download
 from colora import medmnist_info
+from colora.config import RunConfig
+from colora.data import Dataset, load_dataset
 from colora.data.dataset import SPLITS
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch) -> Path:
+    """No test reads or writes this user's cache and state, nor does a process that it starts."""
+    monkeypatch.setenv("COLORA_CACHE", str(tmp_path / "colora-cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "colora-state"))
+    return tmp_path / "colora-cache"
+
+
+def load(spec: str, **settings) -> Dataset:
+    return load_dataset(RunConfig(dataset=spec, **{"image_size": 32, **settings}))
 
 
 @pytest.fixture(scope="session")

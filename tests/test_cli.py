@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_folder, write_npz
+from fabricate import fabricate
+from PIL import Image
 
 import colora.predict as colora_predict
 from colora.cli import _config, _parser, main
-from colora.runs import Group, Run, create_group
+from colora.runs import Group, Run, create_group, read_json, write_json
 from colora.train import train_run
 
 SMALL = [
@@ -84,6 +86,8 @@ def test_params_without_weights(capsys):
     got = document(capsys, "params", "--backbone", "vgg16", "--method", "colora", "--image-size", 224, "--json")
     expected = {"adapter": 1676736, "head": 869124, "trainable": 2545860, "deployed": 15583812}
     assert {k: got[k] for k in expected} == expected
+    small = document(capsys, "params", "--backbone", "texturenet", "--image-size", 64, "--json")
+    assert (small["adapter"], small["deployed"]) == (35_488, 1_099_268)
 
 
 def test_launch_wait_prints_what_show_prints(tmp_path, tiny_npz, capsys):
@@ -203,6 +207,22 @@ def test_predict_says_what_the_models_were_trained_on(trained, tiny_folder, monk
     assert f"Note on the training: {said}" in capsys.readouterr().out
 
 
+def test_predict_says_what_it_converted(trained, tmp_path, capsys):
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    said = f"In colour, made grey: 1 of 1 images; the first: {tmp_path / 'a.png'}."
+    assert document(capsys, "predict", trained, tmp_path / "a.png", "--json")["image_warnings"] == [said]
+    assert main(["predict", str(trained), str(tmp_path / "a.png")]) == 0
+    assert f"Note: {said}" in capsys.readouterr().out
+
+
+def test_show_says_how_many_images_are_prepared(tmp_path, capsys):
+    group = fabricate(tmp_path, "g", ["starting"])
+    status = group.runs[0].path / "status.json"
+    write_json(status, read_json(status) | {"preparing": [1_200, 100_000]})
+    assert main(["show", str(group.path)]) == 0
+    assert "starting epoch 0/6  preparing images 1,200 of 100,000" in capsys.readouterr().out
+
+
 def test_predict_on_what_is_no_image(trained, tmp_path, capsys):
     (tmp_path / "a.png").write_text("x")
     assert "does not open as an image" in mistake(capsys, "predict", trained, tmp_path / "a.png", "--json")
@@ -215,7 +235,7 @@ def test_launch_mistakes_leave_no_folder(tmp_path, tiny_npz, capsys, trained):
     for sentence, dataset, *more in (
         ("There is no file", "npz:/nowhere.npz"),
         ("lacks val_labels", f"npz:{write_npz(tmp_path / 'bad.npz', val_labels=None)}"),
-        ("fewer than two classes to train on (ONE)", f"npz:{one_class}"),
+        ("only one class to train on (ONE)", f"npz:{one_class}"),
         ("no sub-folder with images", f"folder:{tmp_path / 'empty'}"),
         ("did you mean 'resnet18'?", f"npz:{tiny_npz}", "--backbone", "resnet81"),
         ("no block 'layer7'", f"npz:{tiny_npz}", "--backbone", "resnet18:layer7"),
@@ -269,11 +289,13 @@ def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_np
 
 
 def test_a_failed_seed_ends_launch_with_its_reason(tmp_path, capsys):
-    path = write_npz(tmp_path / "a.npz", train_images=np.zeros((30, 32, 32), np.float32))
-    launch = ["launch", "--name", "g", "--dataset", f"npz:{path}", *SMALL, "--seeds", "0", "--runs-dir", str(tmp_path)]
-    assert main([*launch, "--wait", "--json"]) == 1
+    root = write_folder(tmp_path / "oct", patients=2)
+    (root / "ONE" / "ONE-9-1.png").write_text("no image")  # found when the pixels are read, not before
+    launch = ["launch", "--name", "g", "--dataset", f"folder:{root}", *SMALL, "--seeds", "0", "--wait", "--json"]
+    assert main([*launch, "--runs-dir", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["seeds"][0]["state"] == "failed"
     assert err.count("\n") == 1
     assert "seed 0 failed: " in err
-    assert "expected uint8" in err
+    assert "1 of 13 images" in err
+    assert "ONE/ONE-9-1.png: it is no PNG" in err

@@ -1,5 +1,6 @@
 """Every page over fabricated run folders: what is said and offered, without torch and without a traceback."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from colora.config import PRESETS, launch_arguments, make_config, parse_seeds
 from colora.errors import UserError
 from colora.evaluate import confusion_matrix, per_class
 from colora.results import Spread, run_summary
-from colora.runs import Group
+from colora.runs import Group, read_json, read_json_lines, write_json
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("overview", "launch", "monitor", "results")
@@ -187,6 +188,14 @@ def test_monitor_before_the_first_epoch_says_what_will_come(open_page):
     assert "The curves begin when the first epoch is finished." in texts(open_page("monitor", "waiting"))
 
 
+def test_monitor_says_how_many_images_are_prepared(open_page, tmp_path):
+    group = fabricate(tmp_path, "large", ["starting"])
+    status = group.runs[0].path / "status.json"
+    write_json(status, read_json(status) | {"preparing": [1_200, 100_000]})
+    app = open_page("monitor", "large", folder=tmp_path)
+    assert "Seed 0: preparing images 1,200 of 100,000" in [c.value for c in app.caption]
+
+
 def test_results_show_the_exact_figures_over_seeds(open_page, runs):
     app = open_page("results", "three-done")
     rows = [run_summary(run)["test"] for run in Group(runs / "three-done").runs]
@@ -230,6 +239,25 @@ def test_results_of_the_papers_rule_are_marked_wherever_they_appear(open_page):
     assert len(origins) == 4 and all(o.endswith("chosen on TEST, so optimistic") for o in origins)
 
 
+@pytest.mark.parametrize("present", [[0], [0, 2]])
+def test_results_where_the_test_split_lacks_classes(open_page, tmp_path, present):
+    """AUC and recall of such a class are not defined; everything else is shown."""
+    group = fabricate(tmp_path, "lacks", ["done"])
+    run = group.runs[0]
+    table = run.predictions("test")
+    table[table["label"].isin(present)].reset_index(drop=True).to_parquet(run.path / "predictions" / "test.parquet")
+    if len(present) == 1:
+        rows = [row | {"test_auc": None} for row in read_json_lines(run.path / "metrics.jsonl")]
+        (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for page in ("results", "monitor", "overview"):
+        app = open_page(page, "lacks", folder=tmp_path)
+        assert not app.error
+    app = open_page("results", "lacks", folder=tmp_path)
+    classes = next(t.value for t in app.table if "Recall" in t.value.columns)
+    assert classes["Recall"].tolist().count("–") == 4 - len(present)
+    assert classes["AUC"].tolist().count("–") == (4 if len(present) == 1 else 2)
+
+
 def test_results_of_an_unfinished_seed_say_when_they_come(open_page):
     app = open_page("results", "failed")
     app.selectbox(key="seed-failed").set_value(1)
@@ -244,9 +272,9 @@ def test_unknown_group_in_the_address_is_said(open_page):
 def test_launch_shows_parameters_and_the_command_of_the_preset(open_page, runs):
     app = open_page("launch")
     command = app.code[0].value
-    assert command.startswith("python -m colora launch --name quick-look --seeds 0-2 --train-set balanced --image-size 64")
+    assert command.startswith("python -m colora launch --name quick-look --seeds 0-2 --train-set balanced --image-size")
     assert command.endswith(f"--runs-dir {runs}")
-    assert [metric.value for metric in app.metric] == ["0.86 M", "1.10 M"]
+    assert [metric.value for metric in app.metric] == ["0.91 M", "1.50 M"]
 
 
 def test_launch_marks_each_mistake_at_its_field_and_waits(open_page):

@@ -4,8 +4,18 @@ import pandas as pd
 import pytest
 
 from colora.config import RunConfig
-from colora.results import Spread, band, best_run, group_summary, progress, seconds_left, selected_row
-from colora.runs import append_json, create_group, own_process, read_json, write_json
+from colora.results import (
+    Spread,
+    band,
+    best_run,
+    group_summary,
+    preparing,
+    progress,
+    run_summary,
+    seconds_left,
+    selected_row,
+)
+from colora.runs import Run, append_json, create_group, own_process, read_json, write_json
 
 
 def row(epoch, val, test, loss=0.5):
@@ -67,6 +77,25 @@ def test_summary_before_the_first_epoch(tmp_path):
     assert "selected_epoch" not in summary["seeds"][0]
     assert summary["over_seeds"]["test"] == {"accuracy": None, "auc": None}
     assert summary["best_seed"] is None
+
+
+@pytest.mark.parametrize(
+    ("state", "figures", "said"),
+    [
+        ("starting", [1_200, 100_000], "preparing images 1,200 of 100,000"),
+        ("starting", [8_192, 0], "looking for images, 8,192 files so far"),
+        ("starting", None, None),
+        ("failed", [1_200, 100_000], None),
+    ],
+)
+def test_what_is_said_while_images_are_prepared(tmp_path, state, figures, said):
+    run = make_group(tmp_path, []).runs[0]
+    status = run.path / "status.json"
+    assert preparing(run) is None  # queued: nothing of it in the file
+    write_json(status, read_json(status) | {"state": state, "process": own_process(), "preparing": figures})
+    run = Run(run.path)
+    assert preparing(run) == said
+    assert run_summary(run)["preparing"] == said
 
 
 def test_progress_and_time_left_count_training_and_evaluation(tmp_path):

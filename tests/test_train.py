@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import write_npz
+from conftest import write_folder, write_npz
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -21,12 +21,12 @@ from colora.adapt import plain_state
 from colora.backbones import build
 from colora.checkpoint import load_model
 from colora.config import make_config
-from colora.data import load_dataset
+from colora.data import load_dataset, prepared
 from colora.evaluate import entropy
 from colora.fit import Fit, make_optimizer
 from colora.history import rebuild
 from colora.images import DeviceImages, probabilities
-from colora.results import selected_row
+from colora.results import preparing, run_report, run_summary, selected_row
 from colora.runs import Run, create_group
 from colora.train import train_run
 
@@ -275,6 +275,83 @@ def test_changed_images_are_noticed_on_resume(new_run, tmp_path):
     write_npz(path, train_images=np.zeros((30, 32, 32), np.uint8))
     assert train_run(run.path) == 2
     assert "have changed since this run started" in reason(run)
+
+
+def test_a_stop_while_the_images_are_prepared_ends_as_stopped(new_run, tiny_folder, monkeypatch):
+    monkeypatch.setattr(colora.train, "CHECK_SECONDS", 0)
+    monkeypatch.setattr(prepared, "CHUNK", 8)
+    run = new_run(dataset=f"folder:{tiny_folder}")
+    said = []
+
+    def stop_after_three():
+        said.append((Run(run.path).state, preparing(Run(run.path))))
+        return len(said) == 4
+
+    assert train_run(run.path, stop_after_three) == 0
+    assert said[0] == ("starting", None)
+    assert said[-1] == ("starting", "preparing images 16 of 72")
+    assert Run(run.path).state == "stopped"
+    assert reason(run) == "Stopped on request while the images were prepared; resume prepares them anew."
+    assert preparing(Run(run.path)) is None
+    monkeypatch.undo()
+    assert train_run(run.path) == 0
+    assert Run(run.path).state == "done"
+    assert Run(run.path).status["preparing"] is None
+
+
+def test_the_stop_file_is_heeded_while_the_images_are_prepared(new_run, tiny_folder, monkeypatch):
+    monkeypatch.setattr(colora.train, "CHECK_SECONDS", 0)
+    run = new_run(dataset=f"folder:{tiny_folder}")
+    (run.path / "stop").touch()
+    assert train_run(run.path) == 0
+    assert Run(run.path).state == "stopped"
+    assert not (run.path / "stop").exists()
+
+
+def test_mapped_images_train_to_the_same_bits(new_run, tiny_folder, monkeypatch, recwarn):
+    in_memory, mapped = (new_run(name, dataset=f"folder:{tiny_folder}", epochs=1) for name in ("memory", "mapped"))
+    assert train_run(in_memory.path) == 0
+    monkeypatch.setattr(prepared, "MAPPED_FROM", 1)
+    assert train_run(mapped.path) == 0
+    assert figures(mapped) == figures(in_memory)
+    assert not [w for w in recwarn if "not writable" in str(w.message)]
+
+
+def test_images_that_did_not_open_are_listed_in_the_run_folder(new_run, tmp_path):
+    root = write_folder(tmp_path / "oct")
+    (root / "ONE" / "ONE-999-1.png").write_text("no image")
+    (root / "TWO" / "TWO-999-1.png").write_bytes(b"")
+    run = new_run(dataset=f"folder:{root}", epochs=1)
+    assert train_run(run.path) == 0
+    assert (run.path / "data-problems.txt").read_text().splitlines() == [
+        "ONE/ONE-999-1.png: it is no PNG, JPEG, TIFF, BMP, GIF or WEBP",
+        "TWO/TWO-999-1.png: the file is empty",
+    ]
+    said = Run(run.path).resolved.warnings
+    assert said[0].startswith("2 of 74 images did not open and were left out: ONE/ONE-999-1.png, TWO/")
+    assert "The file data-problems.txt in each seed's folder lists the images left out, with the reasons." in said
+
+
+def test_classes_that_a_split_lacks_cost_no_metric_of_the_others(new_run, tmp_path):
+    path = write_npz(
+        tmp_path / "a.npz",
+        train_labels=np.array([0, 2] * 15),
+        val_labels=np.array([0, 1] * 15),
+        test_labels=np.zeros(30, int),
+    )
+    run = new_run(dataset=f"npz:{path}", epochs=1, train_set="balanced")
+    assert train_run(run.path) == 0
+    run = Run(run.path)
+    assert [w.partition(",")[0] for w in run.resolved.warnings] == [
+        "The train split has no image of class TWO",
+        "The val split has no image of class THREE",
+        "The test split has no image of class TWO",
+    ]
+    row = run.metrics.iloc[0]
+    assert 0 <= row["val_auc"] <= 1
+    assert row["test_auc"] is None
+    assert run_report(run, "test")["per_class"]["TWO"]["auc"] is None
+    assert run_summary(run)["test"]["auc"] is None
 
 
 def test_plain_state_of_a_running_model_has_the_backbones_keys(new_run):

@@ -4,32 +4,48 @@ from pathlib import Path
 
 import numpy as np
 
+from colora import download
 from colora.config import RunConfig, make_config
 from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked
-from colora.data.folder import list_folder, read_folder, split_folder
+from colora.data.folder import split_folder, whole_folder
+from colora.data.listing import list_folder
 from colora.data.medmnist import check_medmnist, read_medmnist
 from colora.data.npz import check_npz, read_npz
 from colora.data.phantom import CLASS_NAMES, generate
+from colora.data.prepare import Progress, quiet
+from colora.medmnist_info import stored_size
 
 __all__ = ["SPLITS", "Dataset", "Split", "check_dataset", "load_dataset", "load_outside", "used_index"]
 
 
-def load_dataset(config: RunConfig) -> Dataset:
-    """The data set that `config` names, prepared at its image size. Raises UserError with what to do about bad
-    input."""
+def load_dataset(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
+    """The data set that `config` names, prepared at its image size. Raises UserError with what to do about bad input.
+
+    `on_progress` is called now and then with (images done, images in all); what it raises ends the preparation.
+    """
     kind, _, place = config.dataset.partition(":")
     path = Path(place).expanduser()
     if kind == "npz":
-        dataset = read_npz(path, config.image_size)
+        dataset = read_npz(path, config.image_size, on_progress)
     elif kind == "folder":
-        dataset = split_folder(path, config.image_size, config.patient_pattern, config.split_seed)
+        dataset = split_folder(path, config.image_size, config.patient_pattern, config.split_seed, on_progress)
     elif kind == "phantom":
         dataset = _phantom(config.image_size)
     else:
-        dataset = read_medmnist(kind, config.image_size, config.data_dir)
+        dataset = read_medmnist(kind, config.image_size, config.data_dir, _in_images(config.image_size, on_progress))
     if config.class_names:
         dataset = dataset.renamed(config.class_names)
     return checked(dataset)
+
+
+def _in_images(image_size: int, on_progress: Progress) -> download.Progress:
+    """A first start may have to unpack the set: its bytes, told as images of the stored size."""
+    each = stored_size(image_size) ** 2
+
+    def tell(state: str, done: int, total: int | None) -> None:
+        on_progress(done // each, (total or done) // each)
+
+    return tell
 
 
 def check_dataset(config: RunConfig) -> None:
@@ -75,8 +91,5 @@ def load_outside(
     kind, _, place = spec.partition(":")
     if kind != "folder":
         return load_dataset(config), split
-    every, names, warnings = read_folder(Path(place).expanduser(), image_size)
-    dataset = Dataset(
-        {"all": every}, names, True, f"folder:{place}", "every image of the folder", warnings=tuple(warnings)
-    )
+    dataset = whole_folder(Path(place).expanduser(), image_size)
     return (dataset.renamed(class_names) if class_names else dataset), "all"

@@ -1,6 +1,7 @@
 """The one value every data source becomes: grey square images with labels, in train, validation and test."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,7 +34,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Splits with what a reader of the results has to know about them."""
+    """Splits with what a reader of the results has to know about them; left_out: `image: reason`, one a file that did
+    not open."""
 
     splits: dict[str, Split]
     class_names: tuple[str, ...]
@@ -43,6 +45,7 @@ class Dataset:
     synthetic: bool = False
     warnings: tuple[str, ...] = ()
     known_checksum: str | None = None  # what checksum() would say, where hashing gigabytes at every start is spared
+    left_out: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -76,7 +79,8 @@ class Dataset:
 
 
 def checked(dataset: Dataset) -> Dataset:
-    """The data set itself, or UserError where nothing can be learnt or chosen from it."""
+    """The data set, with a warning for each class that a split lacks, or UserError where nothing can be learnt or
+    chosen from it."""
     for name in SPLITS:
         if not len(dataset.splits[name]):
             raise UserError(
@@ -88,19 +92,31 @@ def checked(dataset: Dataset) -> Dataset:
         raise UserError(
             f"{dataset.source} has only one class to train on ({only}); at least two are needed.", field="dataset"
         )
-    return dataset
+    return replace(dataset, warnings=(*dataset.warnings, *_absent(dataset)))
+
+
+def _absent(dataset: Dataset) -> Iterator[str]:
+    for name, meaning in (
+        ("train", "so the models cannot learn to know it"),
+        ("val", "so its sensitivity and AUC are not defined there, and the mean AUC is over the others"),
+        ("test", "so its sensitivity and AUC are not defined there, and the mean AUC is over the others"),
+    ):
+        if lacking := [dataset.class_names[c] for c, n in enumerate(dataset.counts(name)) if n == 0]:
+            some = ", ".join(lacking[:10]) + (", ..." if len(lacking) > 10 else "")
+            yield f"The {name} split has no image of class {some}, {meaning}."
 
 
 def balanced_index(labels: np.ndarray, classes: int, per_class: int | None) -> np.ndarray:
     """Positions of the first n images of each class, ascending (paper, section 4.1); n = the smallest class by default.
 
-    Raises UserError where a class has fewer than n.
+    A class without any image is left out. Raises UserError where another has fewer than n.
     """
     counts = np.bincount(labels, minlength=classes)
-    n = int(counts[counts > 0].min()) if per_class is None else per_class
-    if short := [(c, k) for c, k in enumerate(counts) if k < n and (per_class is not None)]:
+    most = int(counts[counts > 0].min())
+    n = most if per_class is None else per_class
+    if short := [(c, k) for c, k in enumerate(counts) if 0 < k < n]:
         c, k = short[0]
         raise UserError(
-            f"Class {c} has {k} training images, fewer than per_class {n}: at most {counts.min()} work.", "per_class"
+            f"Class {c} has {k} training images, fewer than per_class {n}: at most {most} work.", "per_class"
         )
     return np.sort(np.concatenate([np.flatnonzero(labels == c)[:n] for c in range(classes)]))

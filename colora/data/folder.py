@@ -3,136 +3,129 @@ patients are known."""
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 
 from colora.data.dataset import SPLITS, Dataset, Split
-from colora.data.prepare import prepare_file
+from colora.data.listing import Listing, list_folder, plain, shown
+from colora.data.prepare import Progress, quiet
+from colora.data.prepared import Notes, prepare_files
 from colora.errors import UserError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
 KERMANY = r"^(?P<class>[A-Za-z]+)-(?P<patient>\d+)-\d+$"  # CLASS-PATIENT-N, doi:10.17632/rscbjbr9sj
-UNREADABLE_SHARE = 0.05  # more images than this that do not open: something is wrong with the whole folder
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
-def read_folder(root: Path, image_size: int, pattern: str | None = None) -> tuple[Split, tuple[str, ...], list[str]]:
-    """Every image of the folder, prepared: (images in path order, class names, warnings).
+def whole_folder(root: Path, image_size: int, on_progress: Progress = quiet) -> Dataset:
+    """Every image of the folder, in path order, as the one split "all".
 
-    `pattern` is a regular expression with a group "patient", searched in each file name without its ending.
-    Raises UserError for a missing folder, no or one class, no image, or more than 5 % that do not open.
+    Raises UserError for what `list_folder` refuses, or more than 5 % of images that do not open.
     """
-    files = list_folder(root)
-    names = tuple(files)
-    paths = [path for found in files.values() for path in found]
-    labels = np.repeat(np.arange(len(names)), [len(found) for found in files.values()])
+    listing = list_folder(root, on_progress)
+    which = np.zeros(len(listing.paths), dtype=np.int64)
+    splits, notes = _read(listing, which, ("all",), _patients(listing.paths, None), image_size, on_progress)
+    return _dataset(listing, splits, notes, f"folder:{root}", "every image of the folder", [])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding releases the interpreter's lock
-        prepared = list(pool.map(lambda p: _try(p, image_size), paths))
-    bad = [(p, result) for p, result in zip(paths, prepared, strict=True) if isinstance(result, UserError)]
-    if len(bad) > UNREADABLE_SHARE * len(paths):
-        raise UserError(
-            f"{len(bad)} of {len(paths)} images in {root} do not open; the first: {bad[0][1]}", field="dataset"
+
+def split_folder(
+    root: Path, image_size: int, pattern: str | None, seed: int, on_progress: Progress = quiet
+) -> Dataset:
+    """The folder as a data set: 70 / 15 / 15 %, by patient where known, else by image within each class (with
+    a warning).
+
+    `pattern` is a regular expression with a group "patient", searched in each file name without its ending. The names
+    alone decide the split, so an image that does not open moves no other one. Raises UserError as `whole_folder` does.
+    """
+    listing = list_folder(root, on_progress)
+    patients = _patients(listing.paths, pattern)
+    rng = np.random.default_rng(seed)
+    warnings = []
+    if patients is not None:
+        which = _by_patient(patients, listing.labels, rng)
+        rule = f"by patient, 70 / 15 / 15 % of the images, split seed {seed}"
+    else:
+        which = _by_image(listing.labels, rng)
+        rule = f"by image within each class, 70 / 15 / 15 %, split seed {seed}; patients unknown"
+        warnings.append(
+            "The file names do not tell the patient, so the split is by image: scans of one patient can be in training "
+            "and test, which makes the results look better than they are. Give --patient-pattern if the names have one."
         )
-    good = np.array([not isinstance(result, UserError) for result in prepared])
-    split = Split(
-        np.stack([result for result in prepared if not isinstance(result, UserError)]),
-        labels[good],
-        np.array([path.relative_to(root).as_posix() for path, ok in zip(paths, good, strict=True) if ok], dtype=str),
-        _patients([path for path, ok in zip(paths, good, strict=True) if ok], pattern),
-    )
-    warnings = [
-        f"{len(bad)} of {len(paths)} images did not open and were left out: " + ", ".join(p.name for p, _ in bad[:5])
-    ]
-    return split, names, warnings if bad else []
+    splits, notes = _read(listing, which, SPLITS, patients, image_size, on_progress)
+    return _dataset(listing, splits, notes, f"folder:{root.name}", rule, warnings)
 
 
-def list_folder(root: Path) -> dict[str, list[Path]]:
-    """Image files by class, both sorted; nothing is opened. Raises UserError as `read_folder` does."""
-    if not root.is_dir():
-        raise UserError(f"There is no folder {root}.", field="dataset")
-    classes = sorted((entry for entry in os.scandir(root) if _is_class(entry)), key=lambda entry: entry.name)
-    files = {entry.name: found for entry in classes if (found := _images(Path(entry.path)))}
-    if not files:
-        endings = ", ".join(sorted(SUFFIXES))
-        raise UserError(
-            f"{root} has no sub-folder with images ({endings}): each class is one sub-folder.", field="dataset"
-        )
-    if len(files) == 1:
-        raise UserError(
-            f"{root} has images of one class only ({next(iter(files))}); at least two are needed.", field="dataset"
-        )
-    return files
+def _read(
+    listing: Listing,
+    which: np.ndarray,
+    names: tuple[str, ...],
+    patients: np.ndarray | None,
+    image_size: int,
+    on_progress: Progress,
+) -> tuple[dict[str, Split], Notes]:
+    """The splits by name, from split numbers (N,); the positions in the notes are those in the listing.
+
+    The files are read split by split, so that each split is a slice of one array and no image is held twice.
+    """
+    order = np.argsort(which, kind="stable")
+    prepared = prepare_files(listing.root, [listing.paths[i] for i in order], image_size, on_progress)
+    source = order[prepared.kept]  # (n,) position in the listing of each prepared image
+    ids = np.array([plain(listing.paths[i]) for i in source], dtype=str)
+    ends = np.searchsorted(which[source], np.arange(len(names) + 1))
+    splits = {}
+    for i, name in enumerate(names):
+        part = slice(ends[i], ends[i + 1])
+        own = None if patients is None else patients[source[part]]
+        splits[name] = Split(prepared.images[part], listing.labels[source[part]], ids[part], own)
+    left_out = sorted((int(order[position]), reason) for position, reason in prepared.notes.left_out)
+    return splits, Notes(left_out, prepared.notes.converted)
 
 
-def _is_class(entry: os.DirEntry) -> bool:
-    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+def _dataset(
+    listing: Listing, splits: dict[str, Split], notes: Notes, source: str, rule: str, warnings: list[str]
+) -> Dataset:
+    total = len(listing.paths)
+    left_out = tuple(f"{shown(listing.paths[position])}: {reason}" for position, reason in notes.left_out)
+    if left_out:
+        some = ", ".join(shown(listing.paths[position]) for position, _ in notes.left_out[:5])
+        more = ", ..." if len(left_out) > 5 else ""
+        warnings.append(f"{len(left_out):,} of {total:,} images did not open and were left out: {some}{more}.")
+    warnings += [*notes.converted.sentences(total), *listing.warnings]
+    return Dataset(splits, listing.class_names, True, source, rule, warnings=tuple(warnings), left_out=left_out)
 
 
-def _images(folder: Path) -> list[Path]:
-    """Image files below a class folder, sorted; links are not followed, so nothing outside the folder is read."""
-    found = []
-    for where, _, names in os.walk(folder, followlinks=False):
-        found += [Path(where, n) for n in names if Path(n).suffix.lower() in SUFFIXES and not n.startswith(".")]
-    return sorted(p for p in found if not p.is_symlink())
-
-
-def _try(path: Path, image_size: int) -> np.ndarray | UserError:
+def _patients(paths: list[str], pattern: str | None) -> np.ndarray | None:
+    """Patient ids (N,) str from file names; None where no pattern was given and the names are not Kermany's."""
     try:
-        return prepare_file(path, image_size)
-    except UserError as error:
-        return error
-
-
-def _patients(paths: list[Path], pattern: str | None) -> np.ndarray | None:
-    """Patient ids from file names; None where no pattern was given and the names are not Kermany's."""
-    try:
-        expression = re.compile(pattern or KERMANY)
+        expression = re.compile(unicodedata.normalize("NFC", pattern or KERMANY))
     except re.error as error:
         raise UserError(
             f"patient_pattern '{pattern}' is no regular expression: {error}.", field="patient_pattern"
         ) from error
     if "patient" not in expression.groupindex:
         raise UserError(f"patient_pattern '{pattern}' has no group (?P<patient>...).", field="patient_pattern")
-    matches = [expression.search(path.stem) for path in paths]
-    if pattern is None and not all(matches):
-        return None
-    for path, match in zip(paths, matches, strict=True):
-        if match is None:
-            raise UserError(f"patient_pattern '{pattern}' finds no patient in '{path.name}'.", field="patient_pattern")
-    return np.array([match["patient"] for match in matches], dtype=str)
+    found = []
+    for path in paths:
+        name = shown(os.path.basename(path))
+        match = expression.search(os.path.splitext(name)[0])
+        if match is None and pattern is None:
+            return None
+        if match is None or match["patient"] is None:
+            raise UserError(f"patient_pattern '{pattern}' finds no patient in '{name}'.", field="patient_pattern")
+        found.append(match["patient"])
+    return np.array(found, dtype=str)
 
 
-def split_folder(root: Path, image_size: int, pattern: str | None, seed: int) -> Dataset:
-    """The folder as a data set: 70 / 15 / 15 %, by patient where known, else by image within each class (with
-    a warning)."""
-    every, names, warnings = read_folder(root, image_size, pattern)
-    rng = np.random.default_rng(seed)
-    if every.patient_ids is not None:
-        which = _by_patient(every, rng)
-        rule = f"by patient, 70 / 15 / 15 % of the images, split seed {seed}"
-    else:
-        which = _by_image(every.labels, rng)
-        rule = f"by image within each class, 70 / 15 / 15 %, split seed {seed}; patients unknown"
-        warnings.append(
-            "The file names do not tell the patient, so the split is by image: scans of one patient can be in training "
-            "and test, which makes the results look better than they are. Give --patient-pattern if the names have one."
-        )
-    splits = {name: every.take(np.flatnonzero(which == i)) for i, name in enumerate(SPLITS)}
-    return Dataset(splits, names, True, f"folder:{root.name}", rule, warnings=tuple(warnings))
-
-
-def _by_patient(every: Split, rng: np.random.Generator) -> np.ndarray:
+def _by_patient(patient_ids: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Split number (N,) of each image, whole patients together, each class near its share.
 
     Patients come in random order, large ones first; each goes where its classes are furthest below their share.
     """
-    patients, owner = np.unique(every.patient_ids, return_inverse=True)
-    classes = int(every.labels.max()) + 1
+    patients, owner = np.unique(patient_ids, return_inverse=True)
+    classes = int(labels.max()) + 1
     content = np.zeros((len(patients), classes))
-    np.add.at(content, (owner, every.labels), 1)
+    np.add.at(content, (owner, labels), 1)
     shares = np.array([SHARES[name] for name in SPLITS])
     room = shares[:, None] * content.sum(0)  # (splits, classes): images still wanted
     order = rng.permutation(len(patients))

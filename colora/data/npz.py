@@ -1,107 +1,191 @@
-"""`npz:FILE`: MedMNIST's file format, {train,val,test}_{images,labels}, uint8.
+"""`npz:FILE`: MedMNIST's file format, {train,val,test}_{images,labels}.
 
-Optional keys: `class_names` (C,) and `{split}_patients` (N,). Nothing in the file is unpickled.
+Images are uint8 (N, H, W), as grey, (N, H, W, 1) or in colour (N, H, W, 3), or uint16 (N, H, W); labels are class
+numbers from 0, (N,) or (N, 1). Optional keys: `class_names` (C,) and `{split}_patients` (N,). Nothing is unpickled.
 """
 
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from colora.data.dataset import SPLITS, Dataset, Split
-from colora.data.prepare import prepare_array
+from colora.data.listing import shown
+from colora.data.npz_file import Header, NpzFile, need_memory, open_npz
+from colora.data.prepare import MAX_PIXELS, Converted, Progress, coloured, prepare_array, quiet
 from colora.errors import UserError
 
 FORMAT = "MedMNIST's format has train_images, train_labels, val_images, val_labels, test_images and test_labels"
+VERIFIED_BYTES = 256 << 20  # a check before a launch takes no more than about a second
+MOST_GAPS = 2  # numbered classes for each one that occurs; more are no class numbers
 
 
-def read_npz(path: Path, image_size: int) -> Dataset:
+def read_npz(path: Path, image_size: int, on_progress: Progress = quiet) -> Dataset:
     """Raises UserError that says what is wrong with the file and what was expected."""
-    with _opened(path) as archive:
-        labels, names = _labels(archive, path)
-        splits = {name: _split(archive, name, labels[name], path, image_size) for name in SPLITS}
-        given = "class_names" in archive
+    with open_npz(path, FORMAT) as file:
+        labels, names = _checked(file)
+        total = sum(map(len, labels.values()))
+        need_memory(
+            total * image_size**2, f"{path} at {image_size} px", "choose a smaller image size, or take more memory"
+        )
+        converted, splits, done = Converted(), {}, 0
+        for name in SPLITS:
+            images = np.empty((len(labels[name]), image_size, image_size), dtype=np.uint8)
+            filled = 0
+            for part in file.rows(f"{name}_images"):
+                on_progress(done + filled, total)
+                images[filled : filled + len(part)] = _prepared(part, image_size, converted, f"{name}/", filled)
+                filled += len(part)
+            done += filled
+            ids = np.array([f"{name}/{i:06d}" for i in range(filled)], dtype=str)
+            splits[name] = Split(images, labels[name], ids, _patients(file, name))
+        on_progress(total, total)
     known = splits["train"].patient_ids is not None
     return Dataset(
         splits,
         names,
-        class_names_given=given,
+        class_names_given="class_names" in file,
         source=f"npz:{path.name}",
         split_rule="the file's own splits" + ("" if known else "; it holds no patient ids, so they may share patients"),
+        warnings=tuple(converted.sentences(total)),
     )
 
 
 def check_npz(path: Path) -> None:
-    """Raises what `read_npz` would say of keys and labels, without reading the pixels."""
-    with _opened(path) as archive:
-        labels, names = _labels(archive, path)
+    """Raises what `read_npz` would say of keys, types, shapes and labels; damaged pixels are found in small files."""
+    with open_npz(path, FORMAT) as file:
+        labels, names = _checked(file)
         present = np.unique(labels["train"])
         if len(present) < 2:
-            what = names[present[0]] if len(present) else "none"
-            raise UserError(f"{path} has fewer than two classes to train on ({what}).", field="dataset")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.", field="dataset")
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise UserError(f"{path} is a single array, not an .npz archive: {FORMAT}.", field="dataset")
-        with archive:
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read as an .npz file ({error}): is the copy complete?", field="dataset"
-        ) from error
-
-
-def _labels(archive: np.lib.npyio.NpzFile, path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Labels (N,) int64 of each split, and the class names, checked."""
-    missing = [f"{s}_{kind}" for s in SPLITS for kind in ("images", "labels") if f"{s}_{kind}" not in archive]
-    if missing:
-        raise UserError(
-            f"{path} lacks {', '.join(missing)} (it has {', '.join(archive.files) or 'nothing'}): {FORMAT}.",
-            field="dataset",
-        )
-    labels = {name: archive[f"{name}_labels"] for name in SPLITS}
-    for name, values in labels.items():
-        if values.dtype.kind not in "iu" or values.size != len(values):
             raise UserError(
-                f"{path}: {name}_labels is {values.dtype} {values.shape}; expected one whole number an image.",
+                f"{path} has only one class to train on ({names[present[0]]}); at least two are needed.",
                 field="dataset",
             )
-        if values.size == 0:
-            raise UserError(f"{path} has no image in its {name} split; every split needs some.", field="dataset")
-        if values.min() < 0:
-            raise UserError(f"{path}: {name}_labels holds {values.min()}; labels count from 0.", field="dataset")
-    flat = {name: values.reshape(-1).astype(np.int64) for name, values in labels.items()}
-    highest = max(int(values.max()) for values in flat.values())
-    if "class_names" not in archive:
-        return flat, tuple(str(c) for c in range(highest + 1))
-    names = tuple(str(n) for n in archive["class_names"].ravel())
-    if highest >= len(names):
-        raise UserError(f"{path} names {len(names)} classes but has labels up to {highest}.", field="dataset")
-    return flat, names
+        if sum(member.file_size for member in file.members.values()) <= VERIFIED_BYTES:
+            file.verify()
 
 
-def _split(archive: np.lib.npyio.NpzFile, name: str, labels: np.ndarray, path: Path, image_size: int) -> Split:
-    images = archive[f"{name}_images"]
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+def _checked(file: NpzFile) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Labels (N,) int64 of each split, and the class names, of a file whose headers fit together."""
+    missing = [f"{s}_{kind}" for s in SPLITS for kind in ("images", "labels") if f"{s}_{kind}" not in file]
+    if missing:
         raise UserError(
-            f"{path}: {name}_images is {images.dtype} {images.shape}; expected uint8 (N, H, W) or (N, H, W, 3).",
+            f"{file.path} lacks {', '.join(missing)} (it has {', '.join(file.members) or 'nothing'}): {FORMAT}.",
             field="dataset",
         )
-    if len(images) != len(labels):
-        raise UserError(f"{path}: {len(images)} {name}_images, but {len(labels)} {name}_labels.", field="dataset")
-    patients = archive[f"{name}_patients"].astype(str).ravel() if f"{name}_patients" in archive else None
-    if patients is not None and len(patients) != len(labels):
+    labels = {name: _labels(file, name) for name in SPLITS}
+    for name in SPLITS:
+        _check_images(file, name, len(labels[name]))
+        _check_patients(file, name, len(labels[name]))
+    return labels, _class_names(file, labels)
+
+
+def _labels(file: NpzFile, name: str) -> np.ndarray:
+    key = f"{name}_labels"
+    header = file.header(key)
+    if header.shape and header.shape[0] == 0:
+        raise UserError(f"{file.path} has no image in its {name} split; every split needs some.", field="dataset")
+    if header.dtype.kind not in "iu" or (len(header.shape) != 1 and header.shape[1:] != (1,)):
         raise UserError(
-            f"{path}: {name}_patients has {len(patients)} entries for {len(labels)} images.", field="dataset"
+            f"{file.path}: {key} is {header}{_one_hot(file, key)}; expected one whole number an image, the class from "
+            "0 on.",
+            field="dataset",
         )
-    ids = np.array([f"{name}/{i:06d}" for i in range(len(labels))], dtype=str)
-    return Split(prepare_array(images, image_size), labels, ids, patients)
+    values = file.read(key).reshape(-1)
+    if values.min() < 0:
+        raise UserError(f"{file.path}: {key} holds {values.min()}; labels count from 0.", field="dataset")
+    if values.max() > np.iinfo(np.int64).max:
+        raise UserError(f"{file.path}: {key} holds {values.max()}, which is no class number.", field="dataset")
+    return values.astype(np.int64)
+
+
+def _one_hot(file: NpzFile, key: str) -> str:
+    """A hint for the commonest other form of labels."""
+    header = file.header(key)
+    if len(header.shape) != 2 or header.shape[1] < 2 or header.dtype.kind not in "iufb":
+        return ""
+    values = file.read(key).astype(np.float64)
+    if not (np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()):
+        return ""
+    return f", one-hot: save {key}.argmax(1) instead"
+
+
+def _class_names(file: NpzFile, labels: dict[str, np.ndarray]) -> tuple[str, ...]:
+    highest = max(int(values.max()) for values in labels.values())
+    if "class_names" not in file:
+        occurring = len(np.unique(np.concatenate(list(labels.values()))))
+        if highest + 1 > MOST_GAPS * occurring:
+            raise UserError(
+                f"{file.path} has labels up to {highest:,}, but only {occurring} different ones: number the classes "
+                "0, 1, 2 and so on.",
+                field="dataset",
+            )
+        return tuple(str(c) for c in range(highest + 1))
+    values = file.read("class_names").ravel()
+    names = tuple(shown(n.decode("utf-8", "backslashreplace") if isinstance(n, bytes) else str(n)) for n in values)
+    if highest >= len(names):
+        raise UserError(
+            f"{file.path} names {len(names)} classes but has labels up to {highest:,}; labels count from 0.",
+            field="dataset",
+        )
+    if len(set(names)) < len(names) or not all(name.strip() for name in names):
+        raise UserError(f"{file.path}: class_names holds an empty name or one twice.", field="dataset")
+    return names
+
+
+def _check_images(file: NpzFile, name: str, count: int) -> None:
+    header = file.header(f"{name}_images")
+    shape = header.shape
+    grey = len(shape) == 3 or (len(shape) == 4 and shape[3] == 1)
+    colour = len(shape) == 4 and shape[3] == 3
+    eight, sixteen = header.dtype == np.uint8, header.dtype.newbyteorder("=") == np.uint16
+    if not ((grey and (eight or sixteen)) or (colour and eight)) or 0 in shape[1:]:
+        raise UserError(
+            f"{file.path}: {name}_images is {header}; expected uint8 (N, H, W) or (N, H, W, 3), or uint16 (N, H, W)."
+            + _image_hint(header),
+            field="dataset",
+        )
+    if shape[1] * shape[2] > MAX_PIXELS:
+        raise UserError(
+            f"{file.path}: {name}_images claims {shape[1]:,} x {shape[2]:,} pixels an image, which no scan has.",
+            field="dataset",
+        )
+    if shape[0] != count:
+        raise UserError(f"{file.path}: {shape[0]:,} {name}_images, but {count:,} {name}_labels.", field="dataset")
+
+
+def _image_hint(header: Header) -> str:
+    if header.dtype.kind in "fib" or (header.dtype.kind == "u" and header.dtype.itemsize > 2):
+        return " Scale the values to 0 ... 255 and save them with astype('uint8')."
+    if len(header.shape) == 4 and header.shape[1] in (1, 3):
+        return " Put the channels last, with numpy.moveaxis(images, 1, 3)."
+    return ""
+
+
+def _prepared(part: np.ndarray, image_size: int, converted: Converted, prefix: str, first: int) -> np.ndarray:
+    """(n, image_size, image_size) uint8 of consecutive images, `first` the number of the first one."""
+    if part.ndim == 4 and part.shape[3] == 1:
+        part = part[..., 0]
+    if part.dtype != np.uint8:
+        kind, which = "deep", np.arange(len(part))
+        part = part.astype(np.uint16)  # Pillow wants this machine's byte order
+    elif part.ndim == 4:
+        kind, which = "colour", np.flatnonzero(coloured(part))
+    else:
+        return prepare_array(part, image_size)
+    for i in which:
+        converted.add([kind], f"{prefix}{first + i:06d}")
+    return prepare_array(part, image_size)
+
+
+def _check_patients(file: NpzFile, name: str, count: int) -> None:
+    key = f"{name}_patients"
+    if key in file and file.header(key).shape not in ((count,), (count, 1)):
+        raise UserError(
+            f"{file.path}: {key} is {file.header(key)}; expected one entry for each of the {count} images.",
+            field="dataset",
+        )
+
+
+def _patients(file: NpzFile, name: str) -> np.ndarray | None:
+    key = f"{name}_patients"
+    return file.read(key).astype(str).ravel() if key in file else None

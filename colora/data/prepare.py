@@ -1,8 +1,14 @@
 """Preparing an image, the same way for every source: grey, centre-crop to the short edge, antialiased bicubic resize.
 
-This is MedMNIST's rule. On wide B-scans it keeps the fovea's proportions, where squashing would not.
+This is MedMNIST's rule. On wide B-scans it keeps the fovea's proportions, where squashing would not. Nothing of it is
+silent: an image that was not 8-bit grey to begin with is counted in `Converted`, which becomes a warning.
 """
 
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +17,65 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from colora.errors import UserError
 
 RULE = "grey, centre-crop to the short edge, antialiased bicubic resize"
+RULE_VERSION = 1  # counts up when the same file would give other pixels, so that kept ones are made anew
 # A B-scan has some megapixels; a file that claims more than this is damaged or hostile.
-Image.MAX_IMAGE_PIXELS = 100_000_000
+MAX_PIXELS = 100_000_000
+TINT = 8  # grey levels between the channels of a picture that people see as grey
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")  # Pillow knows others, some of which start programs
+# What Pillow raises on damaged files, found by damaging files of each format at random.
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error)
+
+CONVERSIONS = {
+    "deep": "More than 8 bits a pixel, brought to 8 (grey over each image's own range)",
+    "colour": "In colour, made grey",
+    "transparent": "Transparent in places, which was ignored",
+    "pages": "Several pages or frames, the first was taken",
+}
+
+Progress = Callable[[int, int], None]
+"""(images done, images in all); in all is 0 while they are still being counted."""
+
+
+def quiet(done: int, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+class ImageError(UserError):
+    """An image file that does not open; `reason` is why, without the file's name."""
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass
+class Converted:
+    """Images that were not 8-bit grey: {kind of CONVERSIONS: [how many, the first one's id]}."""
+
+    found: dict[str, list] = field(default_factory=dict)
+
+    def add(self, kinds: Iterable[str], image_id: str) -> None:
+        for kind in kinds:
+            self.found.setdefault(kind, [0, image_id])[0] += 1
+
+    def sentences(self, total: int) -> list[str]:
+        """A warning for each kind."""
+        return [
+            f"{CONVERSIONS[kind]}: {count:,} of {total:,} images; the first: {first}."
+            for kind, (count, first) in sorted(self.found.items())
+        ]
 
 
 def prepare(image: Image.Image, image_size: int) -> np.ndarray:
-    """(image_size, image_size) uint8 from a PIL image of any mode; 16-bit ones are scaled to their own range."""
-    if image.mode.startswith("I") or image.mode == "F":
+    """(image_size, image_size) uint8 from a PIL image of any mode; 16-bit ones are scaled to their own range.
+
+    Raises ValueError for an image that holds values which are no numbers.
+    """
+    if _is_deep(image):
         values = np.asarray(image, dtype=np.float64)
         low, high = values.min(), values.max()
+        if not np.isfinite(high - low):
+            raise ValueError("it holds values that are no numbers")
         image = Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))
     grey = image.convert("L")
     side = min(grey.size)
@@ -31,8 +87,9 @@ def prepare(image: Image.Image, image_size: int) -> np.ndarray:
 
 
 def prepare_array(images: np.ndarray, image_size: int) -> np.ndarray:
-    """(N, image_size, image_size) uint8 from uint8 (N, H, W) or (N, H, W, 3); no copy where nothing changes."""
-    if images.ndim == 3 and images.shape[1:] == (image_size, image_size):
+    """(N, image_size, image_size) uint8 from (N, H, W) uint8 or uint16, or (N, H, W, 3) uint8; no copy where nothing
+    changes."""
+    if images.dtype == np.uint8 and images.shape[1:] == (image_size, image_size):
         return images
     out = np.empty((len(images), image_size, image_size), dtype=np.uint8)
     for i, image in enumerate(images):
@@ -40,12 +97,59 @@ def prepare_array(images: np.ndarray, image_size: int) -> np.ndarray:
     return out
 
 
+def coloured(images: np.ndarray) -> np.ndarray:
+    """(...) bool of (..., H, W, 3) uint8: whether there is colour in it; lossy files tint grey a little."""
+    red, green, blue = np.moveaxis(images, -1, 0)
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return spread.max((-2, -1)) > TINT
+
+
+def read_image(path: str | Path, image_size: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(image_size, image_size) uint8 from an image file, and the kinds of CONVERSIONS it took. Raises ImageError."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"it claims {image.width} x {image.height} pixels")
+            kinds = _conversions(image)
+            return prepare(ImageOps.exif_transpose(image), image_size), kinds
+    except FileNotFoundError as error:
+        raise ImageError(f"There is no image {path}.", "it is gone") from error
+    except (Image.DecompressionBombError, *DAMAGE) as error:
+        reason = _reason(error, path)
+        raise ImageError(f"{path} does not open as an image ({reason}).", reason) from error
+
+
 def prepare_file(path: Path, image_size: int) -> np.ndarray:
     """(image_size, image_size) uint8 from an image file. Raises UserError where it does not open."""
-    try:
-        with Image.open(path) as image:
-            return prepare(ImageOps.exif_transpose(image), image_size)
-    except FileNotFoundError as error:
-        raise UserError(f"There is no image {path}.") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} does not open as an image ({error}).") from error
+    return read_image(path, image_size)[0]
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def _conversions(image: Image.Image) -> tuple[str, ...]:
+    """Kinds of CONVERSIONS of an opened image; a grey picture stored in colour channels is none."""
+    kinds = []
+    # Pillow reads 16-bit colour as 8-bit; only the decoder's arguments still tell.
+    if _is_deep(image) or any("16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        kinds.append("deep")
+    if getattr(image, "is_animated", False):
+        kinds.append("pages")
+    if not _is_deep(image) and image.mode not in ("1", "L", "LA"):
+        rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # (H, W, 3)
+        if coloured(rgb):
+            kinds.append("colour")
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        kinds.append("transparent")
+    return tuple(kinds)
+
+
+def _reason(error: Exception, path: str | Path) -> str:
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if isinstance(error, UnidentifiedImageError):
+        if os.path.getsize(path) == 0:
+            return "the file is empty"
+        return f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    return str(error).strip() or type(error).__name__

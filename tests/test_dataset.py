@@ -1,0 +1,43 @@
+"""What every source shares: the synthetic source, balancing, and data to meet a finished model with."""
+
+import numpy as np
+import pytest
+from conftest import load
+
+from colora.config import RunConfig
+from colora.data import load_dataset, load_outside, used_index
+from colora.data.dataset import balanced_index
+from colora.errors import UserError
+
+
+def test_phantom_is_synthetic_and_says_so():
+    data = load("phantom")
+    assert data.synthetic
+    assert "synthetic" in data.warnings[0]
+    assert data.class_names == ("CNV", "DME", "DRUSEN", "NORMAL")
+    assert len(set(data.counts("test"))) == 1
+
+
+def test_balanced_takes_the_first_of_each_class(tiny_npz):
+    labels = np.array([0, 0, 1, 0, 1, 1, 0])
+    assert balanced_index(labels, 2, 2).tolist() == [0, 1, 2, 4]
+    assert balanced_index(labels, 2, None).tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(UserError, match="Class 1 has 3 training images, fewer than per_class 4: at most 3 work"):
+        balanced_index(labels, 2, 4)
+    config = RunConfig(dataset=f"npz:{tiny_npz}", image_size=32, train_set="balanced")
+    used = used_index(load_dataset(config), config)
+    assert len(used) == 24
+
+
+def test_balanced_leaves_out_a_class_without_images():
+    labels = np.array([0, 0, 2, 0, 2, 2, 0])
+    assert balanced_index(labels, 3, None).tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(UserError, match="Class 2 has 3 training images, fewer than per_class 4: at most 3 work"):
+        balanced_index(labels, 3, 4)
+
+
+def test_outside_data_take_every_image_of_a_folder_and_one_split_of_a_file(tiny_folder, tiny_npz):
+    data, split = load_outside(f"folder:{tiny_folder}", 32, "test")
+    assert (split, len(data.splits[split])) == ("all", 72)
+    data, split = load_outside(f"npz:{tiny_npz}", 32, "val")
+    assert (split, len(data.splits[split])) == ("val", 30)
