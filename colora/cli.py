@@ -16,9 +16,11 @@ from typing import Any, NoReturn
 
 from colora.catalog import NOTICE
 from colora.cli_files import Bar, add_file_commands
-from colora.config import RunConfig, make_config, parse_seeds
+from colora.config import PRESETS, RunConfig, make_config, parse_seeds
 from colora.errors import UserError
 from colora.runs import Group, list_groups, open_group
+
+BY_NAME = {preset.name: preset for preset in PRESETS}
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,7 +62,8 @@ def _parser() -> Parser:
 
     launch = with_json(command("launch", _launch, "train one config over several seeds"))
     launch.add_argument("--name", required=True, help="name of the new group of runs")
-    launch.add_argument("--seeds", default="0-2", help="such as 0-9 or 0,3,5 (default 0-2)")
+    launch.add_argument("--seeds", help="such as 0-9 or 0,3,5 (default 0-2, or the preset's)")
+    launch.add_argument("--preset", choices=list(BY_NAME), help="start from the settings of the form's preset")
     launch.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
     launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
     _add_config(launch)
@@ -137,10 +140,12 @@ def _names(text: str) -> list[str]:
 
 
 def _config(args: argparse.Namespace) -> RunConfig:
-    values = {n: v for n in RunConfig.model_fields if (v := getattr(args, n, None)) is not None}
+    preset = getattr(args, "preset", None)
+    values = dict(BY_NAME[preset].values) if preset else {}
+    values |= {n: v for n in RunConfig.model_fields if (v := getattr(args, n, None)) is not None}
     if not hasattr(args, "weights"):  # params and bench count and time; they take no weights
         values["weights"] = "none"
-    if "class_names" in values:
+    if isinstance(values.get("class_names"), str):
         values["class_names"] = _names(values["class_names"])
     return make_config(values)
 
@@ -152,8 +157,9 @@ def _print_json(value: Any) -> None:
 def _launch(args: argparse.Namespace) -> int:
     from colora.launch import launch, start_worker, work
 
+    seeds = args.seeds or (BY_NAME[args.preset].seeds if args.preset else "0-2")
     with Bar("ImageNet weights") as bar:
-        group = launch(args.runs_dir, args.name, _config(args), parse_seeds(args.seeds), bar)
+        group = launch(args.runs_dir, args.name, _config(args), parse_seeds(seeds), bar)
     if not args.wait:
         pid = start_worker(group)
         started = {"name": group.name, "path": str(group.path), "seeds": group.info["seeds"], "pid": pid}

@@ -16,6 +16,7 @@ from PIL import Image
 
 import colora.predict as colora_predict
 from colora.cli import _config, _parser, main
+from colora.config import PRESETS, make_config
 from colora.runs import Group, Run, create_group, read_json, write_json
 from colora.train import train_run
 
@@ -88,6 +89,13 @@ def test_params_without_weights(capsys):
     assert {k: got[k] for k in expected} == expected
     small = document(capsys, "params", "--backbone", "texturenet", "--image-size", 64, "--json")
     assert (small["adapter"], small["deployed"]) == (35_488, 1_099_268)
+
+
+def test_a_preset_is_where_the_flags_start_from():
+    args = _parser().parse_args(["launch", "--name", "g", "--preset", "quick-look", "--epochs", "2"])
+    config = _config(args)
+    assert (config.backbone, config.weights, config.image_size, config.epochs) == ("texturenet", "shipped", 64, 2)
+    assert config.changes() == make_config(PRESETS[0].values | {"epochs": 2}).changes()
 
 
 def test_launch_wait_prints_what_show_prints(tmp_path, tiny_npz, capsys):

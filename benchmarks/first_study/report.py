@@ -1,0 +1,83 @@
+r"""The study's tables in Markdown: `python benchmarks/first_study/report.py` writes tables.md from study.json.
+
+Accuracy and AUC on test are the median over five seeds with the range; the interval beside it is Wilson's at the
+median accuracy, of the test images alone (scipy). The paired table sets CoLoRA against full fine-tuning, seed by seed,
+from the same head and in the same order of images.
+"""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest
+
+HERE = Path(__file__).parent
+TEST_IMAGES = 116
+
+
+def main() -> None:
+    study = json.loads((HERE / "study.json").read_text())
+    seconds = json.loads((HERE / "seconds.json").read_text())["rows"] if (HERE / "seconds.json").exists() else []
+    lines = [*_results(study, seconds), "", *_paired(study), "", "## The whole grid, validation", ""]
+    for cell in study["cells"]:
+        lines += _grid(cell)
+    (HERE / "tables.md").write_text("\n".join(lines) + "\n")
+
+
+def _results(study: dict[str, Any], seconds: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| network | method | chosen | test accuracy, median [range] | Wilson 95 % | test AUC | trained | s an epoch |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    taken = {(row["backbone"], row["method"]): row["seconds_per_epoch"] for row in seconds}
+    for cell in study["cells"]:
+        accuracy, auc = ([seed["test"][figure] for seed in cell["seeds"]] for figure in ("accuracy", "auc"))
+        right = round(statistics.median(accuracy) * TEST_IMAGES)
+        low, high = binomtest(right, TEST_IMAGES).proportion_ci(method="wilson")
+        time = taken.get((cell["backbone"], cell["method"]))
+        lines.append(
+            f"| {cell['backbone']} | {cell['method']} | {_settings(cell['chosen'])} | {_spread(accuracy)} "
+            f"| {low:.3f} to {high:.3f} | {_spread(auc)} | {cell['seeds'][0]['trainable']:,} "
+            f"| {f'{time:.1f}' if time else ''} |"
+        )
+    return lines
+
+
+def _paired(study: dict[str, Any]) -> list[str]:
+    cells = {(cell["backbone"], cell["method"]): cell for cell in study["cells"]}
+    lines = ["| network | CoLoRA minus full, test accuracy, seed by seed | median |", "| --- | --- | --- |"]
+    for backbone in dict.fromkeys(cell["backbone"] for cell in study["cells"]):
+        each = [
+            a["test"]["accuracy"] - b["test"]["accuracy"]
+            for a, b in zip(cells[backbone, "colora"]["seeds"], cells[backbone, "full"]["seeds"], strict=True)
+        ]
+        lines.append(f"| {backbone} | {', '.join(f'{d:+.3f}' for d in each)} | {statistics.median(each):+.3f} |")
+    return lines
+
+
+def _grid(cell: dict[str, Any]) -> list[str]:
+    lines = [f"{cell['backbone']}, {cell['method']}:", "", "| settings | accuracy | loss |", "| --- | --- | --- |"]
+    for row in cell["grid"]:
+        chosen = " (chosen)" if row["settings"] == cell["chosen"] else ""
+        accuracy, loss = _each(row["val_accuracy"]), _each(row["val_loss"])
+        lines.append(f"| {_settings(row['settings'])}{chosen} | {accuracy} | {loss} |")
+    return [*lines, ""]
+
+
+def _each(values: list[float | None]) -> str:
+    return ", ".join("broke off" if value is None else f"{value:.3f}" for value in values)
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:g}" if not isinstance(value, str) else value for name, value in settings.items())
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return f"{statistics.median(values):.3f} [{min(values):.3f} to {max(values):.3f}]"
+
+
+if __name__ == "__main__":
+    main()
