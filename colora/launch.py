@@ -31,6 +31,7 @@ def launch(runs_dir: Path, name: str, config: RunConfig, seeds: list[int], on_pr
     config = absolute_paths(config)
     check_dataset(config)
     _check_model(config, on_progress)
+    _check_fit(config, len(seeds), Path(runs_dir))
     return create_group(Path(runs_dir), name, config, seeds)
 
 
@@ -43,6 +44,13 @@ def _check_model(config: RunConfig, on_progress: Progress) -> None:
         path = weights_file(config.backbone, config.weights, on_progress)
         matching_weights(model, config.backbone, path, config.partial_weights)
     apply_method(model, config, seed=0)
+
+
+def _check_fit(config: RunConfig, seeds: int, runs_dir: Path) -> None:
+    from colora.preflight import check_fit, estimate  # torch
+
+    there = next(folder for folder in (runs_dir.absolute(), *runs_dir.absolute().parents) if folder.exists())
+    check_fit(config, estimate(config), seeds, there)
 
 
 def start_worker(group: Group) -> int:
