@@ -2,7 +2,7 @@ r"""What separates CoLoRA from full fine-tuning on few images: one setting chang
 
     python benchmarks/first_study/why.py --data oct2017-sample_224.npz --weights-dir weights --workers 2
 
-SqueezeNet 1.1, where the gap was widest, 128 px, batch 32, 10 epochs, three seeds (100 to 102). The test images are
+SqueezeNet 1.1, where the gap was widest, 128 px, batch 32, 10 epochs, two seeds (100, 101). The test images are
 not looked at. Beside the accuracy stand two figures that 102 validation images measure more finely: the lowest
 validation loss, and the mean accuracy of the last four epochs, which no choice of epoch flatters.
 """
@@ -25,7 +25,7 @@ from colora.images import choose_device
 from colora.runs import Run, create_group
 from colora.train import train_run
 
-SEEDS = (100, 101, 102)
+SEEDS = (100, 101)
 PAPER = {"method": "colora", "lr": 1e-3, "merge_every": 1, "schedule": "constant"}
 TUNED = {"method": "colora", "lr": 1e-2, "lr_head": 1e-4, "merge_every": 10, "schedule": "cosine"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -38,10 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "CoLoRA tuned: 1e-2, head 1e-4, one merge at the end, cosine": TUNED,
     "  merge every 5 epochs": TUNED | {"merge_every": 5},
     "  merge every epoch, Adam's moments kept": TUNED | {"merge_every": 1, "optimizer_at_merge": "keep"},
-    "  depthwise first (separable)": TUNED | {"order": "separable"},
     "  rank 4": TUNED | {"rank": 4},
-    "  spatial kernels only": TUNED | {"targets": "spatial"},
-    "  no bias updates": TUNED | {"bias": "none"},
 }
 
 
