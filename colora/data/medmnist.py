@@ -52,7 +52,10 @@ def remote_file(name: str, size: int, data_dir: str | Path | None = None) -> Rem
     facts_of = info(name)
     if size not in facts_of.urls:
         raise UserError(f"{name} is published at {', '.join(map(str, facts_of.urls))} px, not at {size}.", "image_size")
-    folder = Path(data_dir).expanduser() if data_dir else default_folder()
+    try:
+        folder = Path(data_dir).expanduser() if data_dir else default_folder()
+    except RuntimeError as error:  # "~name" of nobody
+        raise UserError(f"There is no folder {data_dir}: {error}", field="data_dir") from error
     return RemoteFile(facts_of.urls[size], f"md5:{facts_of.md5[size]}", folder / file_name(name, size))
 
 
