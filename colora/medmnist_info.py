@@ -5,6 +5,7 @@ label an image can be trained on; every other name gets a sentence why not.
 """
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,9 @@ class MedMNISTInfo:
 
     name: str  # "octmnist"
     title: str  # "OCTMNIST"
+    about: str  # the first sentence of MedMNIST's description
     class_names: tuple[str, ...]
+    long_names: tuple[str, ...]  # of the classes, as MedMNIST spells them
     colour: bool
     images: dict[str, int]  # by split
     licence: str
@@ -48,7 +51,9 @@ def info(name: str) -> MedMNISTInfo:
     return MedMNISTInfo(
         name,
         facts["python_class"],
+        re.split(r"(?<=[^.])\. ", facts["description"])[0].rstrip(".") + ".",
         SHORT_NAMES.get(name, labels),
+        labels,
         facts["n_channels"] == 3,
         dict(facts["n_samples"]),
         facts["license"],

@@ -24,6 +24,7 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
 )
 GREY = "#7F8C91"
 CLASS_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
+FEW_CLASSES = 4  # with more, figures on bars would not fit side by side on a phone
 CLASS_DASHES = ("solid", "dash", "dot", "dashdot")
 SPLIT_COLOURS = {"train": GREY, "val": SKY, "test": VERMILLION}
 SPLIT_DASHES = {"train": "dot", "val": "dash", "test": "solid"}
@@ -156,6 +157,30 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
             ),
         ]
     return _figure(traces, "", METRIC_NAMES[metric], 280)
+
+
+def class_shares(counts: dict[str, tuple[int, ...]], class_names: tuple[str, ...]) -> go.Figure:
+    """Each class's share of each split's images, one colour a class; `counts` maps a split to images of each class."""
+    splits = list(counts)
+    totals = [max(1, sum(counts[split])) for split in splits]
+    traces = [
+        go.Bar(
+            x=[SPLIT_NAMES.get(split, split) for split in splits],
+            y=[counts[split][c] / total for split, total in zip(splits, totals, strict=True)],
+            name=name,
+            customdata=[counts[split][c] for split in splits],
+            marker={"color": class_colour(c), "pattern": {"shape": "/" if c >= len(CLASS_COLOURS) else ""}},
+            texttemplate="%{y:.0%}" if len(class_names) <= FEW_CLASSES else None,
+            textposition="outside",
+            textfont={"size": 11},
+            cliponaxis=False,
+            hovertemplate="%{x}: <b>%{customdata:,}</b> images (%{y:.1%})",
+        )
+        for c, name in enumerate(class_names)
+    ]
+    figure = _figure(traces, "", "Share of the split's images", 320, barmode="group")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    return figure
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: list[str], text: str = "#13262c") -> go.Figure:

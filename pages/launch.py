@@ -3,6 +3,8 @@
 import os
 import shlex
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -15,9 +17,10 @@ from colora.config import (
     make_config,
     parse_seeds,
 )
+from colora.data.counts import ClassCounts
 from colora.errors import UserError
 from colora.runs import NAME
-from pages.components import fields, form
+from pages.components import counts, downloads, fields, form
 from pages.components.command import parameter_counts, run_colora
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
@@ -90,43 +93,70 @@ def group_fields(found: dict[str, str]) -> None:
         fields.mark(found.get("seeds"))
 
 
+def training_images(values: dict[str, Any], found: dict[str, str]) -> ClassCounts | None:
+    """Images of each class in the chosen data, where known quickly; what is wrong with them goes into `found`."""
+    if found.keys() & {"image_size", "data_dir"} or ("dataset" in found and "dataset" not in form.needed(values)):
+        return None
+    try:
+        classes = counts.of_source(values["dataset"], values["image_size"], values["data_dir"])
+        if classes and "train" in classes.counts and "per_class" not in found:
+            classes.used(values["train_set"], values["per_class"])
+        return classes
+    except UserError as error:
+        found.setdefault(error.field or "dataset", str(error))
+        return None
+
+
+def downloads_below(values: dict[str, Any], found: dict[str, str]) -> dict[str, Callable[[str], None]]:
+    """{field: draws the download of the file that it needs, with the sentence that it is missing}."""
+    query = {
+        "dataset": {"set": fields.set_title(values["dataset"]), "folder": values["data_dir"] or ""},
+        "weights": {},
+    }
+    return {
+        field: partial(downloads.missing, target, shown, query[field])
+        for field, target in form.needed(values).items()
+        if field in found
+    }
+
+
 def settings(values: dict[str, Any], found: dict[str, str]) -> None:
     """The config's sections: what nearly everyone sets in the open, the rest folded until it is wrong."""
+    below = downloads_below(values, found)
     for section in form.SECTIONS:
         meant = [f for f in form.FIELDS if form.section(f) == section and form.applies(f, values)]
         basic = [f for f in fields.BASIC if f in meant]
         more = [f for f in meant if f not in fields.BASIC]
         if basic:
             st.subheader(section)
-            fields.draw(basic, found)
+            fields.draw(basic, found, below)
         if more:
             wrong = any(f in found for f in more)
             title = f"More {section.lower()} settings" if basic else f"{section} settings"
             with st.expander(f"{title} :red[:material/error:]" if wrong else title, expanded=wrong):
-                fields.draw(more, found)
+                fields.draw(more, found, below)
 
 
-def parameters(config: RunConfig) -> None:
+def parameters(config: RunConfig, classes: int) -> None:
     """How much of the network is trained, counted on the built model in another process."""
-    classes = len(config.class_names or []) or 4
     counting, waiting = parameter_counts(config, classes), st.empty()
     while not counting.done():
         waiting.caption("Counting …")  # and where the wait ends if someone goes on typing or launches
         time.sleep(POLL_SECONDS)
     waiting.empty()
     try:
-        counts = counting.result()
+        weights = counting.result()
     except UserError as error:
         fields.mark(f"This model cannot be built. {error}")
         return
     grid = st.grid(2, min_column_width=130)
-    grid.metric("Trained", compact(counts["trainable"]), help=f"{counts['trainable']:,} weights are trained.")
-    deployed = f"{counts['deployed']:,} weights in the network at the end: what CoLoRA trains is merged."
-    grid.metric("Finished network", compact(counts["deployed"]), help=deployed)
-    share = counts["trainable"] / counts["deployed"]
+    grid.metric("Trained", compact(weights["trainable"]), help=f"{weights['trainable']:,} weights are trained.")
+    deployed = f"{weights['deployed']:,} weights in the network at the end: what CoLoRA trains is merged."
+    grid.metric("Finished network", compact(weights["deployed"]), help=deployed)
+    share = weights["trainable"] / weights["deployed"]
     st.caption(
-        f"Trainable: {share:.1%} of the deployed network's size. Backbone {compact(counts['features'])}, "
-        f"adapters {compact(counts['adapter'])}, head {compact(counts['head'])}, for {classes} classes."
+        f"Trainable: {share:.1%} of the deployed network's size. Backbone {compact(weights['features'])}, "
+        f"adapters {compact(weights['adapter'])}, head {compact(weights['head'])}, for {classes} classes."
     )
 
 
@@ -134,18 +164,32 @@ def compact(count: int) -> str:
     return f"{count / 1e6:.2f} M" if count >= 100_000 else f"{count:,}"
 
 
-def review(values: dict[str, Any], found: dict[str, str]) -> None:
+def review(values: dict[str, Any], found: dict[str, str], classes: ClassCounts | None) -> None:
     """What will run, the command that does the same, and the button."""
     st.subheader("What will run")
+    if classes and "per_class" not in found:
+        counts.show_training(classes, values["train_set"], values["per_class"])
+    waiting, complete = st.empty(), st.empty()  # two places: what is in the other one disappears at once
     if found:
-        names = {"name": "Name", "seeds": "Random seeds"}
-        wrong = ", ".join(names.get(field) or fields.label(field) for field in found)
-        st.info(f"To be put right first: {wrong}.", icon=":material/edit:")
-        st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=True, key="launch-button")
-        return
-    config = make_config(values)
+        with waiting.container():
+            not_yet(found)
+    else:
+        with complete.container():
+            ready(make_config(values), classes)
+
+
+def not_yet(found: dict[str, str]) -> None:
+    """Which fields stand in the way."""
+    names = {"name": "Name", "seeds": "Random seeds"}
+    wrong = ", ".join(names.get(field) or fields.label(field) for field in found)
+    st.info(f"To be put right first: {wrong}.", icon=":material/edit:")
+    st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=True, key="launch-button")
+
+
+def ready(config: RunConfig, classes: ClassCounts | None) -> None:
+    """The parameters, the same as a command, and the button."""
     st.markdown("**Parameters**")
-    counts = st.container()
+    place = st.container()
     name, seeds = st.session_state["launch-name"].strip(), parse_seeds(st.session_state["launch-seeds"])
     many = f"{len(seeds)} seeds, one after another" if len(seeds) > 1 else f"Seed {seeds[0]}"
     st.caption(f"{many}, {config.epochs} epochs each, kept in {runs_dir() / name}.")
@@ -157,8 +201,8 @@ def review(values: dict[str, Any], found: dict[str, str]) -> None:
     if st.button("Launch", type="primary", icon=":material/play_arrow:", key="launch-button"):
         launch(name, arguments + elsewhere)
     st.caption("The training goes on when you close this page or the browser.")
-    with counts:  # last, since it can take seconds
-        parameters(config)
+    with place:  # last, since it can take seconds
+        parameters(config, len(config.class_names or (classes.class_names if classes else ())) or 4)
 
 
 def launch(name: str, arguments: list[str]) -> None:
@@ -185,12 +229,15 @@ def watch_launched() -> None:
 inside_app()
 watch_launched()
 st.header("Launch")
+shown = downloads.Shown()
 left, right = st.columns([3, 2], gap="large")
 with left:
     choose_start()
     values = form.read()
     group_found, found = group_problems(), form.problems(values)
+    classes = training_images(values, found)
     group_fields(group_found)
     settings(values, found)
 with right:
-    review(values, group_found | found)
+    review(values, group_found | found, classes)
+shown.follow()

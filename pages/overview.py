@@ -23,7 +23,7 @@ def welcome() -> None:
         "1. **Launch** the quick look: generated images, a small network, a minute or two, no download.\n"
         "2. **Monitor** it while it learns.\n"
         "3. Read its **Results**: accuracy, AUC, confusion matrix and ROC curves.\n\n"
-        "Then name your own images on the Launch page."
+        "Then name your own images on the Launch page, or get a public set on the **Data** page."
     )
     if st.button("Set up the quick look", type="primary", icon=":material/play_arrow:"):
         st.switch_page("pages/launch.py")

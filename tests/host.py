@@ -103,7 +103,13 @@ def write_package(folder: Path, host: Host, sets: dict[str, dict], root: Path) -
     """A medmnist package whose info.py names `sets` ({name: facts}) at every size of `host`, with their MD5."""
     table = {}
     for name, facts in sets.items():
-        table[name] = {"python_class": name.upper(), "license": "CC BY 4.0", "task": "multi-class", **facts}
+        table[name] = {
+            "python_class": name.upper(),
+            "description": f"The {name.upper()} is drawn by a test. It has no patient.",
+            "license": "CC BY 4.0",
+            "task": "multi-class",
+            **facts,
+        }
         for suffix in ("", "_64", "_128", "_224"):
             body = host.files.get(f"{name}{suffix}.npz", b"")
             table[name] |= {f"url{suffix}": host.url(f"{name}{suffix}.npz?download=1")}

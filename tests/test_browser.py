@@ -4,6 +4,7 @@ COLORA_SCREENSHOT=docs/screenshot.png keeps a picture of the Results page, for t
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -192,7 +193,53 @@ def keep_screenshot(page, path: Path) -> None:
     page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 1280, "height": end - 12})
 
 
-@pytest.mark.parametrize("name", ["overview", "launch", "monitor", "results"])
+def card(page, title: str):
+    """A file's frame on the Data page."""
+    return page.locator('[class*="st-key-card-"]').filter(has=page.get_by_text(title, exact=True))
+
+
+def test_download_is_followed_left_cancelled_and_continued(page, medmnist, monkeypatch, tmp_path):
+    """Monitor refreshes itself meanwhile, for one of its groups runs; neither page disturbs the other."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    fabricate(tmp_path / "runs", "running", ["running"])
+    medmnist.piece, medmnist.pause = 1024, 0.1
+    part = medmnist.root / "octmnist.npz.part"
+    with served(tmp_path / "runs") as address:
+        page.goto(f"{address}/data")
+        small = card(page, "28 px")
+        small.get_by_role("button", name="Download").click()
+        small.get_by_text(re.compile(r"Downloading: \d+ of \d+ kB")).wait_for()
+        before = part.stat().st_size
+
+        page.get_by_role("link", name="Monitor").click()
+        page.get_by_text("0 of 1 seeds done").wait_for()
+        page.wait_for_timeout(2100)  # Monitor has refreshed itself
+        page.get_by_role("link", name="Data").click()
+        small.get_by_text("/s · ").wait_for()
+        assert part.stat().st_size > before
+
+        card(page, "VGG16").get_by_role("button", name="Verify").wait_for()
+        folder = page.get_by_label("Folder of MedMNIST's files", exact=True)
+        folder.fill(str(tmp_path / "elsewhere"))  # fields work meanwhile
+        folder.press("Enter")
+        page.get_by_text(f"OCTMNIST at 28 px, to {medmnist.root}").wait_for()
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_text("OCTMNIST at 28 px, to").wait_for(state="detached")
+        folder.fill("")
+        folder.press("Enter")
+        small.get_by_text("Cancelled. What has arrived is kept").wait_for()
+        small.get_by_text("partly downloaded").wait_for()
+
+        medmnist.pause = 0.01
+        small.get_by_role("button", name="Continue").click()
+        small.get_by_text(re.compile("ready$")).wait_for()
+        page.get_by_text(f"Counted from the labels in {medmnist.root / 'octmnist'}").wait_for()
+        idle(page)
+        assert small.get_by_role("button").all_text_contents() == ["fact_checkVerify"]
+    assert len(medmnist.asked) == 2 and medmnist.asked[1].startswith("bytes=")
+
+
+@pytest.mark.parametrize("name", ["overview", "launch", "data", "monitor", "results"])
 def test_no_page_is_wider_than_the_screen(page, fabricated_runs, name):
     page.goto(f"{fabricated_runs}/{'' if name == 'overview' else name}?group=fabricated")
     page.get_by_role("heading").first.wait_for()

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricate import damage, fabricate, labels_of, probabilities
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest
+from opened import COUNTS, opener, ran, texts
 
 from colora.catalog import NOTICE
 from colora.config import PRESETS, launch_arguments, make_config, parse_seeds
@@ -19,16 +18,10 @@ from colora.errors import UserError
 from colora.evaluate import confusion_matrix, per_class
 from colora.results import Spread, run_summary
 from colora.runs import Group, read_json, read_json_lines, write_json
+from colora.weights import remote_weights
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("overview", "launch", "monitor", "results")
-COUNTS = {
-    "features": 683_072,
-    "head": 820_612,
-    "adapter": 92_288,
-    "trainable": 912_900,
-    "deployed": 1_503_684,
-}
+PAGES = ("overview", "launch", "data", "monitor", "results")
 
 
 @pytest.fixture(scope="module")
@@ -50,37 +43,7 @@ def runs(tmp_path_factory) -> Path:
 @pytest.fixture
 def open_page(monkeypatch, runs):
     """Opens a page of the app: `open_page("monitor", "failed")`, on another runs folder with `folder`."""
-    monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: COUNTS)
-    new_manager = PagesManager.__init__
-
-    def manager_of_a_server_that_knows_the_pages(self, *args, **kwargs):
-        new_manager(self, *args, **kwargs)
-        PagesManager.uses_pages_directory = False
-
-    def opened(page: str, group: str | None = None, folder: Path = runs, fresh_server: bool = False) -> AppTest:
-        monkeypatch.setenv("COLORA_RUNS_DIR", str(folder))
-        if not fresh_server:  # AppTest's own server is one that has never run app.py, before each run
-            monkeypatch.setattr(PagesManager, "__init__", manager_of_a_server_that_knows_the_pages)
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run()
-        app.switch_page(f"pages/{page}.py")
-        if group:
-            app.query_params["group"] = group
-        return ran(app)
-
-    return opened
-
-
-def ran(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception
-    return app
-
-
-def texts(app: AppTest) -> str:
-    """Everything the page says, one element a line."""
-    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "code")
-    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+    return opener(monkeypatch, runs)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -319,7 +282,12 @@ def test_launch_says_the_commands_refusal_and_keeps_what_was_typed(open_page, mo
     assert app.number_input(key="launch.epochs").value == 2
 
 
-def test_launch_form_turns_each_preset_into_its_own_command(open_page, tmp_path):
+def test_launch_form_turns_each_preset_into_its_own_command(open_page, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for name in ("vgg16", "resnet18"):
+        file = remote_weights(name).path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"weights")
     for preset in PRESETS:
         app = open_page("launch", folder=tmp_path)
         app.radio(key="launch-preset").set_value(preset.title)
@@ -328,16 +296,18 @@ def test_launch_form_turns_each_preset_into_its_own_command(open_page, tmp_path)
         if "dataset" in values and ":" in values["dataset"]:  # its file is not here; the form waits for one
             kind = values["dataset"].partition(":")[0]
             place = tmp_path / f"images-{kind}"
-            place.mkdir(exist_ok=True) if kind == "folder" else place.touch()
+            for scan in ("CNV/CNV-1-1.png", "DME/DME-2-1.png", "DME/DME-3-1.png"):
+                (place / scan).parent.mkdir(parents=True, exist_ok=True)
+                (place / scan).touch()
             values["dataset"] = f"{kind}:{place}"
             app.text_input(key="launch.dataset.path").set_value(str(place))
-            ran(app)
+            assert "3 images: CNV 1, DME 2; about 70 % train." in texts(ran(app))
         elif values.get("dataset") == "octmnist":  # nor is the set, until its download lies in the folder
             values["data_dir"] = str(tmp_path / "sets")
             app.text_input(key="launch.data_dir").set_value(values["data_dir"])
             ran(app)
             assert "OCTMNIST at 224 px is not in" in texts(app)
-            assert "colora data get octmnist --size 224" in texts(app)
+            assert "Trains on 31,016 images: 7,754 of each class (balanced)." in texts(app)
             (tmp_path / "sets").mkdir()
             zipfile.ZipFile(tmp_path / "sets" / "octmnist_224.npz", "w").close()
             ran(app)

@@ -126,3 +126,17 @@ def test_figures_are_transparent_and_keep_a_persons_zoom(bands, predictions):
     for figure in (plots.learning_curves(bands, "loss"), plots.roc_curves(*predictions, CLASSES)):
         assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
         assert figure.layout.uirevision == "keep"
+
+
+def test_class_shares_are_of_each_split_and_carry_their_counts():
+    counts = {"train": (824, 243, 194, 1139), "val": (0, 0, 0, 0), "test": (60, 60, 60, 60)}
+    figure = plots.class_shares(counts, CLASSES)
+    assert [trace.name for trace in figure.data] == CLASSES
+    for c, trace in enumerate(figure.data):
+        assert trace.x == ("Train", "Validation", "Test")
+        assert trace.y == pytest.approx([counts["train"][c] / 2400, 0, 0.25])
+        assert list(trace.customdata) == [counts[split][c] for split in counts]
+        assert trace.marker.color == plots.class_colour(c) and trace.texttemplate == "%{y:.0%}"
+    many = plots.class_shares({"train": tuple(range(1, 12))}, [f"organ {c}" for c in range(11)])
+    looks = {(trace.marker.color, trace.marker.pattern.shape) for trace in many.data}
+    assert len(looks) == 11 and many.data[0].texttemplate is None

@@ -52,7 +52,10 @@ def remote_file(name: str, size: int, data_dir: str | Path | None = None) -> Rem
     facts_of = info(name)
     if size not in facts_of.urls:
         raise UserError(f"{name} is published at {', '.join(map(str, facts_of.urls))} px, not at {size}.", "image_size")
-    folder = Path(data_dir).expanduser() if data_dir else default_folder()
+    try:
+        folder = Path(data_dir).expanduser() if data_dir else default_folder()
+    except RuntimeError as error:  # "~name" of nobody
+        raise UserError(f"There is no folder {data_dir}: {error}", field="data_dir") from error
     return RemoteFile(facts_of.urls[size], f"md5:{facts_of.md5[size]}", folder / file_name(name, size))
 
 
@@ -112,17 +115,19 @@ def _how_to_get(name: str, size: int, data_dir: str | Path | None) -> str:
     return f"run `colora data get {name} --size {size}{elsewhere}`, or {by_hand}."
 
 
-def read_medmnist(name: str, image_size: int, data_dir: str | Path | None = None) -> Dataset:
+def read_medmnist(
+    name: str, image_size: int, data_dir: str | Path | None = None, on_progress: Progress = quiet
+) -> Dataset:
     """The set, memory-mapped where it is stored at `image_size`, else prepared from the next larger size in memory.
 
-    A downloaded file that nobody has unpacked is checked and unpacked first. Raises UserError as `check_medmnist`.
+    A downloaded file that nobody has unpacked is checked and unpacked first, which `on_progress` follows. Raises UserError as `check_medmnist`.
     """
     check_medmnist(name, image_size, data_dir)
     size = stored_size(image_size)
     file = remote_file(name, size, data_dir)
     folder = unpacked_folder(file)
     if not is_unpacked(folder):
-        _unpack_existing(file, folder, len(info(name).class_names))
+        _unpack_existing(file, folder, len(info(name).class_names), on_progress)
     known, splits = facts(folder), read_splits(folder)
     as_stored = size == image_size
     if not as_stored:
@@ -145,11 +150,11 @@ def read_medmnist(name: str, image_size: int, data_dir: str | Path | None = None
     )
 
 
-def _unpack_existing(file: RemoteFile, folder: Path, classes: int) -> None:
+def _unpack_existing(file: RemoteFile, folder: Path, classes: int, on_progress: Progress) -> None:
     with locked(folder):
         if not is_unpacked(folder):
-            verify(file)
-            unpack(file.path, folder, classes, file.checksum)
+            verify(file, on_progress)
+            unpack(file.path, folder, classes, file.checksum, on_progress)
 
 
 def class_counts(name: str, size: int, data_dir: str | Path | None = None) -> dict[str, list[int]] | None:

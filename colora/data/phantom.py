@@ -82,11 +82,10 @@ def generate(split: str, image_size: int, seed: int = 0, settings: PhantomSettin
         raise ValueError(f"seed must be 0 or more, found {seed}")
     split_key = SPLITS.index(split)
     count = settings.counts[split_key]
-    shares = np.ones(4) if split == "test" else np.array(settings.prior)
 
     images = np.empty((count, image_size, image_size), np.uint8)
     severity = np.empty(count, np.float32)
-    labels = _class_sequence(count, shares / shares.sum())
+    labels = class_labels(split, settings)
     patients, ids = 0, []
     waiting = [[] for _ in CLASS_NAMES]  # per class: (patient, scan) still to come from its current patient
     for index, label in enumerate(labels):
@@ -102,8 +101,12 @@ def generate(split: str, image_size: int, seed: int = 0, settings: PhantomSettin
     return Phantom(images, labels, severity, patient_ids, image_ids)
 
 
-def _class_sequence(count, shares):
-    """(count,) int64 labels: always the class furthest behind its share, so any prefix has the shares too."""
+def class_labels(split: str, settings: PhantomSettings = SETTINGS) -> np.ndarray:
+    """(count,) int64 labels of one split, without drawing an image: always the class furthest behind its share, so any
+    prefix has the shares too."""
+    count = settings.counts[SPLITS.index(split)]
+    shares = np.ones(4) if split == "test" else np.array(settings.prior)
+    shares = shares / shares.sum()
     labels, drawn = np.empty(count, np.int64), np.zeros(4)
     for index in range(count):
         labels[index] = np.argmax(shares * (index + 1) - drawn)

@@ -1,13 +1,13 @@
 """The Launch form's widgets: a field's annotation gives the kind of widget, its description the help."""
 
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import streamlit as st
 
 from colora.catalog import BACKBONES, METHODS
-from colora.medmnist_info import info, names
+from colora.medmnist_info import info, known, names
 from pages.components.form import FIELDS, HERE, key, kind, optional
 
 BASIC = (  # what nearly everyone sets, in the order of the form
@@ -72,19 +72,28 @@ OPTION_TITLES: dict[str, dict[str, str]] = {
 }
 
 
+def set_title(dataset: str) -> str:
+    """A MedMNIST set's title, which names it in the Data page's address."""
+    return info(dataset).title if known(dataset) else ""
+
+
 def label(field: str) -> str:
     return LABELS.get(field, field.replace("_", " ").capitalize())
 
 
-def draw(fields: Iterable[str], found: dict[str, str]) -> None:
-    """The widgets of `fields` in a grid, a cell for each part of a field, its problem under the last."""
+def draw(fields: Iterable[str], found: dict[str, str], below: dict[str, Callable[[str], None]]) -> None:
+    """The widgets of `fields` in a grid, a cell for each part of a field, its problem under the last.
+
+    `below` names fields whose problem is shown in another way than by `mark`.
+    """
     grid = st.grid(2, min_column_width=240)
     for field in fields:
         parts = [part for part in PARTS.get(field, (_generic,)) if _shown(part)]
         for part in parts:
             with grid.cell():
                 part(field)
-                mark(found.get(field) if part is parts[-1] else None)
+                if part is parts[-1]:
+                    below.get(field, mark)(found.get(field))
 
 
 def _shown(part: Any) -> bool:

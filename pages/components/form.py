@@ -6,6 +6,7 @@ fields hold a choice and a detail in one text ('npz:FILE', 'resnet18:layer2', a 
 
 import types
 import typing
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import streamlit as st
 from colora.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
 from colora.data.medmnist import check_medmnist
 from colora.errors import UserError
+from colora.medmnist_info import stored_size
+from colora.weights import IMAGENET
+from pages.components.downloads import Target, set_target, weights_target
 
 FIELDS = RunConfig.model_fields
 SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))
@@ -95,10 +99,27 @@ def problems(values: dict[str, Any]) -> dict[str, str]:
         try:
             check_medmnist(source, values["image_size"], values["data_dir"])
         except UserError as error:
-            found["dataset"] = str(error)
+            found[error.field or "dataset"] = str(error)
+        except OSError as error:
+            found["data_dir"] = f"{error.filename} cannot be read: {error.strerror}."
+    for field, target in needed(values).items():
+        if field == "weights" or "image_size" not in found:
+            how = "only partly" if target.state == "partial" else "not"
+            found[field] = f"{target.title} is {how} in {target.file.path.parent} yet ({target.whole})."
     if values["weights"] not in KNOWN_WEIGHTS and (missing := _missing(values["weights"], folder=False)):
         found["weights"] = missing
     return found
+
+
+def needed(values: dict[str, Any]) -> dict[str, Target]:
+    """{"dataset", "weights": the public file that has to be downloaded first}."""
+    found, source = {}, values["dataset"].partition(":")[0]
+    with suppress(UserError, OSError):  # of a folder that cannot be looked into, which `problems` says
+        if source not in SOURCES and values["image_size"] is not None:
+            found["dataset"] = set_target(source, stored_size(values["image_size"]), values["data_dir"])
+    if values["weights"] == "imagenet" and values["backbone"].partition(":")[0] in IMAGENET:
+        found["weights"] = weights_target(values["backbone"])
+    return {field: target for field, target in found.items() if target.state in ("absent", "partial")}
 
 
 def _missing(place: str, folder: bool) -> str | None:

@@ -4,7 +4,7 @@ import streamlit as st
 
 
 def navigation() -> st.Page:
-    """The page that the address asks for, among the four.
+    """The page that the address asks for, among the five.
 
     They have no icons: a page's icon becomes the tab's too, and the browser would fetch that from Google.
     """
@@ -12,6 +12,7 @@ def navigation() -> st.Page:
         [
             st.Page("pages/overview.py", title="Overview", default=True),
             st.Page("pages/launch.py", title="Launch"),
+            st.Page("pages/data.py", title="Data"),
             st.Page("pages/monitor.py", title="Monitor"),
             st.Page("pages/results.py", title="Results"),
         ],

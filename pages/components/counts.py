@@ -1,0 +1,110 @@
+"""Images of each class, as the pages show them: counted once for each state of the files."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from colora import plots
+from colora.data.counts import ClassCounts, medmnist_counts, source_counts
+from colora.data.medmnist import on_disk
+from colora.errors import UserError
+from colora.medmnist_info import SIZES, known, stored_size
+from pages.components import show
+
+FOLDER_SECONDS = 60  # after which a folder is counted anew; files deep inside it leave no mark at its top
+SAYS = (
+    "How much of each split a class makes up. A model trained on unequal classes comes to prefer the frequent ones; "
+    "the balanced training set takes equally many of each."
+)
+
+
+def of_source(dataset: str, image_size: int, data_dir: str | None) -> ClassCounts | None:
+    """`counts.source_counts`, kept until the files change. Raises UserError for bad input."""
+    kind, _, place = dataset.partition(":")
+    if known(kind):
+        return of_set(kind, data_dir, stored_size(image_size))
+    return _of_source(dataset, image_size, _stamps(Path(place).expanduser()) if place else None)
+
+
+def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCounts | None:
+    """`counts.medmnist_counts`, kept until the files change."""
+    found = [on_disk(name, stored, data_dir) for stored in ((size,) if size else SIZES)]
+    stamps = [_stamp(path) for on in found for path in (on.npz, on.folder / "set.json")]
+    return _of_set(name, size, data_dir, stamps)
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=FOLDER_SECONDS)
+def _of_source(dataset: str, image_size: int, stamps: Any) -> ClassCounts | None:
+    return source_counts(dataset, image_size)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _of_set(name: str, size: int | None, data_dir: str | None, stamps: Any) -> ClassCounts | None:
+    return medmnist_counts(name, size, data_dir)
+
+
+def _stamps(path: Path) -> list[Any]:
+    """Of a file; of a folder and its sub-folders, the classes."""
+    try:
+        inside = [entry.path for entry in os.scandir(path) if entry.is_dir()] if path.is_dir() else []
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}.", field="dataset") from error
+    return [_stamp(Path(place)) for place in (path, *sorted(inside))]
+
+
+def _stamp(path: Path) -> tuple[str, int | None, int | None]:
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), None, None
+    return str(path), found.st_size, found.st_mtime_ns
+
+
+def show_training(counts: ClassCounts, train_set: str, per_class: int | None) -> None:
+    """How many images a launch trains on, and where the figures come from; of a folder, which is split later, all."""
+    st.markdown("**Training images**")
+    if "train" in counts.counts:
+        used = counts.used(train_set, per_class)
+        each = f"{used[0]:,} of each class" if len(set(used)) == 1 else _listed(counts.class_names, used)
+        line = f"Trains on {sum(used):,} images: {each} ({train_set})."
+    else:
+        line = f"{counts.total('all'):,} images: {_listed(counts.class_names, counts.counts['all'])}; about 70 % train."
+    st.caption(f"{line}  \n{counts.source}")
+
+
+def _listed(names: tuple[str, ...], counts: tuple[int, ...]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in zip(names, counts, strict=True))
+
+
+def show_counts(counts: ClassCounts, title: str, note: str = "") -> None:
+    """A chart of the classes' shares and the table of their counts, with where these come from and a remark."""
+    balanced = counts.used("balanced")
+    table = pd.DataFrame({"Class": counts.class_names})
+    for split in plots.SPLIT_NAMES:
+        table[plots.SPLIT_NAMES[split]] = counts.counts[split]
+    table["Balanced training set"] = balanced
+    totals = table.drop(columns="Class").sum()
+    grid = st.grid(2, min_column_width=300)
+    with grid.cell():
+        show.show_figure(
+            plots.class_shares(counts.counts, counts.class_names),
+            "Share of each class",
+            SAYS,
+            f"Share of each class in the train, validation and test images of {title}",
+            table,
+            f"{title}-class-counts",
+            counts.source,
+        )
+    with grid.cell():
+        st.markdown("**Images of each class**")
+        st.caption(note) if note else st.empty()
+        shown = pd.concat([table, pd.DataFrame([{"Class": "All", **totals}])], ignore_index=True)
+        st.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
+        n = min(k for k in counts.counts["train"] if k)
+        st.caption(
+            f"**Complete** training set: all {counts.total('train'):,} training images. **Balanced**: the first {n:,} "
+            f"of each class, as many as the smallest has, {sum(balanced):,} images."
+        )

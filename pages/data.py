@@ -1,0 +1,153 @@
+"""What can be trained on and started from: MedMNIST's sets and ImageNet weights, and getting them here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+
+from colora.catalog import BACKBONES
+from colora.data.counts import NOTES, phantom_counts
+from colora.data.medmnist import SHARED_PATIENTS
+from colora.errors import UserError
+from colora.medmnist_info import SIZES, default_folder, info, names
+from colora.weights import IMAGENET, checkpoints_folder
+from pages.components import counts, downloads, show
+from pages.components.frame import inside_app
+
+PHANTOM = "phantom"
+SETS = (*sorted(names(), key=lambda name: name != "octmnist"), PHANTOM)
+TITLES = {name: info(name).title for name in names()} | {PHANTOM: "Generated images (SYNTHETIC)"}
+
+
+def choose() -> tuple[str, str | None]:
+    """The set, and the folder of its files where it is not the usual one."""
+    grid = st.grid(2, min_column_width=240)
+    with grid.cell():
+        name = st.selectbox(
+            "Set",
+            SETS,
+            format_func=TITLES.get,
+            key="set",
+            bind="query-params",
+            persist_state="session",
+            help="MedMNIST's sets of small images with one label each. Type to search.",
+        )
+    with grid.cell():
+        folder = st.text_input(
+            "Folder of MedMNIST's files",
+            key="folder",
+            bind="query-params",
+            persist_state="session",
+            placeholder=str(default_folder()),
+            help="On the computer that runs this app; empty: where the medmnist package keeps them. "
+            "A launch asks for the same folder.",
+            disabled=name == PHANTOM,
+        )
+    return name, folder.strip() or None
+
+
+def about(name: str) -> None:
+    """What the set is, in three lines."""
+    facts = info(name)
+    source = facts.urls[SIZES[0]].partition("/files/")[0]
+    images = " + ".join(f"{n:,}" for n in facts.images.values())
+    st.markdown(facts.about)
+    colour = "colour, converted to grey" if facts.colour else "grey"
+    st.caption(
+        f"{len(facts.class_names)} classes · {images} images (train + validation + test), the same at every size · "
+        f"{colour} · licence {facts.licence} · source [MedMNIST]({source})"
+    )
+    pairs = zip(facts.class_names, facts.long_names, strict=True)
+    spelt = [f"{short}: {long}" for short, long in pairs if short.lower() != long.lower()]
+    caption(" · ".join(spelt))
+
+
+def caption(text: str) -> None:
+    """A caption, or its empty place: what follows keeps its own, so that nothing of another set stays behind."""
+    st.caption(text) if text else st.empty()
+
+
+def image_set(name: str, folder: str | None, shown: downloads.Shown) -> None:
+    """The set's files at each size, its classes, and the way around the network."""
+    about(name)
+    targets = {size: downloads.set_target(name, size, folder) for size in SIZES}
+    place = Path(folder).expanduser() if folder else default_folder()
+    grid = st.grid(2, min_column_width=300)
+    for size, target in targets.items():
+        with grid.cell():
+            downloads.card(target, f"{size} px", shown)
+    st.caption(
+        "A launch takes the files of its image size, or of the next larger one; the paper's is 224 px. A set is "
+        f"unpacked once, and its .npz file may be deleted then. The disk of {place} has {downloads.free_room(place)} "
+        "free."
+    )
+    with st.expander("This computer has no network", icon=":material/usb:", key="offline-set"):
+        size = st.selectbox("Size", SIZES, index=len(SIZES) - 1, format_func="{} px".format, key="offline-size")
+        downloads.by_hand(targets[size])
+    st.subheader(f"Classes of {TITLES[name]}")
+    if found := counts.of_set(name, folder):
+        counts.show_counts(found, TITLES[name], NOTES.get(name, ""))
+    else:
+        st.info("Images of each class are counted as soon as the set is on this computer.", icon=":material/info:")
+    caption(f":material/warning: {SHARED_PATIENTS[name]}" if name in SHARED_PATIENTS else "")
+
+
+def generated() -> None:
+    """The synthetic images, which need no download."""
+    show.synthetic_badge()
+    st.markdown(
+        "Images drawn by the app, like optical coherence tomography (OCT) of four classes. They need no download, show "
+        "the whole job, and **mean nothing for patients**."
+    )
+    counts.show_counts(phantom_counts(), "SYNTHETIC images")
+
+
+def weights(shown: downloads.Shown) -> None:
+    """ImageNet's pretrained weights, a file a backbone."""
+    st.subheader("ImageNet weights")
+    st.caption(
+        "What a network has learnt from a million photographs; fine-tuning starts there. The files are torchvision's "
+        f"own, and what torchvision has downloaded is used. TextureNet is shipped with the app. The disk of "
+        f"{checkpoints_folder()} has {downloads.free_room(checkpoints_folder())} free."
+    )
+    grid = st.grid(2, min_column_width=300)
+    for name in IMAGENET:
+        with grid.cell():
+            downloads.card(downloads.weights_target(name), BACKBONES[name].title, shown)
+    with st.expander("This computer has no network", icon=":material/usb:", key="offline-weights"):
+        title = {name: BACKBONES[name].title for name in IMAGENET}
+        name = st.selectbox("Backbone", title, format_func=title.get, key="offline-backbone")
+        downloads.by_hand(downloads.weights_target(name))
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """What cannot be read is said in its place, and the rest of the page is shown."""
+    try:
+        yield
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+    except OSError as error:
+        st.error(f"{error.filename} cannot be read: {error.strerror}.", icon=":material/error:")
+
+
+inside_app()
+st.header("Data")
+shown = downloads.Shown()
+others = st.container()
+st.subheader("Image sets")
+with sentences():
+    name, folder = choose()
+    published, drawn = st.empty(), st.empty()  # two places: what is in the other one disappears at once
+    if name == PHANTOM:
+        with drawn.container():
+            generated()
+    else:
+        with published.container():
+            image_set(name, folder, shown)
+with sentences():
+    weights(shown)
+with others, sentences():
+    downloads.elsewhere(shown)
+shown.follow()

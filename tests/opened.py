@@ -1,0 +1,52 @@
+"""Pages of the app as AppTest runs them, without torch and without a browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).parents[1]
+COUNTS = {
+    "features": 683_072,
+    "head": 820_612,
+    "adapter": 92_288,
+    "trainable": 912_900,
+    "deployed": 1_503_684,
+}
+
+
+def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest]:
+    """`opened("monitor", "failed")` runs a page on a group; on another runs folder than `runs` with `folder`."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: COUNTS)
+    new_manager = PagesManager.__init__
+
+    def manager_of_a_server_that_knows_the_pages(self, *args, **kwargs):
+        new_manager(self, *args, **kwargs)
+        PagesManager.uses_pages_directory = False
+
+    def opened(page: str, group: str | None = None, folder: Path = runs, fresh_server: bool = False) -> AppTest:
+        monkeypatch.setenv("COLORA_RUNS_DIR", str(folder))
+        if not fresh_server:  # AppTest's own server is one that has never run app.py, before each run
+            monkeypatch.setattr(PagesManager, "__init__", manager_of_a_server_that_knows_the_pages)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run()
+        app.switch_page(f"pages/{page}.py")
+        if group:
+            app.query_params["group"] = group
+        return ran(app)
+
+    return opened
+
+
+def ran(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    """Everything the page says, one element a line."""
+    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "success", "warning", "error", "code")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
