@@ -120,7 +120,8 @@ def read_medmnist(
 ) -> Dataset:
     """The set, memory-mapped where it is stored at `image_size`, else prepared from the next larger size in memory.
 
-    A downloaded file that nobody has unpacked is checked and unpacked first, which `on_progress` follows. Raises UserError as `check_medmnist`.
+    A downloaded file that nobody has unpacked is checked and unpacked first, which `on_progress` follows. Raises
+    UserError as `check_medmnist`.
     """
     check_medmnist(name, image_size, data_dir)
     size = stored_size(image_size)
