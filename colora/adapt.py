@@ -33,28 +33,35 @@ def adapt(
 
     A model that is itself one convolution is replaced. Only the adapters, and what lies under the module names in
     `train_also`, train from here on; no convolution under those names is adapted. A layer shared by two parents
-    gets one adapter. The first Kp is drawn by the key (seed, 0, layer name). Raises ValueError, listing the
-    convolutions there are, where nothing matches `targets`, and where a name in `train_also` (but for the default
-    "head") does not exist or the model is adapted already.
+    gets one adapter; layers that have one already keep it as it is, beside the new ones. The first Kp is drawn by the
+    key (seed, 0, layer name). Raises ValueError, listing the convolutions there are, where nothing matches `targets`,
+    and where no plain convolution is left, where one shares its kernel or bias with another layer, and where a name in
+    `train_also` (but for the default "head") does not exist.
     """
     modules = dict(model.named_modules())
-    if any(isinstance(m, CoLoRAConv) for m in modules.values()):
-        raise ValueError("the model has adapters already: strip it first")
     missing = [name for name in train_also if name not in modules and name != "head"]
     if missing:
         children = ", ".join(name for name, _ in model.named_children())
         raise ValueError(f"train_also names {', '.join(missing)}, but the model has {children}")
 
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
+    adapters = {id(layer.base): layer for layer in adapted_layers(model).values()}
     trained = {id(m) for name in train_also if name in modules for m in modules[name].modules()}
-    convolutions = {n: m for n, m in modules.items() if type(m) in CONVOLUTIONS and id(m) not in trained}
+    taken = trained | set(adapters)
+    convolutions = {n: m for n, m in modules.items() if type(m) in CONVOLUTIONS and id(m) not in taken}
+    if adapters and not convolutions:
+        raise ValueError("the model has adapters already: strip it first")
     chosen = {n: m for n, m in convolutions.items() if _matches(config.targets, n, m)}
     if not chosen:
         raise ValueError(
             f"targets {config.targets!r} match no convolution; the model has {', '.join(convolutions) or 'none'}"
         )
-    adapters = {
+    _refuse_tied(chosen, modules)
+
+    kept = {id(p) for layer in adapters.values() for p in layer.parameters()}
+    for parameter in model.parameters():
+        if id(parameter) not in kept:
+            parameter.requires_grad_(False)
+    adapters |= {
         id(conv): CoLoRAConv(conv, config.order, config.rank, config.bias, keyed_generator(seed, 0, name))
         for name, conv in chosen.items()
     }
@@ -62,8 +69,21 @@ def adapt(
     for name in train_also:
         if name in modules:
             for parameter in modules[name].parameters():
-                parameter.requires_grad_(True)
+                if id(parameter) not in kept:
+                    parameter.requires_grad_(True)
     return _replace(model, lambda m: adapters.get(id(m)))
+
+
+def _refuse_tied(chosen: dict[str, nn.Module], modules: dict[str, nn.Module]) -> None:
+    """A merge writes into the layer's own weight and bias: another layer that holds one of them would change too."""
+    holders: dict[int, list[str]] = {}
+    for name, module in modules.items():
+        for parameter in module.parameters(recurse=False):
+            holders.setdefault(id(parameter), []).append(name)
+    for conv in chosen.values():
+        for parameter in conv.parameters():
+            if len(names := holders[id(parameter)]) > 1:
+                raise ValueError(f"{' and '.join(names)} share one parameter, so none of them can be merged into")
 
 
 def _warn_of_large(chosen: dict[str, nn.Module], adapters: dict[int, CoLoRAConv]) -> None:

@@ -10,9 +10,8 @@ arXiv 2505.18315. With o an output channel and c a channel inside its group g(o)
     inception  (eq. 14-19)  dK[o,c,i,j] = sum_r Kp[r,o,c] Kd[r,o,i,j]            Kp a new Glorot draw, Kd = db = 0
     separable  (eq. 9)      dK[o,c,i,j] = sum_r Kp[r,o,c] Kd[r, g(o) Cin/G + c, i,j]
 
-Kd starts at zero, so adding an adapter changes nothing, and neither does resetting it after a merge.
-Convolution is linear
-in its kernel, so the merge is exact for every stride, padding, padding mode, dilation and number of groups.
+Kd starts at zero, so adding an adapter changes nothing, and neither does resetting it after a merge. Convolution is
+linear in its kernel, so the merge is exact for every stride, padding, padding mode, dilation and number of groups.
 """
 
 import hashlib
@@ -21,8 +20,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
-from colora.forms import Form, Order, choose_form, factored_conv, kernel_update
+from colora.forms import Form, Order, adapted_conv, choose_form, kernel_update
 
 Bias = Literal["auto", "all", "none"]
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -36,8 +36,13 @@ def keyed_generator(*key: int | str) -> torch.Generator:
 
 
 def _plain_autograd() -> bool:
-    """Neither torch.compile nor a torch.func transform is at work; those take the fused form."""
-    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is None
+    """Gradients are wanted, in reverse mode, and neither torch.compile nor a torch.func transform is at work."""
+    return (
+        torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+    )
 
 
 def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
@@ -72,6 +77,8 @@ class CoLoRAConv(nn.Module):
         if type(base) not in CONVOLUTIONS:
             known = ", ".join(kind.__name__ for kind in CONVOLUTIONS)
             raise TypeError(f"CoLoRA adapts {known}; got {type(base).__name__}")
+        if not base.weight.is_floating_point():
+            raise TypeError(f"CoLoRA adapts real floating-point kernels; got {base.weight.dtype}")
         if order not in ("inception", "separable"):
             raise ValueError(f"order must be 'inception' or 'separable', got {order!r}")
         if bias not in ("auto", "all", "none"):
@@ -80,6 +87,8 @@ class CoLoRAConv(nn.Module):
             raise ValueError(f"rank must be at least 1, got {rank}")
         if form not in ("auto", "fused", "factored"):
             raise ValueError(f"form must be 'auto', 'fused' or 'factored', got {form!r}")
+        if form == "factored" and base.transposed:
+            raise ValueError(f"form 'factored' is for plain convolutions, not for {type(base).__name__}")
         self.order, self.rank, self.groups = order, rank, base.groups
         self.form: Form = choose_form(base) if form == "auto" else form
         # The base is kept for its geometry and for strip; in a tuple it is no submodule, so its keys appear once.
@@ -140,8 +149,8 @@ class CoLoRAConv(nn.Module):
         return self.bias if self.bias_update is None else self.bias + self.bias_update
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if self.form == "factored" and _plain_autograd() and torch.is_grad_enabled():
-            return factored_conv(self, x)
+        if not self.base.transposed and x.dim() == self.weight.dim() and _plain_autograd():
+            return adapted_conv(self, x)
         weight, bias = self.effective_weight(), self.effective_bias()
         if not torch.is_autocast_enabled(x.device.type):
             weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)

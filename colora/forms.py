@@ -1,22 +1,28 @@
-"""Two ways to compute an adapted convolution, W = K0 + dK, and the rule that chooses between them per layer.
+"""How an adapted convolution, W = K0 + dK, is computed: two backward passes, and the rule that chooses per layer.
 
-fused     one convolution with W; autograd makes the full kernel gradient and contracts it to those of Kp and Kd.
-factored  the same forward pass; the backward pass never makes the full kernel gradient. With g the output's gradient
-              gx  = conv_transpose(g, W)
+The forward pass is one convolution with W. For the backward pass only x, K0 and the factors are kept and W is made
+again, so that an adapted layer never holds a kernel more than a trainable one. With g the output's gradient
+    gx  = conv_transpose(g, W)
+and the two forms differ in how they reach gKp and gKd:
+
+fused     the full kernel gradient gW, contracted to those of the factors.
+factored  gW is never made:
               gKd = depthwise kernel gradient (z, g),                          z = pointwise(x), made again, not stored
               gKp = pointwise kernel gradient (x, depthwise_transpose(g, Kd))
           (inception; separable swaps the two). It saves up to a quarter of the work where Cin and Cout are large, and
           costs more than it saves where they are small, strided or 1x1: there the extra maps cost more than the kernel.
 
+Transposed kinds, images without a batch, torch.compile and torch.func go through the same forward pass, and back by
+autograd's own rules.
+
 The paper's own picture, two small convolutions beside the frozen one, is left out: it makes the same extra maps as the
 factored form and has to keep them for the backward pass.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
     from colora.conv import CoLoRAConv
@@ -26,16 +32,44 @@ Form = Literal["fused", "factored"]
 FACTORED_FROM_CHANNELS = 64  # measured: benchmarks/results/layer_forms.json
 
 
+def _aligned(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> tuple[Tensor, Tensor]:
+    """Views of Kp and Kd whose product is dK's terms (r, G, Cout/G, *k, Cin/G), with a 1 where a factor does not vary.
+
+    The channels stand last, as in the memory of a channels_last kernel: arithmetic between kernels of two layouts
+    takes several times as long.
+    """
+    rank, _, width = pointwise.shape
+    sides = depthwise.shape[2:]
+    kp = pointwise.reshape(rank, groups, -1, *[1] * len(sides), width)
+    if order == "inception":
+        kd = depthwise.reshape(rank, groups, -1, *sides, 1)
+    else:
+        kd = depthwise.reshape(rank, groups, 1, width, *sides).movedim(3, -1)
+    return kp, kd
+
+
 def kernel_update(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> Tensor:
     """dK (Cout, Cin/G, *k) of the factors Kp (r, Cout, Cin/G) and Kd (r, Cout or Cin, *k)."""
-    _, out_channels, group_width = pointwise.shape
+    kp, kd = _aligned(pointwise, depthwise, order, groups)
+    delta = kp[0] * kd[0]
+    for r in range(1, len(kp)):
+        delta = torch.addcmul(delta, kp[r], kd[r])
+    return delta.movedim(-1, 2).flatten(0, 1)
+
+
+def factor_gradients(
+    kernel_grad: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, groups: int
+) -> tuple[Tensor, Tensor]:
+    """(gKp, gKd) of the gradient (Cout, Cin/G, *k) with respect to dK: the adjoint of `kernel_update`."""
+    kp, kd = _aligned(pointwise, depthwise, order, groups)
+    g = kernel_grad.to(pointwise.dtype).unflatten(0, (groups, -1)).movedim(2, -1)  # (G, Cout/G, *k, Cin/G)
+    spatial = tuple(range(2, g.dim() - 1))
+    gp = torch.stack([(g * kd[r]).sum(spatial) for r in range(len(kd))])  # (r, G, Cout/G, Cin/G)
     if order == "inception":
-        spatial = depthwise.unsqueeze(2)  # (r, Cout, 1, *k)
+        gd = torch.stack([(g * kp[r]).sum(-1) for r in range(len(kp))])  # (r, G, Cout/G, *k)
     else:
-        by_group = depthwise.unflatten(1, (groups, group_width))  # (r, G, Cin/G, *k)
-        spatial = by_group.repeat_interleave(out_channels // groups, dim=1)  # (r, Cout, Cin/G, *k)
-    terms = pointwise.reshape(*pointwise.shape, *[1] * (depthwise.dim() - 2)) * spatial
-    return terms[0] if len(terms) == 1 else terms.sum(0)
+        gd = torch.stack([(g * kp[r]).sum(1) for r in range(len(kp))]).movedim(-1, 2)  # (r, G, Cin/G, *k)
+    return gp.flatten(1, 2), gd.flatten(1, 2)
 
 
 def choose_form(base: nn.Module) -> Form:
@@ -52,78 +86,93 @@ def choose_form(base: nn.Module) -> Form:
     return "factored" if factored else "fused"
 
 
-def factored_conv(layer: "CoLoRAConv", x: Tensor) -> Tensor:
-    """The layer's output (B, Cout, *spatial') for x (B, Cin, *spatial), with the factored backward pass."""
+class Geometry(NamedTuple):
+    """What a plain convolution's kernel does not say."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+
+def adapted_conv(layer: "CoLoRAConv", x: Tensor) -> Tensor:
+    """The output (B, Cout, *spatial') of a layer that is not transposed, for x (B, Cin, *spatial)."""
     base = layer.base
     padding = base.padding
-    if base.padding_mode != "zeros":
-        x = nn.functional.pad(x, base._reversed_padding_repeated_twice, mode=base.padding_mode)
-        padding = (0,) * len(base.kernel_size)
-    elif padding == "valid":
-        padding = (0,) * len(base.kernel_size)
-    elif padding == "same":
-        x = nn.functional.pad(x, base._reversed_padding_repeated_twice)
+    if base.padding_mode != "zeros" or padding == "same":
+        mode = "constant" if base.padding_mode == "zeros" else base.padding_mode
+        x = nn.functional.pad(x, base._reversed_padding_repeated_twice, mode=mode)
+        padding = "valid"
+    if padding == "valid":
         padding = (0,) * len(base.kernel_size)
     kind = x.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-    geometry = (list(base.stride), list(padding), list(base.dilation), base.groups)
     bias = layer.effective_bias()
-    return FactoredConv.apply(
+    return AdaptedConv.apply(
         x.to(dtype), layer.weight, None if bias is None else bias.to(dtype), layer.pointwise, layer.depthwise,
-        layer.order, geometry,
+        layer.order, layer.form, Geometry(base.stride, padding, base.dilation, base.groups),
     )  # fmt: skip
 
 
-class FactoredConv(torch.autograd.Function):
-    """y = conv(x, K0 + dK(Kp, Kd)) + b for plain (not transposed) convolutions; gradients for x, b, Kp and Kd."""
+class AdaptedConv(torch.autograd.Function):
+    """y = conv(x, K0 + dK(Kp, Kd)) + b in x's dtype; gradients for x, b, Kp and Kd."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, pointwise: Tensor, depthwise: Tensor, order: str,
-        geometry: tuple,
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, pointwise: Tensor, depthwise: Tensor, order: Order,
+        form: Form, geometry: Geometry,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(x, weight, pointwise, depthwise)
-        ctx.order, ctx.geometry, ctx.has_bias = order, geometry, bias is not None
-        stride, padding, dilation, groups = geometry
-        kernel = (weight + kernel_update(pointwise, depthwise, order, groups)).to(x.dtype)
-        with torch.autocast(x.device.type, enabled=False):
-            return torch.ops.aten.convolution(
-                x, kernel, bias, stride, padding, dilation, False, [0] * len(stride), groups
-            )
+        ctx.order, ctx.form, ctx.geometry = order, form, geometry
+        kernel = (weight + kernel_update(pointwise, depthwise, order, geometry.groups)).to(x.dtype)
+        return _conv(x, kernel, bias, geometry)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple:
         x, weight, pointwise, depthwise = ctx.saved_tensors
-        stride, padding, dilation, groups = ctx.geometry
-        n = len(stride)
-        ones, zeros = [1] * n, [0] * n
-        back = torch.ops.aten.convolution_backward
-        gx = gb = None
-        if ctx.needs_input_grad[0]:
-            kernel = (weight + kernel_update(pointwise, depthwise, ctx.order, groups)).to(x.dtype)
-            gx, _, _ = back(g, x, kernel, None, stride, padding, dilation, False, zeros, groups, [True, False, False])
+        factors, at = (pointwise, depthwise, ctx.order), ctx.geometry
+        wanted_x, wanted_bias, fused = ctx.needs_input_grad[0], ctx.needs_input_grad[2], ctx.form == "fused"
+        gx = gk = gb = None
+        if wanted_x or fused:
+            kernel = (weight + kernel_update(*factors, at.groups) if wanted_x else weight).to(x.dtype)
+            gx, gk, gb = _conv_backward(g, x, kernel, at, [wanted_x, fused, fused and wanted_bias])
             del kernel
-        if ctx.has_bias and ctx.needs_input_grad[2]:
+        if wanted_bias and not fused:
             gb = g.sum([0, *range(2, g.dim())])
-        gp, gd = torch.empty_like(pointwise), torch.empty_like(depthwise)
-        for r in range(len(pointwise)):
-            kp = pointwise[r].reshape(*pointwise[r].shape, *ones).to(x.dtype)  # (Cout, Cin/G, 1, ...)
-            kd = depthwise[r].unsqueeze(1).to(x.dtype)  # (Cout or Cin, 1, *k)
-            each = len(kd)  # the depthwise convolution's groups
-            if ctx.order == "inception":
-                z = torch.ops.aten.convolution(x, kp, None, ones, zeros, ones, False, zeros, groups)  # (B, Cout, ...)
-                t, kd_grad, _ = back(g, z, kd, None, stride, padding, dilation, False, zeros, each, [True, True, False])
-                del z
-                _, kp_grad, _ = back(t, x, kp, None, ones, zeros, ones, False, zeros, groups, [False, True, False])
-            else:
-                z = torch.ops.aten.convolution(
-                    x, kd, None, stride, padding, dilation, False, zeros, each
-                )  # (B, Cin, ..)
-                t, kp_grad, _ = back(g, z, kp, None, ones, zeros, ones, False, zeros, groups, [True, True, False])
-                del z
-                _, kd_grad, _ = back(
-                    t, x, kd, None, stride, padding, dilation, False, zeros, each, [False, True, False]
-                )
-            gp[r], gd[r] = kp_grad.view_as(gp[r]), kd_grad.view_as(gd[r])
-        return gx, None, gb, gp, gd, None, None
+        gp, gd = factor_gradients(gk, *factors, at.groups) if fused else _factored(g, x, *factors, at)
+        return gx, None, gb, gp, gd, None, None, None
+
+
+def _conv(x: Tensor, kernel: Tensor, bias: Tensor | None, at: Geometry) -> Tensor:
+    zeros = (0,) * len(at.stride)
+    return torch.convolution(x, kernel, bias, at.stride, at.padding, at.dilation, False, zeros, at.groups)
+
+
+def _conv_backward(g: Tensor, x: Tensor, kernel: Tensor, at: Geometry, wanted: list[bool]) -> list[Tensor | None]:
+    """The gradients of `_conv` for x, kernel and bias, None for those not wanted."""
+    zeros = (0,) * len(at.stride)
+    return torch.ops.aten.convolution_backward(
+        g, x, kernel, [g.shape[1]], at.stride, at.padding, at.dilation, False, zeros, at.groups, wanted
+    )
+
+
+def _factored(
+    g: Tensor, x: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, at: Geometry
+) -> tuple[Tensor, Tensor]:
+    """(gKp, gKd) from the output's gradient g (B, Cout, *spatial') through the two small convolutions of each term."""
+    n = len(at.stride)
+    mixing = Geometry((1,) * n, (0,) * n, (1,) * n, at.groups)
+    filtering = at._replace(groups=depthwise.shape[1])
+    first, second = (mixing, filtering) if order == "inception" else (filtering, mixing)
+    pairs = []
+    for r in range(len(pointwise)):
+        kp = pointwise[r].reshape(*pointwise[r].shape, *[1] * n).to(x.dtype)  # (Cout, Cin/G, 1, ...)
+        kd = depthwise[r].unsqueeze(1).to(x.dtype)  # (Cout or Cin, 1, *k)
+        inner, outer = (kp, kd) if order == "inception" else (kd, kp)
+        z = _conv(x, inner, None, first)  # (B, Cout or Cin, ...)
+        gz, g_outer, _ = _conv_backward(g, z, outer, second, [True, True, False])
+        del z
+        _, g_inner, _ = _conv_backward(gz, x, inner, first, [False, True, False])
+        pairs.append((g_inner, g_outer) if order == "inception" else (g_outer, g_inner))
+    gp, gd = (torch.stack(grads).to(pointwise.dtype) for grads in zip(*pairs, strict=True))
+    return gp.view_as(pointwise), gd.view_as(depthwise)

@@ -23,7 +23,10 @@ Factors = dict[str, dict[str, Tensor]]
 
 
 def save_epoch(folder: Path, model: nn.Module, epoch: int, merges: dict[int, Factors]) -> None:
-    """Writes `folder`/epoch-NN.safetensors, atomically; `merges` holds what `merge_` returned, by merge number."""
+    """Writes `folder`/epoch-NN.safetensors, atomically; `merges` holds what `merge_` returned, by merge number.
+
+    Raises ValueError for a model whose adapters differ in order or rank.
+    """
     tensors = {
         f"merge-{number:04d}/{layer}/{kind}": t
         for number, factors in merges.items()
@@ -31,6 +34,8 @@ def save_epoch(folder: Path, model: nn.Module, epoch: int, merges: dict[int, Fac
         for kind, t in named.items()
     }
     layers = adapted_layers(model)
+    if len({(layer.order, layer.rank) for layer in layers.values()}) > 1:
+        raise ValueError("a history is of adapters of one order and rank; this model's differ")
     if not merges:  # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
         tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
     inside = tuple(f"{layer}." for layer in layers)

@@ -8,6 +8,7 @@ from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
 from colora.adapt import adapted_layers, adapter_parameters, plain_state
+from colora.history import save_epoch
 
 
 def small_model() -> nn.Sequential:
@@ -93,6 +94,62 @@ def test_a_shared_layer_gets_one_adapter():
     assert model[1][0] is shared
 
 
+def test_layers_adapted_already_keep_their_one_adapter():
+    """Made by hand and trained, with its base standing plain elsewhere in the model too."""
+    base, other = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 4, 1)
+    by_hand = CoLoRAConv(base, order="separable", rank=2)
+    with torch.no_grad():
+        by_hand.depthwise.normal_()
+    factors = by_hand.factors()
+    model = adapt(nn.Sequential(by_hand, nn.Sequential(base), other))
+    assert model[0] is by_hand
+    assert model[1][0] is by_hand
+    assert list(adapted_layers(model)) == ["0", "2"]
+    assert (by_hand.order, by_hand.rank, model[2].order, model[2].rank) == ("separable", 2, "inception", 1)
+    assert all(torch.equal(value, factors[name]) for name, value in by_hand.factors().items())
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == {
+        f"{layer}.{name}" for layer in "02" for name in ("pointwise", "depthwise", "bias_update")
+    }
+    x = torch.randn(2, 3, 8, 8)
+    adapted = model(x)
+    merge_(model)
+    assert torch.allclose(model(x), adapted, rtol=0, atol=1e-5)
+    strip(model)
+    assert [type(m) for m in model.modules()] == [nn.Sequential, nn.Conv2d, nn.Sequential, nn.Conv2d]
+    assert (model[0], model[1][0], model[2]) == (base, base, other)
+    assert torch.allclose(model(x), adapted, rtol=0, atol=1e-5)
+
+
+def test_what_a_second_call_adds_trains_beside_the_first():
+    model = adapt(small_model(), CoLoRAConfig(targets="spatial"), seed=1)
+    first = model.features[0]
+    adapt(model, seed=1)
+    assert model.features[0] is first
+    assert list(adapted_layers(model)) == ["features.0", "features.2"]
+    at_once = adapt(small_model(), seed=1)
+    assert all(torch.equal(value, at_once.state_dict()[name]) for name, value in model.state_dict().items())
+    assert [p.requires_grad for p in model.parameters()] == [p.requires_grad for p in at_once.parameters()]
+
+
+def test_a_history_is_of_one_order_and_rank(tmp_path):
+    model = adapt(small_model(), CoLoRAConfig(targets="spatial"))
+    adapt(model, CoLoRAConfig(rank=2))
+    with pytest.raises(ValueError, match="adapters of one order and rank"):
+        save_epoch(tmp_path, model, 1, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("targets", ["all", "features.4"])
+def test_a_convolution_tied_to_another_layer_is_refused(targets):
+    model = small_model()
+    model.features.append(nn.Conv2d(3, 8, 3))
+    model.features[4].weight = model.features[0].weight
+    with pytest.raises(ValueError, match=r"features\.0 and features\.4 share one parameter"):
+        adapt(model, CoLoRAConfig(targets=targets))
+    assert all(p.requires_grad for p in model.parameters())
+    assert list(adapted_layers(adapt(model, CoLoRAConfig(targets="features.2")))) == ["features.2"]
+
+
 @pytest.mark.parametrize(
     ("targets", "names"),
     [
@@ -115,6 +172,10 @@ def test_errors_list_what_there_is():
         adapt(small_model(), train_also=("classifier",))
     with pytest.raises(ValueError, match="has adapters already"):
         adapt(adapt(small_model()))
+    with pytest.raises(ValueError, match=r"match no convolution; the model has features\.2"):
+        adapt(adapt(small_model(), CoLoRAConfig(targets="spatial")), CoLoRAConfig(targets="spatial"))
+    with pytest.raises(ValueError, match="match no convolution; the model has none"):
+        adapt(nn.Linear(2, 2))
 
 
 def test_importing_the_submodule_leaves_the_function():
