@@ -9,19 +9,22 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CoLoRAConfig", "CoLoRAConv", "adapt", "merge_", "strip"]
+__all__ = ["CoLoRAConfig", "CoLoRAConv", "adapt", "merge_", "rank_table", "strip", "update_spectra"]
 
 _HOME = {
     "CoLoRAConfig": "colora.adapt",
     "CoLoRAConv": "colora.conv",
     "adapt": "colora.adapt",
     "merge_": "colora.adapt",
+    "rank_table": "colora.rank",
     "strip": "colora.adapt",
+    "update_spectra": "colora.rank",
 }
 
 if TYPE_CHECKING:
     from colora.adapt import CoLoRAConfig, adapt, merge_, strip
     from colora.conv import CoLoRAConv
+    from colora.rank import rank_table, update_spectra
 
 
 def __getattr__(name: str) -> Any:

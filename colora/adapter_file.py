@@ -26,11 +26,16 @@ def base_checksum(model: nn.Module, layers: list[str]) -> str:
 
 
 def save_adapter(model: nn.Module, folder: Path) -> None:
-    """Writes the adapters, and whatever else trains, into `folder`. ValueError for a model without adapters."""
+    """Writes the adapters, and whatever else trains, into `folder`.
+
+    Raises ValueError for a model without adapters, or with some of different order or rank: the file states one.
+    """
     layers = adapted_layers(model)
     if not layers:
         raise ValueError("the model has no adapters to save")
     one = next(iter(layers.values()))
+    if any((m.order, m.rank) != (one.order, one.rank) for m in layers.values()):
+        raise ValueError("the adapters differ in order or rank, and an adapter file states one")
     plain_bias = [m for m in layers.values() if m.bias is not None and m.base.bias is None]
     config = {
         "peft_type": "COLORA",

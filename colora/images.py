@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from colora.backbones import IMAGENET_MEAN, IMAGENET_STD
 
@@ -23,7 +24,8 @@ class DeviceImages:
         self.images = _shared(images).to(device if fits else "cpu")
         self.labels = torch.from_numpy(labels).to(device)
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-        self.scale, self.shift = (1 / (255 * std)).to(device), (-mean / std).to(device)
+        grey = torch.arange(256).unsqueeze(1)  # looking 256 greys up takes 2/3 of the time of computing each pixel
+        self.normalised = (grey * (1 / (255 * std)) + (-mean / std)).to(device)  # (256, 3)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -31,7 +33,7 @@ class DeviceImages:
     def inputs(self, index: Tensor) -> Tensor:
         """(B, 3, H, W) float32 in ImageNet's normalisation, in channels_last memory format."""
         grey = self.images[index.to(self.images.device)].to(self.device)  # (B, H, W)
-        rgb = grey.unsqueeze(-1) * self.scale + self.shift  # (B, H, W, 3): channels last without a copy
+        rgb = embedding(grey.int(), self.normalised)  # (B, H, W, 3): channels last without a copy
         return rgb.permute(0, 3, 1, 2)
 
     def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -43,7 +43,7 @@ def evaluate_group(
     seeds = []
     for run, model, device in _models(runs, resolved):
         images = DeviceImages(outside.images, labels, device)
-        p = probabilities(model, images, eval_batch_size(run.config), choose_precision("auto", device))
+        p = probabilities(model, images, eval_batch_size(run.config, device), choose_precision("auto", device))
         report = evaluate.report(labels, p, resolved.class_names)
         seeds.append({"seed": run.seed, "selected_epoch": run_summary(run)["selected_epoch"], **report})
     return {
@@ -124,7 +124,7 @@ def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:
     for run, model, device in _models(runs, resolved):
         unlabelled = DeviceImages(images, np.zeros(len(images), dtype=np.int64), device)
         by_seed[run.seed] = probabilities(
-            model, unlabelled, eval_batch_size(run.config), choose_precision("auto", device)
+            model, unlabelled, eval_batch_size(run.config, device), choose_precision("auto", device)
         )
     mean = np.mean(list(by_seed.values()), axis=0)  # (N, C)
     names = resolved.class_names

@@ -260,7 +260,7 @@ def _save_predictions(
     """The selected model on every image of every split, the whole train split included."""
     for name in SPLITS:
         split = dataset.splits[name]
-        p = probabilities(model, images[name], eval_batch_size(config), precision)
+        p = probabilities(model, images[name], eval_batch_size(config, images[name].device), precision)
         table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
         for c in range(dataset.classes):
             table[f"p_{c}"] = p[:, c]

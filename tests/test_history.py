@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from colora import CoLoRAConfig, adapt, merge_, strip
+from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
 from colora.adapt import plain_state, undo_
 from colora.adapter_file import load_adapter, save_adapter
 from colora.backbones import build, build_meta
@@ -114,6 +114,13 @@ def test_an_adapter_file_goes_back_onto_its_base_and_no_other(tmp_path, bias):
         load_adapter(copy.deepcopy(base), tmp_path / "merged")
     with pytest.raises(ValueError, match="no adapters to save"):
         save_adapter(base, tmp_path / "none")
+
+
+def test_adapters_of_two_ranks_have_no_file(tmp_path):
+    model = nn.Sequential(CoLoRAConv(nn.Conv2d(3, 4, 3)), CoLoRAConv(nn.Conv2d(4, 4, 3), rank=2))
+    with pytest.raises(ValueError, match="differ in order or rank"):
+        save_adapter(model, tmp_path / "mixed")
+    assert not (tmp_path / "mixed").exists()
 
 
 def test_a_real_three_dimensional_network(tmp_path):
