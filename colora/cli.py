@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 something failed, 2 a mistake a person can put right.
 import argparse
 import json
 import os
-import signal
 import sys
 import types
 import typing
@@ -16,9 +15,10 @@ from typing import Any, NoReturn
 
 from colora.catalog import NOTICE
 from colora.cli_files import Bar, add_file_commands
+from colora.cli_runs import add_run_commands, follow, report_end
 from colora.config import PRESETS, RunConfig, make_config, parse_seeds
 from colora.errors import UserError
-from colora.runs import Group, list_groups, open_group
+from colora.runs import Group, listing, open_group
 
 BY_NAME = {preset.name: preset for preset in PRESETS}
 
@@ -65,6 +65,7 @@ def _parser() -> Parser:
     launch.add_argument("--seeds", help="such as 0-9 or 0,3,5 (default 0-2, or the preset's)")
     launch.add_argument("--preset", choices=list(BY_NAME), help="start from the settings of the form's preset")
     launch.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+    launch.add_argument("--priority", type=int, default=0, help="higher ones start first (default 0)")
     launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
     _add_config(launch)
 
@@ -100,16 +101,8 @@ def _parser() -> Parser:
         "threads",
     )
     _add_config(bench, only=timed)
-    for name, run, about in (
-        ("stop", _stop, "stop a group's running and waiting seeds after their current step"),
-        ("resume", _resume, "continue a group's stopped, failed and lost seeds"),
-    ):
-        with_json(command(name, run, about)).add_argument("group", type=Path, help="runs/NAME")
-
+    add_run_commands(command, with_json)
     add_file_commands(command, with_json)
-    train = command("train", _train, None)  # started by the worker, for one seed
-    train.add_argument("--run-dir", type=Path, required=True)
-    command("work", _work, None).add_argument("group", type=Path)  # started by launch and resume
     return parser
 
 
@@ -155,71 +148,24 @@ def _print_json(value: Any) -> None:
 
 
 def _launch(args: argparse.Namespace) -> int:
-    from colora.launch import launch, start_worker, work
+    from colora.launch import launch
+    from colora.queue.supervisor import ensure_supervisor
 
     seeds = args.seeds or (BY_NAME[args.preset].seeds if args.preset else "0-2")
     with Bar("ImageNet weights") as bar:
-        group = launch(args.runs_dir, args.name, _config(args), parse_seeds(seeds), bar)
-    if not args.wait:
-        pid = start_worker(group)
-        started = {"name": group.name, "path": str(group.path), "seeds": group.info["seeds"], "pid": pid}
-        if args.json:
-            _print_json(started)
-        else:
-            print(f"{group.name}: {len(group.runs)} seeds are training in the background; see colora show {group.path}")
-        return 0
-    with _Progress(group) as progress:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        try:
-            work(group, progress.update)
-        except KeyboardInterrupt:
-            print(f"\nstopped; continue with: colora resume {group.path}", file=sys.stderr)
-            return 130
-    return _report_end(Group(group.path), args.json)
-
-
-class _Progress:
-    """A bar over epochs and seeds on stderr, with time left."""
-
-    def __init__(self, group: Group):
-        from tqdm import tqdm
-
-        total = len(group.runs) * group.config.epochs
-        shape = "{l_bar}{bar}| {n:.1f}/{total:.0f} epochs [{elapsed}<{remaining}]{postfix}"
-        self.bar = tqdm(total=total, desc=group.name, bar_format=shape, file=sys.stderr, disable=None)
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.bar.close()
-
-    def update(self, group: Group) -> None:
-        from colora.results import preparing
-
-        done = 0.0
-        for run in group.runs:
-            status = run.status
-            done += status["epoch"] + (status["step"] / status["steps"] if status["steps"] else 0)
-            if status["state"] in ("starting", "running"):
-                now = preparing(run)
-                self.bar.set_postfix_str(f"seed {run.seed}" + (f", {now}" if now else ""), refresh=False)
-        self.bar.n = min(done, self.bar.total)
-        self.bar.refresh()
-
-
-def _report_end(group: Group, as_json: bool) -> int:
-    from colora.results import group_summary
-
-    _show_summary(group_summary(group), as_json)
-    unfinished = [run for run in group.runs if run.state != "done"]
-    if unfinished:
-        run = unfinished[0]
-        print(
-            f"colora launch: seed {run.seed} {run.state}: {' '.join(str(run.status['reason']).split())}",
-            file=sys.stderr,
-        )
-    return 1 if unfinished else 0
+        group = launch(args.runs_dir, args.name, _config(args), parse_seeds(seeds), bar, args.priority)
+    pid = ensure_supervisor(group.path.parent)
+    if args.wait:
+        code = follow(group)
+        if code is None:
+            _show(argparse.Namespace(group=group.path, json=args.json))
+        return report_end(Group(group.path)) if code is None else code
+    started = {"name": group.name, "path": str(group.path), "seeds": group.info["seeds"], "pid": pid}
+    if args.json:
+        _print_json(started)
+    else:
+        print(f"{group.name}: {len(group.runs)} seeds are queued and train in turn; see colora show {group.path}")
+    return 0
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -260,14 +206,14 @@ def _figure(value: float | None) -> str:
 
 
 def _list(args: argparse.Namespace) -> int:
-    rows = [{"name": g.name, "state": g.state, "created": g.info["created"]} for g in list_groups(args.runs_dir)]
+    rows = listing(args.runs_dir)
     if args.json:
         _print_json(rows)
-    else:
-        print(
-            "\n".join(f"{r['name']:<40} {r['state']:<8} {r['created']}" for r in rows)
-            or f"No group in {args.runs_dir} yet."
-        )
+        return 0
+    for row in rows:
+        seeds = f"{row['done']} of {row['seeds']} done"
+        print(f"{row['name']:<40} {row['state']:<8} {seeds:<13} {row['created'] or row['reason']}")
+    print("" if rows else f"No group in {args.runs_dir} yet.", end="" if rows else "\n")
     return 0
 
 
@@ -354,44 +300,4 @@ def _bench(args: argparse.Namespace) -> int:
     for row in result["results"]:
         ratio = f"{row['ratio_to_full']:.3f} of full" if "ratio_to_full" in row else ""
         print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {row['peak_mib']:,.0f} MiB")
-    return 0
-
-
-def _stop(args: argparse.Namespace) -> int:
-    from colora.launch import stop
-
-    group = open_group(args.group)
-    states = stop(group)
-    if args.json:
-        _print_json({"name": group.name, "seeds": {str(seed): state for seed, state in states.items()}})
-    else:
-        print(f"{group.name}: " + ", ".join(f"seed {seed} {state}" for seed, state in states.items()))
-    return 0
-
-
-def _resume(args: argparse.Namespace) -> int:
-    from colora.launch import resume
-
-    group = open_group(args.group)
-    started = {"name": group.name, **resume(group)}
-    if args.json:
-        _print_json(started)
-    else:
-        print(f"{group.name}: seeds {', '.join(map(str, started['seeds']))} continue in the background")
-    return 0
-
-
-def _train(args: argparse.Namespace) -> int:
-    from colora.train import train_run
-
-    asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: asked.append(received))
-    return train_run(args.run_dir, lambda: bool(asked))
-
-
-def _work(args: argparse.Namespace) -> int:
-    from colora.launch import work
-
-    work(open_group(args.group))
     return 0

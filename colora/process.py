@@ -1,24 +1,38 @@
-"""Which process a file speaks of, and whether it still lives.
+"""Which process a file speaks of, whether it still lives, and how to end exactly that one.
 
-A pid alone is no identity: it is used again. Pid, start time, host and boot together are one. On Linux the start time
-is field 22 of /proc/PID/stat in ticks since boot, which stays put when the wall clock is set.
+A pid alone is no identity: it is used again. Pid, start time, host, boot and pid namespace together are one. On Linux
+the start time is field 22 of /proc/PID/stat in ticks since boot, which stays put when the wall clock is set. Linux is
+tested; elsewhere psutil's start time, within a second, is the best effort. psutil is imported only where it is needed.
 """
 
 import os
+import signal
 import socket
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
+Identity = dict[str, Any]
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has but one way to end a process
 
 
 @cache
 def boot_id() -> str:
     """Changes with every start of the machine."""
     path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else str(int(psutil.boot_time()))
+    if path.exists():
+        return path.read_text().strip()
+    import psutil
+
+    return str(int(psutil.boot_time()))
+
+
+@cache
+def pid_namespace() -> str | None:
+    """In which world a pid counts: a container has its own. None where there is no such thing."""
+    path = "/proc/self/ns/pid"
+    return os.readlink(path) if sys.platform == "linux" and os.path.islink(path) else None
 
 
 def _start_time(pid: int) -> float | None:
@@ -29,6 +43,8 @@ def _start_time(pid: int) -> float | None:
         except (FileNotFoundError, ProcessLookupError):
             return None
         return None if fields[0] in "ZX" else float(fields[19])
+    import psutil
+
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
@@ -36,21 +52,85 @@ def _start_time(pid: int) -> float | None:
         return None
 
 
-def identity(pid: int) -> dict[str, Any]:
-    """{"pid", "started", "host", "boot_id"} of a living process; ProcessLookupError if it is gone."""
+def identity(pid: int) -> Identity:
+    """{"pid", "started", "host", "boot_id", "pid_namespace"} of a living process; ProcessLookupError if it is gone."""
     started = _start_time(pid)
     if started is None:
         raise ProcessLookupError(pid)
-    return {"pid": pid, "started": started, "host": socket.gethostname(), "boot_id": boot_id()}
+    where = {"host": socket.gethostname(), "boot_id": boot_id(), "pid_namespace": pid_namespace()}
+    return {"pid": pid, "started": started, **where}
 
 
-def is_alive(known: dict[str, Any] | None) -> bool:
-    """Whether the process that `identity` described lives. One of another host cannot be seen and is believed."""
+def own_process() -> Identity:
+    return identity(os.getpid())
+
+
+def is_visible(known: Identity) -> bool:
+    """Whether this process could see the one that `identity` described: on this host, in this pid namespace."""
+    if known["host"] != socket.gethostname():
+        return False
+    return known.get("pid_namespace") in (None, pid_namespace()) or known["boot_id"] != boot_id()
+
+
+def is_alive(known: Identity | None) -> bool:
+    """Whether the process that `identity` described lives. One that cannot be seen from here is believed."""
     if known is None:
         return False
-    if known["host"] != socket.gethostname():
+    if not is_visible(known):
         return True
     return known["boot_id"] == boot_id() and _start_time(known["pid"]) == known["started"]
+
+
+def lives_here(known: Identity | None) -> bool:
+    """Whether this process can be seen from here, and lives."""
+    return known is not None and is_visible(known) and is_alive(known)
+
+
+def same(one: Identity | None, other: Identity | None) -> bool:
+    """Whether two identities are of one process."""
+    keys = ("pid", "started", "host", "boot_id")
+    return one is not None and other is not None and all(one[key] == other[key] for key in keys)
+
+
+def tree(known: Identity) -> list[Identity]:
+    """A living process of this host and everything that it has started, and those have, and so on."""
+    import psutil
+
+    if not is_alive(known):
+        return []
+    try:
+        pids = [child.pid for child in psutil.Process(known["pid"]).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+    found = [known]
+    for pid in pids:
+        try:
+            found.append(identity(pid))
+        except ProcessLookupError:
+            continue  # it has ended meanwhile
+    return found
+
+
+def send(known: Identity, number: int) -> bool:
+    """Signal exactly this process; False where it is gone. A handle keeps a new process from being taken for it."""
+    if not hasattr(os, "pidfd_open"):
+        if not is_alive(known):
+            return False
+        os.kill(known["pid"], number)
+        return True
+    try:
+        handle = os.pidfd_open(known["pid"])
+    except ProcessLookupError:
+        return False
+    try:
+        if not is_alive(known):
+            return False
+        signal.pidfd_send_signal(handle, number)
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
 
 
 def cpu_count() -> int:

@@ -103,7 +103,7 @@ def group_summary(group: Group) -> dict[str, Any]:
     """What `colora show` prints: each seed, and over the seeds with a finished epoch median, IQR and range."""
     seeds = [run_summary(run) for run in group.runs]
     with_figures = [s for s in seeds if "selected_epoch" in s]
-    resolved = next((r.resolved for r in group.runs if r.resolved), None)
+    resolved = next((r.resolved for r in group.runs if r.state != "damaged" and r.resolved), None)
     best = best_run(group)
     config = group.config
     return {
@@ -164,7 +164,7 @@ def progress(run: Run) -> float:
     """Share of a run's epochs that is behind it, in [0, 1], with the part of the present epoch."""
     status = run.status
     part = status["step"] / status["steps"] if status["steps"] and status["state"] in ACTIVE else 0.0
-    return min(1.0, (status["epoch"] + min(part, 1.0)) / status["epochs"])
+    return min(1.0, (status["epoch"] + min(part, 1.0)) / max(1, status["epochs"]))
 
 
 def preparing(run: Run) -> str | None:

@@ -1,95 +1,51 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
     runs/GROUP/group.json            config, seeds, created, by whom
-    runs/GROUP/worker.json           the process that runs the seeds one after another
-    runs/GROUP/worker.log            what that process printed
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
+                       queue.json    its place: order, priority, since when, whose (colora.queue.order)
                        stop          exists: a person wants this run to stop
+                       process.json, exit.json     its guard, and how its process ended (colora.queue.guard)
                        environment.json, metrics.jsonl, log.txt, tensorboard/
                        data-problems.txt   exists: images that did not open and were left out, one a line
                        checkpoint/last.safetensors, history/epoch-01.safetensors ..., model.safetensors
                        predictions/train.parquet, val.parquet, test.parquet, epochs/epoch-01.safetensors ...
+    runs/.colora/                    audit.jsonl, trash/: what belongs to no group
 
+status.json has one writer: the run while its process lives, the supervisor before and after. What readers see is
+derived where that process is gone: `failed`, `lost` or `stopped` with the reason; `damaged` where a file is.
 A file is complete or absent: written beside, synced, renamed. Imports no torch, so that pages can read.
 """
 
 import getpass
-import json
-import os
 import re
 import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import ValidationError
 
 from colora.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.errors import UserError
-from colora.process import identity, is_alive
+from colora.files import append_json, read_json, read_json_lines, write_bytes, write_json
+from colora.process import is_alive, is_visible, own_process
+from colora.queue import verdict
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [  # those of colora.files and own_process are part of what a run folder's readers and writers need
+    "ACTIVE", "ENDED_EARLY", "NAME", "STATES", "Group", "Run", "append_json", "create_group", "create_run",
+    "list_groups", "listing", "open_group", "own_process", "queued_status", "read_json", "read_json_lines",
+    "run_folder", "write_bytes", "write_json",
+]  # fmt: skip
 ACTIVE = ("starting", "running", "stopping")
-STATES = ("queued", *ACTIVE, "stopped", "done", "failed", "lost")
+ENDED_EARLY = ("stopped", "failed", "lost")  # resume continues these
+STATES = ("queued", *ACTIVE, "stopped", "done", "failed", "lost", "damaged")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Atomic: after a crash the file holds the old or the new content, never a part."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # Windows cannot open a folder; its rename is durable enough
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Raises UserError that names the file if it is missing or damaged."""
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist.") from error
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); the run folder is damaged.") from error
-
-
-def append_json(path: Path, value: Any) -> None:
-    """Adds one line of JSON and syncs it."""
-    with open(path, "a") as file:
-        file.write(json.dumps(value, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of an appended file; a last line still being written is left out."""
-    if not path.exists():
-        return []
-    lines = path.read_text().split("\n")
-    try:
-        return [json.loads(line) for line in lines[:-1]]
-    except ValueError as error:
-        raise UserError(f"{path} holds a line that is not JSON ({error}); the run folder is damaged.") from error
+STATUS_KEYS = {"state", "epoch", "epochs", "step", "steps", "process", "heartbeat", "reason"}
 
 
 @dataclass(frozen=True)
@@ -124,16 +80,37 @@ class Run:
 
     @cached_property
     def status(self) -> dict[str, Any]:
-        """status.json, with `lost` derived where the process it names is gone."""
+        """status.json, with the state that follows from the process that it names and from damage to the folder."""
+        try:
+            status = self.written_status()
+            if not isinstance(self._config_file, dict) or not {"config", "seed"} <= set(self._config_file):
+                raise UserError(f"{self.path / 'config.json'} lacks the settings; the run folder is damaged.")
+            read_json_lines(self.path / "metrics.jsonl")
+        except UserError as error:
+            return queued_status(0) | {"state": "damaged", "reason": str(error)}
+        if status["state"] == "stopped" and verdict.guard_lives(self.path):
+            return status | {"state": "stopping"}  # its last word is written, its processes are not all gone yet
+        return self._followed(status) if status["state"] in ACTIVE else status
+
+    def written_status(self) -> dict[str, Any]:
+        """status.json as it stands. Raises UserError where it is missing or damaged."""
         status = read_json(self.path / "status.json")
-        if status["state"] in ACTIVE and not is_alive(status["process"]):
-            status |= {
-                "state": "lost",
-                "reason": "The process of this run is gone without a word (killed, or the machine restarted). "
-                f"Resume continues after epoch {status['epoch']}.",
-            }
-        elif status["state"] == "queued" and not worker_alive(self.path.parent):
-            status |= {"state": "lost", "reason": "The process that was to start this run is gone. Resume starts it."}
+        if not isinstance(status, dict) or not set(status) >= STATUS_KEYS or status["state"] not in STATES:
+            raise UserError(f"{self.path / 'status.json'} cannot be read as a status; the run folder is damaged.")
+        return dict(status)
+
+    def _followed(self, status: dict[str, Any]) -> dict[str, Any]:
+        """An active run's status, by what has become of its process."""
+        process = status["process"]
+        if process and not is_visible(process):
+            gone = verdict.fallen_silent(self.path, status["heartbeat"])
+            status |= verdict.silent(status) if gone else {}
+        elif not is_alive(process) and not verdict.guard_lives(self.path):
+            status = self.written_status()  # its last word may have been written after the first look
+            if status["state"] in ACTIVE and status["process"] == process:
+                status |= verdict.verdict(self.path, status)
+        if status["state"] in ACTIVE and self.stop_requested:
+            status["state"] = "stopping"
         return status
 
     @property
@@ -141,11 +118,18 @@ class Run:
         return self.status["state"]
 
     @cached_property
-    def metrics(self) -> pd.DataFrame:
-        """One row a finished epoch: epoch, {train,val,test}_{loss,accuracy,auc}, seconds, images_per_s, ..."""
+    def metrics(self) -> "pd.DataFrame":
+        """One row a finished epoch: epoch, {train,val,test}_{loss,accuracy,auc}, seconds, images_per_s, ...
+
+        None of a damaged run.
+        """
+        import pandas as pd  # here, since the supervisor and most commands do without
+
+        if self.state == "damaged":
+            return pd.DataFrame()
         return pd.DataFrame(read_json_lines(self.path / "metrics.jsonl"))
 
-    def predictions(self, split: str) -> pd.DataFrame:
+    def predictions(self, split: str) -> "pd.DataFrame":
         """Predictions of the selected model, one row an image.
 
         Columns: index, label, p_0 ... p_{C-1} (float32, rows sum to 1), entropy (nats), image_id, patient_id (or null);
@@ -154,15 +138,12 @@ class Run:
         path = self.path / "predictions" / f"{split}.parquet"
         if not path.exists():
             raise UserError(f"{self.path.parent.name}, seed {self.seed}, has no predictions on {split} yet.")
+        import pandas as pd
+
         return pd.read_parquet(path)
 
     def log_tail(self, lines: int = 40) -> str:
-        path = self.path / "log.txt"
-        if not path.exists():
-            return ""
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - 32_768))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        return verdict.log_tail(self.path, lines)
 
     @property
     def stop_requested(self) -> bool:
@@ -199,7 +180,7 @@ class Group:
     def state(self) -> str:
         """One word for the whole: the most urgent of its runs' states."""
         states = {run.state for run in self.runs}
-        for state in ("running", "stopping", "starting", "failed", "lost", "queued", "stopped"):
+        for state in ("running", "stopping", "starting", "damaged", "failed", "lost", "queued", "stopped"):
             if state in states:
                 return "running" if state == "queued" and "done" in states else state
         return "done"
@@ -214,14 +195,13 @@ def run_folder(seed: int) -> str:
     return f"seed-{seed:02d}"
 
 
-def worker_alive(group: Path) -> bool:
-    path = group / "worker.json"
-    return path.exists() and is_alive(read_json(path))
+def create_group(
+    runs_dir: Path, name: str, config: RunConfig, seeds: list[int], place: dict[str, Any] | None = None
+) -> Group:
+    """A new group with every seed queued, at `place` of the queue. It shows once it is complete.
 
-
-def create_group(runs_dir: Path, name: str, config: RunConfig, seeds: list[int]) -> Group:
-    """A new group with every seed queued. Raises UserError for a bad or taken name, or a folder that cannot be
-    written."""
+    Raises UserError for a bad or taken name, or a folder that cannot be written.
+    """
     if not NAME.fullmatch(name):
         raise UserError(
             f"'{name}' cannot name a group: use up to 80 letters, digits, dots, dashes and underscores, "
@@ -239,13 +219,7 @@ def create_group(runs_dir: Path, name: str, config: RunConfig, seeds: list[int])
     except OSError as error:
         raise UserError(f"{path} cannot be made: {error.strerror}.") from error
     for seed in seeds:
-        run = path / run_folder(seed)
-        run.mkdir()
-        write_json(
-            run / "config.json",
-            {"schema_version": SCHEMA_VERSION, "seed": seed, "config": config.model_dump(), "resolved": None},
-        )
-        write_json(run / "status.json", queued_status(config.epochs))
+        create_run(path, seed, config, place)
     info = {
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(),
@@ -255,6 +229,18 @@ def create_group(runs_dir: Path, name: str, config: RunConfig, seeds: list[int])
     }
     write_json(path / "group.json", info)
     return Group(path)
+
+
+def create_run(group: Path, seed: int, config: RunConfig, place: dict[str, Any] | None) -> Run:
+    """One seed's folder, queued at `place`; status.json comes last, and makes it a run."""
+    folder = group / run_folder(seed)
+    folder.mkdir()
+    values = {"schema_version": SCHEMA_VERSION, "seed": seed, "config": config.model_dump(), "resolved": None}
+    write_json(folder / "config.json", values)
+    if place:
+        write_json(folder / "queue.json", place)
+    write_json(folder / "status.json", queued_status(config.epochs))
+    return Run(folder)
 
 
 def queued_status(epochs: int, epoch: int = 0) -> dict[str, Any]:
@@ -287,6 +273,16 @@ def open_group(path: Path) -> Group:
     return Group(Path(path))
 
 
-def own_process() -> dict[str, Any]:
-    """This process's identity, as status.json and worker.json keep it."""
-    return identity(os.getpid())
+def listing(runs_dir: Path) -> list[dict[str, Any]]:
+    """One row a group, newest first: name, state, seeds, done (how many of them), created, reason (of damage)."""
+    rows = []
+    for group in list_groups(runs_dir):
+        row: dict[str, Any] = {"name": group.name, "state": "damaged", "seeds": 0, "done": 0, "created": None}
+        try:
+            states = [run.state for run in group.runs]
+            row |= {"state": group.state, "seeds": len(states), "done": states.count("done"), "reason": None}
+            row |= {"created": group.info["created"]}
+        except (UserError, KeyError, TypeError) as error:
+            row |= {"state": "damaged", "reason": f"{group.path / 'group.json'} does not name its seeds: {error}"}
+        rows.append(row)
+    return rows

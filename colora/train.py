@@ -9,10 +9,13 @@ by (seed, what, epoch or merge) and thread count, device and precision are fixed
 """
 
 import json
+import os
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,7 @@ from colora.methods import apply_method
 from colora.results import selected_row
 from colora.runs import ACTIVE, Run, append_json, own_process, read_json_lines, write_bytes, write_json
 
+HEARTBEAT_SECONDS = 5  # at least so often, also while a long step or evaluation tells nothing
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
 LEFT_OUT = "data-problems.txt"
 
@@ -48,6 +52,8 @@ class Reporter:
 
     run: Run
     status: dict[str, Any] = field(init=False)
+    lock: Any = field(default_factory=threading.Lock)
+    written: float = 0.0  # on the monotonic clock
 
     def __post_init__(self) -> None:
         old = self.run.status
@@ -56,8 +62,31 @@ class Reporter:
         self.write()
 
     def write(self, **changes: Any) -> None:
-        self.status |= changes | {"heartbeat": time.time()}
-        write_json(self.run.path / "status.json", self.status)
+        with self.lock:
+            self.status |= changes | {"heartbeat": time.time()}
+            write_json(self.run.path / "status.json", self.status)
+            self.written = time.monotonic()
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """A thread that writes when nothing else does, so that readers on other hosts see that the run lives."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(HEARTBEAT_SECONDS):
+                if time.monotonic() - self.written >= HEARTBEAT_SECONDS:
+                    try:
+                        self.write()
+                    except OSError as error:  # the loop meets the same trouble, and says so
+                        print(f"no heartbeat: {error}", file=sys.stderr, flush=True)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def end(self, state: str, reason: str | None = None) -> None:
         self.write(state=state, reason=reason, process=None, finished=time.time())
@@ -71,11 +100,12 @@ def train_run(run_dir: Path, should_stop: Callable[[], bool] = lambda: False) ->
     run = Run(Path(run_dir).absolute())
     if run.state == "done":
         return 0
-    if run.state in ACTIVE:
+    if run.state in ACTIVE and str(run.status["process"]["pid"]) != os.environ.get("COLORA_GUARD"):
         raise UserError(f"{run.path} is being trained by process {run.status['process']['pid']} already.")
     reporter = Reporter(run)
     try:
-        _train(run, reporter, should_stop)
+        with reporter.beating():
+            _train(run, reporter, should_stop)
     except Stopped as stop:
         reporter.end("stopped", str(stop))
         (run.path / "stop").unlink(missing_ok=True)

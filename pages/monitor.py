@@ -7,8 +7,10 @@ import streamlit as st
 
 from colora import plots
 from colora.errors import UserError
+from colora.queue import view
+from colora.queue.supervisor import supervising
 from colora.results import band, preparing, progress, run_summary, seconds_left
-from colora.runs import ACTIVE, Group
+from colora.runs import ACTIVE, ENDED_EARLY, Group
 from pages.components import show
 from pages.components.command import run_colora
 from pages.components.frame import inside_app
@@ -44,16 +46,47 @@ def confirm_stop(group: Group) -> None:
         command("stop", group, "The running seed finishes its step …")
 
 
+@st.dialog("Train these seeds from the beginning?", icon=":material/restart_alt:")
+def confirm_retry(group: Group) -> None:
+    seeds = [str(run.seed) for run in group.runs if run.state in (*ENDED_EARLY, "damaged")]
+    st.markdown(
+        f"Seeds {', '.join(seeds)} of **{group.name}** begin anew. What they have so far goes to the trash of the "
+        "runs folder. *Resume* would keep their finished epochs."
+    )
+    if st.button("Begin anew", type="primary", key="confirm-retry"):
+        command("retry", group, "Starting anew …")
+
+
+@st.dialog("Remove this group?", icon=":material/delete:")
+def confirm_remove(group: Group) -> None:
+    st.markdown(f"**{group.name}** goes to the trash of the runs folder. *Overview* then offers to undo it.")
+    if st.button("Remove the group", type="primary", key="confirm-remove"):
+        try:
+            run_colora(["rm", str(group.path)])
+        except UserError as error:
+            st.error(str(error))
+        else:
+            st.session_state["removed"] = group.name
+            st.switch_page("pages/overview.py")
+
+
 def actions(group: Group) -> None:
-    """Stop what runs; resume what ended before its time."""
+    """Stop what runs; resume what ended before its time, or begin it anew; remove what has ended."""
     states = {run.state for run in group.runs}
+    forgotten = "queued" in states and supervising(group.path.parent) is None
     with st.container(horizontal=True, vertical_alignment="center"):
         if states & {"queued", *ACTIVE} and st.button("Stop …", icon=":material/stop:", key="stop"):
             confirm_stop(group)
-        if states & {"stopped", "failed", "lost"}:
+        if states & set(ENDED_EARLY) or forgotten:
             meaning = "Seeds that stopped, failed or were lost go on after their last finished epoch."
             if st.button("Resume", icon=":material/resume:", key="resume", help=meaning):
                 command("resume", group, "Starting again …")
+        if states & {*ENDED_EARLY, "damaged"}:
+            meaning = "The same seeds from the first epoch on."
+            if st.button("Begin anew …", icon=":material/restart_alt:", key="retry", help=meaning):
+                confirm_retry(group)
+        if not group.active and st.button("Remove …", icon=":material/delete:", key="remove"):
+            confirm_remove(group)
         if any(len(run.metrics) for run in group.runs):
             st.page_link(
                 "pages/results.py",
@@ -81,6 +114,19 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
     for run in group.runs:
         if now := preparing(run):
             st.caption(f"Seed {run.seed}: {now}")
+    if any(run.state == "queued" for run in group.runs):
+        place_in_queue(group)
+
+
+def place_in_queue(group: Group) -> None:
+    """Where the waiting seeds stand, or that nobody is going to start them."""
+    waiting = [row for row in view.rows(group.path.parent) if row["place"]]
+    own = [row for row in waiting if row["group"] == group.name]
+    if any(row["note"] == view.NOBODY for row in own):
+        st.warning("Nobody starts the waiting seeds: press *Resume*.", icon=":material/hourglass_disabled:")
+    elif own:
+        places = ", ".join(f"seed {row['seed']} at place {row['place']}" for row in own)
+        st.caption(f"In the queue: {places} of {len(waiting)}")
 
 
 def seed_table(group: Group, left: dict[int, float | None]) -> pd.DataFrame:
@@ -114,7 +160,7 @@ def reasons(group: Group) -> None:
     for (state, reason), seeds in said.items():
         who = f"Seed {seeds[0]}" if len(seeds) == 1 else f"Seeds {', '.join(map(str, seeds))}"
         sentence, _, details = reason.partition("\n")
-        tell = st.error if state in ("failed", "lost") else st.info
+        tell = st.error if state in ("failed", "lost", "damaged") else st.info
         tell(f"**{who} {state}.** {sentence}", icon=show.STATES[state][1])
         if details:
             with st.expander("Last lines of its log"):

@@ -7,6 +7,7 @@ import streamlit as st
 
 from colora.errors import UserError
 from colora.runs import Group, list_groups
+from pages.components.command import run_colora
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir, summary
 from pages.components.show import STATE_COLUMN, data_title, method_title, model_title, spread_text, time_text
@@ -46,7 +47,8 @@ def row_of(group: Group) -> tuple[dict[str, Any], bool, str | None]:
             "Data": data_title(found),
             "Launched": f"{time_text(found['created'])}, {found['launched_by']}",
         }
-        return row, group.active, None
+        damaged = [s["reason"] for s in found["seeds"] if s["state"] == "damaged"]
+        return row, group.active, damaged[0] if damaged else None
     except UserError as error:
         return {"Group": group.name, "State": ["damaged"]}, False, str(error).splitlines()[0]
 
@@ -88,8 +90,26 @@ def overview(groups: list[Group]) -> None:
             st.warning(f"**{group.name}** is damaged: {damage}", icon=":material/broken_image:")
 
 
+def undo_removal() -> None:
+    """After a group was removed in this tab: the way back."""
+    name = st.session_state.get("removed")
+    if not name:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(f"**{name}** is in the trash.", icon=":material/delete:")
+        if st.button("Undo", icon=":material/undo:", key="undo"):
+            try:
+                run_colora(["rm", "--undo", str(runs_dir() / name)])
+            except UserError as error:
+                st.error(str(error))
+            else:
+                del st.session_state["removed"]
+                st.rerun()
+
+
 inside_app()
 st.header("Groups of runs")
+undo_removal()
 every = list_groups(runs_dir())
 if not every:
     welcome()

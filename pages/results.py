@@ -11,7 +11,7 @@ from colora.errors import UserError
 from colora.runs import Group, Run
 from pages.components import show
 from pages.components.frame import inside_app
-from pages.components.runs import arrays, chosen_group, report, show_damage, summary
+from pages.components.runs import arrays, chosen_group, report, show_damage, show_damaged_seeds, summary
 
 SEED_FIGURES = {
     "accuracy": "Each dot is one training with its own random start. The box holds the middle half (IQR), "
@@ -223,6 +223,7 @@ group = chosen_group("read")
 try:
     about = summary(group)
     show.about_line(about)
+    show_damaged_seeds(about)
     if about["best_seed"] is None:
         st.info(f"No epoch is finished yet; the group is {about['state']}.", icon=":material/hourglass:")
         st.page_link(

@@ -1,7 +1,9 @@
 """Small data in the real formats, shared by the tests. Real images and weights are used where `../shared` has them."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch loads
@@ -16,16 +18,21 @@ from colora import medmnist_info
 from colora.config import RunConfig
 from colora.data import Dataset, load_dataset
 from colora.data.dataset import SPLITS
+from colora.files import read_json
+from colora.process import send
 
 SHARED = Path(__file__).parents[2] / "shared"
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path, monkeypatch) -> Path:
+def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
     """No test reads or writes this user's cache and state, nor does a process that it starts."""
     monkeypatch.setenv("COLORA_CACHE", str(tmp_path / "colora-cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "colora-state"))
-    return tmp_path / "colora-cache"
+    yield tmp_path / "colora-cache"
+    monkeypatch.undo()  # the file system may have been made to fail
+    for path in tmp_path.glob("*/colora/locks/supervisor-*.json"):
+        send(read_json(path)["process"], signal.SIGKILL)  # it would end by itself, a while after the test
 
 
 def load(spec: str, **settings) -> Dataset:

@@ -160,7 +160,6 @@ def fabricate(
         under_way = config.epochs // 2 if epochs_done is None else epochs_done
         done = config.epochs if state == "done" else 0 if state in ("queued", "starting") else under_way
         fill_run(run, state, done, reason if state == "failed" else None, living, warnings or [])
-    write_json(group.path / "worker.json", living)
     return Group(group.path)
 
 

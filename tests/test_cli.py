@@ -17,6 +17,7 @@ from PIL import Image
 import colora.predict as colora_predict
 from colora.cli import _config, _parser, main
 from colora.config import PRESETS, make_config
+from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, read_json, write_json
 from colora.train import train_run
 
@@ -262,14 +263,13 @@ def test_launch_mistakes_leave_no_folder(tmp_path, tiny_npz, capsys, trained):
 
 
 def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_npz):
-    """Launch without --wait; stop; resume; kill -9 the training process; resume to the end."""
+    """Launch without --wait; stop; resume; kill -9 a training process, then the supervisor, a guard and its run."""
     launched = colora(
         "launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", 400, "--seeds", "0-1",
         "--runs-dir", tmp_path, "--json",
     )  # fmt: skip
     assert launched.returncode == 0, launched.stderr
     group = tmp_path / "g"
-    worker = json.loads(launched.stdout)["pid"]
     try:
         wait_for(lambda: len(Run(group / "seed-00").metrics) >= 2)
         stopped = colora("stop", group, "--json")
@@ -279,14 +279,15 @@ def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_np
 
         resumed = colora("resume", group, "--json")
         assert json.loads(resumed.stdout)["seeds"] == [0, 1]
-        worker = json.loads(resumed.stdout)["pid"]
+        supervisor = json.loads(resumed.stdout)["pid"]
         wait_for(lambda: len(Run(group / "seed-00").metrics) >= epochs + 2)
         assert Run(group / "seed-00").metrics["epoch"].is_monotonic_increasing
         os.kill(Run(group / "seed-00").status["process"]["pid"], signal.SIGKILL)
         wait_for(lambda: Run(group / "seed-00").state == "failed", 10)
         assert "was killed by signal 9" in Run(group / "seed-00").status["reason"]
         wait_for(lambda: Run(group / "seed-01").state == "running")  # the next seed goes on
-        os.kill(worker, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGKILL)
+        os.kill(process_file(group / "seed-01")["guard"]["pid"], signal.SIGKILL)
         os.kill(Run(group / "seed-01").status["process"]["pid"], signal.SIGKILL)
         wait_for(lambda: Run(group / "seed-01").state == "lost", 10)
         assert Group(group).state == "failed"
@@ -294,6 +295,18 @@ def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_np
         for run in Group(group).runs:
             (run.path / "stop").touch()
         wait_for(lambda: not Group(group).active)
+
+
+def test_ctrl_c_on_a_launch_that_waits_stops_the_group(tmp_path, tiny_npz):
+    launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", "400", "--seeds", "0-1"]
+    command = [sys.executable, "-m", "colora", *launch, "--runs-dir", str(tmp_path), "--wait"]
+    waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (tmp_path / "g" / "group.json").exists() and Run(tmp_path / "g" / "seed-00").state == "running")
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130
+    assert said.splitlines()[-1] == f"stopped; continue with: colora resume {tmp_path / 'g'}"
+    assert [run.state for run in Group(tmp_path / "g").runs] == ["stopped", "stopped"]
 
 
 def test_a_failed_seed_ends_launch_with_its_reason(tmp_path, capsys):

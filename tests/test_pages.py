@@ -110,7 +110,7 @@ def test_damaged_group_is_a_sentence_on_its_own_pages(open_page, page):
 def test_monitor_shows_why_a_seed_failed_and_offers_to_resume(open_page):
     app = open_page("monitor", "failed")
     assert app.error[0].value.startswith("**Seed 1 failed.** The GPU ran out of memory at batch size 32")
-    assert [button.key for button in app.button] == ["resume"]
+    assert [button.key for button in app.button] == ["resume", "retry", "remove"]
 
 
 def test_monitor_of_a_running_group_shows_progress_and_time_left(open_page):
@@ -334,3 +334,23 @@ print(sorted(name for name in ("torch", "torchvision") if name in sys.modules))
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_monitor_says_when_nobody_starts_the_waiting_seeds(open_page):
+    app = open_page("monitor", "waiting")
+    assert "Nobody starts the waiting seeds" in app.warning[0].value
+    assert [button.key for button in app.button] == ["stop", "resume"]
+
+
+def test_a_removed_group_can_be_brought_back(open_page, monkeypatch, tmp_path):
+    fabricate(tmp_path, "old", ["stopped"])
+    called = []
+    app = open_page("overview", folder=tmp_path)
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+    assert "undo" not in [button.key for button in app.button]
+    app.session_state["removed"] = "old"
+    ran(app)
+    app.button(key="undo").click()
+    ran(app)
+    assert called == [["rm", "--undo", str(tmp_path / "old")]]
+    assert "removed" not in app.session_state

@@ -101,7 +101,6 @@ def test_what_is_said_while_images_are_prepared(tmp_path, state, figures, said):
 def test_progress_and_time_left_count_training_and_evaluation(tmp_path):
     first = [row(1, 0.5, 0.5) | {"eval_seconds": 1.0}]
     group = make_group(tmp_path, first, [])
-    write_json(group.path / "worker.json", own_process())
     status = group.runs[0].path / "status.json"
     changes = {"state": "running", "epoch": 1, "step": 5, "steps": 10, "process": own_process()}
     write_json(status, read_json(status) | changes)

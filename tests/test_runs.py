@@ -9,6 +9,7 @@ import pytest
 from colora.config import RunConfig
 from colora.errors import UserError
 from colora.process import identity, is_alive
+from colora.results import group_summary, progress
 from colora.runs import (
     Group,
     Run,
@@ -57,7 +58,6 @@ def test_a_taken_name_is_refused_and_nothing_is_lost(group):
 
 def test_lost_is_derived_from_the_process(group):
     run = group.runs[0]
-    write_json(group.path / "worker.json", own_process())
     set_status(run, state="running", process=own_process(), epoch=1)
     assert Run(run.path).state == "running"
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -81,10 +81,102 @@ def test_a_zombie_is_dead():
     child.wait()
 
 
-def test_queued_without_a_worker_is_lost(group):
-    assert group.runs[0].state == "lost"
-    write_json(group.path / "worker.json", own_process())
-    assert Run(group.runs[0].path).state == "queued"
+def test_a_wish_to_stop_shows_at_once(group):
+    run = group.runs[0]
+    set_status(run, state="running", process=own_process())
+    (run.path / "stop").touch()
+    assert Run(run.path).state == "stopping"
+    set_status(run, state="done", process=None)
+    assert Run(run.path).state == "done"
+
+
+def test_the_last_word_of_a_run_counts_though_its_process_was_already_gone(group, monkeypatch):
+    """Between reading status.json and looking for the process, the run may finish."""
+    run = Run(group.runs[0].path)
+    set_status(run, state="running", process=own_process())
+
+    def ends_meanwhile(process):
+        set_status(run, state="done", process=None)
+        return False
+
+    monkeypatch.setattr("colora.runs.is_alive", ends_meanwhile)
+    assert run.state == "done"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds on both clocks of this process, which a test sets; nothing heard so far."""
+    now = {"monotonic": 1000.0, "wall": 1_000_000.0}
+    monkeypatch.setattr("colora.queue.verdict.time.monotonic", lambda: now["monotonic"])
+    monkeypatch.setattr("colora.queue.verdict.time.time", lambda: now["wall"])
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    return now
+
+
+def test_another_hosts_run_is_judged_by_whether_its_heartbeat_changes(group, clock):
+    run = group.runs[0].path
+    far = own_process() | {"host": "elsewhere"}
+
+    def state(heartbeat):
+        set_status(Run(run), state="running", process=far, heartbeat=heartbeat)
+        return Run(run).state
+
+    assert state(clock["wall"] - 100) == "running"  # its clock may be 100 s behind
+    clock["monotonic"] += 119
+    assert state(clock["wall"] - 100) == "running"
+    clock["wall"] -= 7200  # this host's clock is set back: nothing follows from that
+    assert state(clock["wall"] + 7100) == "running"
+    clock["monotonic"] += 121
+    assert state(clock["wall"] + 7100) == "lost"
+    assert state(clock["wall"] - 5000) == "running"  # it beats again, by whatever clock
+    clock["monotonic"] += 121
+    assert state(clock["wall"] - 5000) == "lost"
+    assert "Nothing has been heard of this run from elsewhere" in Run(run).status["reason"]
+
+
+def test_a_copied_folders_active_run_is_lost_at_first_sight_and_a_finished_one_done(group, clock):
+    far = own_process() | {"host": "elsewhere", "boot_id": "another"}
+    set_status(group.runs[0], state="running", process=far, heartbeat=clock["wall"] - 3600)
+    set_status(group.runs[1], state="done")
+    assert [Run(run.path).state for run in group.runs] == ["lost", "done"]
+
+
+def test_a_container_gone_from_this_host_is_judged_like_another_host(group, clock):
+    inside = own_process() | {"pid_namespace": "pid:[1]"}
+    set_status(group.runs[0], state="running", process=inside, heartbeat=clock["wall"])
+    assert Run(group.runs[0].path).state == "running"
+    set_status(group.runs[0], process={k: v for k, v in own_process().items() if k != "pid_namespace"})
+    assert Run(group.runs[0].path).state == "running"  # written before namespaces were
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("status.json", '{"state": "run'), ("status.json", "[]"), ("status.json", '{"state": "odd"}'),
+     ("status.json", None), ("config.json", "{"), ("config.json", "{}"), ("config.json", "[1]"),
+     ("metrics.jsonl", "{\n"), ("status.json", "\x00" * 200)],
+)  # fmt: skip
+def test_a_damaged_run_is_marked_and_the_others_are_not(group, file, content):
+    path = group.runs[0].path / file
+    path.unlink() if content is None else path.write_text(content)
+    again = Group(group.path)
+    assert [run.state for run in again.runs] == ["damaged", "queued"]
+    assert file in again.runs[0].status["reason"]
+    assert again.state == "damaged"
+    summary = group_summary(again)
+    assert [row["state"] for row in summary["seeds"]] == ["damaged", "queued"]
+    assert progress(again.runs[0]) == 0
+
+
+def test_a_file_that_did_not_change_is_read_once(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    os.utime(path, (1, 1))
+    first = read_json(path)
+    assert read_json(path) is first
+    path.write_text('{"a": 2}')
+    assert read_json(path) == {"a": 2}  # at once, though its time of change may not tell it from the next one
+    path.write_text('{"a": 3}')
+    assert read_json(path) == {"a": 3}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +185,6 @@ def test_queued_without_a_worker_is_lost(group):
      (("queued", "queued"), "queued"), (("stopped", "done"), "stopped"), (("running", "failed"), "running")],
 )  # fmt: skip
 def test_the_state_of_a_group(group, states, whole):
-    write_json(group.path / "worker.json", own_process())
     for run, state in zip(group.runs, states, strict=True):
         set_status(run, state=state, process=own_process())
     assert Group(group.path).state == whole

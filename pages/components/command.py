@@ -1,6 +1,7 @@
 """`python -m colora ...` from the pages, for what needs torch and for what must outlive the browser."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,8 +20,10 @@ PARAMETER_FIELDS = ("backbone", "method", "image_size", "order", "rank", "bias",
 def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
     """The JSON document that `colora ARGUMENTS --json` prints. Raises UserError with its refusal."""
     command = [sys.executable, "-m", "colora", *arguments, "--json"]
+    environment = os.environ | {"COLORA_USER": user} if (user := signed_in()) else None
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "env": environment}
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(command, **options, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise UserError(f"colora {arguments[0]} has not answered within {timeout:.0f} s; it was ended.") from error
     last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -29,6 +32,11 @@ def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]
     if done.returncode:
         raise UserError(f"colora {arguments[0]} ended with exit code {done.returncode}: {last}")
     return json.loads(done.stdout)
+
+
+def signed_in() -> str | None:
+    """Who is signed in to the app, for the audit log; None where nobody signs in."""
+    return (st.user.get("email") or st.user.get("name")) if st.user.get("is_logged_in") else None
 
 
 @st.cache_resource

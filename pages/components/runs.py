@@ -93,6 +93,13 @@ def show_damage(group: Group, error: UserError) -> None:
     st.caption("Other groups are not affected. Restore the file from a copy, or move the folder elsewhere.")
 
 
+def show_damaged_seeds(about: dict[str, Any]) -> None:
+    """Each seed of a group whose folder is damaged, with the sentence that says where."""
+    for row in about["seeds"]:
+        if row["state"] == "damaged":
+            st.error(f"**Seed {row['seed']} is damaged:** {row['reason']}", icon=":material/broken_image:")
+
+
 def chosen_group(what: str) -> Group:
     """The group named in the address, or else the newest, and a chooser. Ends the page where there is none.
 

@@ -1,0 +1,109 @@
+"""Files that are complete or absent: written beside, synced, renamed; read with a memory of what has not changed.
+
+Standard library only: the guard of each run writes with these too, and is to start fast and stay small.
+"""
+
+import json
+import os
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from colora.errors import UserError
+
+REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a moment
+REPLACE_PAUSE_SECONDS = 0.02
+SETTLED_SECONDS = 0.1  # a file changed this recently may change again within one tick of its time of change
+REMEMBERED_FILES = 16_384
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Atomic: after a crash the file holds the old or the new content, never a part."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _replace(beside: Path, path: Path) -> None:
+    for _ in range(REPLACE_TRIES if os.name == "nt" else 0):
+        try:
+            return os.replace(beside, path)
+        except PermissionError:
+            time.sleep(REPLACE_PAUSE_SECONDS)
+    os.replace(beside, path)
+
+
+def sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # Windows cannot open a folder; its rename is durable enough
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def append_json(path: Path, value: Any) -> None:
+    """Adds one line of JSON and syncs it; one write, so that lines of several processes do not mix."""
+    line = (json.dumps(value, allow_nan=False) + "\n").encode()
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        while line:  # a second round only where the disk took a part
+            line = line[os.write(handle, line) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: Path) -> Any:
+    """The file's document, to read and not to change: the next reader gets the same one while the file stays the same.
+
+    Raises UserError that names the file if it is missing or damaged.
+    """
+    try:
+        return _remembered(_document, path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist.") from error
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}); the run folder is damaged.") from error
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of an appended file; a last line still being written is left out."""
+    try:
+        return list(_remembered(_lines, path))
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise UserError(f"{path} holds a line that is not JSON ({error}); the run folder is damaged.") from error
+
+
+def _remembered(read: Any, path: Path) -> Any:
+    """`read(path)`, or what it gave when inode, time of change and size were the same."""
+    stat = os.stat(path)
+    if abs(time.time() - stat.st_mtime) < SETTLED_SECONDS:
+        return read.__wrapped__(str(path), None)
+    return read(str(path), (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=REMEMBERED_FILES)
+def _document(path: str, stamp: Any) -> Any:
+    with open(path, "rb") as file:
+        return json.loads(file.read())
+
+
+@lru_cache(maxsize=REMEMBERED_FILES)
+def _lines(path: str, stamp: Any) -> list[dict[str, Any]]:
+    with open(path, "rb") as file:
+        return [json.loads(line) for line in file.read().split(b"\n")[:-1]]

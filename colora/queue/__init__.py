@@ -1,0 +1,8 @@
+"""Who trains what next: the queue, the supervisor that works through it, and each run's guard.
+
+    colora launch ─► run folders (queued) ─► supervisor, one per runs folder, user and host
+                                                └─► guard, one per run ─► python -m colora train --run-dir DIR
+
+No process needs another to live on: the browser's server, the supervisor or a guard may be killed at any moment, and
+training goes on. What stands in the run folders is enough for the next supervisor to take over. Imports no torch.
+"""

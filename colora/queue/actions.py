@@ -1,0 +1,119 @@
+"""What a person does to runs: stop, resume, retry, move in the queue. Each is audited, and safe beside a supervisor."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from colora.errors import UserError
+from colora.files import write_json
+from colora.queue import order
+from colora.queue.audit import record
+from colora.queue.lock import editing, supervisor_lock, try_lock
+from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
+from colora.queue.trash import to_trash
+from colora.runs import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder
+
+POLL_SECONDS = 0.2
+STOP_WAIT_SECONDS = 90  # longer than a run is given before it is killed
+
+
+def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
+    """Stop every waiting or running seed; returns each seed's state once all have, or after `wait` seconds.
+
+    A running seed finishes its step and ends, and is killed if it does not; its unfinished epoch is done again on
+    resume. `stopped` means that none of its processes lives.
+    """
+    asked = [run for run in group.runs if run.state in ("queued", *ACTIVE)]
+    for run in asked:
+        (run.path / "stop").touch()
+    if asked:
+        record(group.path.parent, "stop", group.name, [run.seed for run in asked])
+        _see_to_the_end(group, wait)
+    return {run.seed: run.state for run in Group(group.path).runs}
+
+
+def _see_to_the_end(group: Group, wait: float) -> None:
+    """Wait for the supervisor to stop the seeds; where there is none, do its work, without starting anything."""
+    runs_dir, end = group.path.parent, time.monotonic() + wait
+    lock, stand_in = supervisor_lock(runs_dir), Supervisor(runs_dir, slots=[], tell=lambda said: None)
+    while Group(group.path).active and time.monotonic() < end:
+        if try_lock(lock, 0):
+            try:
+                stand_in.turn()
+            finally:
+                lock.release()
+        time.sleep(POLL_SECONDS)
+    if Group(group.path).active:
+        ensure_supervisor(runs_dir)
+
+
+def requeue(group: Group) -> list[int]:
+    """Queue every seed that was stopped, failed or was lost, and those queued on another host; returns those seeds.
+
+    Raises UserError where there is none.
+    """
+    runs_dir = group.path.parent
+    with editing(runs_dir):
+        place = order.last_place(runs_dir)
+        again = [run for run in Group(group.path).runs if _can_go_on(run)]
+        for run in again:
+            (run.path / "stop").unlink(missing_ok=True)
+            write_json(run.path / "queue.json", place)
+            write_json(run.path / "status.json", queued_status(run.config.epochs, run.status["epoch"]))
+    return [run.seed for run in again]
+
+
+def _can_go_on(run: Run) -> bool:
+    return run.state in ENDED_EARLY or (run.state == "queued" and not order.is_mine(run.path))
+
+
+def resume(group: Group) -> dict[str, Any]:
+    """Continue what did not finish, after its last finished epoch: {"seeds", "pid"} of the supervisor."""
+    seeds = requeue(group)
+    if not seeds and not (any(run.state == "queued" for run in group.runs) and not supervising(group.path.parent)):
+        raise UserError(f"{group.name} has no stopped, failed or lost seed to resume: it is {group.state}.")
+    record(group.path.parent, "resume", group.name, seeds)
+    return {"seeds": seeds, "pid": ensure_supervisor(group.path.parent)}
+
+
+def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
+    """Train seeds from the beginning: {"seeds", "pid"}. What they had goes to the trash.
+
+    Without `seeds`: those stopped, failed, lost or damaged. Named ones may also be new to the group. Raises UserError
+    where one is waiting, running or done.
+    """
+    runs_dir, config = group.path.parent, group.config
+    with editing(runs_dir):
+        states = {run.seed: run.state for run in Group(group.path).runs}
+        failed = [seed for seed, state in states.items() if state in (*ENDED_EARLY, "damaged")]
+        chosen = failed if seeds is None else seeds
+        if not chosen:
+            raise UserError(f"{group.name} has no stopped, failed, lost or damaged seed to retry: it is {group.state}.")
+        for seed in chosen:
+            if states.get(seed, "failed") not in (*ENDED_EARLY, "damaged"):
+                raise UserError(f"Seed {seed} of {group.name} is {states[seed]}: only what did not finish is retried.")
+        place = order.last_place(runs_dir)
+        for seed in chosen:
+            if (group.path / run_folder(seed)).exists():
+                to_trash(runs_dir, group.path / run_folder(seed), f"{group.name}.{run_folder(seed)}")
+            create_run(group.path, seed, config, place)
+        if new := sorted(set(chosen) - set(states)):
+            write_json(group.path / "group.json", group.info | {"seeds": sorted({*states, *new})})
+    record(runs_dir, "retry", group.name, chosen, new=new)
+    return {"seeds": chosen, "pid": ensure_supervisor(runs_dir)}
+
+
+def move(runs_dir: Path, target: str, end: str | None = None, priority: int | None = None) -> list[Path]:
+    """Move a group's waiting seeds ("NAME"), or one ("NAME/seed-03"), in the queue; returns the moved.
+
+    Raises UserError where nothing of it waits.
+    """
+    group, _, seed = target.partition("/")
+    with editing(runs_dir):
+        chosen = [run for run in order.waiting(runs_dir) if run.parent.name == group and seed in ("", run.name)]
+        if not chosen:
+            raise UserError(f"Nothing of '{target}' waits in {runs_dir}: colora queue lists what does.")
+        order.move(runs_dir, chosen, end, priority)
+    seeds = [Run(folder).seed for folder in chosen]
+    record(runs_dir, "move", group, seeds, **{k: v for k, v in (("end", end), ("priority", priority)) if v is not None})
+    return chosen

@@ -1,0 +1,148 @@
+"""A run's own small parent: starts the training process, waits for it, and writes down how it ended.
+
+    python -m colora.queue.guard RUN_DIR -- COMMAND...
+
+    RUN_DIR/process.json   guard, child (identities), slot, started, log_offset; the supervisor names the guard in it
+    RUN_DIR/exit.json      guard, child, code (or null), signal (or null), oom_kills, finished
+
+Nothing is started before process.json names this guard: a guard whose supervisor died too early ends without a trace,
+so that a run never trains twice. It outlives the supervisor, the server and the terminal. What the training process
+has left behind is killed before exit.json is written: on Linux everything below it, elsewhere its process group.
+Standard library only, about 10 MB.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from colora.errors import UserError
+from colora.files import read_json, write_json
+from colora.process import identity, own_process, same
+
+CLAIM_WAIT_SECONDS = 20
+POLL_SECONDS = 0.02
+LEFT_WAIT_SECONDS = 10
+PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def main(arguments: list[str]) -> int:
+    """0 once exit.json is written; 3 where this guard was never named or the command cannot be started."""
+    folder, command = Path(arguments[0]), arguments[2:]
+    signals = [signal.SIGINT] + [getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name)]
+    for number in signals:
+        signal.signal(number, lambda *_: None)  # a handler, since an ignored signal would stay so in the child
+    claim = wait_to_be_named(folder)
+    if claim is None:
+        print(f"guard {os.getpid()}: not named in {folder / 'process.json'}, so nothing was started.", file=sys.stderr)
+        return 3
+    become_foster_parent()
+    before, child = oom_kills(), start(folder, command)
+    signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
+    known = identity_or_none(child.pid)
+    write_json(folder / "process.json", claim | {"child": known})
+    code = wait(child)
+    write_json(
+        folder / "exit.json",
+        {
+            "guard": claim["guard"],
+            "child": known,
+            "code": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+            "oom_kills": oom_kills() - before,
+            "finished": time.time(),
+        },
+    )
+    return 0
+
+
+def wait_to_be_named(folder: Path) -> dict[str, Any] | None:
+    """process.json, once the supervisor has named this guard in it."""
+    own, end = own_process(), time.monotonic() + CLAIM_WAIT_SECONDS
+    while time.monotonic() < end:
+        try:
+            claim = read_json(folder / "process.json")
+        except UserError:  # not there yet
+            claim = {}
+        if same(claim.get("guard"), own):
+            return claim
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def start(folder: Path, command: list[str]) -> subprocess.Popen:
+    """The training process, in a session of its own; what it prints goes into log.txt."""
+    with open(folder / "log.txt", "ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"COLORA_GUARD": str(os.getpid())},
+            close_fds=True,
+            start_new_session=True,
+        )
+
+
+def identity_or_none(pid: int) -> dict[str, Any] | None:
+    """None where it has ended already, which its exit code will tell."""
+    try:
+        return identity(pid)
+    except ProcessLookupError:
+        return None
+
+
+def become_foster_parent() -> None:
+    """On Linux every process below the run that loses its parent becomes this one's child, in whatever session."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def wait(child: subprocess.Popen) -> int:
+    """Popen's return code, once the child and all that it left behind are gone, or do not die."""
+    if not hasattr(os, "killpg"):
+        return child.wait()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # unreaped, its pid is still its group's alone
+    os.killpg(child.pid, signal.SIGKILL)
+    code, end = child.wait(), time.monotonic() + LEFT_WAIT_SECONDS
+    while time.monotonic() < end:
+        for pid in own_children():
+            os.kill(pid, signal.SIGKILL)  # nobody else reaps it, so that the pid is still its own
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:  # none is left
+            break
+        time.sleep(POLL_SECONDS)
+    return code
+
+
+def own_children() -> list[int]:
+    path = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+def oom_kills() -> int:
+    """How many processes of this control group the kernel has ended for lack of memory; 0 where it does not count."""
+    try:
+        groups = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    except FileNotFoundError:
+        return 0
+    paths = [CGROUPS / groups.get("", "/").strip("/") / "memory.events", CGROUPS / "memory.events"]
+    old = CGROUPS / "memory"  # version 1
+    paths += [old / groups.get("memory", "/").strip("/") / "memory.oom_control", old / "memory.oom_control"]
+    for path in paths:
+        if path.is_file():
+            counts = dict(line.split() for line in path.read_text().splitlines())
+            return int(counts.get("oom_kill", 0))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,51 @@
+"""The locks of a runs folder, in the host's own state directory: a shared file system may not know any.
+
+They are the operating system's, so that a process that dies lets go; what stands beside them is information only.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from colora.storage import locked, made_folder, state_dir
+
+PROBE_SECONDS = 2  # longer than anyone holds the lock only to see whether it is free
+
+
+def _beside(runs_dir: Path, ending: str) -> Path:
+    folder = made_folder(state_dir() / "locks", "set XDG_STATE_HOME to a folder that you may write to")
+    path = str(Path(runs_dir).resolve())
+    return folder / f"supervisor-{hashlib.sha256(path.encode()).hexdigest()[:16]}.{ending}"
+
+
+def info_path(runs_dir: Path) -> Path:
+    return _beside(runs_dir, "json")
+
+
+def log_path(runs_dir: Path) -> Path:
+    return _beside(runs_dir, "log")
+
+
+def supervisor_lock(runs_dir: Path) -> FileLock:
+    """Held by the supervisor of a runs folder for life; not inherited by what it starts."""
+    return FileLock(_beside(runs_dir, "lock"))
+
+
+def try_lock(lock: FileLock, patience: float = PROBE_SECONDS) -> bool:
+    """Whether it could be had within `patience` seconds."""
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        return False
+    return True
+
+
+@contextmanager
+def editing(runs_dir: Path) -> Iterator[None]:
+    """While status.json and queue.json of runs without a process are changed: by one of this user's processes at a
+    time."""
+    with locked(Path(runs_dir).resolve() / "queue"):
+        yield

@@ -1,0 +1,101 @@
+"""The order of what waits. The run folders are the queue: queue.json in each holds its place, nothing else does.
+
+    order      lower comes first; all seeds of a group are queued with one
+    priority   higher comes before any order
+    queued     seconds since 1970, for people
+    host, user who starts it: a supervisor acts only for its own user on its own host
+"""
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from colora.errors import UserError
+from colora.files import read_json, write_json
+from colora.process import is_visible
+from colora.runs import Run, run_folder
+
+NOWHERE = {"order": float("inf"), "priority": 0, "queued": None, "host": None, "user": None}
+
+
+def run_folders(runs_dir: Path) -> Iterator[Path]:
+    """Every run of a runs folder, as group.json names its seeds; a damaged group is left out, its pages say why."""
+    if not Path(runs_dir).is_dir():
+        return
+    with os.scandir(runs_dir) as entries:
+        groups = sorted(entry.path for entry in entries if not entry.name.startswith("."))
+    for group in groups:
+        try:
+            seeds = read_json(Path(group, "group.json"))["seeds"]
+        except (UserError, TypeError, KeyError):
+            continue
+        yield from (Path(group, run_folder(seed)) for seed in seeds)
+
+
+def place(folder: Path) -> dict[str, Any]:
+    """A run's queue.json; the end of the queue where it has none, or one that cannot be read."""
+    try:
+        return NOWHERE | read_json(folder / "queue.json")
+    except (UserError, TypeError):
+        return NOWHERE
+
+
+def written_state(folder: Path) -> str:
+    """The state in status.json, `damaged` where that cannot be read."""
+    try:
+        return Run(folder).written_status()["state"]
+    except UserError:
+        return "damaged"
+
+
+def is_mine(folder: Path) -> bool:
+    """Whether this user, on this host, is to look after a run: who queued it, or whose process it has been."""
+    known = place(folder)
+    if known["host"] is not None:
+        return known["host"] == socket.gethostname() and known["user"] == getpass.getuser()
+    try:
+        process = Run(folder).written_status()["process"]
+    except UserError:
+        return False
+    return process is None or is_visible(process)
+
+
+def waiting(runs_dir: Path) -> list[Path]:
+    """The queued runs in the order in which they start: priority, then order, then group, then seed."""
+    return in_order(folder for folder in run_folders(runs_dir) if written_state(folder) == "queued")
+
+
+def in_order(folders: Iterator[Path]) -> list[Path]:
+    def key(folder: Path) -> tuple:
+        known = place(folder)
+        return -known["priority"], known["order"], folder.parent.name, Run(folder).seed
+
+    return sorted(folders, key=key)
+
+
+def last_place(runs_dir: Path, priority: int = 0) -> dict[str, Any]:
+    """The place behind everything that has ever been queued here; not a time, since clocks are set back."""
+    orders = [known["order"] for folder in run_folders(runs_dir) if (known := place(folder))["queued"] is not None]
+    return {
+        "order": max(orders, default=0) + 1,
+        "priority": priority,
+        "queued": time.time(),
+        "host": socket.gethostname(),
+        "user": getpass.getuser(),
+    }
+
+
+def move(runs_dir: Path, folders: list[Path], end: str | None = None, priority: int | None = None) -> None:
+    """Put waiting runs "first" or "last" among those of equal priority, or give them another priority."""
+    orders = [place(folder)["order"] for folder in run_folders(runs_dir) if place(folder)["queued"] is not None]
+    for folder in folders:
+        changed = dict(place(folder)) if place(folder)["queued"] is not None else last_place(runs_dir)
+        if priority is not None:
+            changed["priority"] = priority
+        if end is not None:
+            changed["order"] = min(orders, default=1) - 1 if end == "first" else max(orders, default=0) + 1
+        write_json(folder / "queue.json", changed)

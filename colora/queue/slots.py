@@ -1,0 +1,53 @@
+"""Where runs train at the same time: one slot a GPU, or one for the CPU, unless asked for more."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+
+from colora.errors import UserError
+from colora.process import cpu_count
+
+ASK_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one run; `environment` tells its process which GPU is its own and how many threads it may use."""
+
+    name: str  # "cpu-0", "gpu-1-0": the first run on GPU 1
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def make_slots(gpus: list[str] | None = None, per_gpu: int = 1, cpu_slots: int | None = None) -> list[Slot]:
+    """Slots for the named GPUs, all that are found (None), or, where there is none, `cpu_slots` (1) on the CPU.
+
+    A run keeps the thread count that it resolved at its first start, whatever slot resumes it.
+    """
+    if per_gpu < 1 or (cpu_slots is not None and cpu_slots < 1):
+        raise UserError("There must be at least one slot.")
+    names = found_gpus() if gpus is None and cpu_slots is None else gpus or []
+    total = len(names) * per_gpu or cpu_slots or 1
+    threads = {}
+    if total > 1 and "OMP_NUM_THREADS" not in os.environ:
+        threads = {"OMP_NUM_THREADS": str(max(1, cpu_count() // total))}
+    if not names:
+        hidden = {"CUDA_VISIBLE_DEVICES": ""} if gpus is not None or cpu_slots is not None else {}
+        return [Slot(f"cpu-{n}", threads | hidden) for n in range(total)]
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # the numbers that nvidia-smi prints
+    return [
+        Slot(f"gpu-{name}-{n}", threads | order | {"CUDA_VISIBLE_DEVICES": name})
+        for n in range(per_gpu)  # one on each GPU before a second on any
+        for name in names
+    ]
+
+
+def found_gpus() -> list[str]:
+    """Numbers of this machine's NVIDIA GPUs, as CUDA_VISIBLE_DEVICES restricts them; asked without torch."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
+    if not shutil.which("nvidia-smi"):
+        return []
+    question = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    asked = subprocess.run(question, capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
+    return asked.stdout.split() if asked.returncode == 0 else []

@@ -1,0 +1,292 @@
+"""One process for each runs folder, user and host that starts what is queued and sees every run to its end.
+
+It holds an OS lock for life, so that there is one; whoever queues a run does so first and then calls
+`ensure_supervisor`. It may be killed at any moment: the runs go on under their guards, and the next one adopts them.
+It ends by itself when nothing has been left to do for a while.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from colora.errors import UserError
+from colora.files import read_json, write_json
+from colora.process import KILL, Identity, identity, is_alive, is_visible, lives_here, own_process, same, send, tree
+from colora.queue import order
+from colora.queue.detach import ROOT, detached
+from colora.queue.lock import editing, info_path, log_path, supervisor_lock, try_lock
+from colora.queue.slots import Slot
+from colora.queue.verdict import process_file
+from colora.runs import ACTIVE, Run
+
+TURN_SECONDS = 0.5
+SHARE = 10  # a turn is followed by a pause this many times as long, so that very many runs cost no core
+LINGER_SECONDS = 10  # how long nothing must be left to do before it ends
+START_WAIT_SECONDS = 60
+TERM_AFTER_SECONDS = 60  # after the wish to stop: a step may take long
+KILL_AFTER_SECONDS = 20  # after SIGTERM
+
+SAY = partial(print, flush=True)
+
+Command = Callable[[Path], list[str]]
+
+
+def train_command(run: Path) -> list[str]:
+    return [sys.executable, "-m", "colora", "train", "--run-dir", str(run)]
+
+
+@dataclass
+class Tended:
+    """A run whose processes live: started by this supervisor, or adopted."""
+
+    run: Path
+    slot: str | None  # None: adopted, and more run than there are slots
+    guard: Identity | None
+    process: subprocess.Popen | None = None  # the guard, where this supervisor is its parent
+    stopping_since: float | None = None  # on the monotonic clock
+    terminated: bool = False
+    family: dict[int, Identity] = field(default_factory=dict)  # every process seen below a run that is to stop
+
+    def trainer(self) -> Identity | None:
+        """The training process, also one that was started by hand; None before it has started."""
+        process = _written(self.run).get("process")
+        if process and not same(process, self.guard):
+            return process
+        return process_file(self.run).get("child")
+
+    def lives(self) -> bool:
+        if self.process is not None:
+            self.process.poll()  # reaps it
+        return lives_here(self.guard) or lives_here(self.trainer())
+
+
+class Supervisor:
+    """`turn()` looks at everything once, and starts what has a slot. The caller holds the lock."""
+
+    def __init__(
+        self,
+        runs_dir: Path,
+        slots: list[Slot],
+        command: Command = train_command,
+        term_after: float = TERM_AFTER_SECONDS,
+        kill_after: float = KILL_AFTER_SECONDS,
+        tell: Callable[[str], None] = SAY,
+    ):
+        self.runs_dir, self.slots, self.command = Path(runs_dir).absolute(), slots, command
+        self.term_after, self.kill_after, self.tell = term_after, kill_after, tell
+        self.tended: dict[Path, Tended] = {}
+        self.trouble: dict[Path, str] = {}
+
+    def turn(self) -> bool:
+        """Whether anything of this user and host waits or runs."""
+        for tended in list(self.tended.values()):  # first, since a run that has just ended may wait again
+            with self._trouble_told(tended.run):
+                self._tend(tended)
+        queued = []
+        for folder in order.run_folders(self.runs_dir):
+            state = order.written_state(folder)
+            if folder in self.tended or state not in ("queued", *ACTIVE) or not order.is_mine(folder):
+                continue
+            with self._trouble_told(folder):
+                if self._adopt(folder):
+                    continue
+                if state in ACTIVE or (folder / "stop").exists():
+                    self._settle(folder)
+                else:
+                    queued.append(folder)
+        for folder in order.in_order(queued):
+            if (slot := self._free_slot()) is None:
+                break
+            with self._trouble_told(folder):
+                self._start(folder, slot)
+        return bool(self.tended or queued)
+
+    @contextmanager
+    def _trouble_told(self, folder: Path) -> Iterator[None]:
+        """A full disk, or a folder that may not be written: told when it is new, and tried again at the next turn, so
+        that one run's trouble keeps no other from being looked after."""
+        try:
+            yield
+        except (OSError, UserError) as error:
+            said = f"{_name(folder)}: {type(error).__name__}: {error}"
+            if self.trouble.get(folder) != said:
+                self.trouble[folder] = said
+                self.tell(said)
+
+    def finds_work(self) -> bool:
+        """Whether there is a run for the next turn; looks only."""
+        states = ("queued", *ACTIVE)
+        folders = order.run_folders(self.runs_dir)
+        return any(order.written_state(folder) in states and order.is_mine(folder) for folder in folders)
+
+    def _free_slot(self) -> Slot | None:
+        taken = [tended.slot for tended in self.tended.values()]
+        over = taken.count(None)  # adopted without a slot of their own: they count all the same
+        free = [slot for slot in self.slots if slot.name not in taken]
+        return free[0] if len(free) > over else None
+
+    def _adopt(self, folder: Path) -> bool:
+        """Take over a run whose guard or training process lives, from a supervisor that does not."""
+        process = _written(folder).get("process")
+        known = process_file(folder)
+        tended = Tended(folder, known.get("slot"), known.get("guard"))
+        if process and not is_visible(process):
+            return False
+        if not tended.lives():
+            return False
+        names = {slot.name for slot in self.slots} - {other.slot for other in self.tended.values()}
+        if tended.slot not in names:
+            tended.slot = min(names, default=None)
+        self.tended[folder] = tended
+        self.tell(f"{_name(folder)}: adopted")
+        return True
+
+    def _tend(self, tended: Tended) -> None:
+        if tended.stopping_since is None and (tended.run / "stop").exists():
+            tended.stopping_since = time.monotonic()
+        if tended.stopping_since is not None:
+            self._press(tended, time.monotonic() - tended.stopping_since)
+        if tended.lives():
+            return
+        left = [member for member in tended.family.values() if is_alive(member)]
+        for member in left:
+            send(member, KILL)
+        if not left:
+            self._settle(tended.run)
+            del self.tended[tended.run]
+
+    def _press(self, tended: Tended, waited: float) -> None:
+        """The run finishes its step by itself; after a while SIGTERM, after another SIGKILL to all that it started."""
+        trainer = tended.trainer()
+        if trainer is None:
+            return
+        tended.family |= {member["pid"]: member for member in tree(trainer)}
+        if waited > self.term_after and not tended.terminated:
+            tended.terminated = send(trainer, signal.SIGTERM)
+        if waited > self.term_after + self.kill_after:
+            for member in tended.family.values():
+                send(member, KILL)
+
+    def _settle(self, folder: Path) -> None:
+        """Write down what became of a run that no process belongs to any more, or of a wish to stop a waiting one."""
+        with editing(self.runs_dir):
+            written, followed = _written(folder), Run(folder).status
+            if written.get("state") == "queued" and (folder / "stop").exists():
+                end = {"state": "stopped", "reason": "Stopped on request before it started."}
+            elif written.get("state") in ACTIVE and followed["state"] not in ACTIVE:
+                end = {"state": followed["state"], "reason": followed["reason"]}
+            else:
+                if written and written["state"] not in ("queued", *ACTIVE):
+                    (folder / "stop").unlink(missing_ok=True)  # it came too late
+                return
+            if end["state"] == "damaged":
+                return  # nothing that is damaged is written over
+            write_json(folder / "status.json", written | end | {"process": None, "finished": time.time()})
+            (folder / "stop").unlink(missing_ok=True)
+        self.tell(f"{_name(folder)}: {end['state']}. {end['reason']}")
+
+    def _start(self, folder: Path, slot: Slot) -> None:
+        with editing(self.runs_dir):
+            written = _written(folder)
+            if written.get("state") != "queued" or (folder / "stop").exists():
+                return
+            with open(folder / "log.txt", "ab") as log:
+                guard = subprocess.Popen(
+                    [sys.executable, "-m", "colora.queue.guard", str(folder), "--", *self.command(folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=ROOT,
+                    env=os.environ | slot.environment,
+                    close_fds=True,
+                    start_new_session=True,
+                )
+                offset = log.tell()
+            try:
+                known = identity(guard.pid)
+                started = {"state": "starting", "process": known, "reason": None, "heartbeat": time.time()}
+                write_json(folder / "status.json", written | started)
+                # Last, since it lets the guard go on: from then on status.json is the training process's.
+                claim = {"guard": known, "child": None, "slot": slot.name, "started": time.time(), "log_offset": offset}
+                write_json(folder / "process.json", claim)
+            except OSError:
+                guard.kill()  # unnamed, it has started nothing
+                guard.wait()
+                raise
+        self.tended[folder] = Tended(folder, slot.name, known, guard)
+        self.tell(f"{_name(folder)}: started in {slot.name}")
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    try:
+        return Run(folder).written_status()
+    except UserError:
+        return {}
+
+
+def _name(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def supervise(supervisor: Supervisor, linger: float = LINGER_SECONDS) -> bool:
+    """Work until nothing has been left to do for `linger` seconds. False, at once, where another supervisor works.
+
+    Before it goes it lets go of the lock and looks once more, so that a run queued in between is not left waiting.
+    """
+    lock = supervisor_lock(supervisor.runs_dir)
+    if not try_lock(lock):
+        return False
+    about = {"process": own_process(), "runs_dir": str(supervisor.runs_dir), "started": time.time()}
+    write_json(info_path(supervisor.runs_dir), about | {"slots": [slot.name for slot in supervisor.slots]})
+    idle_since = time.monotonic()
+    while True:
+        begin = time.monotonic()
+        busy = supervisor.turn()
+        now = time.monotonic()
+        idle_since = now if busy else idle_since
+        if now - idle_since > linger:
+            lock.release()
+            if not supervisor.finds_work() or not try_lock(lock):
+                return True
+            idle_since = time.monotonic()
+        time.sleep(max(TURN_SECONDS, SHARE * (now - begin)))
+
+
+def supervising(runs_dir: Path) -> Identity | None:
+    """The process of the supervisor that looks after a runs folder on this host, for information; None without one."""
+    with suppress(UserError):
+        process = read_json(info_path(runs_dir))["process"]
+        if is_alive(process):
+            return process
+    return None
+
+
+def ensure_supervisor(runs_dir: Path, wait: float = START_WAIT_SECONDS) -> int:
+    """See to it that a supervisor works on a runs folder, and return its pid. Queue first, then call this.
+
+    Raises UserError with its last words where it does not start.
+    """
+    runs_dir, log = Path(runs_dir).absolute(), log_path(runs_dir)
+    end, pid = time.monotonic() + wait, None
+    while True:
+        lock = supervisor_lock(runs_dir)
+        if not try_lock(lock, 0):
+            if known := supervising(runs_dir):
+                return known["pid"]
+        else:
+            lock.release()
+            if pid is None:
+                command = [sys.executable, "-m", "colora", "supervise", "--runs-dir", str(runs_dir)]
+                pid = detached(log, command)
+        if time.monotonic() > end:
+            said = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+            raise UserError(f"The supervisor of {runs_dir} did not start within {wait:.0f} s ({said}); see {log}.")
+        time.sleep(0.05)

@@ -1,0 +1,115 @@
+"""What became of a run whose process is gone without a word of its own, in words a person can act on."""
+
+import errno
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from colora.errors import UserError
+from colora.files import read_json
+from colora.process import lives_here, same
+
+QUOTED_LINES = 5
+TAIL_BYTES = 32_768
+FULL_BYTES = 2**20  # with less than this free a disk counts as full
+PATIENCE_SECONDS = 120  # for the heartbeat of a run on another host to change, on this process's monotonic clock
+FIRST_SIGHT_SECONDS = 600  # a heartbeat that is older by both hosts' wall clocks when first seen is not waited for
+FULL_DISK = re.compile(rf"No space left on device|\[Errno {errno.ENOSPC}\]|Disk quota exceeded")
+
+_heard: dict[str, tuple[float, float]] = {}  # status file -> (heartbeat, when it was last seen to change)
+
+
+def process_file(folder: Path) -> dict[str, Any]:
+    """process.json of a run; {} where no guard has ever been named, or the file is damaged."""
+    try:
+        return read_json(folder / "process.json")
+    except UserError:
+        return {}
+
+
+def guard_lives(folder: Path) -> bool:
+    """Whether a guard of this run is at work: whatever happens to the run, it will be written down."""
+    return lives_here(process_file(folder).get("guard"))
+
+
+def fallen_silent(folder: Path, heartbeat: float) -> bool:
+    """Whether a run of another host has stopped telling that it lives.
+
+    Clocks of two machines differ, so only a change of the heartbeat counts, timed by this process's own clock. At the
+    first sight there is nothing to compare: a heartbeat that is ten minutes old is then taken for the last one, until
+    it changes.
+    """
+    now, key = time.monotonic(), str(folder)
+    if key not in _heard:
+        old = time.time() - heartbeat > FIRST_SIGHT_SECONDS
+        _heard[key] = (heartbeat, now - PATIENCE_SECONDS - 1 if old else now)
+    elif _heard[key][0] != heartbeat:
+        _heard[key] = (heartbeat, now)
+    return now - _heard[key][1] > PATIENCE_SECONDS
+
+
+def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
+    """{"state", "reason"} of a run on this host that counts as active and whose process is gone."""
+    again = f"Resume continues after epoch {status['epoch']}."
+    ending, tail = _exit_file(folder, status["process"]), log_tail(folder, since=_log_offset(folder))
+    quoted = "\n".join(tail.splitlines()[-QUOTED_LINES:])
+    if (folder / "stop").exists():
+        return {"state": "stopped", "reason": f"Stopped on request: its process was ended. {again}"}
+    if FULL_DISK.search(tail) or shutil.disk_usage(folder).free < FULL_BYTES:
+        sentence = f"The disk of {folder} is full: free some space, then resume this run. {again}"
+        return {"state": "failed", "reason": _with(sentence, quoted)}
+    if ending is None:
+        gone = "The process of this run is gone without a word (killed, or the machine restarted)."
+        return {"state": "lost", "reason": f"{gone} {again}"}
+    return {"state": "failed", "reason": _with(f"{_how(ending)} {again}", quoted)}
+
+
+def silent(status: dict[str, Any]) -> dict[str, Any]:
+    """{"state", "reason"} of a run of another host that has fallen silent."""
+    where = status["process"]["host"]
+    sentence = f"Nothing has been heard of this run from {where} for a while, or its folder was copied from there."
+    return {"state": "lost", "reason": f"{sentence} Resume continues here after epoch {status['epoch']}."}
+
+
+def _exit_file(folder: Path, process: dict[str, Any] | None) -> dict[str, Any] | None:
+    """exit.json if it is about this process: the training process, or its guard before that had started."""
+    try:
+        ending = read_json(folder / "exit.json")
+    except UserError:
+        return None
+    return ending if any(same(ending.get(who), process) for who in ("child", "guard")) else None
+
+
+def _how(ending: dict[str, Any]) -> str:
+    number = ending["signal"]
+    if number is None:
+        return f"The training process ended with exit code {ending['code']}."
+    name = next((f" ({known.name})" for known in signal.Signals if known == number), "")
+    killed = f"The training process was killed by signal {number}{name}"
+    if ending["oom_kills"]:
+        return f"{killed}: the kernel ended it for lack of memory. Lower the batch size or the image size."
+    if number == signal.SIGKILL:
+        return f"{killed}, probably out of memory: lower the batch size or the image size."
+    return f"{killed}."
+
+
+def _with(sentence: str, quoted: str) -> str:
+    return f"{sentence}\n{quoted}" if quoted else sentence
+
+
+def _log_offset(folder: Path) -> int:
+    """Where in log.txt the last start of this run begins, in bytes."""
+    return process_file(folder).get("log_offset", 0)
+
+
+def log_tail(folder: Path, lines: int = 40, since: int = 0) -> str:
+    """The last lines of a run's log.txt, of what was written from byte `since` on."""
+    path = folder / "log.txt"
+    if not path.exists():
+        return ""
+    with open(path, "rb") as file:
+        file.seek(max(since, path.stat().st_size - TAIL_BYTES))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])

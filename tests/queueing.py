@@ -1,0 +1,83 @@
+"""Groups of stand-in runs, a supervisor over them, and the end of everything that a test has started, by pid."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from colora.config import RunConfig
+from colora.process import is_alive, send, tree
+from colora.queue import order
+from colora.queue.supervisor import supervising
+from colora.queue.verdict import process_file
+from colora.runs import Group, Run, create_group, write_json
+
+STAND_IN = Path(__file__).with_name("stand_in.py")
+
+
+def wait_for(condition, seconds: float = 30, what: Any = "") -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain {what() if callable(what) else what}"
+        time.sleep(0.02)
+
+
+class Lab:
+    """A runs folder of stand-in runs."""
+
+    def __init__(self, runs_dir: Path):
+        self.runs_dir, self.started = runs_dir, []
+
+    def group(self, name: str, seeds: int = 1, priority: int = 0, **plan) -> Group:
+        config = RunConfig(epochs=plan.get("epochs", 2))
+        place = order.last_place(self.runs_dir, priority)
+        group = create_group(self.runs_dir, name, config, list(range(seeds)), place)
+        for run in group.runs:
+            write_json(run.path / "plan.json", plan)
+        return group
+
+    def supervise(
+        self, slots: int = 1, term_after: float = 0.5, kill_after: float = 0.5, linger: float = 60
+    ) -> subprocess.Popen:
+        arguments = [str(self.runs_dir), str(slots), str(term_after), str(kill_after), str(linger)]
+        with open(self.runs_dir.parent / "supervisor.log", "ab") as log:
+            supervisor = subprocess.Popen(
+                [sys.executable, str(STAND_IN), "supervise", *arguments], stdout=log, stderr=log, start_new_session=True
+            )
+        self.started.append(supervisor)
+        return supervisor
+
+    def log(self) -> str:
+        path = self.runs_dir.parent / "supervisor.log"
+        return path.read_text() if path.exists() else ""
+
+    def until(self, group: Group, *states: str, seconds: float = 30) -> None:
+        """Wait until the group's seeds are in these states."""
+        wait_for(lambda: self.states(group) == list(states), seconds, lambda: (self.states(group), states, self.log()))
+
+    def states(self, group: Group) -> list[str]:
+        return [run.state for run in Group(group.path).runs]
+
+    def trainer(self, run: Run) -> dict[str, Any]:
+        """The identity of a run's training process, once it has started."""
+        wait_for(lambda: is_alive(process_file(run.path).get("child")))
+        return process_file(run.path)["child"]
+
+    def close(self) -> None:
+        """End everything, by identity."""
+        for supervisor in self.started:
+            supervisor.kill()
+            supervisor.wait()
+        if known := supervising(self.runs_dir):
+            send(known, signal.SIGKILL)
+        for folder in order.run_folders(self.runs_dir):
+            known = process_file(folder)
+            for root in (known.get("guard"), known.get("child")):
+                if root and root["pid"] != os.getpid():
+                    members = tree(root)
+                    for member in members:
+                        send(member, signal.SIGKILL)
+                    wait_for(lambda members=members: not any(map(is_alive, members)))

@@ -1,0 +1,78 @@
+"""A training process that trains nothing, and a supervisor with short graces that starts it. No torch: starts at once.
+
+    python tests/stand_in.py supervise RUNS_DIR SLOTS TERM_AFTER KILL_AFTER LINGER
+    python tests/stand_in.py train RUN_DIR
+
+RUN_DIR/plan.json says how the training process behaves: `epochs`, `seconds` an epoch, `exit` with this code after the
+first epoch, `deaf` to the stop file and SIGTERM, with a `family` of deaf processes of its own (one in its own session).
+Like a real one it goes on after its last finished epoch, and metrics.jsonl keeps what each epoch "found".
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from colora.files import append_json, read_json, read_json_lines, write_json
+from colora.process import own_process
+
+STEP_SECONDS = 0.05
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+PLAN = {"epochs": 2, "seconds": 0.2, "exit": None, "deaf": False, "family": False, "say": ""}
+
+
+def train(folder: Path) -> int:
+    plan = PLAN | (read_json(folder / "plan.json") if (folder / "plan.json").exists() else {})
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if plan["deaf"] else lambda number, _: asked.append(number))
+    status = read_json(folder / "status.json") | {"process": own_process(), "epochs": plan["epochs"]}
+
+    def tell(**changes) -> None:
+        nonlocal status
+        status = status | changes | {"heartbeat": time.time()}
+        write_json(folder / "status.json", status)
+
+    tell(state="running")
+    print("begins", flush=True)
+    if plan["family"]:
+        for apart in (False, True):
+            subprocess.Popen([sys.executable, "-c", DEAF], start_new_session=apart)
+    first = len(read_json_lines(folder / "metrics.jsonl")) + 1
+    for epoch in range(first, plan["epochs"] + 1):
+        end = time.monotonic() + plan["seconds"]
+        while time.monotonic() < end:
+            time.sleep(STEP_SECONDS)
+            if not plan["deaf"] and (asked or (folder / "stop").exists()):
+                tell(state="stopped", process=None, reason=f"Stopped on request in epoch {epoch}.")
+                (folder / "stop").unlink(missing_ok=True)
+                return 0
+        append_json(folder / "metrics.jsonl", {"epoch": epoch, "test_accuracy": 1 - 0.5**epoch})
+        print(plan["say"], flush=True)
+        tell(epoch=epoch)
+        if plan["exit"] is not None:
+            return plan["exit"]
+    tell(state="done", process=None)
+    return 0
+
+
+def command(run: Path) -> list[str]:
+    return [sys.executable, __file__, "train", str(run)]
+
+
+def main() -> int:
+    if sys.argv[1] == "train":
+        return train(Path(sys.argv[2]))
+    from colora.queue.slots import make_slots
+    from colora.queue.supervisor import Supervisor, supervise
+
+    slots, term_after, kill_after, linger = json.loads(f"[{','.join(sys.argv[3:])}]")
+    supervisor = Supervisor(Path(sys.argv[2]), make_slots(cpu_slots=slots), command, term_after, kill_after)
+    return 0 if supervise(supervisor, linger) else 4
+
+
+if __name__ == "__main__":
+    sys.exit(main())

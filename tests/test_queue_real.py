@@ -1,0 +1,154 @@
+"""Real training under the supervisor: killed and resumed to the same bits, and on a disk that is full."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from queueing import Lab, wait_for
+
+from colora.config import make_config
+from colora.launch import launch
+from colora.process import is_alive
+from colora.queue.actions import resume, stop
+from colora.queue.supervisor import ensure_supervisor, supervising
+from colora.queue.verdict import process_file
+from colora.runs import Group, Run, create_group
+from colora.train import Reporter, train_run
+
+TIMES = {"seconds", "eval_seconds", "images_per_s", "peak_memory_mib"}
+SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
+
+
+@pytest.fixture
+def lab(tmp_path):
+    (tmp_path / "runs").mkdir()
+    lab = Lab(tmp_path / "runs")
+    yield lab
+    lab.close()
+
+
+def figures(run) -> list[dict]:
+    rows = Run(run.path).metrics.to_dict("records")
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
+
+
+def epochs_of(run) -> int:
+    return len(Run(run.path).metrics)
+
+
+def assert_same_bits(group: Group, whole: Group) -> None:
+    for run, unbroken in zip(group.runs, whole.runs, strict=True):
+        assert figures(run) == figures(unbroken)
+        assert (run.path / "model.safetensors").read_bytes() == (unbroken.path / "model.safetensors").read_bytes()
+
+
+def test_killed_mid_way_and_resumed_to_the_bits_of_an_unbroken_run(lab, tiny_npz):
+    config = make_config({"dataset": f"npz:{tiny_npz}", "epochs": 16, **SMALL})
+    group = launch(lab.runs_dir, "cut", config, [0, 1])
+    supervisor = ensure_supervisor(lab.runs_dir)
+    first = group.runs[0]
+    wait_for(lambda: epochs_of(first) >= 3, 90)
+    os.kill(supervisor, signal.SIGKILL)
+    os.kill(process_file(first.path)["child"]["pid"], signal.SIGKILL)
+    wait_for(lambda: Run(first.path).state == "failed", 5)
+    wait_for(lambda: not supervising(lab.runs_dir))
+    finished = epochs_of(first)
+    assert 3 <= finished < 16
+    assert resume(Group(group.path))["seeds"] == [0]
+    wait_for(lambda: Group(group.path).state == "done", 120, lambda: [run.status for run in Group(group.path).runs])
+    assert epochs_of(first) == 16
+
+    whole = create_group(lab.runs_dir, "whole", config, [0, 1])
+    assert [train_run(run.path) for run in whole.runs] == [0, 0]
+    assert_same_bits(group, whole)
+
+
+def test_the_heart_beats_while_a_step_takes_long(lab, monkeypatch):
+    monkeypatch.setattr("colora.train.HEARTBEAT_SECONDS", 0.05)
+    run = create_group(lab.runs_dir, "g", make_config({"epochs": 2}), [0]).runs[0]
+    reporter = Reporter(run)
+    with reporter.beating():
+        for _ in range(3):
+            before = Run(run.path).written_status()["heartbeat"]
+            wait_for(lambda before=before: Run(run.path).written_status()["heartbeat"] > before, 10)
+    reporter.end("stopped")
+    assert Run(run.path).state == "stopped"
+
+
+@pytest.mark.kill
+@pytest.mark.slow
+def test_stopped_and_killed_at_20_random_moments_to_the_same_bits(lab, tiny_npz):
+    config = make_config({"dataset": f"npz:{tiny_npz}", "epochs": 200, **SMALL})
+    whole = create_group(lab.runs_dir, "whole", config, [0])
+    assert train_run(whole.runs[0].path) == 0
+    group = launch(lab.runs_dir, "cut", config, [0])
+    run, cuts, least = group.runs[0], 0, 0
+    ensure_supervisor(lab.runs_dir)
+    while cuts < 20 and Run(run.path).state != "done":
+        wait_for(lambda: Run(run.path).state in ("starting", "running", "done"), 60)
+        trainer = lab.trainer(run)
+        if random.random() < 0.8:  # else while it starts
+            wait_for(lambda: Run(run.path).state in ("running", "done"), 90)
+        time.sleep(random.uniform(0, 0.5))
+        if Run(run.path).state == "done":
+            break
+        cuts += 1
+        if cuts % 2:
+            begin = time.monotonic()
+            assert stop(Group(group.path))[0] in ("stopped", "done")
+            assert time.monotonic() - begin < 30  # the start of torch included
+            assert not is_alive(trainer)
+        else:
+            os.kill(trainer["pid"], signal.SIGKILL)
+            wait_for(lambda: Run(run.path).state in ("failed", "done"), 5)
+        assert epochs_of(run) >= least  # no finished epoch is lost
+        least = epochs_of(run)
+        if Run(run.path).state != "done":
+            resume(Group(group.path))
+    assert cuts >= 5
+    wait_for(lambda: Run(run.path).state == "done", 120)
+    assert_same_bits(Group(group.path), whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that makes a file system of some megabytes in memory, or gives the one it made another size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(megabytes: int, *more: str):
+        options = ["-o", ",".join([f"size={megabytes}m", *more])]
+        done = subprocess.run(["mount", "-t", "tmpfs", *options, "none", str(folder)], capture_output=True)
+        if done.returncode:
+            pytest.skip("no file system can be mounted here")
+        return folder
+
+    if sys.platform != "linux" or not shutil.which("mount"):
+        pytest.skip("file systems in memory are Linux's")
+    yield mount
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
+
+
+def test_a_full_disk_ends_the_run_with_that_reason_and_a_checkpoint_that_resumes(small_disk, tiny_npz):
+    config = make_config({"dataset": f"npz:{tiny_npz}", "epochs": 400, **SMALL})
+    lab = Lab(small_disk(48) / "runs")
+    try:
+        group = launch(lab.runs_dir, "g", config, [0])
+        run = group.runs[0]
+        ensure_supervisor(lab.runs_dir)
+        wait_for(lambda: Run(run.path).state == "failed", 120, lambda: Run(run.path).status)
+        finished = epochs_of(run)
+        assert "disk" in Run(run.path).status["reason"] and "full" in Run(run.path).status["reason"]
+        assert finished >= 1
+        small_disk(400, "remount")
+        resume(Group(group.path))
+        wait_for(lambda: epochs_of(run) >= finished + 2, 90, lambda: Run(run.path).status)
+        assert stop(Group(group.path)) == {0: "stopped"}
+        assert Run(run.path).metrics["epoch"].tolist() == list(range(1, epochs_of(run) + 1))
+    finally:
+        lab.close()

@@ -1,0 +1,245 @@
+"""The supervisor over stand-in runs: order, adoption, deaths with their reasons, stops that leave nothing alive."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import stand_in
+from queueing import Lab, wait_for
+
+import colora.queue.supervisor
+from colora.process import is_alive, own_process, tree
+from colora.queue import order
+from colora.queue.actions import move, requeue, stop
+from colora.queue.slots import make_slots
+from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
+from colora.queue.verdict import process_file
+from colora.runs import Group, Run, read_json, read_json_lines, write_json
+
+
+@pytest.fixture
+def lab(tmp_path):
+    (tmp_path / "runs").mkdir()
+    lab = Lab(tmp_path / "runs")
+    yield lab
+    lab.close()
+
+
+def started_order(groups) -> list[str]:
+    runs = [run.path for group in groups for run in group.runs]
+    runs.sort(key=lambda path: process_file(path)["started"])
+    return [f"{path.parent.name}-{int(path.name[-2:])}" for path in runs]
+
+
+def test_first_in_first_out_by_priority_and_moved_ones(lab):
+    plan = {"epochs": 1, "seconds": 0.05}
+    groups = [lab.group("a", 2, **plan), lab.group("b", **plan), lab.group("c", priority=1, **plan)]
+    groups += [lab.group("d", 2, **plan)]
+    move(lab.runs_dir, "d/seed-01", "first")
+    move(lab.runs_dir, "a", "last")
+    lab.supervise()
+    for group in groups:
+        lab.until(group, *["done"] * len(group.runs))
+    assert started_order(groups) == ["c-0", "d-1", "b-0", "d-0", "a-0", "a-1"]
+
+
+def test_slots_are_filled_and_never_more(lab):
+    group = lab.group("g", 4, epochs=1, seconds=0.6)
+    lab.supervise(slots=2)
+    most = 0
+    while (states := lab.states(group)) != ["done"] * 4:
+        most = max(most, sum(state in ("starting", "running") for state in states))
+        assert not set(states) & {"lost", "failed"}, lab.log()
+    assert most == 2
+    assert {process_file(run.path)["slot"] for run in group.runs} == {"cpu-0", "cpu-1"}
+
+
+def test_of_two_supervisors_one_works(lab):
+    group = lab.group("g", 1, seconds=1)
+    both = [lab.supervise(), lab.supervise()]
+    wait_for(lambda: any(one.poll() is not None for one in both))
+    assert sorted(one.poll() is None for one in both) == [False, True]
+    assert next(one for one in both if one.poll() is not None).returncode == 4
+    lab.until(group, "done")
+    assert supervising(lab.runs_dir)["pid"] == next(one.pid for one in both if one.poll() is None)
+
+
+def test_runs_outlive_their_supervisor_and_the_next_adopts_them(lab):
+    group = lab.group("g", 2, epochs=3, seconds=0.5)
+    first = lab.supervise()
+    trainer = lab.trainer(group.runs[0])
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert is_alive(trainer) and Run(group.runs[0].path).state in ("starting", "running")
+    assert supervising(lab.runs_dir) is None
+    lab.supervise()
+    lab.until(group, "done", "done")
+    assert "g/seed-00: adopted" in lab.log()
+    assert [row["epoch"] for row in read_json_lines(group.runs[0].path / "metrics.jsonl")] == [1, 2, 3]
+    assert process_file(group.runs[1].path)["slot"] == "cpu-0"
+
+
+def test_a_killed_run_failed_with_its_reason_and_resumes(lab):
+    group = lab.group("g", 1, epochs=3, seconds=0.5, say="the last line")
+    lab.supervise()
+    run = group.runs[0].path
+    wait_for(lambda: Run(run).written_status()["epoch"] >= 1)
+    os.kill(lab.trainer(group.runs[0])["pid"], signal.SIGKILL)
+    begin = time.monotonic()
+    wait_for(lambda: Run(run).state == "failed", 5, lambda: Run(run).status)
+    wait_for(lambda: Run(run).written_status()["state"] == "failed", 5)
+    assert time.monotonic() - begin < 5
+    reason = Run(run).status["reason"]
+    assert "killed by signal 9 (SIGKILL), probably out of memory" in reason
+    assert reason.endswith("the last line")
+    requeue(Group(group.path))
+    lab.until(group, "done")
+    assert [row["epoch"] for row in read_json_lines(run / "metrics.jsonl")] == [1, 2, 3]
+
+
+def test_how_a_run_ended_is_read_without_any_supervisor(lab):
+    codes = lab.group("g", 1, epochs=2, exit=7, say="bad luck")
+    full = lab.group("full", 1, exit=1, say="OSError: [Errno 28] No space left on device")
+    killed = lab.group("killed", 1, seconds=60)
+    supervisor = lab.supervise(slots=3)
+    trainers = [lab.trainer(group.runs[0]) for group in (codes, full, killed)]
+    supervisor.kill()
+    wait_for(lambda: not is_alive(trainers[0]) and not is_alive(trainers[1]))
+    lab.until(codes, "failed")
+    assert Run(codes.runs[0].path).status["reason"].startswith("The training process ended with exit code 7. Resume")
+    assert Run(codes.runs[0].path).status["reason"].endswith("bad luck")
+    lab.until(full, "failed")
+    assert "is full: free some space" in Run(full.runs[0].path).status["reason"]
+    for number in (process_file(killed.runs[0].path)["guard"]["pid"], trainers[2]["pid"]):
+        os.kill(number, signal.SIGKILL)  # the guard too: nobody could write anything down
+    lab.until(killed, "lost")
+
+
+def test_a_stop_that_is_heeded(lab):
+    group = lab.group("g", 2, epochs=9, seconds=1)
+    lab.supervise(term_after=60)
+    lab.until(group, "running", "queued")
+    begin = time.monotonic()
+    assert stop(Group(group.path)) == {0: "stopped", 1: "stopped"}
+    assert time.monotonic() - begin < 5
+    assert Run(group.runs[1].path).status["reason"] == "Stopped on request before it started."
+    assert not any((run.path / "stop").exists() for run in group.runs)
+
+
+def test_a_deaf_run_and_its_family_are_gone_when_it_counts_as_stopped(lab):
+    group = lab.group("g", 1, seconds=60, deaf=True, family=True)
+    lab.supervise(term_after=0.3, kill_after=0.3)
+    trainer = lab.trainer(group.runs[0])
+    wait_for(lambda: len(tree(trainer)) == 3)
+    family = tree(trainer)
+    (group.runs[0].path / "stop").touch()
+    assert Run(group.runs[0].path).state == "stopping"
+    wait_for(lambda: Run(group.runs[0].path).state == "stopped" or not any(map(is_alive, family)), 10)
+    lab.until(group, "stopped", seconds=10)
+    assert not any(map(is_alive, family))
+    assert Run(group.runs[0].path).status["reason"].startswith("Stopped on request: its process was ended.")
+
+
+def test_stop_works_where_no_supervisor_does_and_starts_nothing(lab):
+    other, group = lab.group("other"), lab.group("g")
+    assert stop(Group(group.path)) == {0: "stopped"}
+    assert lab.states(other) == ["queued"]
+    assert supervising(lab.runs_dir) is None
+
+
+def test_a_supervisor_without_work_ends_and_misses_nothing(lab):
+    supervisor = lab.supervise(linger=0.5)
+    assert supervisor.wait(20) == 0
+    for number in range(3):  # queued at the very time at which the other ends
+        group = lab.group(f"g{number}", epochs=1, seconds=0.02)
+        second = lab.supervise(linger=0)
+        lab.until(group, "done")
+        assert second.wait(20) == 0
+
+
+def test_whoever_queues_finds_or_starts_the_supervisor(lab):
+    running = lab.supervise()
+    wait_for(lambda: supervising(lab.runs_dir))
+    assert ensure_supervisor(lab.runs_dir) == running.pid
+    running.kill()
+    running.wait()
+    pid = ensure_supervisor(lab.runs_dir)
+    assert supervising(lab.runs_dir)["pid"] == pid != running.pid
+    assert os.getsid(pid) == pid  # a session of its own, and nobody's child here
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def test_runs_of_other_hosts_and_users_are_left_alone(lab):
+    for name, change in (("host", {"host": "elsewhere"}), ("user", {"user": "somebody"})):
+        run = lab.group(name).runs[0].path
+        write_json(run / "queue.json", order.place(run) | change)
+    copied = lab.group("copied").runs[0].path
+    foreign = own_process() | {"host": "elsewhere"}
+    status = Run(copied).written_status() | {"state": "running", "process": foreign, "heartbeat": time.time() - 3600}
+    write_json(copied / "status.json", status)
+    write_json(copied / "process.json", {"guard": foreign, "child": foreign})
+    write_json(copied / "queue.json", order.place(copied) | {"host": "elsewhere"})
+    supervisor = Supervisor(lab.runs_dir, [], lambda run: ["false"])
+    assert supervisor.turn() is False
+    assert read_json(copied / "status.json") == status
+    assert Run(copied).state == "lost"
+    assert "its folder was copied from there" in Run(copied).status["reason"]
+    assert requeue(Group(copied.parent)) == [0]
+    lab.supervise()
+    lab.until(Group(copied.parent), "done")
+
+
+def test_damaged_folders_stop_nobody(lab):
+    bad = lab.group("bad", 2)
+    (bad.runs[0].path / "status.json").write_text('{"state": "run')
+    (lab.group("worse").path / "group.json").write_text("{")
+    (lab.group("odd").runs[0].path / "queue.json").write_text("[]")
+    (lab.group("exit").runs[0].path / "exit.json").write_text("{}")
+    lab.supervise()
+    lab.until(bad, "damaged", "done")
+    lab.until(Group(lab.runs_dir / "odd"), "done")
+    assert "status.json cannot be read" in Run(bad.runs[0].path).status["reason"]
+
+
+def test_one_runs_trouble_keeps_no_other_from_training(lab, monkeypatch):
+    """A folder that cannot be written is told once and tried again; the guard that was begun for it is gone."""
+    bad, good = lab.group("bad"), lab.group("good", epochs=1, seconds=0.05)
+    told, write = [], colora.queue.supervisor.write_json
+
+    def full(path, value):
+        if "bad" in path.parts:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, value)
+
+    monkeypatch.setattr(colora.queue.supervisor, "write_json", full)
+    supervisor = Supervisor(lab.runs_dir, make_slots(cpu_slots=1), stand_in.command, tell=told.append)
+
+    def turned_until_done():
+        supervisor.turn()
+        return lab.states(good) == ["done"]
+
+    wait_for(turned_until_done)
+    assert lab.states(bad) == ["queued"]
+    trouble = [said for said in told if said.startswith("bad")]
+    assert len(trouble) == 1 and "No space left on device" in trouble[0]
+
+
+def test_a_run_started_by_hand_takes_a_slot_and_can_be_stopped(lab):
+    by_hand, other = lab.group("by-hand", epochs=9, seconds=60), lab.group("other", seconds=60)
+    run = by_hand.runs[0]
+    trainer = subprocess.Popen(stand_in.command(run.path))
+    try:
+        lab.until(by_hand, "running")
+        lab.supervise()
+        wait_for(lambda: "by-hand/seed-00: adopted" in lab.log())
+        time.sleep(1)
+        assert lab.states(other) == ["queued"]
+        (run.path / "stop").touch()
+        assert trainer.wait(20) == 0
+        lab.until(other, "running")
+    finally:
+        trainer.kill()
+        trainer.wait()
