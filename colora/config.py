@@ -346,6 +346,16 @@ PRESETS: tuple[Preset, ...] = (
         "off by patient where the file names tell the patient.",
         name="my-images",
         seeds="0-2",
-        values={"dataset": "folder:~/oct-images", "image_size": 128, "backbone": "resnet18:layer3", "epochs": 10},
+        # Rates, schedule and merges: best on validation over three backbones (benchmarks/first_study).
+        values={
+            "dataset": "folder:~/oct-images",
+            "image_size": 128,
+            "backbone": "resnet18:layer3",
+            "epochs": 10,
+            "lr": 3e-3,
+            "lr_head": 1e-4,
+            "schedule": "cosine",
+            "merge_every": 10,
+        },
     ),
 )

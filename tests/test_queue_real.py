@@ -138,7 +138,7 @@ def test_a_full_disk_ends_the_run_with_that_reason_and_a_checkpoint_that_resumes
     config = make_config({"dataset": f"npz:{tiny_npz}", "epochs": 400, **SMALL})
     lab = Lab(small_disk(48) / "runs")
     try:
-        group = launch(lab.runs_dir, "g", config, [0])
+        group = create_group(lab.runs_dir, "g", config, [0])  # as if another had filled the disk after the launch
         run = group.runs[0]
         ensure_supervisor(lab.runs_dir)
         wait_for(lambda: Run(run.path).state == "failed", 120, lambda: Run(run.path).status)

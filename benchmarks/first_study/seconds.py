@@ -3,7 +3,7 @@ r"""Seconds an epoch of each cell of the study at its chosen settings, on a quie
     python benchmarks/first_study/seconds.py --data oct2017-sample_224.npz --weights-dir weights
 
 The study itself trains several runs at a time, so its own times mean nothing. Here the cells take turns, one run each
-and three rounds; an epoch's time is training with its merge, without evaluation; each run's first epoch is left out.
+and two rounds; an epoch's time is training with its merge, without evaluation; each run's first epoch is left out.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from colora.images import choose_device
 from colora.runs import Run, create_group
 from colora.train import train_run
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def main() -> None:
