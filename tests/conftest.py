@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from host import Host, write_package
 from PIL import Image
+from queueing import Lab
 
 import colora.download
 from colora import medmnist_info
+from colora.cli import main
 from colora.config import RunConfig
 from colora.data import Dataset, load_dataset
 from colora.data.dataset import SPLITS
@@ -37,6 +39,26 @@ def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
 
 def load(spec: str, **settings) -> Dataset:
     return load_dataset(RunConfig(dataset=spec, **{"image_size": 32, **settings}))
+
+
+@pytest.fixture
+def lab(tmp_path) -> Iterator[Lab]:
+    """A runs folder with its queue; what it starts is ended with the test."""
+    (tmp_path / "runs").mkdir()
+    lab = Lab(tmp_path / "runs")
+    yield lab
+    lab.close()
+
+
+def mistake(capsys, *arguments) -> str:
+    """The one line on stderr of a command that must end with exit code 2."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as end:
+        code = end.code
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    return err
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_folder, write_npz
+from conftest import mistake, write_folder, write_npz
 from fabricate import fabricate
 from PIL import Image
 
@@ -70,18 +70,6 @@ def trained(tmp_path_factory, tiny_npz):
 def document(capsys, *arguments):
     assert main([str(a) for a in arguments]) == 0
     return json.loads(capsys.readouterr().out)
-
-
-def mistake(capsys, *arguments):
-    """The one line on stderr of a command that must end with exit code 2."""
-    try:
-        code = main([str(a) for a in arguments])
-    except SystemExit as end:
-        code = end.code
-    out, err = capsys.readouterr()
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_params_without_weights(capsys):

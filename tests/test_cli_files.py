@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import mistake
 
 import colora.weights
 from colora.cli import main
@@ -27,17 +28,6 @@ ROOT = Path(__file__).parents[1]
 def document(capsys, *arguments, code=0):
     assert main([str(a) for a in arguments] + ["--json"]) == code
     return json.loads(capsys.readouterr().out)
-
-
-def mistake(capsys, *arguments):
-    """The one line on stderr of a command that must end with exit code 2."""
-    try:
-        code = main([str(a) for a in arguments])
-    except SystemExit as end:
-        code = end.code
-    out, err = capsys.readouterr()
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    return err
 
 
 def wait_for(condition, seconds=30):

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from queueing import STAND_IN, Lab, wait_for
+from queueing import STAND_IN, wait_for
 
 from colora.process import is_alive, tree
 from colora.queue.actions import requeue, stop
@@ -26,14 +26,6 @@ from colora.queue.detach import detached
 detached(Path(sys.argv[1]), sys.argv[2:])
 time.sleep(600)
 """
-
-
-@pytest.fixture
-def lab(tmp_path):
-    (tmp_path / "runs").mkdir()
-    lab = Lab(tmp_path / "runs")
-    yield lab
-    lab.close()
 
 
 def below(run: Run) -> list[dict]:

@@ -24,14 +24,6 @@ TIMES = {"seconds", "eval_seconds", "images_per_s", "peak_memory_mib"}
 SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
 
 
-@pytest.fixture
-def lab(tmp_path):
-    (tmp_path / "runs").mkdir()
-    lab = Lab(tmp_path / "runs")
-    yield lab
-    lab.close()
-
-
 def figures(run) -> list[dict]:
     rows = Run(run.path).metrics.to_dict("records")
     return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]

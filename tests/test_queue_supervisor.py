@@ -7,7 +7,7 @@ import time
 
 import pytest
 import stand_in
-from queueing import Lab, wait_for
+from queueing import wait_for
 
 import colora.queue.supervisor
 from colora.process import is_alive, own_process, tree
@@ -17,14 +17,6 @@ from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
 from colora.queue.verdict import process_file
 from colora.runs import Group, Run, read_json, read_json_lines, write_json
-
-
-@pytest.fixture
-def lab(tmp_path):
-    (tmp_path / "runs").mkdir()
-    lab = Lab(tmp_path / "runs")
-    yield lab
-    lab.close()
 
 
 def started_order(groups) -> list[str]:

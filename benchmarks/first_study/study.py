@@ -64,13 +64,18 @@ COLORA_MERGES = [
 ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def study_arguments(about: str | None) -> argparse.Namespace:
+    """The flags that study.py and why.py share."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights-dir", type=Path, required=True)
     parser.add_argument("--runs-dir", type=Path, default=Path("runs-first-study"))
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = study_arguments(__doc__)
     with ProcessPoolExecutor(args.workers) as pool:
         study = Study(args.data.absolute(), args.weights_dir.absolute(), args.runs_dir, pool)
         cells = [study.cell(backbone, method) for backbone in BACKBONES for method in ("head", "full", "colora")]

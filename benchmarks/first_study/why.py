@@ -7,7 +7,6 @@ not looked at. Beside the accuracy stand two figures that 102 validation images 
 validation loss, and the mean accuracy of the last four epochs, which no choice of epoch flatters.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -17,7 +16,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from study import BACKBONES, COMMON, HERE
+from study import BACKBONES, COMMON, HERE, study_arguments
 
 from colora.config import make_config
 from colora.environment import environment
@@ -43,12 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--weights-dir", type=Path, required=True)
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs-first-study"))
-    parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
-    args = parser.parse_args()
+    args = study_arguments(__doc__)
     backbone = "squeezenet1_1"
     source = {
         "dataset": f"npz:{args.data.absolute()}",
