@@ -1,0 +1,102 @@
+"""Loss, accuracy and AUC: over the epochs, and of each seed."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from colora.plots.style import METRIC_NAMES, SPLIT_COLOURS, SPLIT_DASHES, SPLIT_NAMES, base_figure, rgba
+
+
+def learning_curves(bands: dict[str, pd.DataFrame], metric: str) -> go.Figure:
+    """A metric over epochs, one colour a split: median bold, middle half of seeds dark, range light.
+
+    `bands` holds for each split what `results.band` returns. With one seed there is a line and no band.
+    """
+    traces: list[go.Scatter] = []
+    for split, table in bands.items():
+        if table.empty:
+            continue
+        epochs, colour = table["epoch"], SPLIT_COLOURS[split]
+        if table["n"].max() > 1:
+            traces += [
+                _between(table, low, high, rgba(colour, alpha), split)
+                for low, high, alpha in (("low", "high", 0.14), ("q1", "q3", 0.28))
+            ]
+        traces.append(
+            go.Scatter(
+                x=epochs,
+                y=table["median"],
+                name=SPLIT_NAMES[split],
+                legendgroup=split,
+                mode="lines" if len(table) > 1 else "markers",
+                line={"color": colour, "width": 3, "dash": SPLIT_DASHES[split]},
+                marker={"color": colour, "size": 9},
+                customdata=table[["q1", "q3", "low", "high", "n"]].to_numpy(),
+                hovertemplate="<b>%{y:.3f}</b> (IQR %{customdata[0]:.3f} to %{customdata[1]:.3f}, range "
+                "%{customdata[2]:.3f} to %{customdata[3]:.3f}, seeds: %{customdata[4]})",
+            )
+        )
+    figure = base_figure(traces, "Epoch", METRIC_NAMES[metric], 320, hovermode="x unified")
+    last = max((int(table["epoch"].max()) for table in bands.values() if len(table)), default=1)
+    whole = max(1, -(-last // 8))  # epochs between two ticks
+    figure.update_xaxes(tick0=1, dtick=whole, range=[0.5, 1.5] if last == 1 else None)
+    return figure
+
+
+def _between(table: pd.DataFrame, low: str, high: str, fill: str, split: str) -> go.Scatter:
+    """The area between two columns, as one closed outline: up along `high`, back along `low`."""
+    epochs = table["epoch"].to_numpy()
+    return go.Scatter(
+        x=np.concatenate([epochs, epochs[::-1]]),
+        y=np.concatenate([table[high].to_numpy(), table[low].to_numpy()[::-1]]),
+        name=f"{SPLIT_NAMES[split]}: {low} to {high}",
+        legendgroup=split,
+        showlegend=False,
+        fill="toself",
+        fillcolor=fill,
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+    )
+
+
+def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
+    """One dot a seed and split, and the box of median, quartiles and range over the seeds.
+
+    `table` has the columns seed, selected_epoch and {split}_{metric}; the quartiles are linear
+    interpolations, as in `results.Spread`, and the whiskers reach the lowest and highest seed.
+    """
+    traces: list[Any] = []
+    for split, colour in SPLIT_COLOURS.items():
+        values = table[f"{split}_{metric}"].astype(float)
+        known = values.notna()
+        if not known.any():
+            continue
+        q1, median, q3 = np.percentile(values[known], [25, 50, 75])
+        traces += [
+            go.Box(
+                x=[SPLIT_NAMES[split]],
+                q1=[q1],
+                median=[median],
+                q3=[q3],
+                lowerfence=[values.min()],
+                upperfence=[values.max()],
+                fillcolor=rgba(colour, 0.25),
+                line={"color": colour, "width": 2},
+                hoverinfo="skip",
+                showlegend=False,
+                width=0.5,
+            ),
+            go.Scatter(
+                x=[SPLIT_NAMES[split]] * int(known.sum()),
+                y=values[known],
+                mode="markers",
+                marker={"color": colour, "size": 9, "line": {"width": 1, "color": "white"}},
+                customdata=table.loc[known, ["seed", "selected_epoch"]].to_numpy(),
+                hovertemplate="seed %{customdata[0]}, epoch %{customdata[1]}: <b>%{y:.3f}</b><extra></extra>",
+                showlegend=False,
+            ),
+        ]
+    return base_figure(traces, "", METRIC_NAMES[metric], 280)
