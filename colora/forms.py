@@ -11,6 +11,8 @@ factored  gW is never made:
               gKp = pointwise kernel gradient (x, depthwise_transpose(g, Kd))
           (inception; separable swaps the two). It saves up to a quarter of the work where Cin and Cout are large, and
           costs more than it saves where they are small, strided or 1x1: there the extra maps cost more than the kernel.
+          On a CPU it takes as many images at a time as keep z in the cache and below the size from which the C
+          library maps and unmaps memory at every call: up to half of the time of a layer with large maps.
 
 Transposed kinds, images without a batch, torch.compile and torch.func go through the same forward pass, and back by
 autograd's own rules.
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 Order = Literal["inception", "separable"]
 Form = Literal["fused", "factored"]
 FACTORED_FROM_CHANNELS = 64  # measured: benchmarks/results/layer_forms.json
+CPU_MAP_BYTES = 16 * 2**20  # the largest z at a time; measured between 4 and 32 MiB
 
 
 def _aligned(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> tuple[Tensor, Tensor]:
@@ -160,19 +163,33 @@ def _factored(
     g: Tensor, x: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, at: Geometry
 ) -> tuple[Tensor, Tensor]:
     """(gKp, gKd) from the output's gradient g (B, Cout, *spatial') through the two small convolutions of each term."""
+    images = len(x)
+    if x.device.type == "cpu":
+        images = max(1, CPU_MAP_BYTES // max(g[0].nbytes, x[0].nbytes))
+    gp, gd = torch.zeros_like(pointwise), torch.zeros_like(depthwise)
+    for some_g, some_x in zip(g.split(images), x.split(images), strict=True):
+        for r in range(len(pointwise)):
+            part = _factored_term(some_g, some_x, pointwise[r], depthwise[r], order, at)
+            gp[r] += part[0]
+            gd[r] += part[1]
+    return gp, gd
+
+
+def _factored_term(
+    g: Tensor, x: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, at: Geometry
+) -> tuple[Tensor, Tensor]:
+    """`_factored` for one term, Kp (Cout, Cin/G) and Kd (Cout or Cin, *k), and the images at hand."""
     n = len(at.stride)
     mixing = Geometry((1,) * n, (0,) * n, (1,) * n, at.groups)
-    filtering = at._replace(groups=depthwise.shape[1])
-    first, second = (mixing, filtering) if order == "inception" else (filtering, mixing)
-    pairs = []
-    for r in range(len(pointwise)):
-        kp = pointwise[r].reshape(*pointwise[r].shape, *[1] * n).to(x.dtype)  # (Cout, Cin/G, 1, ...)
-        kd = depthwise[r].unsqueeze(1).to(x.dtype)  # (Cout or Cin, 1, *k)
-        inner, outer = (kp, kd) if order == "inception" else (kd, kp)
-        z = _conv(x, inner, None, first)  # (B, Cout or Cin, ...)
-        gz, g_outer, _ = _conv_backward(g, z, outer, second, [True, True, False])
-        del z
-        _, g_inner, _ = _conv_backward(gz, x, inner, first, [False, True, False])
-        pairs.append((g_inner, g_outer) if order == "inception" else (g_outer, g_inner))
-    gp, gd = (torch.stack(grads).to(pointwise.dtype) for grads in zip(*pairs, strict=True))
+    filtering = at._replace(groups=len(depthwise))
+    kp = pointwise.reshape(*pointwise.shape, *[1] * n).to(x.dtype)  # (Cout, Cin/G, 1, ...)
+    kd = depthwise.unsqueeze(1).to(x.dtype)  # (Cout or Cin, 1, *k)
+    inception = order == "inception"
+    inner, outer = (kp, kd) if inception else (kd, kp)
+    first, second = (mixing, filtering) if inception else (filtering, mixing)
+    z = _conv(x, inner, None, first)  # (B, Cout or Cin, ...)
+    gz, g_outer, _ = _conv_backward(g, z, outer, second, [True, True, False])
+    del z
+    _, g_inner, _ = _conv_backward(gz, x, inner, first, [False, True, False])
+    gp, gd = (g_inner, g_outer) if inception else (g_outer, g_inner)
     return gp.view_as(pointwise), gd.view_as(depthwise)
