@@ -46,6 +46,7 @@ HEARTBEAT_SECONDS = 5  # at least so often, also while a long step or evaluation
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
 LEFT_OUT = "data-problems.txt"
 
+
 @dataclass
 class Reporter:
     """Writes status.json; the run is its only writer while it lives."""

@@ -29,9 +29,7 @@ def whole_folder(root: Path, image_size: int, on_progress: Progress = quiet) -> 
     return _dataset(listing, splits, notes, f"folder:{root}", "every image of the folder", [])
 
 
-def split_folder(
-    root: Path, image_size: int, pattern: str | None, seed: int, on_progress: Progress = quiet
-) -> Dataset:
+def split_folder(root: Path, image_size: int, pattern: str | None, seed: int, on_progress: Progress = quiet) -> Dataset:
     """The folder as a data set: 70 / 15 / 15 %, by patient where known, else by image within each class (with
     a warning).
 

@@ -1,9 +1,9 @@
 """The order of what waits. The run folders are the queue: queue.json in each holds its place, nothing else does.
 
-    order      lower comes first; all seeds of a group are queued with one
-    priority   higher comes before any order
-    queued     seconds since 1970, for people
-    host, user who starts it: a supervisor acts only for its own user on its own host
+order      lower comes first; all seeds of a group are queued with one
+priority   higher comes before any order
+queued     seconds since 1970, for people
+host, user who starts it: a supervisor acts only for its own user on its own host
 """
 
 import getpass
