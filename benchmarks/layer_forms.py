@@ -24,6 +24,8 @@ from colora.images import choose_device
 LAYERS = [
     (3, 64, 7, 2, 128, 32),
     (64, 64, 3, 1, 32, 32),
+    (64, 64, 3, 1, 64, 32),
+    (64, 128, 3, 1, 32, 32),
     (64, 128, 3, 2, 32, 32),
     (64, 128, 1, 2, 32, 32),
     (128, 128, 3, 1, 16, 32),
@@ -103,7 +105,8 @@ def measure(shape: tuple[int, ...], rounds: int, device: torch.device) -> dict:
     names = ("in_channels", "out_channels", "kernel", "stride", "pixels", "batch")
     milliseconds = round(1000 * float(np.median(full)), 2)
     shape_named = dict(zip(names, shape, strict=True))
-    return shape_named | {"full_ms": milliseconds, **ratios, "chosen": choose_form(layers["fused"].base)}
+    chosen = choose_form(layers["fused"].base, batch * g.shape[2] * g.shape[3])
+    return shape_named | {"full_ms": milliseconds, **ratios, "chosen": chosen}
 
 
 if __name__ == "__main__":

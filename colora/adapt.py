@@ -1,13 +1,16 @@
 """CoLoRA on a whole model: put adapters on its convolutions, merge them, take them off, count them."""
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import torch
 from torch import Tensor, nn
 
 from colora.conv import CONVOLUTIONS, Bias, CoLoRAConv, Order, keyed_generator
+from colora.forms import choose_form
 
 Targets = str | Sequence[str] | Callable[[str, nn.Module], bool]
 
@@ -132,6 +135,25 @@ def _replace(model: nn.Module, substitute: Callable[[nn.Module], nn.Module | Non
 def adapted_layers(model: nn.Module) -> dict[str, CoLoRAConv]:
     """The adapted convolutions by module name ("" for a model that is itself one)."""
     return {name: m for name, m in model.named_modules() if isinstance(m, CoLoRAConv)}
+
+
+@torch.no_grad()
+def fit_forms_(model: nn.Module, image: Tensor, batch_size: int) -> None:
+    """Choose each adapted layer's form by the size of the maps it will see: those of `image` (1, C, *spatial), sent
+    once through the model, times `batch_size`. A layer that the image does not reach keeps its form."""
+
+    def choose(layer: CoLoRAConv, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        layer.form = choose_form(layer.base, batch_size * math.prod(output.shape[2:]))
+
+    hooks = [layer.register_forward_hook(choose) for layer in adapted_layers(model).values()]
+    training = {module: module.training for module in model.modules()}
+    try:
+        model.eval()(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, was in training.items():
+            module.training = was
 
 
 def merge_(model: nn.Module, seed: int = 0, step: int = 0) -> dict[str, dict[str, Tensor]]:

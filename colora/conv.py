@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from colora.forms import Form, Order, adapted_conv, choose_form, kernel_update
+from colora.forms import Form, Order, adapted_conv, choose_form, kernel_update, updated_kernel
 
 Bias = Literal["auto", "all", "none"]
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -142,7 +142,9 @@ class CoLoRAConv(nn.Module):
 
     def effective_weight(self) -> Tensor:
         """K0 + dK: what the layer computes with now."""
-        return self.weight + self.delta_weight()
+        if self.base.transposed:
+            return self.weight + self.delta_weight()
+        return updated_kernel(self.weight, self.pointwise, self.depthwise, self.order, self.groups)
 
     def effective_bias(self) -> Tensor | None:
         """b0 + db, or None for a layer without bias."""
@@ -171,7 +173,7 @@ class CoLoRAConv(nn.Module):
         Merging again at once adds zero.
         """
         merged = self.factors()
-        self.weight += self.delta_weight()
+        self.weight.copy_(self.effective_weight())  # what the forward pass computed with, to the bit
         if self.bias_update is not None:
             self.bias += self.bias_update
         self.reset_(generator)

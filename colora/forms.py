@@ -31,24 +31,18 @@ if TYPE_CHECKING:
 
 Order = Literal["inception", "separable"]
 Form = Literal["fused", "factored"]
-FACTORED_FROM_CHANNELS = 64  # measured: benchmarks/results/layer_forms.json
+FACTORED_FROM_CHANNELS = 128  # measured: benchmarks/results/layer_forms.json
+FACTORED_FROM_CHANNELS_LARGE, LARGE_POSITIONS = 64, 40_000  # where a batch's map has so many pixels
 CPU_MAP_BYTES = 16 * 2**20  # the largest z at a time; measured between 4 and 32 MiB
 
 
 def _aligned(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> tuple[Tensor, Tensor]:
-    """Views of Kp and Kd whose product is dK's terms (r, G, Cout/G, *k, Cin/G), with a 1 where a factor does not vary.
-
-    The channels stand last, as in the memory of a channels_last kernel: arithmetic between kernels of two layouts
-    takes several times as long.
-    """
+    """Views of Kp and Kd whose product is dK's terms (r, G, Cout/G, Cin/G, *k), a 1 where a factor does not vary."""
     rank, _, width = pointwise.shape
     sides = depthwise.shape[2:]
-    kp = pointwise.reshape(rank, groups, -1, *[1] * len(sides), width)
-    if order == "inception":
-        kd = depthwise.reshape(rank, groups, -1, *sides, 1)
-    else:
-        kd = depthwise.reshape(rank, groups, 1, width, *sides).movedim(3, -1)
-    return kp, kd
+    kp = pointwise.reshape(rank, groups, -1, width, *[1] * len(sides))
+    shape = (-1, 1) if order == "inception" else (1, width)
+    return kp, depthwise.reshape(rank, groups, *shape, *sides)
 
 
 def kernel_update(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> Tensor:
@@ -57,7 +51,16 @@ def kernel_update(pointwise: Tensor, depthwise: Tensor, order: Order, groups: in
     delta = kp[0] * kd[0]
     for r in range(1, len(kp)):
         delta = torch.addcmul(delta, kp[r], kd[r])
-    return delta.movedim(-1, 2).flatten(0, 1)
+    return delta.flatten(0, 1)
+
+
+def updated_kernel(weight: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> Tensor:
+    """K0 + dK (Cout, Cin/G, *k) in K0's memory format: one pass a term, where adding dK would take two."""
+    kp, kd = _aligned(pointwise, depthwise, order, groups)
+    kernel = weight.unflatten(0, (groups, -1))  # (G, Cout/G, Cin/G, *k)
+    for r in range(len(kp)):
+        kernel = torch.addcmul(kernel, kp[r], kd[r])
+    return kernel.flatten(0, 1)
 
 
 def factor_gradients(
@@ -65,28 +68,31 @@ def factor_gradients(
 ) -> tuple[Tensor, Tensor]:
     """(gKp, gKd) of the gradient (Cout, Cin/G, *k) with respect to dK: the adjoint of `kernel_update`."""
     kp, kd = _aligned(pointwise, depthwise, order, groups)
-    g = kernel_grad.to(pointwise.dtype).unflatten(0, (groups, -1)).movedim(2, -1)  # (G, Cout/G, *k, Cin/G)
-    spatial = tuple(range(2, g.dim() - 1))
-    gp = torch.stack([(g * kd[r]).sum(spatial) for r in range(len(kd))])  # (r, G, Cout/G, Cin/G)
-    if order == "inception":
-        gd = torch.stack([(g * kp[r]).sum(-1) for r in range(len(kp))])  # (r, G, Cout/G, *k)
-    else:
-        gd = torch.stack([(g * kp[r]).sum(1) for r in range(len(kp))]).movedim(-1, 2)  # (r, G, Cin/G, *k)
-    return gp.flatten(1, 2), gd.flatten(1, 2)
+    g = kernel_grad.to(pointwise.dtype).unflatten(0, (groups, -1))  # (G, Cout/G, Cin/G, *k)
+    sides = tuple(range(3, g.dim()))
+    single = all(g.shape[side] == 1 for side in sides)  # a sum of one would cost a pass
+    channels = 2 if order == "inception" else 1  # that Kd does not tell apart
+    gp = [(g * kd[r]).squeeze(sides) if single else (g * kd[r]).sum(sides) for r in range(len(kd))]
+    gd = [(g * kp[r]).sum(channels) for r in range(len(kp))]
+    return _stacked(gp).flatten(1, 2), _stacked(gd).flatten(1, 2)
 
 
-def choose_form(base: nn.Module) -> Form:
-    """The faster form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json."""
+def _stacked(terms: list[Tensor]) -> Tensor:
+    """torch.stack, which copies, only where there is more than one."""
+    return torch.stack(terms) if len(terms) > 1 else terms[0].unsqueeze(0)
+
+
+def choose_form(base: nn.Module, positions: int | None = None) -> Form:
+    """The faster form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json.
+
+    `positions` is the number of the output's pixels in a batch, where it is known (`colora.adapt.fit_forms_`).
+    """
     spatial = any(side > 1 for side in base.kernel_size)
+    plain = not base.transposed and base.groups == 1 and all(stride == 1 for stride in base.stride)
     narrow = min(base.in_channels // base.groups, base.out_channels)
-    factored = (
-        not base.transposed
-        and spatial
-        and base.groups == 1
-        and all(stride == 1 for stride in base.stride)
-        and narrow >= FACTORED_FROM_CHANNELS
-    )
-    return "factored" if factored else "fused"
+    large = positions is not None and positions >= LARGE_POSITIONS
+    enough = FACTORED_FROM_CHANNELS_LARGE if large else FACTORED_FROM_CHANNELS
+    return "factored" if plain and spatial and narrow >= enough else "fused"
 
 
 class Geometry(NamedTuple):
@@ -127,7 +133,7 @@ class AdaptedConv(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(x, weight, pointwise, depthwise)
         ctx.order, ctx.form, ctx.geometry = order, form, geometry
-        kernel = (weight + kernel_update(pointwise, depthwise, order, geometry.groups)).to(x.dtype)
+        kernel = updated_kernel(weight, pointwise, depthwise, order, geometry.groups).to(x.dtype)
         return _conv(x, kernel, bias, geometry)
 
     @staticmethod
@@ -137,7 +143,7 @@ class AdaptedConv(torch.autograd.Function):
         wanted_x, wanted_bias, fused = ctx.needs_input_grad[0], ctx.needs_input_grad[2], ctx.form == "fused"
         gx = gk = gb = None
         if wanted_x or fused:
-            kernel = (weight + kernel_update(*factors, at.groups) if wanted_x else weight).to(x.dtype)
+            kernel = (updated_kernel(weight, *factors, at.groups) if wanted_x else weight).to(x.dtype)
             gx, gk, gb = _conv_backward(g, x, kernel, at, [wanted_x, fused, fused and wanted_bias])
             del kernel
         if wanted_bias and not fused:

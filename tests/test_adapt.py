@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
-from colora.adapt import adapted_layers, adapter_parameters, plain_state
+from colora.adapt import adapted_layers, adapter_parameters, fit_forms_, plain_state
 from colora.history import save_epoch
 
 
@@ -184,3 +184,23 @@ def test_importing_the_submodule_leaves_the_function():
 
     assert callable(colora.adapt)
     assert colora.adapt is adapt
+
+
+def test_forms_follow_the_size_of_the_maps():
+    convolutions = [nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 128, 3, padding=1)]
+    convolutions += [nn.MaxPool2d(4), nn.Conv2d(128, 128, 3, padding=1), nn.Conv2d(128, 64, 3, padding=1)]
+    convolutions += [nn.Conv2d(64, 128, 1), nn.Conv2d(128, 128, 3, stride=2)]
+    unreached = nn.Conv2d(128, 128, 3)
+    model = adapt(nn.ModuleDict({"way": nn.Sequential(*convolutions), "unreached": unreached}))
+    model["way"][0].eval()
+    mode = [module.training for module in model.modules()]
+
+    def forms(batch_size: int) -> str:
+        fit_forms_(model["way"], torch.zeros(1, 3, 40, 40), batch_size)
+        return "".join(layer.form[1] for layer in adapted_layers(model).values())  # "u"sed together, or f"a"ctored
+
+    assert forms(24) == "uuuauuua"  # 38,400 pixels, and a sixteenth of them after the pool
+    assert forms(25) == "uaaauuua"  # 40,000
+    assert forms(400) == "uaaaauua"
+    assert [module.training for module in model.modules()] == mode
+    assert all(p.grad is None for p in model.parameters())

@@ -110,11 +110,13 @@ def test_adapted_merged_and_stripped_compute_the_same(case, order, rank, bias):
     layer = trained_layer(geometry, order, rank, bias, n=n, transposed=transposed)
     x = images(n)
     before, delta, adapted = layer.weight.clone(), layer.delta_weight().detach(), layer(x)
+    effective = layer.effective_weight().detach()
     assert torch.allclose(delta, kernel_delta(case, order, layer.pointwise, layer.depthwise), rtol=0, atol=1e-12)
     state = copy.deepcopy(layer.state_dict())
 
     factors = layer.merge_(keyed_generator(1))
-    assert torch.equal(layer.weight, before + delta)
+    assert torch.equal(layer.weight, effective)
+    assert torch.allclose(layer.weight, before + delta, rtol=0, atol=1e-14)
     assert layer.depthwise.abs().max() == 0
     merged = layer(x)
     assert torch.allclose(merged, adapted, rtol=0, atol=1e-10)
