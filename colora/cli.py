@@ -221,7 +221,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     group = open_group(args.group)
     from colora.predict import evaluate_group
 
-    result = evaluate_group(group, args.dataset, args.split, args.class_names, args.data_dir)
+    with Bar(group.name, unit="") as bar:
+        result = evaluate_group(group, args.dataset, args.split, args.class_names, args.data_dir, bar)
     if args.json:
         _print_json(result)
         return 0

@@ -194,10 +194,10 @@ def _keeping(again: str) -> Iterator[None]:
 
 
 class Bar:
-    """Bytes on stderr, where that is a terminal; starts anew with each state."""
+    """Bytes, or what `unit` says, on stderr, where that is a terminal; starts anew with each state."""
 
-    def __init__(self, name: str):
-        self.name, self.state, self.bar = name, "", None
+    def __init__(self, name: str, unit: str = "B"):
+        self.name, self.unit, self.state, self.bar = name, unit, "", None
 
     def __enter__(self) -> "Bar":
         return self
@@ -210,7 +210,7 @@ class Bar:
         from tqdm import tqdm
 
         if self.bar is None:
-            self.bar = tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False)
+            self.bar = tqdm(unit=self.unit, unit_scale=self.unit == "B", file=sys.stderr, disable=None, leave=False)
         if state != self.state or done < self.bar.n:
             self.state = state
             self.bar.reset(total)

@@ -14,6 +14,7 @@ from colora.checkpoint import load_model
 from colora.config import Resolved
 from colora.data import Dataset, load_outside
 from colora.data.prepare import RULE, Converted, read_image
+from colora.download import Progress, quiet
 from colora.errors import UserError
 from colora.fit import eval_batch_size
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
@@ -27,21 +28,31 @@ def evaluate_group(
     split: str = "test",
     class_names: list[str] | None = None,
     data_dir: str | None = None,
+    on_progress: Progress = quiet,
 ) -> dict[str, Any]:
     """Every finished seed's selected model on `spec`: every image of a folder, or one split of a file or set.
 
-    `data_dir` has the files of a MedMNIST set; by default the folder that the group was launched with.
+    `data_dir` has the files of a MedMNIST set; by default the folder that the group was launched with. `on_progress` is
+    called with ("preparing images" or "predicting with seeds", done, all).
 
     Raises UserError where no seed is done, the data cannot be read, or the classes do not fit.
     """
     runs, resolved = _finished(group)
-    dataset, split = load_outside(spec, group.config.image_size, split, class_names, data_dir or group.config.data_dir)
+    dataset, split = load_outside(
+        spec,
+        group.config.image_size,
+        split,
+        class_names,
+        data_dir or group.config.data_dir,
+        lambda done, total: on_progress("preparing images", done, total),
+    )
     outside = dataset.splits[split]
     to_model, warnings = match_classes(resolved, dataset)
     labels = to_model[outside.labels]
     warnings = [*dataset.warnings, *warnings, *_overlap(runs[0], outside.patient_ids)]
     seeds = []
-    for run, model, device in _models(runs, resolved):
+    for done, (run, model, device) in enumerate(_models(runs, resolved)):
+        on_progress("predicting with seeds", done, len(runs))
         images = DeviceImages(outside.images, labels, device)
         p = probabilities(model, images, eval_batch_size(run.config, device), choose_precision("auto", device))
         report = evaluate.report(labels, p, resolved.class_names)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import load
+from conftest import load, write_npz
 
 from colora.config import RunConfig
 from colora.data import load_dataset, load_outside, used_index
@@ -41,3 +41,16 @@ def test_outside_data_take_every_image_of_a_folder_and_one_split_of_a_file(tiny_
     assert (split, len(data.splits[split])) == ("all", 72)
     data, split = load_outside(f"npz:{tiny_npz}", 32, "val")
     assert (split, len(data.splits[split])) == ("val", 30)
+
+
+def test_patients_in_two_splits_are_said(tmp_path):
+    patients = {"train": [0, 1, 2], "val": [1, 7, 7], "test": [1, 2, 2]}
+    given = {f"{split}_patients": np.repeat(ids, 10) for split, ids in patients.items()}
+    assert load(f"npz:{write_npz(tmp_path / 'a.npz', **given)}").warnings == (
+        "10 of 30 validation images are of patients who are in training too (patients: 1), so the choice of the "
+        "epoch favours models that know these eyes.",
+        "30 of 30 test images are of patients who are in training too (patients: 2), so the test figures look "
+        "better than they would on new patients.",
+    )
+    given["val_patients"] = given["test_patients"] = None
+    assert load(f"npz:{write_npz(tmp_path / 'b.npz', **given)}").warnings == ()

@@ -332,6 +332,8 @@ def test_a_run_trains_on_the_mapped_files_without_a_copy(medmnist, tmp_path, mon
         assert resolved.class_counts["used"] == used
         assert resolved.data_checksum == load().checksum()
         assert resolved.warnings == list(load().warnings)
-    outside = evaluate_group(Group(run.path.parent), "octmnist")
+    told = []
+    outside = evaluate_group(Group(run.path.parent), "octmnist", on_progress=lambda *step: told.append(step))
     assert outside["n"] == 30
+    assert told[-1] == ("predicting with seeds", 0, 1)
     assert outside["seeds"][0]["accuracy"] == Run(run.path).metrics["test_accuracy"].iloc[-1]

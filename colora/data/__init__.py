@@ -81,7 +81,12 @@ def used_index(dataset: Dataset, config: RunConfig) -> np.ndarray:
 
 
 def load_outside(
-    spec: str, image_size: int, split: str, class_names: list[str] | None = None, data_dir: str | None = None
+    spec: str,
+    image_size: int,
+    split: str,
+    class_names: list[str] | None = None,
+    data_dir: str | None = None,
+    on_progress: Progress = quiet,
 ) -> tuple[Dataset, str]:
     """Data to meet a finished model with, and the split to take: of a folder every image ("all"), else `split`.
 
@@ -90,6 +95,6 @@ def load_outside(
     config = make_config({"dataset": spec, "image_size": image_size, "class_names": class_names, "data_dir": data_dir})
     kind, _, place = spec.partition(":")
     if kind != "folder":
-        return load_dataset(config), split
-    dataset = whole_folder(Path(place).expanduser(), image_size)
+        return load_dataset(config, on_progress), split
+    dataset = whole_folder(Path(place).expanduser(), image_size, on_progress)
     return (dataset.renamed(class_names) if class_names else dataset), "all"

@@ -79,8 +79,10 @@ class Dataset:
 
 
 def checked(dataset: Dataset) -> Dataset:
-    """The data set, with a warning for each class that a split lacks, or UserError where nothing can be learnt or
-    chosen from it."""
+    """The data set, with a warning for patients in two splits and for each class that a split lacks.
+
+    Raises UserError where nothing can be learnt or chosen from it.
+    """
     for name in SPLITS:
         if not len(dataset.splits[name]):
             raise UserError(
@@ -92,7 +94,22 @@ def checked(dataset: Dataset) -> Dataset:
         raise UserError(
             f"{dataset.source} has only one class to train on ({only}); at least two are needed.", field="dataset"
         )
-    return replace(dataset, warnings=(*dataset.warnings, *_absent(dataset)))
+    return replace(dataset, warnings=(*dataset.warnings, *_shared_patients(dataset), *_absent(dataset)))
+
+
+def _shared_patients(dataset: Dataset) -> Iterator[str]:
+    """A sentence where patients that train or choose the model are in a later split too."""
+    train, val, test = (dataset.splits[name].patient_ids for name in SPLITS)
+    for ids, earlier, name, harm in (
+        (val, train, "validation", "so the choice of the epoch favours models that know these eyes"),
+        (test, train, "test", "so the test figures look better than they would on new patients"),
+    ):
+        if ids is not None and earlier is not None and (shared := np.isin(ids, earlier)).any():
+            patients = len(np.unique(ids[shared]))
+            yield (
+                f"{shared.sum()} of {len(ids)} {name} images are of patients who are in training too (patients: "
+                f"{patients}), {harm}."
+            )
 
 
 def _absent(dataset: Dataset) -> Iterator[str]:
