@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from colora.adapt import plain_state
 from colora.backbones import build
 from colora.config import Resolved, RunConfig
+from colora.errors import UserError
 from colora.runs import Run, write_bytes
 
 Factors = dict[str, dict[str, Tensor]]
@@ -29,8 +30,14 @@ def _write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> Non
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
+    """Raises UserError where the file is damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}): begin this seed anew, with colora retry or on Monitor."
+        ) from error
 
 
 def _checkpoint_path(run: Run) -> Path:
@@ -76,8 +83,11 @@ def saved_model_epoch(run: Run) -> int | None:
     path = run.path / "model.safetensors"
     if not path.exists():
         return None
-    with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()["about"])["epoch"]
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["about"])["epoch"]
+    except SafetensorError:  # damaged: as if it were not there, so that it is written anew where it can be
+        return None
 
 
 def load_model(run: Run, config: RunConfig, resolved: Resolved) -> nn.Module:

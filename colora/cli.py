@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 from colora.catalog import NOTICE
 from colora.cli_files import Bar, add_file_commands
 from colora.cli_runs import add_run_commands, follow, report_end
-from colora.config import PRESETS, RunConfig, make_config, parse_seeds
+from colora.config import PRESETS, RunConfig, absolute_paths, make_config, parse_seeds
 from colora.errors import UserError
+from colora.queue.verdict import short
 from colora.runs import Group, listing, open_group
 
 BY_NAME = {preset.name: preset for preset in PRESETS}
@@ -62,9 +63,7 @@ def _parser() -> Parser:
 
     launch = with_json(command("launch", _launch, "train one config over several seeds"))
     launch.add_argument("--name", required=True, help="name of the new group of runs")
-    launch.add_argument("--seeds", help="such as 0-9 or 0,3,5 (default 0-2, or the preset's)")
-    launch.add_argument("--preset", choices=list(BY_NAME), help="start from the settings of the form's preset")
-    launch.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+    _add_seeds(launch)
     launch.add_argument("--priority", type=int, default=0, help="higher ones start first (default 0)")
     launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
     _add_config(launch)
@@ -82,6 +81,10 @@ def _parser() -> Parser:
     predict = with_json(command("predict", _predict, "probabilities and entropy of single images"))
     predict.add_argument("group", type=Path, help="runs/NAME")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    about = "what `launch` would take of memory, disk and time; trains a few steps, queues nothing"
+    _add_seeds(before := with_json(command("preflight", _preflight, about)))
+    before.add_argument("--classes", type=int, help="where the data are not here yet (default: counted, else 4)")
+    _add_config(before)
     params = with_json(command("params", _params, "count a model's parameters; needs no weights"))
     params.add_argument("--classes", type=int, default=4)
     _add_config(params, only=("backbone", "method", "image_size", "order", "rank", "bias", "targets"))
@@ -104,6 +107,16 @@ def _parser() -> Parser:
     add_run_commands(command, with_json)
     add_file_commands(command, with_json)
     return parser
+
+
+def _add_seeds(parser: Parser) -> None:
+    parser.add_argument("--seeds", help="such as 0-9 or 0,3,5 (default 0-2, or the preset's)")
+    parser.add_argument("--preset", choices=list(BY_NAME), help="start from the settings of the form's preset")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+
+
+def _seeds(args: argparse.Namespace) -> list[int]:
+    return parse_seeds(args.seeds or (BY_NAME[args.preset].seeds if args.preset else "0-2"))
 
 
 def _add_config(parser: Parser, only: Sequence[str] = tuple(RunConfig.model_fields)) -> None:
@@ -151,9 +164,15 @@ def _launch(args: argparse.Namespace) -> int:
     from colora.launch import launch
     from colora.queue.supervisor import ensure_supervisor
 
-    seeds = args.seeds or (BY_NAME[args.preset].seeds if args.preset else "0-2")
+    estimate: dict[str, Any] = {}
+
+    def tell(found: Any) -> None:
+        estimate.update(found.as_dict())
+        if not args.json and not found.refused:
+            print(f"{args.name}: {found.says()}", flush=True)
+
     with Bar("ImageNet weights") as bar:
-        group = launch(args.runs_dir, args.name, _config(args), parse_seeds(seeds), bar, args.priority)
+        group = launch(args.runs_dir, args.name, _config(args), _seeds(args), bar, args.priority, tell)
     pid = ensure_supervisor(group.path.parent)
     if args.wait:
         code = follow(group)
@@ -161,6 +180,7 @@ def _launch(args: argparse.Namespace) -> int:
             _show(argparse.Namespace(group=group.path, json=args.json))
         return report_end(Group(group.path)) if code is None else code
     started = {"name": group.name, "path": str(group.path), "seeds": group.info["seeds"], "pid": pid}
+    started["estimate"] = estimate
     if args.json:
         _print_json(started)
     else:
@@ -186,7 +206,7 @@ def _show_summary(summary: dict[str, Any], as_json: bool) -> None:
         if "selected_epoch" in row:
             line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
             line += f"  AUC {_figure(row['test']['auc'])}"
-        said = row["reason"] or row["preparing"]
+        said = short(row["reason"]) or row["preparing"]
         print(line + (f"  {said}" if said else ""))
     for metric, spread in summary["over_seeds"]["test"].items():
         if spread:
@@ -257,6 +277,19 @@ def _predict(args: argparse.Namespace) -> int:
     for warning in result["warnings"]:
         print(f"Note on the training: {warning}")
     print(result["notice"])
+    return 0
+
+
+def _preflight(args: argparse.Namespace) -> int:
+    """Exit code 0 also where it cannot fit: `refused` is the answer."""
+    from colora.launch import look_ahead
+
+    config = absolute_paths(_config(args))
+    found = look_ahead(config, len(_seeds(args)), args.runs_dir, args.classes)
+    if args.json:
+        _print_json(found.as_dict())
+    else:
+        print(found.says() + (f"\nIt would be refused: {found.refused}" if found.refused else ""))
     return 0
 
 

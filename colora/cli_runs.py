@@ -11,6 +11,7 @@ from typing import Any
 
 from colora.config import parse_seeds
 from colora.errors import UserError
+from colora.queue.verdict import short
 from colora.runs import Group, open_group
 
 FOLLOW_SECONDS = 0.2
@@ -146,8 +147,9 @@ def _train(args: argparse.Namespace) -> int:
     from colora.train import train_run
 
     asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: asked.append(received))
+    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last is Windows'
+        if number := getattr(signal, name, None):
+            signal.signal(number, lambda received, _: asked.append(received))
     return train_run(args.run_dir, lambda: bool(asked))
 
 
@@ -212,8 +214,7 @@ def report_end(group: Group) -> int:
     unfinished = [run for run in group.runs if run.state != "done"]
     if unfinished:
         run = unfinished[0]
-        reason = " ".join(str(run.status["reason"]).split())
-        print(f"colora launch: seed {run.seed} {run.state}: {reason}", file=sys.stderr)
+        print(f"colora launch: seed {run.seed} {run.state}: {short(run.status['reason'])}", file=sys.stderr)
     return 1 if unfinished else 0
 
 

@@ -106,4 +106,7 @@ def _document(path: str, stamp: Any) -> Any:
 @lru_cache(maxsize=REMEMBERED_FILES)
 def _lines(path: str, stamp: Any) -> list[dict[str, Any]]:
     with open(path, "rb") as file:
-        return [json.loads(line) for line in file.read().split(b"\n")[:-1]]
+        rows = [json.loads(line) for line in file.read().split(b"\n")[:-1]]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line is no object")
+    return rows

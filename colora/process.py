@@ -8,13 +8,15 @@ tested; elsewhere psutil's start time, within a second, is the best effort. psut
 import os
 import signal
 import socket
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 Identity = dict[str, Any]
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has but one way to end a process
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # what Windows calls terminate
+ASK = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)  # to end by itself; Windows' goes to a process group
 
 
 @cache
@@ -59,6 +61,11 @@ def identity(pid: int) -> Identity:
         raise ProcessLookupError(pid)
     where = {"host": socket.gethostname(), "boot_id": boot_id(), "pid_namespace": pid_namespace()}
     return {"pid": pid, "started": started, **where}
+
+
+def is_identity(value: Any) -> bool:
+    """Whether a value out of a file, which may be damaged, can be taken for one."""
+    return isinstance(value, dict) and {"pid", "started", "host", "boot_id"} <= set(value)
 
 
 def own_process() -> Identity:
@@ -111,12 +118,25 @@ def tree(known: Identity) -> list[Identity]:
     return found
 
 
+def resident_bytes(known: Identity) -> int:
+    """Memory of this process; 0 where it is gone."""
+    import psutil
+
+    try:
+        return psutil.Process(known["pid"]).memory_info().rss if is_alive(known) else 0
+    except psutil.NoSuchProcess:
+        return 0
+
+
 def send(known: Identity, number: int) -> bool:
     """Signal exactly this process; False where it is gone. A handle keeps a new process from being taken for it."""
     if not hasattr(os, "pidfd_open"):
         if not is_alive(known):
             return False
-        os.kill(known["pid"], number)
+        try:
+            os.kill(known["pid"], number)
+        except OSError:  # gone meanwhile; on Windows also one that has another console
+            return False
         return True
     try:
         handle = os.pidfd_open(known["pid"])
@@ -131,6 +151,17 @@ def send(known: Identity, number: int) -> bool:
         return False
     finally:
         os.close(handle)
+
+
+def own_session(console: str = "none") -> dict[str, Any]:
+    """Arguments of Popen for a session, on Windows a process group, of the new process's own.
+
+    console, on Windows: "none"; "own", without a window; or "shared", in which this process can ask it to end.
+    """
+    if sys.platform == "win32":
+        consoles = {"none": subprocess.DETACHED_PROCESS, "own": subprocess.CREATE_NO_WINDOW, "shared": 0}
+        return {"creationflags": consoles[console] | subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
 
 
 def cpu_count() -> int:

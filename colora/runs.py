@@ -18,8 +18,11 @@ A file is complete or absent: written beside, synced, renamed. Imports no torch,
 """
 
 import getpass
+import os
 import re
+import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +32,8 @@ from pydantic import ValidationError
 
 from colora.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.errors import UserError
-from colora.files import append_json, read_json, read_json_lines, write_bytes, write_json
-from colora.process import is_alive, is_visible, own_process
+from colora.files import append_json, read_json, read_json_lines, sync_folder, write_bytes, write_json
+from colora.process import is_alive, is_identity, is_visible, own_process
 from colora.queue import verdict
 
 if TYPE_CHECKING:
@@ -85,7 +88,7 @@ class Run:
             status = self.written_status()
             if not isinstance(self._config_file, dict) or not {"config", "seed"} <= set(self._config_file):
                 raise UserError(f"{self.path / 'config.json'} lacks the settings; the run folder is damaged.")
-            read_json_lines(self.path / "metrics.jsonl")
+            self._check_epochs(status)
         except UserError as error:
             return queued_status(0) | {"state": "damaged", "reason": str(error)}
         if status["state"] == "stopped" and verdict.guard_lives(self.path):
@@ -97,7 +100,17 @@ class Run:
         status = read_json(self.path / "status.json")
         if not isinstance(status, dict) or not set(status) >= STATUS_KEYS or status["state"] not in STATES:
             raise UserError(f"{self.path / 'status.json'} cannot be read as a status; the run folder is damaged.")
+        if status["process"] is not None and not is_identity(status["process"]):
+            raise UserError(f"{self.path / 'status.json'} does not say whose process it is; the run folder is damaged.")
         return dict(status)
+
+    def _check_epochs(self, status: dict[str, Any]) -> None:
+        """Raises UserError where metrics.jsonl does not hold each epoch once, or of a run that has ended not all."""
+        path = self.path / "metrics.jsonl"
+        found = [row.get("epoch") for row in read_json_lines(path)]
+        least = 0 if status["state"] in ACTIVE else status["epoch"]
+        if found != list(range(1, len(found) + 1)) or len(found) < least:
+            raise UserError(f"{path} does not hold every epoch from 1 to {least} once; the run folder is damaged.")
 
     def _followed(self, status: dict[str, Any]) -> dict[str, Any]:
         """An active run's status, by what has become of its process."""
@@ -195,31 +208,27 @@ def run_folder(seed: int) -> str:
     return f"seed-{seed:02d}"
 
 
-def create_group(
-    runs_dir: Path, name: str, config: RunConfig, seeds: list[int], place: dict[str, Any] | None = None
-) -> Group:
-    """A new group with every seed queued, at `place` of the queue. It shows once it is complete.
-
-    Raises UserError for a bad or taken name, or a folder that cannot be written.
-    """
+def check_name(runs_dir: Path, name: str) -> None:
+    """Raises UserError for a name that no new group can have."""
     if not NAME.fullmatch(name):
         raise UserError(
             f"'{name}' cannot name a group: use up to 80 letters, digits, dots, dashes and underscores, "
             "beginning with a letter or a digit.",
             field="name",
         )
-    path = Path(runs_dir) / name
-    try:
-        Path(runs_dir).mkdir(parents=True, exist_ok=True)
-        path.mkdir()
-    except FileExistsError as error:
-        raise UserError(
-            f"A group named '{name}' exists already in {runs_dir}: choose another name.", field="name"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be made: {error.strerror}.") from error
-    for seed in seeds:
-        create_run(path, seed, config, place)
+    if (Path(runs_dir) / name).exists():
+        raise UserError(f"A group named '{name}' exists already in {runs_dir}: choose another name.", field="name")
+
+
+def create_group(
+    runs_dir: Path, name: str, config: RunConfig, seeds: list[int], place: dict[str, Any] | None = None
+) -> Group:
+    """A new group with every seed queued, at `place` of the queue. It is there once it is complete.
+
+    Raises UserError for a bad or taken name, or a folder that cannot be written.
+    """
+    check_name(runs_dir, name)
+    path, beside = Path(runs_dir) / name, Path(runs_dir) / f".{name}.{os.getpid()}.new"
     info = {
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(),
@@ -227,7 +236,19 @@ def create_group(
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "launched_by": getpass.getuser(),
     }
-    write_json(path / "group.json", info)
+    for left in path.parent.glob(f".{name}.*.new"):  # by a launch that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        for seed in seeds:
+            create_run(beside, seed, config, place)
+        write_json(beside / "group.json", info)
+        beside.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        check_name(runs_dir, name)  # taken meanwhile
+        raise UserError(f"{path} cannot be made: {error.strerror}.") from error
     return Group(path)
 
 
@@ -262,14 +283,19 @@ def list_groups(runs_dir: Path) -> list[Group]:
     """Every group, newest first. A folder without group.json, or with a name that starts with a dot, is no group."""
     if not Path(runs_dir).is_dir():
         return []
-    found = [p for p in Path(runs_dir).iterdir() if not p.name.startswith(".") and (p / "group.json").exists()]
-    return [Group(p) for p in sorted(found, key=lambda p: (p / "group.json").stat().st_mtime, reverse=True)]
+    found = {}
+    for path in Path(runs_dir).iterdir():
+        with suppress(FileNotFoundError, NotADirectoryError):  # no group, or removed at this moment
+            if not path.name.startswith("."):
+                found[path] = (path / "group.json").stat().st_mtime
+    return [Group(path) for path in sorted(found, key=found.get, reverse=True)]
 
 
 def open_group(path: Path) -> Group:
     """Raises UserError where `path` is no group."""
     if not (Path(path) / "group.json").is_file():
-        raise UserError(f"{path} is not a group of runs: it has no group.json.")
+        lacks = "it has no group.json" if Path(path).is_dir() else "there is none; colora trash lists what was removed"
+        raise UserError(f"{path} is not a group of runs: {lacks}.")
     return Group(Path(path))
 
 

@@ -14,6 +14,7 @@ from colora.runs import ACTIVE, ENDED_EARLY, Group
 from pages.components import show
 from pages.components.command import run_colora
 from pages.components.frame import inside_app
+from pages.components.removed import unless_removed
 from pages.components.runs import chosen_group, reading, show_damage, summary
 
 REFRESH_SECONDS = 2
@@ -197,6 +198,7 @@ def log(group: Group) -> None:
         st.code(by_seed[seed].log_tail() or "This seed has written nothing yet.", language=None, wrap_lines=True)
 
 
+@unless_removed
 def live(path: Path, refreshing: bool) -> None:
     """Everything that changes while the group runs, read anew at each call."""
     group = Group(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from colora.config import RunConfig
-from colora.process import is_alive, send, tree
+from colora.process import cpu_count, is_alive, send, tree
 from colora.queue import order
 from colora.queue.supervisor import supervising
 from colora.queue.verdict import process_file
@@ -23,6 +23,11 @@ def wait_for(condition, seconds: float = 30, what: Any = "") -> None:
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s in vain {what() if callable(what) else what}"
         time.sleep(0.02)
+
+
+def busy() -> float:
+    """By how much longer things may take than promised, where this machine has more work than cores."""
+    return max(1.0, 2 * os.getloadavg()[0] / cpu_count()) if hasattr(os, "getloadavg") else 1.0
 
 
 class Lab:

@@ -3,12 +3,15 @@
     python tests/stand_in.py supervise RUNS_DIR SLOTS TERM_AFTER KILL_AFTER LINGER
     python tests/stand_in.py train RUN_DIR
 
-RUN_DIR/plan.json says how the training process behaves: `epochs`, `seconds` an epoch, `exit` with this code after the
-first epoch, `deaf` to the stop file and SIGTERM, with a `family` of deaf processes of its own (one in its own session).
-Like a real one it goes on after its last finished epoch, and metrics.jsonl keeps what each epoch "found".
+RUN_DIR/plan.json, or its group's, says how the training process behaves: `epochs`, `seconds` an epoch, `exit` with this
+code after the first epoch, `deaf` to the stop file and SIGTERM, with a `family` of deaf processes of its own (one in a
+session apart). Like a real one it goes on after its last finished epoch; metrics.jsonl keeps what each epoch "found".
+
+The file that STAND_IN_CLOCK names holds seconds by which the wall clock of these processes is wrong.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,8 +28,16 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time
 PLAN = {"epochs": 2, "seconds": 0.2, "exit": None, "deaf": False, "family": False, "say": ""}
 
 
+def found(epoch: int) -> dict:
+    """A row of metrics.jsonl that follows from the epoch alone."""
+    figures = {"loss": 0.5**epoch, "accuracy": 1 - 0.5**epoch, "auc": 1 - 0.25**epoch}
+    row = {f"{split}_{name}": value for split in ("train", "val", "test") for name, value in figures.items()}
+    return {"epoch": epoch, **row, "seconds": 0.1, "eval_seconds": 0.0, "images_per_s": 1.0}
+
+
 def train(folder: Path) -> int:
-    plan = PLAN | (read_json(folder / "plan.json") if (folder / "plan.json").exists() else {})
+    given = [place / "plan.json" for place in (folder, folder.parent) if (place / "plan.json").exists()]
+    plan = PLAN | (read_json(given[0]) if given else {})
     asked: list[int] = []
     signal.signal(signal.SIGTERM, signal.SIG_IGN if plan["deaf"] else lambda number, _: asked.append(number))
     status = read_json(folder / "status.json") | {"process": own_process(), "epochs": plan["epochs"]}
@@ -37,7 +48,7 @@ def train(folder: Path) -> int:
         write_json(folder / "status.json", status)
 
     tell(state="running")
-    print("begins", flush=True)
+    print(f"begins on GPU {os.environ.get('CUDA_VISIBLE_DEVICES')}", flush=True)
     if plan["family"]:
         for apart in (False, True):
             subprocess.Popen([sys.executable, "-c", DEAF], start_new_session=apart)
@@ -50,7 +61,7 @@ def train(folder: Path) -> int:
                 tell(state="stopped", process=None, reason=f"Stopped on request in epoch {epoch}.")
                 (folder / "stop").unlink(missing_ok=True)
                 return 0
-        append_json(folder / "metrics.jsonl", {"epoch": epoch, "test_accuracy": 1 - 0.5**epoch})
+        append_json(folder / "metrics.jsonl", found(epoch))
         print(plan["say"], flush=True)
         tell(epoch=epoch)
         if plan["exit"] is not None:
@@ -63,12 +74,21 @@ def command(run: Path) -> list[str]:
     return [sys.executable, __file__, "train", str(run)]
 
 
+def set_clock(offset: Path, put=setattr) -> None:
+    now = time.time
+    put(time, "time", lambda: now() + float(offset.read_text()))
+
+
 def main() -> int:
+    if offset := os.environ.get("STAND_IN_CLOCK"):
+        set_clock(Path(offset))
     if sys.argv[1] == "train":
         return train(Path(sys.argv[2]))
+    import colora.queue.supervisor
     from colora.queue.slots import make_slots
     from colora.queue.supervisor import Supervisor, supervise
 
+    colora.queue.supervisor.TURN_SECONDS = 0.1
     slots, term_after, kill_after, linger = json.loads(f"[{','.join(sys.argv[3:])}]")
     supervisor = Supervisor(Path(sys.argv[2]), make_slots(cpu_slots=slots), command, term_after, kill_after)
     return 0 if supervise(supervisor, linger) else 4

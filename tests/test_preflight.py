@@ -1,12 +1,22 @@
 """Estimates before a run: linear in the batch, near what a run then takes, and a sentence where it cannot fit."""
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import torch
+from conftest import mistake
+from fabricate import fabricate
 
+import colora.preflight
+from colora.cli import main
 from colora.config import make_config
+from colora.data.sizes import Sizes, dataset_sizes
 from colora.errors import UserError
-from colora.preflight import check_fit, estimate
+from colora.files import write_json
+from colora.preflight import START_SECONDS, _free_bytes, check_fit, estimate, preflight, trains_ahead
+from colora.process import own_process, resident_bytes
 from colora.runs import Run, create_group
 from colora.train import train_run
 
@@ -48,3 +58,94 @@ def test_what_cannot_fit_is_refused_with_what_to_lower(found, tmp_path):
     with pytest.raises(UserError, match=r"The 3 runs needs? 3000\.0 TB, but the disk"):
         check_fit(config, replace(found, disk_bytes=10**15), 3, tmp_path)
     check_fit(config, replace(found, memory_free_bytes=found.memory_bytes), 3, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "sizes"),
+    [
+        ({"dataset": "phantom"}, Sizes({"train": 2400, "val": 320, "test": 240}, 2400, 4)),
+        ({"dataset": "phantom", "train_set": "balanced", "per_class": 50},
+         Sizes({"train": 2400, "val": 320, "test": 240}, 200, 4)),
+        ({"dataset": "npz:"}, Sizes(dict.fromkeys(("train", "val", "test"), 30), 30, 3)),
+        ({"dataset": "npz:", "train_set": "balanced"}, Sizes(dict.fromkeys(("train", "val", "test"), 30), 24, 3)),
+        ({"dataset": "folder:"}, Sizes({"train": 50, "val": 11, "test": 11}, 50, 3)),
+        ({"dataset": "folder:", "train_set": "balanced"}, Sizes({"train": 50, "val": 11, "test": 11}, 50, 3)),
+        ({"dataset": "octmnist", "train_set": "balanced"},
+         Sizes({"train": 97_477, "val": 10_832, "test": 1_000}, 31_016, 4)),
+        ({"dataset": "pathmnist"}, Sizes({"train": 89_996, "val": 10_004, "test": 7_180}, 89_996, 9)),
+        ({"dataset": "pathmnist", "train_set": "balanced"}, None),
+        ({"dataset": "pathmnist", "train_set": "balanced", "per_class": 10},
+         Sizes({"train": 89_996, "val": 10_004, "test": 7_180}, 90, 9)),
+    ],
+)  # fmt: skip
+def test_images_are_counted_before_any_is_read(tiny_npz, tiny_folder, tmp_path, values, sizes):
+    place = {"npz:": f"npz:{tiny_npz}", "folder:": f"folder:{tiny_folder}"}
+    dataset = place.get(values["dataset"], values["dataset"])
+    assert dataset_sizes(make_config(values | {"dataset": dataset, "data_dir": str(tmp_path)})) == sizes
+
+
+def test_time_follows_from_images_epochs_and_slots(found, monkeypatch, tmp_path):
+    measured = replace(found, seconds_per_image=0.01, eval_seconds_per_image=0.002)
+    monkeypatch.setattr(colora.preflight, "estimate", lambda *_: measured)
+    config = make_config(SMALL | {"epochs": 10})
+    sizes = Sizes({"train": 1000, "val": 200, "test": 300}, 800, 4)
+    got = preflight(config, 5, tmp_path / "runs", sizes, slots=2)
+    epoch = 800 * 0.01 + (800 + 200 + 300) * 0.002
+    assert got.seconds_per_epoch == pytest.approx(epoch)
+    assert got.seconds_per_seed == pytest.approx(START_SECONDS + 10 * epoch + 1500 * 0.002)
+    assert got.seconds == pytest.approx(3 * got.seconds_per_seed)  # two, two, one
+    assert got.as_dict()["images"] == {"used": 800, "train": 1000, "val": 200, "test": 300}
+    assert got.says().endswith(", about 2 min; about 6 min for all 5.")
+    passing = preflight(config.model_copy(update={"train_figures": "pass"}), 1, tmp_path, sizes)
+    assert passing.seconds_per_epoch == pytest.approx(epoch - 800 * 0.002)
+    unknown = preflight(config, 5, tmp_path, None)
+    assert (unknown.seconds, unknown.as_dict()["seconds_per_epoch"]) == (None, None)
+    assert unknown.says().endswith("time is known after an epoch.")
+
+
+def test_time_is_near_what_a_run_takes(tmp_path, tiny_npz):
+    """Within a factor of four, on a machine that others use too."""
+    settings = SMALL | {"dataset": f"npz:{tiny_npz}", "epochs": 4, "batch_size": 30, "image_size": 64}
+    config = make_config(settings)
+    run = create_group(tmp_path, "g", config, [0]).runs[0]
+    assert train_run(run.path) == 0
+    taken = (Run(run.path).metrics["seconds"] + Run(run.path).metrics["eval_seconds"]).median()
+    assert 1 / 4 < preflight(config, 1, tmp_path, dataset_sizes(config)).seconds_per_epoch / taken < 4
+
+
+def test_memory_of_runs_that_end_before_counts_as_free(tmp_path, monkeypatch):
+    group = fabricate(tmp_path, "now", ["running", "running", "queued"])
+    for run in group.runs[:2]:
+        write_json(run.path / "process.json", {"guard": own_process(), "child": own_process()})
+    assert [len(trains_ahead(tmp_path, slots)) for slots in (1, 2, 3)] == [2, 1, 0]
+    monkeypatch.setattr(colora.preflight.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
+    for limit, free in ((None, 10**9), (5 * 10**8, 5 * 10**8), (5 * 10**9, 10**9)):
+        monkeypatch.setattr(colora.preflight, "free_memory", lambda limit=limit: limit)
+        assert _free_bytes(torch.device("cpu"), []) == free
+    own = resident_bytes(own_process())
+    assert own > 10**8  # torch alone takes more
+    monkeypatch.setattr(colora.preflight, "resident_bytes", lambda known: own)
+    assert _free_bytes(torch.device("cpu"), trains_ahead(tmp_path, 1)) == 10**9 + 2 * own
+
+
+def test_preflight_and_launch_say_what_runs_will_take(tmp_path, tiny_npz, capsys, monkeypatch):
+    monkeypatch.setattr("colora.queue.supervisor.ensure_supervisor", lambda runs_dir: 1)
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    flags += ["--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--seeds", "0-4", "--runs-dir", str(tmp_path / "runs")]
+    assert main(["preflight", *flags, "--json"]) == 0
+    asked = json.loads(capsys.readouterr().out)
+    assert (asked["seeds"], asked["refused"], asked["images"]["used"]) == (5, None, 30)
+    assert asked["seconds"] == pytest.approx(5 * asked["seconds_per_seed"])
+    assert not (tmp_path / "runs").exists()
+    assert main(["launch", "--name", "g", *flags, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["estimate"]
+    assert told.keys() == asked.keys() and told["disk_bytes"] == asked["disk_bytes"]
+    assert main(["launch", "--name", "h", *flags]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith("h: Estimated for each seed: ") and line.endswith(" for all 5.")
+
+    monkeypatch.setattr(colora.preflight, "_free_bytes", lambda *_: 10**6)
+    assert main(["preflight", *flags]) == 0
+    assert "It would be refused: Batch size 32 at 32 px needs about" in capsys.readouterr().out
+    assert "take a smaller image size or backbone" in mistake(capsys, "launch", "--name", "i", *flags)
+    assert not (tmp_path / "runs" / "i").exists()

@@ -81,6 +81,7 @@ def test_retry_of_named_seeds_adds_new_ones_and_refuses_finished_ones(lab):
 def test_resume_queues_behind_all_others_and_keeps_the_epoch(lab):
     group = lab.group("g")
     set_state(group.runs[0], "failed", epoch=1)
+    append_json(group.runs[0].path / "metrics.jsonl", {"epoch": 1})
     (group.runs[0].path / "stop").touch()
     lab.group("other")
     assert requeue(Group(group.path)) == [0]
@@ -92,7 +93,7 @@ def test_resume_queues_behind_all_others_and_keeps_the_epoch(lab):
 def test_of_many_who_resume_at_once_one_does(lab):
     group = lab.group("g", 3)
     for run in group.runs:
-        set_state(run, "failed", epoch=1)
+        set_state(run, "failed")
     with ThreadPoolExecutor(6) as browsers:
         found = list(browsers.map(lambda _: requeue(Group(group.path)), range(6)))
     assert sorted(found) == [[]] * 5 + [[0, 1, 2]]

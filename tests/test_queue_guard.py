@@ -11,8 +11,8 @@ from queueing import wait_for
 
 from colora.files import read_json, write_json
 from colora.process import identity, is_alive
+from colora.queue.cgroup import free_memory, oom_kills
 from colora.queue.detach import ROOT
-from colora.queue.guard import oom_kills
 
 PYTHON = sys.executable
 
@@ -105,10 +105,25 @@ def test_a_guard_that_is_not_named_starts_nothing(tmp_path, monkeypatch):
 
 
 def test_out_of_memory_kills_are_counted_in_either_version_of_control_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr("colora.queue.guard.CGROUPS", tmp_path)
+    monkeypatch.setattr("colora.queue.cgroup.CGROUPS", tmp_path)
     assert oom_kills() == 0
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
     assert oom_kills() == 2
     (tmp_path / "memory.events").write_text("low 0\noom 1\noom_kill 3\n")
     assert oom_kills() == 3
+
+
+def test_the_room_that_a_control_group_leaves(tmp_path, monkeypatch):
+    monkeypatch.setattr("colora.queue.cgroup.CGROUPS", tmp_path)
+    assert free_memory() is None
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000\n")
+    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("700\n")
+    assert free_memory() == 300
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("4000\n")
+    (tmp_path / "memory.stat").write_text("anon 3000\ninactive_file 500\n")
+    assert free_memory() == 1500
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory() is None

@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from queueing import STAND_IN, wait_for
+from queueing import STAND_IN, busy, wait_for
 
 from colora.process import is_alive, tree
 from colora.queue.actions import requeue, stop
@@ -18,7 +19,7 @@ from colora.queue.verdict import process_file
 from colora.runs import ENDED_EARLY, Group, Run, read_json_lines
 
 ROUNDS = [pytest.param(2, id="short"), pytest.param(20, id="loop", marks=[pytest.mark.kill, pytest.mark.slow])]
-RIGHT_WITHIN_SECONDS = 3
+RIGHT_WITHIN_SECONDS, DEAD_WITHIN_SECONDS, GONE_WITHIN_SECONDS = 3, 5, 10
 SERVER = """
 import sys, time
 from pathlib import Path
@@ -37,6 +38,21 @@ def epochs(run: Run) -> list[int]:
     return [row["epoch"] for row in read_json_lines(run.path / "metrics.jsonl")]
 
 
+def living(group: Group) -> dict[Path, dict]:
+    """The training process of each run that has one."""
+    known = {run.path: process_file(run.path).get("child") for run in group.runs}
+    return {path: child for path, child in known.items() if is_alive(child)}
+
+
+def as_it_is(group: Group) -> bool:
+    """Whether the states are those of the processes: one that lives runs, without one a run waits or is done."""
+    alive = living(group)
+    return all(
+        run.state in (("starting", "running") if run.path in alive else ("queued", "starting", "done"))
+        for run in Group(group.path).runs
+    )
+
+
 def assert_all_epochs_once(group: Group) -> None:
     count = len(group.runs)
     assert [epochs(run) for run in group.runs] == [list(range(1, group.config.epochs + 1))] * count
@@ -48,7 +64,7 @@ def test_the_server_is_killed_with_its_process_group(lab, tmp_path, rounds):
     for number in range(rounds):
         group = lab.group(f"g{number}", 3, epochs=2, seconds=0.2)
         log = str(tmp_path / "detached.log")
-        supervise = [sys.executable, str(STAND_IN), "supervise", str(lab.runs_dir), "2", "9", "9", "1"]
+        supervise = [sys.executable, str(STAND_IN), "supervise", str(lab.runs_dir), "2", "9", "9", "0.3"]
         server = subprocess.Popen([sys.executable, "-c", SERVER, log, *supervise], cwd=ROOT, start_new_session=True)
         wait_for(lambda: supervising(lab.runs_dir))
         time.sleep(random.uniform(0, 1))
@@ -65,24 +81,32 @@ def test_the_server_is_killed_with_its_process_group(lab, tmp_path, rounds):
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_the_supervisor_is_killed(lab, rounds):
-    group = lab.group("g", 3, epochs=2 * rounds, seconds=0.3)
+    """Whenever it dies, the runs go on under their guards, and the next one takes them over as they are."""
+    group, least = lab.group("g", 3, epochs=3 * rounds, seconds=0.3), [0, 0, 0]
+    supervisor = lab.supervise(slots=2)
     for _ in range(rounds):
-        supervisor = lab.supervise(slots=2)
         wait_for(lambda: supervising(lab.runs_dir))
         time.sleep(random.uniform(0, 1))
+        before = living(group)
         os.killpg(supervisor.pid, signal.SIGKILL)
         supervisor.wait()
-        trainers = [process_file(run.path).get("child") for run in group.runs]
-        assert sum(map(is_alive, trainers)) <= 2
         assert set(lab.states(group)) <= {"queued", "starting", "running", "done"}
-    lab.supervise(slots=2)
-    lab.until(group, "done", "done", "done", seconds=60)
+        supervisor = lab.supervise(slots=2)
+        wait_for(lambda: supervising(lab.runs_dir))
+        wait_for(lambda: as_it_is(group), RIGHT_WITHIN_SECONDS * busy(), lambda: (lab.states(group), living(group)))
+        now = [len(epochs(run)) for run in group.runs]
+        assert all(here >= there for here, there in zip(now, least, strict=True))
+        least, after = now, living(group)
+        assert len(after) <= 2
+        for run, trainer in before.items():
+            assert after.get(run) == trainer or len(epochs(Run(run))) == 3 * rounds
+    lab.until(group, "done", "done", "done", seconds=60 * busy())
     assert_all_epochs_once(group)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_the_run_is_killed_and_resumed(lab, rounds):
-    group = lab.group("g", 1, epochs=2 * rounds + 20, seconds=0.1)
+    group = lab.group("g", 1, epochs=6 * rounds, seconds=0.1)
     lab.supervise()
     run = group.runs[0]
     least = 0
@@ -90,7 +114,7 @@ def test_the_run_is_killed_and_resumed(lab, rounds):
         lab.until(group, "running")
         time.sleep(random.uniform(0, 0.3))
         os.kill(process_file(run.path)["child"]["pid"], signal.SIGKILL)
-        wait_for(lambda: Run(run.path).state in ENDED_EARLY, 5)
+        wait_for(lambda: Run(run.path).state in ENDED_EARLY, DEAD_WITHIN_SECONDS * busy())
         assert Run(run.path).state == "failed", Run(run.path).status
         assert len(epochs(run)) >= least
         least = len(epochs(run))
@@ -104,11 +128,11 @@ def test_stopped_at_any_moment(lab, rounds):
     group = lab.group("g", 2, epochs=9, seconds=60, family=True)
     lab.supervise(slots=2, term_after=5, kill_after=2)
     for _ in range(rounds):
-        time.sleep(random.uniform(0, 1.5))
+        time.sleep(random.uniform(0, 0.5 if rounds < 3 else 1.5))
         known = [member for run in group.runs for member in below(run)]
         begin = time.monotonic()
-        assert stop(Group(group.path), 20) == {0: "stopped", 1: "stopped"}
-        assert time.monotonic() - begin < 12
+        assert stop(Group(group.path), 20 * busy()) == {0: "stopped", 1: "stopped"}
+        assert time.monotonic() - begin < GONE_WITHIN_SECONDS * busy()
         known += [process_file(run.path).get("child") for run in group.runs]
         assert not any(map(is_alive, known))
         assert requeue(Group(group.path)) == [0, 1]

@@ -1,6 +1,7 @@
 """What a person does to runs: stop, resume, retry, move in the queue. Each is audited, and safe beside a supervisor."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from colora.queue.audit import record
 from colora.queue.lock import editing, supervisor_lock, try_lock
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
 from colora.queue.trash import to_trash
+from colora.queue.verdict import processes_live
 from colora.runs import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder
 
 POLL_SECONDS = 0.2
@@ -23,27 +25,33 @@ def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
     A running seed finishes its step and ends, and is killed if it does not; its unfinished epoch is done again on
     resume. `stopped` means that none of its processes lives.
     """
-    asked = [run for run in group.runs if run.state in ("queued", *ACTIVE)]
+    asked = [run for run in group.runs if goes_on(run)]
     for run in asked:
-        (run.path / "stop").touch()
+        with suppress(FileNotFoundError):  # removed meanwhile, as the next look at the group says
+            (run.path / "stop").touch()
     if asked:
         record(group.path.parent, "stop", group.name, [run.seed for run in asked])
         _see_to_the_end(group, wait)
     return {run.seed: run.state for run in Group(group.path).runs}
 
 
+def goes_on(run: Run) -> bool:
+    """Whether something of this run waits or lives; a damaged folder hides it."""
+    return run.state in ("queued", *ACTIVE) or (run.state == "damaged" and processes_live(run.path))
+
+
 def _see_to_the_end(group: Group, wait: float) -> None:
     """Wait for the supervisor to stop the seeds; where there is none, do its work, without starting anything."""
     runs_dir, end = group.path.parent, time.monotonic() + wait
     lock, stand_in = supervisor_lock(runs_dir), Supervisor(runs_dir, slots=[], tell=lambda said: None)
-    while Group(group.path).active and time.monotonic() < end:
+    while any(map(goes_on, Group(group.path).runs)) and time.monotonic() < end:
         if try_lock(lock, 0):
             try:
                 stand_in.turn()
             finally:
                 lock.release()
         time.sleep(POLL_SECONDS)
-    if Group(group.path).active:
+    if any(map(goes_on, Group(group.path).runs)):
         ensure_supervisor(runs_dir)
 
 
@@ -92,6 +100,8 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
         for seed in chosen:
             if states.get(seed, "failed") not in (*ENDED_EARLY, "damaged"):
                 raise UserError(f"Seed {seed} of {group.name} is {states[seed]}: only what did not finish is retried.")
+            if states.get(seed) == "damaged" and processes_live(group.path / run_folder(seed)):
+                raise UserError(f"Seed {seed} of {group.name} is damaged, and still runs: stop it first.")
         place = order.last_place(runs_dir)
         for seed in chosen:
             if (group.path / run_folder(seed)).exists():

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from colora.process import own_session
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -19,9 +21,6 @@ def detached(log: Path, command: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    flags = 0
-    if sys.platform == "win32":
-        flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
     with open(arguments[0], "ab") as log:
         child = subprocess.Popen(
             arguments[1:],
@@ -30,8 +29,7 @@ def main(arguments: list[str]) -> int:
             stderr=log,
             cwd=ROOT,
             close_fds=True,
-            start_new_session=True,
-            creationflags=flags,
+            **own_session(),
         )
     print(child.pid)
     return 0

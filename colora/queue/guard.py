@@ -3,12 +3,12 @@
     python -m colora.queue.guard RUN_DIR -- COMMAND...
 
     RUN_DIR/process.json   guard, child (identities), slot, started, log_offset; the supervisor names the guard in it
-    RUN_DIR/exit.json      guard, child, code (or null), signal (or null), oom_kills, finished
+    RUN_DIR/exit.json      guard, child, code (or null), signal (or null), oom_kills, gpu_left_mib, finished
 
 Nothing is started before process.json names this guard: a guard whose supervisor died too early ends without a trace,
 so that a run never trains twice. It outlives the supervisor, the server and the terminal. What the training process
-has left behind is killed before exit.json is written: on Linux everything below it, elsewhere its process group.
-Standard library only, about 10 MB.
+has left behind is killed before exit.json is written: on Linux everything below it, on macOS its process group; on a
+GPU its memory is waited for. Standard library only, about 10 MB.
 """
 
 import os
@@ -16,18 +16,22 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from colora.errors import UserError
 from colora.files import read_json, write_json
-from colora.process import identity, own_process, same
+from colora.process import ASK, identity, own_process, own_session, same
+from colora.queue.cgroup import oom_kills
+from colora.queue.gpu import left_mib, used_mib
 
 CLAIM_WAIT_SECONDS = 20
 POLL_SECONDS = 0.02
 LEFT_WAIT_SECONDS = 10
+GPU_WAIT_SECONDS = 3  # less than a reader waits for the reason of a death
+ASK_AFTER_SECONDS = 60  # on Windows: from the wish to stop until the training process gets CTRL_BREAK
 PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 def main(arguments: list[str]) -> int:
@@ -41,11 +45,14 @@ def main(arguments: list[str]) -> int:
         print(f"guard {os.getpid()}: not named in {folder / 'process.json'}, so nothing was started.", file=sys.stderr)
         return 3
     become_foster_parent()
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # one number, as the slot says; none on the CPU
+    taken = used_mib(gpu) if gpu else None
     before, child = oom_kills(), start(folder, command)
     signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
     known = identity_or_none(child.pid)
     write_json(folder / "process.json", claim | {"child": known})
-    code = wait(child)
+    code = wait(child, folder / "stop")
+    left = 0 if taken is None else left_mib(gpu, taken, [child.pid], GPU_WAIT_SECONDS)
     write_json(
         folder / "exit.json",
         {
@@ -54,6 +61,7 @@ def main(arguments: list[str]) -> int:
             "code": code if code >= 0 else None,
             "signal": -code if code < 0 else None,
             "oom_kills": oom_kills() - before,
+            "gpu_left_mib": left,
             "finished": time.time(),
         },
     )
@@ -84,7 +92,7 @@ def start(folder: Path, command: list[str]) -> subprocess.Popen:
             stderr=subprocess.STDOUT,
             env=os.environ | {"COLORA_GUARD": str(os.getpid())},
             close_fds=True,
-            start_new_session=True,
+            **own_session("shared"),
         )
 
 
@@ -104,12 +112,16 @@ def become_foster_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def wait(child: subprocess.Popen) -> int:
+def wait(child: subprocess.Popen, stop: Path) -> int:
     """Popen's return code, once the child and all that it left behind are gone, or do not die."""
     if not hasattr(os, "killpg"):
-        return child.wait()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # unreaped, its pid is still its group's alone
-    os.killpg(child.pid, signal.SIGKILL)
+        return wait_on_windows(child, stop)
+    if hasattr(os, "waitid"):
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # unreaped, its pid is still its group's alone
+    else:  # macOS before Python 3.13
+        child.wait()
+    with suppress(ProcessLookupError, PermissionError):  # of the group nobody is left, which macOS says either way
+        os.killpg(child.pid, signal.SIGKILL)
     code, end = child.wait(), time.monotonic() + LEFT_WAIT_SECONDS
     while time.monotonic() < end:
         for pid in own_children():
@@ -123,25 +135,21 @@ def wait(child: subprocess.Popen) -> int:
     return code
 
 
+def wait_on_windows(child: subprocess.Popen, stop: Path) -> int:
+    """Only this process shares a console with the child, and so only it can ask the child to end."""
+    since = asked = None
+    while child.poll() is None:
+        time.sleep(1)
+        if since is None and stop.exists():
+            since = time.monotonic()
+        if since is not None and asked is None and time.monotonic() - since > ASK_AFTER_SECONDS:
+            asked = child.send_signal(ASK) or True
+    return child.wait()
+
+
 def own_children() -> list[int]:
     path = Path(f"/proc/self/task/{os.getpid()}/children")
     return [int(pid) for pid in path.read_text().split()] if path.exists() else []
-
-
-def oom_kills() -> int:
-    """How many processes of this control group the kernel has ended for lack of memory; 0 where it does not count."""
-    try:
-        groups = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
-    except FileNotFoundError:
-        return 0
-    paths = [CGROUPS / groups.get("", "/").strip("/") / "memory.events", CGROUPS / "memory.events"]
-    old = CGROUPS / "memory"  # version 1
-    paths += [old / groups.get("memory", "/").strip("/") / "memory.oom_control", old / "memory.oom_control"]
-    for path in paths:
-        if path.is_file():
-            counts = dict(line.split() for line in path.read_text().splitlines())
-            return int(counts.get("oom_kill", 0))
-    return 0
 
 
 if __name__ == "__main__":

@@ -39,9 +39,10 @@ def run_folders(runs_dir: Path) -> Iterator[Path]:
 def place(folder: Path) -> dict[str, Any]:
     """A run's queue.json; the end of the queue where it has none, or one that cannot be read."""
     try:
-        return NOWHERE | read_json(folder / "queue.json")
+        found = NOWHERE | read_json(folder / "queue.json")
     except (UserError, TypeError):
         return NOWHERE
+    return found if all(isinstance(found[key], int | float) for key in ("order", "priority")) else NOWHERE
 
 
 def written_state(folder: Path) -> str:

@@ -1,14 +1,11 @@
 """Where runs train at the same time: one slot a GPU, or one for the CPU, unless asked for more."""
 
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 
 from colora.errors import UserError
 from colora.process import cpu_count
-
-ASK_SECONDS = 20
+from colora.queue.gpu import found_gpus
 
 
 @dataclass(frozen=True)
@@ -40,14 +37,3 @@ def make_slots(gpus: list[str] | None = None, per_gpu: int = 1, cpu_slots: int |
         for n in range(per_gpu)  # one on each GPU before a second on any
         for name in names
     ]
-
-
-def found_gpus() -> list[str]:
-    """Numbers of this machine's NVIDIA GPUs, as CUDA_VISIBLE_DEVICES restricts them; asked without torch."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name.strip() for name in visible.split(",") if name.strip()]
-    if not shutil.which("nvidia-smi"):
-        return []
-    question = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    asked = subprocess.run(question, capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
-    return asked.stdout.split() if asked.returncode == 0 else []

@@ -6,7 +6,6 @@ It ends by itself when nothing has been left to do for a while.
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,12 +18,25 @@ from typing import Any
 
 from colora.errors import UserError
 from colora.files import read_json, write_json
-from colora.process import KILL, Identity, identity, is_alive, is_visible, lives_here, own_process, same, send, tree
+from colora.process import (
+    ASK,
+    KILL,
+    Identity,
+    identity,
+    is_alive,
+    is_visible,
+    lives_here,
+    own_process,
+    own_session,
+    same,
+    send,
+    tree,
+)
 from colora.queue import order
 from colora.queue.detach import ROOT, detached
 from colora.queue.lock import editing, info_path, log_path, supervisor_lock, try_lock
-from colora.queue.slots import Slot
-from colora.queue.verdict import process_file
+from colora.queue.slots import Slot, make_slots
+from colora.queue.verdict import memory_left, process_file
 from colora.runs import ACTIVE, Run
 
 TURN_SECONDS = 0.5
@@ -170,7 +182,7 @@ class Supervisor:
             return
         tended.family |= {member["pid"]: member for member in tree(trainer)}
         if waited > self.term_after and not tended.terminated:
-            tended.terminated = send(trainer, signal.SIGTERM)
+            tended.terminated = send(trainer, ASK)
         if waited > self.term_after + self.kill_after:
             for member in tended.family.values():
                 send(member, KILL)
@@ -186,6 +198,9 @@ class Supervisor:
             else:
                 if written and written["state"] not in ("queued", *ACTIVE):
                     (folder / "stop").unlink(missing_ok=True)  # it came too late
+                    said, left = written["reason"] or "", memory_left(folder)
+                    if written["state"] == "stopped" and left not in said:
+                        write_json(folder / "status.json", written | {"reason": f"{said} {left}"})
                 return
             if end["state"] == "damaged":
                 return  # nothing that is damaged is written over
@@ -207,7 +222,7 @@ class Supervisor:
                     cwd=ROOT,
                     env=os.environ | slot.environment,
                     close_fds=True,
-                    start_new_session=True,
+                    **own_session("own"),
                 )
                 offset = log.tell()
             try:
@@ -267,6 +282,14 @@ def supervising(runs_dir: Path) -> Identity | None:
         if is_alive(process):
             return process
     return None
+
+
+def slot_count(runs_dir: Path) -> int:
+    """Runs that train at the same time: under the supervisor that works, else under the one that would be started."""
+    if supervising(runs_dir):
+        with suppress(UserError, KeyError):
+            return len(read_json(info_path(runs_dir))["slots"])
+    return len(make_slots())
 
 
 def ensure_supervisor(runs_dir: Path, wait: float = START_WAIT_SECONDS) -> int:

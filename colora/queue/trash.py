@@ -1,22 +1,23 @@
 """runs/.colora/trash: what was removed, until it is emptied. Groups lie there as NAME.TIME, retried seeds as
 NAME.seed-03.TIME."""
 
+import re
 import shutil
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from colora.errors import UserError
 from colora.files import sync_folder
-from colora.process import lives_here
 from colora.queue.audit import own_folder, record
 from colora.queue.lock import editing
-from colora.queue.verdict import guard_lives, process_file
+from colora.queue.verdict import processes_live
 from colora.runs import Group
 
 LAST_MOMENTS_SECONDS = 3
 POLL_SECONDS = 0.1
+STAMP, STAMPED = "%Y%m%dT%H%M%S%fZ", re.compile(r"\d{8}T\d{12}Z")
 
 
 def trash_folder(runs_dir: Path) -> Path:
@@ -28,7 +29,11 @@ def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
     own_folder(runs_dir)
     trash = trash_folder(runs_dir)
     trash.mkdir(exist_ok=True)
-    place = trash / f"{name}.{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    latest = max((e["removed"] for e in listed(runs_dir) if STAMPED.fullmatch(e["removed"])), default="")
+    now = datetime.now(UTC)
+    if f"{now:{STAMP}}" <= latest:  # the clock was set back
+        now = datetime.strptime(latest, STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1)
+    place = trash / f"{name}.{now:{STAMP}}"
     folder.rename(place)
     sync_folder(trash)
     sync_folder(folder.parent)
@@ -50,7 +55,7 @@ def remove(group: Group) -> Path:
 
 
 def _has_process(group: Group) -> bool:
-    return any(guard_lives(run.path) or lives_here(process_file(run.path).get("child")) for run in group.runs)
+    return any(processes_live(run.path) for run in group.runs)
 
 
 def restore(runs_dir: Path, name: str) -> Path:

@@ -10,9 +10,9 @@ from typing import Any
 
 from colora.errors import UserError
 from colora.files import read_json
-from colora.process import lives_here, same
+from colora.process import is_identity, lives_here, same
 
-QUOTED_LINES = 5
+QUOTED_LINES = 40
 TAIL_BYTES = 32_768
 FULL_BYTES = 2**20  # with less than this free a disk counts as full
 PATIENCE_SECONDS = 120  # for the heartbeat of a run on another host to change, on this process's monotonic clock
@@ -24,15 +24,28 @@ _heard: dict[str, tuple[float, float]] = {}  # status file -> (heartbeat, when i
 
 def process_file(folder: Path) -> dict[str, Any]:
     """process.json of a run; {} where no guard has ever been named, or the file is damaged."""
+    return _mapping(folder / "process.json")
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """A file of guard and child; {} where it is missing or damaged, and without what is no identity."""
     try:
-        return read_json(folder / "process.json")
+        found = read_json(path)
     except UserError:
         return {}
+    if not isinstance(found, dict):
+        return {}
+    return {k: v for k, v in found.items() if k not in ("guard", "child") or is_identity(v)}
 
 
 def guard_lives(folder: Path) -> bool:
     """Whether a guard of this run is at work: whatever happens to the run, it will be written down."""
     return lives_here(process_file(folder).get("guard"))
+
+
+def processes_live(folder: Path) -> bool:
+    """Whether the last guard of this run, or the training process that it started, lives on this host."""
+    return guard_lives(folder) or lives_here(process_file(folder).get("child"))
 
 
 def fallen_silent(folder: Path, heartbeat: float) -> bool:
@@ -54,17 +67,33 @@ def fallen_silent(folder: Path, heartbeat: float) -> bool:
 def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
     """{"state", "reason"} of a run on this host that counts as active and whose process is gone."""
     again = f"Resume continues after epoch {status['epoch']}."
-    ending, tail = _exit_file(folder, status["process"]), log_tail(folder, since=_log_offset(folder))
-    quoted = "\n".join(tail.splitlines()[-QUOTED_LINES:])
+    ending, tail = _exit_file(folder, status["process"]), log_tail(folder, QUOTED_LINES, _log_offset(folder))
     if (folder / "stop").exists():
-        return {"state": "stopped", "reason": f"Stopped on request: its process was ended. {again}"}
+        reason = f"Stopped on request: its process was ended. {again} {memory_left(folder)}"
+        return {"state": "stopped", "reason": reason.strip()}
     if FULL_DISK.search(tail) or shutil.disk_usage(folder).free < FULL_BYTES:
         sentence = f"The disk of {folder} is full: free some space, then resume this run. {again}"
-        return {"state": "failed", "reason": _with(sentence, quoted)}
+        return {"state": "failed", "reason": _with(sentence, tail)}
     if ending is None:
         gone = "The process of this run is gone without a word (killed, or the machine restarted)."
-        return {"state": "lost", "reason": f"{gone} {again}"}
-    return {"state": "failed", "reason": _with(f"{_how(ending)} {again}", quoted)}
+        return {"state": "lost", "reason": _with(f"{gone} {again}", tail)}
+    return {"state": "failed", "reason": _with(f"{_how(ending)} {again}", tail)}
+
+
+def memory_left(folder: Path) -> str:
+    """A sentence where a run's end has not given all its GPU memory back, as far as its guard could see; else ""."""
+    ending = _exit_file(folder, process_file(folder).get("guard"))
+    left = ending.get("gpu_left_mib", 0) if ending else 0
+    if not left:
+        return ""
+    return f"{left} MiB more of the GPU's memory are taken than before it began: nvidia-smi shows by which process."
+
+
+def short(reason: str | None) -> str:
+    """A reason on one line: its sentence, and of the quoted lines of its log the last."""
+    sentence, _, quoted = (reason or "").partition("\n")
+    last = quoted.strip().rpartition("\n")[2].strip()
+    return f"{sentence} ({last})" if last else sentence
 
 
 def silent(status: dict[str, Any]) -> dict[str, Any]:
@@ -76,10 +105,7 @@ def silent(status: dict[str, Any]) -> dict[str, Any]:
 
 def _exit_file(folder: Path, process: dict[str, Any] | None) -> dict[str, Any] | None:
     """exit.json if it is about this process: the training process, or its guard before that had started."""
-    try:
-        ending = read_json(folder / "exit.json")
-    except UserError:
-        return None
+    ending = _mapping(folder / "exit.json")
     return ending if any(same(ending.get(who), process) for who in ("child", "guard")) else None
 
 

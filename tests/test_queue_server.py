@@ -1,0 +1,272 @@
+"""The app's real server and real browsers over the queue: killed at random moments, and many hands at once.
+
+`make test-kill` has the long versions.
+"""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from queueing import Lab, busy, wait_for
+from serving import ROOT, Site, trainers
+from test_browser import CHROMIUM, browser, type_in  # noqa: F401  (a fixture among them)
+
+from colora.config import PRESETS, make_config
+from colora.queue import order
+from colora.queue.actions import resume, stop
+from colora.queue.supervisor import supervising
+from colora.runs import STATES, Group, Run, create_group, list_groups, read_json, read_json_lines, write_json
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, google-chrome or chromium-browser on PATH"),
+    pytest.mark.skipif(sys.platform != "linux", reason="process groups are killed as on Linux"),
+]
+RIGHT_WITHIN_SECONDS = 3  # with nothing but the training beside it: a busier machine is given more
+EPOCHS = 25
+WAYS = ("stop", "resume", "retry", "rm", "undo", "move")
+
+
+def rounds(short: int, loop: int) -> pytest.MarkDecorator:
+    long = pytest.param(loop, id="loop", marks=[pytest.mark.kill, pytest.mark.slow])
+    return pytest.mark.parametrize("rounds", [pytest.param(short, id="short"), long])
+
+
+@pytest.fixture
+def site(lab) -> Iterator[Site]:
+    site = Site(lab.runs_dir)
+    site.start()
+    yield site
+    site.kill()
+
+
+def tab(browser, site: Site):  # noqa: F811
+    page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+    page.set_default_timeout(30_000 * busy())
+    return page
+
+
+def press_launch(page, site: Site, epochs: int) -> str:
+    """Fill in the Launch page's quick look, small, and press Launch; returns the name of the group."""
+    page.goto(f"{site.address}/launch")
+    page.get_by_text("python -m colora launch --name quick-look").wait_for()
+    type_in(page, "Random seeds", "0-2", "--seeds 0-2")
+    type_in(page, "Image size", "32", "--image-size 32")
+    type_in(page, "Epochs", str(epochs), f"--epochs {epochs}")
+    name = page.get_by_label("Name", exact=True).input_value()
+    page.get_by_role("button", name="Launch", exact=True).click()
+    return name
+
+
+def launch_here(page, site: Site, epochs: int) -> Group:
+    name = press_launch(page, site, epochs)
+    page.wait_for_url(f"**/monitor?group={name}", timeout=60_000 * busy())
+    return Group(site.runs_dir / name)
+
+
+def begin_here(page, site: Site, epochs: int) -> Group:
+    """The same group, queued but started by nobody, until Monitor's Resume is pressed: quicker than the form."""
+    config = make_config(dict(PRESETS[0].values) | {"image_size": 32, "epochs": epochs})
+    group = create_group(site.runs_dir, "begun", config, [0, 1, 2], order.last_place(site.runs_dir))
+    page.goto(f"{site.address}/monitor?group=begun")
+    page.locator(".st-key-resume button").first.click()
+    return group
+
+
+def epochs(group: Group) -> list[int]:
+    """Finished epochs of each seed, which must be 1, 2, 3 and so on, each once."""
+    found = [[row["epoch"] for row in read_json_lines(run.path / "metrics.jsonl")] for run in group.runs]
+    assert found == [list(range(1, len(each) + 1)) for each in found]
+    return [len(each) for each in found]
+
+
+def what_is_true(group: Group) -> tuple[str, int]:
+    """(the group's state, seeds done), from the system's own list of processes and the bare files."""
+    living = trainers(group.path.parent)
+    assert all(len(pids) == 1 for pids in living.values()), living
+    written = [read_json(run.path / "status.json")["state"] for run in group.runs]
+    states = [
+        state if run.path.parent.name + "/" + run.path.name in living or state in ("queued", "done") else "gone"
+        for run, state in zip(group.runs, written, strict=True)
+    ]
+    done = states.count("done")
+    if done == len(states):
+        return "done", done
+    if "running" in states or (done and "queued" in states):
+        return "running", done
+    return next((state for state in ("starting", "gone") if state in states), "queued"), done
+
+
+def shown(page) -> tuple[str, int]:
+    """The same, as Monitor shows it."""
+    badges = [text.split()[-1] for text in page.locator(".stMarkdownBadge").all_text_contents()]
+    done = page.get_by_text(" seeds done").first.text_content().split(" of ")[0]
+    return next(badge for badge in badges if badge in STATES), int(done)
+
+
+def seconds_until_right(page, site: Site, group: Group, begin: float) -> float:
+    """From `begin` until Monitor shows what is true."""
+    page.goto(f"{site.address}/monitor?group={group.name}")
+    page.get_by_text(" seeds done").first.wait_for()
+    while shown(page) != what_is_true(group):
+        assert time.monotonic() - begin < 20 * busy(), (shown(page), what_is_true(group))
+        time.sleep(0.05)
+    return time.monotonic() - begin
+
+
+@rounds(short=1, loop=20)
+def test_the_real_server_is_killed_with_its_process_group(browser, lab, site, rounds):  # noqa: F811
+    """It has launched the group; supervisor and runs do not notice, and the next server shows them as they are."""
+    page, group, least, late = tab(browser, site), None, [0, 0, 0], []
+    for _ in range(rounds):
+        if group is None or not group.active:
+            group = launch_here(page, site, epochs=EPOCHS) if rounds > 2 else begin_here(page, site, epochs=EPOCHS)
+            least = [0, 0, 0]
+            wait_for(lambda: supervising(lab.runs_dir))
+        supervisor = supervising(lab.runs_dir)
+        time.sleep(random.uniform(0, 2))
+        before = trainers(lab.runs_dir)
+        site.kill()
+        assert what_is_true(group)[0] != "gone"
+        site.start()
+        late.append(seconds_until_right(page, site, group, time.monotonic()))
+        assert late[-1] < RIGHT_WITHIN_SECONDS * busy(), late
+        now = epochs(group)
+        assert all(here >= there for here, there in zip(now, least, strict=True))
+        least, after = now, trainers(lab.runs_dir)
+        for name, pids in before.items():
+            assert after.get(name) == pids or Run(lab.runs_dir / name).state == "done"
+        assert supervising(lab.runs_dir) == supervisor
+        group = Group(group.path)
+    if rounds > 2:
+        wait_for(lambda: Group(group.path).state == "done", 300 * busy())
+        assert epochs(group) == [EPOCHS] * 3
+    else:
+        wait_for(lambda: sum(epochs(group)) > sum(least), 60 * busy())  # it still trains
+        assert set(stop(Group(group.path)).values()) <= {"stopped", "done"}
+    print(f"right after {[round(seconds, 1) for seconds in late]} s, load {os.getloadavg()}")
+
+
+@pytest.mark.kill
+@pytest.mark.slow
+def test_the_real_server_is_killed_while_it_launches(browser, lab, site):  # noqa: F811
+    """Then there is the whole group, which somebody starts or Resume does, or none and its name is free."""
+    page, there = tab(browser, site), []
+    for number in range(20):
+        name = press_launch(page, site, epochs=2)
+        time.sleep(random.uniform(0, 8))
+        site.kill()
+        groups = {group.name: group for group in list_groups(lab.runs_dir)}
+        there.append(name in groups)
+        assert {path.name for path in lab.runs_dir.iterdir() if path.name[0] != "."} == set(groups)
+        if name in groups:
+            group = groups[name]
+            assert {run.state for run in group.runs} <= {"queued", "starting", "running", "done"}
+            if not supervising(lab.runs_dir):
+                resume(group)
+            if number % 5 == 4:
+                wait_for(lambda group=group: Group(group.path).state == "done", 300)
+                assert epochs(group) == [2, 2, 2]
+            elif Group(group.path).active:
+                stop(group)
+        site.start()
+    print(f"{sum(there)} of {len(there)} were launched before the kill")
+
+
+class Watch(threading.Thread):
+    """Looks all the time for two processes of one run."""
+
+    def __init__(self, lab: Lab):
+        super().__init__(daemon=True)
+        self.lab, self.ended, self.doubled, self.looks = lab, threading.Event(), [], 0
+
+    def run(self) -> None:
+        while not self.ended.wait(0.2):
+            self.looks += 1
+            self.doubled += [found for found in trainers(self.lab.runs_dir).items() if len(found[1]) > 1]
+
+
+def command(lab: Lab, way: str) -> subprocess.Popen:
+    arguments = {"undo": ["rm", "--undo"], "move": ["queue", "move", "g", "--first"]}.get(way, [way])
+    place = ["--runs-dir", str(lab.runs_dir)] if way == "move" else [str(lab.runs_dir / "g")]
+    return subprocess.Popen(
+        [sys.executable, "-m", "colora", *arguments, *place, "--json"],
+        cwd=ROOT,
+        env=os.environ | {"COLORA_USER": "terminal"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def press_something(page) -> str | None:
+    """Press one of Monitor's buttons, confirmed where it asks; None where there was none, or it went away."""
+    from playwright.sync_api import Error
+
+    try:
+        there = [key for key in ("stop", "resume", "retry", "remove") if page.locator(f".st-key-{key} button").count()]
+        if not there:
+            return None
+        key = random.choices(there, [1 if key == "remove" else 4 for key in there])[0]  # else little else happens
+        page.locator(f".st-key-{key} button").first.click(timeout=2000)
+        if key != "resume":
+            page.locator(f".st-key-confirm-{key} button").first.click(timeout=5000)
+        return key
+    except Error:  # the other browser or the terminal was faster
+        return None
+
+
+@rounds(short=2, loop=20)
+def test_two_browsers_and_a_terminal_act_at_once(browser, lab, site, rounds):  # noqa: F811
+    """Never a traceback, a damaged folder or two processes for one run; who comes too late reads a sentence."""
+    group = lab.group("g", 3, epochs=10_000, seconds=2)
+    write_json(group.path / "plan.json", {"epochs": 10_000, "seconds": 2})  # for what begins anew
+    lab.supervise(slots=2, term_after=20, kill_after=5, linger=600)
+    lab.until(group, "running", "running", "queued")
+    watch = Watch(lab)
+    watch.start()
+    pages, said, pressed = [tab(browser, site) for _ in range(2)], [], []
+    try:
+        for number in range(rounds):
+            if not (lab.runs_dir / "g").exists():
+                assert command(lab, "undo").wait(60 * busy()) == 0
+            for page in pages:
+                page.goto(f"{site.address}/monitor?group=g")
+                page.get_by_text(re.compile("seeds done|no run has been launched")).first.wait_for()
+            terminals = [command(lab, way) for way in random.sample(WAYS, 1 + number % 2, counts=[3, 3, 3, 1, 1, 1])]
+            pressed += [press_something(page) for page in pages]
+            for terminal in terminals:
+                out, err = terminal.communicate(timeout=120 * busy())
+                assert terminal.returncode in (0, 2), err
+                assert err.count("\n") == (terminal.returncode == 2) and "Traceback" not in err
+                if terminal.returncode == 0:
+                    json.loads(out)
+                said.append(err.strip())
+            for page in pages:
+                page.get_by_test_id("stSpinner").first.wait_for(state="hidden")  # the page may go on refreshing itself
+                assert page.get_by_test_id("stException").count() == 0
+                said += page.get_by_test_id("stAlert").all_text_contents()
+            if (lab.runs_dir / "g").exists():
+                assert "damaged" not in [run.state for run in Group(lab.runs_dir / "g").runs]
+        if not (lab.runs_dir / "g").exists():
+            assert command(lab, "undo").wait(60 * busy()) == 0
+        stop(Group(group.path))
+        resume(Group(group.path))
+        before = sum(epochs(group))
+        wait_for(lambda: sum(epochs(group)) > before)
+    finally:
+        watch.ended.set()
+        watch.join()
+    assert not watch.doubled and watch.looks > 10
+    assert any(pressed), pressed
+    assert "Traceback" not in site.log.read_text()
+    assert set(stop(Group(group.path)).values()) == {"stopped"}
+    assert not trainers(lab.runs_dir)
+    print(f"pressed {[key for key in pressed if key]}", *sorted({line for line in said if line}), sep="\n")

@@ -1,0 +1,329 @@
+"""What happens around runs: clocks set back, folders copied to another machine, files damaged in any way."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import stand_in
+from fabricate import fabricate
+from queueing import wait_for
+
+import colora.queue.actions
+from colora.checkpoint import saved_model_epoch
+from colora.cli import main
+from colora.config import make_config
+from colora.errors import UserError
+from colora.files import read_json, write_json
+from colora.process import is_alive, own_process
+from colora.queue import order, view
+from colora.queue.actions import goes_on, requeue, retry, stop
+from colora.queue.slots import make_slots
+from colora.queue.supervisor import Supervisor, supervising
+from colora.queue.trash import listed, remove, restore
+from colora.queue.verdict import process_file, short
+from colora.results import group_summary, run_report
+from colora.runs import Group, Run, create_group, list_groups, listing
+from colora.train import train_run
+from pages.components.removed import unless_removed
+
+HOURS_BACK = -7200
+
+
+def test_a_clock_set_back_changes_nothing(lab, tmp_path, monkeypatch):
+    """Before, while and after a run trains: it is not lost, keeps its place, and stops and resumes as ever."""
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    monkeypatch.setenv("STAND_IN_CLOCK", str(clock))
+    first, second = lab.group("first", epochs=40, seconds=0.1), lab.group("second", epochs=1, seconds=0.05)
+    lab.supervise()
+    lab.until(first, "running")
+    trainer = lab.trainer(first.runs[0])
+    epoch = Run(first.runs[0].path).status["epoch"]
+    clock.write_text(str(HOURS_BACK))
+    stand_in.set_clock(clock, monkeypatch.setattr)  # and this process's
+    third = lab.group("third", epochs=1, seconds=0.05)
+    wait_for(lambda: Run(first.runs[0].path).status["epoch"] > epoch + 1)
+    assert (lab.states(first), lab.states(second), lab.states(third)) == (["running"], ["queued"], ["queued"])
+    assert [folder.parent.name for folder in order.waiting(lab.runs_dir)] == ["second", "third"]
+    assert stop(Group(first.path)) == {0: "stopped"} and not is_alive(trainer)
+    assert requeue(Group(first.path)) == [0]
+    lab.until(third, "done")
+    lab.until(first, "running")
+    assert process_file(second.runs[0].path)["started"] <= process_file(third.runs[0].path)["started"]
+    os.kill(lab.trainer(first.runs[0])["pid"], signal.SIGKILL)
+    lab.until(first, "failed", seconds=5)
+
+
+def test_what_was_removed_last_comes_back_first_though_the_clock_was_set_back(lab, tmp_path, monkeypatch):
+    for seeds in (1, 2, 3):
+        group = lab.group("g", seeds)
+        stop(group)
+        if seeds == 3:
+            monkeypatch.setattr("colora.queue.trash.datetime", _yesterday())
+        remove(Group(group.path))
+    assert [len(Group(entry["path"]).runs) for entry in listed(lab.runs_dir)] == [1, 2, 3]
+    assert len(Group(restore(lab.runs_dir, "g")).runs) == 3
+
+
+def _yesterday() -> type:
+    from datetime import datetime, timedelta
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return datetime.now(zone) - timedelta(days=1)
+
+    return Clock
+
+
+def test_a_runs_folder_copied_to_another_machine(tmp_path, monkeypatch, capsys):
+    """What was active there is lost here, what was finished is done and readable; resume continues it here."""
+    there = tmp_path / "there"
+    fabricate(there, "finished", ["done"] * 2)
+    group = fabricate(there, "active", ["done", "running", "starting", "stopping", "queued"])
+    for run in group.runs:
+        far = own_process() | {"host": "elsewhere", "boot_id": "another"}
+        status = Run(run.path).written_status()
+        process = far if status["process"] else None
+        write_json(run.path / "status.json", status | {"process": process, "heartbeat": 1.7e9})
+        write_json(run.path / "process.json", {"guard": far, "child": far})
+        write_json(run.path / "queue.json", order.last_place(there) | {"host": "elsewhere"})
+    here = tmp_path / "here"
+    subprocess.run(["cp", "-r", str(there), str(here)], check=True)
+    copied = Group(here / "active")
+    assert [run.state for run in copied.runs] == ["done", "lost", "lost", "lost", "queued"]
+    assert "copied from there" in copied.runs[1].status["reason"]
+    assert [row["note"] for row in view.rows(here)] == [
+        f"queued by {order.place(copied.runs[4].path)['user']} on elsewhere: "
+        "it starts there, or here after colora resume"
+    ]
+    finished = Group(here / "finished")
+    assert {row["name"]: row["state"] for row in listing(here)} == {"finished": "done", "active": "lost"}
+    assert group_summary(finished)["seeds"] == group_summary(Group(there / "finished"))["seeds"]
+    assert run_report(finished.runs[0], "test") == run_report(Group(there / "finished").runs[0], "test")
+    told = []
+    assert Supervisor(here, make_slots(), stand_in.command, tell=told.append).turn() is False and not told
+    assert requeue(copied) == [1, 2, 3, 4]
+    assert [run.state for run in Group(here / "active").runs] == ["done"] + ["queued"] * 4
+
+
+def whole_run(tmp_path) -> Group:
+    """Two fabricated seeds with every file that training, guard and queue write."""
+    group = fabricate(tmp_path / "runs", "g", ["done", "done"])
+    for run in group.runs:
+        write_json(run.path / "queue.json", order.last_place(tmp_path / "runs"))
+        write_json(run.path / "process.json", {"guard": own_process() | {"started": 0.0}, "child": None})
+        write_json(run.path / "exit.json", {"guard": None, "child": None, "code": 0, "signal": None, "oom_kills": 0})
+        (run.path / "checkpoint").mkdir()
+        for name in ("model.safetensors", "checkpoint/last.safetensors"):
+            (run.path / name).write_bytes(random.Random(0).randbytes(500))
+    return group
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "noise": lambda content: random.Random(1).randbytes(len(content)),
+    "other": lambda content: b'{"something": ["else"]}\n',
+    "number": lambda content: b"7\n",
+}
+MARKED = {"status.json", "config.json", "metrics.jsonl"}  # without these nothing can be said of a run
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_file_is_damaged_that_run_is_marked_and_all_else_works(tmp_path, damage, capsys):
+    group = whole_run(tmp_path)
+    runs_dir, run = group.path.parent, group.runs[0].path
+    whole = fabricate(runs_dir, "whole", ["done"])
+    expected = group_summary(whole)
+    files = sorted(path for path in run.rglob("*") if path.is_file())
+    assert len(files) > 10
+    for path in files:
+        content = path.read_bytes()
+        path.write_bytes(DAMAGES[damage](content))
+        name = path.relative_to(run).as_posix()
+        states = [one.state for one in Group(group.path).runs]
+        if name in MARKED:
+            assert states == ["damaged", "done"], (name, states)
+            assert path.name in Group(group.path).runs[0].status["reason"]
+        else:
+            assert states == ["done", "done"], (name, states)
+        assert {row["name"] for row in listing(runs_dir)} == {"g", "whole"}
+        assert view.rows(runs_dir) == [] and order.waiting(runs_dir) == []
+        assert Supervisor(runs_dir, make_slots(), tell=lambda said: None).turn() is False
+        assert main(["list", "--runs-dir", str(runs_dir)]) == main(["queue", "--runs-dir", str(runs_dir)]) == 0
+        assert main(["show", str(group.path), "--json"]) in (0, 2)  # figures, or one sentence
+        assert capsys.readouterr().err.count("\n") <= 1
+        assert group_summary(Group(whole.path)) == expected
+        path.write_bytes(content)
+    assert group_summary(Group(group.path))["state"] == "done"
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "stopped", "failed"])
+def test_values_of_the_wrong_kind_stop_nobody(lab, state):
+    """Files that are JSON and yet not what the queue writes, as an editor or a foreign tool may leave them."""
+    bad, good = lab.group("bad"), lab.group("good")
+    run = bad.runs[0].path
+    wrong = ([], 7, {"guard": 7, "child": "x", "order": "first", "priority": None, "code": []}, {"guard": {"pid": 1}})
+    gone = own_process() | {"started": 0.0}
+    status = bad.runs[0].written_status() | {"state": state, "process": gone if state == "running" else None}
+    write_json(run / "status.json", status)
+    for value in wrong:
+        for name in ("process.json", "exit.json", "queue.json"):
+            write_json(run / name, value)
+        assert Run(run).state == ("lost" if state == "running" else state)
+        assert order.waiting(lab.runs_dir)[0] == good.runs[0].path
+        assert [row["group"] for row in view.rows(lab.runs_dir)][:1] == ["good"]
+        assert Supervisor(lab.runs_dir, [], tell=lambda said: None).finds_work()
+    write_json(run / "status.json", status | {"process": {"pid": 1}})
+    assert Run(run).state == "damaged"
+    assert Supervisor(lab.runs_dir, [], tell=lambda said: None).turn() is True  # the other one waits
+    assert stop(Group(good.path)) == {0: "stopped"}
+
+
+def test_a_damaged_run_that_still_trains_is_stopped_and_never_doubled(lab, monkeypatch):
+    monkeypatch.setattr(colora.queue.actions, "ensure_supervisor", supervising)
+    group = lab.group("g", 2, epochs=1, seconds=60)
+    lab.supervise()
+    run = group.runs[0]
+    trainer = lab.trainer(run)
+    lab.until(group, "running", "queued")
+    good = (run.path / "config.json").read_bytes()
+    (run.path / "config.json").write_text("{")
+    assert lab.states(group) == ["damaged", "queued"] and goes_on(Run(run.path))
+    with pytest.raises(UserError, match="Seed 0 of g is damaged, and still runs: stop it first"):
+        retry(Group(group.path))
+    with pytest.raises(UserError, match="still waits or runs"):
+        remove(Group(group.path))
+    assert stop(Group(group.path)) == {0: "damaged", 1: "stopped"}
+    assert not is_alive(trainer) and not goes_on(Run(run.path))
+    (run.path / "config.json").write_bytes(good)
+    assert lab.states(group) == ["stopped", "stopped"]
+    (run.path / "config.json").write_text("{")
+    assert retry(Group(group.path), [0])["seeds"] == [0]
+    lab.until(group, "running", "stopped")
+
+
+def test_a_damaged_checkpoint_is_a_sentence(tmp_path, tiny_npz):
+    small = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "epochs": 2}
+    run = create_group(tmp_path, "g", make_config(small | {"dataset": f"npz:{tiny_npz}"}), [0]).runs[0].path
+    steps = iter(range(6))
+    assert train_run(run, lambda: next(steps) == 5) == 0  # in the second epoch
+    checkpoint = run / "checkpoint" / "last.safetensors"
+    for content in (b"", checkpoint.read_bytes()[:1000], random.Random(0).randbytes(2000)):
+        checkpoint.write_bytes(content)
+        assert train_run(run) == 2
+        reason = Run(run).status["reason"]
+        assert reason.startswith(f"{checkpoint} is damaged (")
+        assert reason.endswith("begin this seed anew, with colora retry or on Monitor.")
+    (run / "model.safetensors").write_bytes(b"x")
+    assert saved_model_epoch(Run(run)) is None
+
+
+def test_a_launch_that_was_killed_leaves_no_group_and_takes_no_name(tmp_path):
+    """Killed between any two files; the next launch of the name sweeps up what it left."""
+    code = """
+import os, signal, sys
+from pathlib import Path
+import colora.runs
+from colora.config import RunConfig
+left, write = int(sys.argv[2]), colora.runs.write_json
+def counted(path, value):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, value)
+colora.runs.write_json = counted
+colora.runs.create_group(Path(sys.argv[1]), "g", RunConfig(), [0, 1], {"order": 1})
+"""
+    files = 2 * 3 + 1
+    for left in (0, 3, files - 1):
+        killed = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(left)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert list_groups(tmp_path) == [] and not (tmp_path / "g").exists()
+    create_group(tmp_path, "g", make_config({}), [0, 1])
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
+    assert listing(tmp_path)[0]["state"] == "queued"
+
+
+def test_a_disk_that_is_full_at_the_launch_leaves_nothing(tmp_path, monkeypatch):
+    def full(path: Path, value) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("colora.runs.write_json", full)
+    with pytest.raises(UserError, match=r"g cannot be made: No space left on device"):
+        create_group(tmp_path, "g", make_config({}), [0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_group_that_is_removed_at_this_moment_is_not_listed(tmp_path, monkeypatch):
+    fabricate(tmp_path, "stays", ["done"])
+    going = fabricate(tmp_path, "goes", ["done"])
+    real = Path.iterdir
+
+    def removed_meanwhile(folder):
+        found = list(real(folder))
+        read_json(going.path / "group.json")
+        (going.path / "group.json").rename(tmp_path / "elsewhere.json")
+        return iter(found)
+
+    monkeypatch.setattr(Path, "iterdir", removed_meanwhile)
+    assert [group.name for group in list_groups(tmp_path)] == ["stays"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "sentence"),
+    [
+        ({"code": 3}, "The training process ended with exit code 3."),
+        ({"signal": 15}, "The training process was killed by signal 15 (SIGTERM)."),
+        ({"signal": 9}, "killed by signal 9 (SIGKILL), probably out of memory: lower the batch size"),
+        ({"signal": 9, "oom_kills": 1}, "the kernel ended it for lack of memory. Lower the batch size"),
+    ],
+)
+def test_the_reason_of_a_death_and_the_last_40_lines(tmp_path, ending, sentence):
+    run = fabricate(tmp_path, "g", ["lost"]).runs[0]
+    gone = run.written_status()["process"]
+    assert run.state == "lost"
+    write_json(
+        run.path / "exit.json", {"guard": None, "child": gone, "code": None, "signal": None, "oom_kills": 0} | ending
+    )
+    (run.path / "log.txt").write_text("".join(f"line {n}\n" for n in range(60)))
+    status = Run(run.path).status
+    assert status["state"] == "failed" and sentence in status["reason"]
+    assert status["reason"].splitlines()[1:] == [f"line {n}" for n in range(20, 60)]
+    assert short(status["reason"]).endswith("Resume continues after epoch 3. (line 59)")
+    (run.path / "log.txt").write_text("OSError: [Errno 28] No space left on device\n")
+    assert f"The disk of {run.path} is full: free some space" in Run(run.path).status["reason"]
+
+
+def test_a_reason_is_one_line_on_the_command_line(tmp_path, capsys):
+    run = fabricate(tmp_path, "g", ["lost"]).runs[0]
+    (run.path / "log.txt").write_text("".join(f"line {n}\n" for n in range(60)))
+    assert main(["show", str(tmp_path / "g")]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "seed  0" in line)
+    assert line.endswith("(killed, or the machine restarted). Resume continues after epoch 3. (line 59)")
+
+
+def test_a_group_that_is_removed_while_a_page_draws_it_is_a_page_drawn_anew(tmp_path, monkeypatch):
+    """Before or while; what goes wrong with a group that is there is told as ever."""
+    again, drawn = [], []
+    monkeypatch.setattr("pages.components.removed.st.rerun", lambda: again.append(True))
+    group = fabricate(tmp_path, "g", ["running"])
+
+    def draw(path: Path, removes: bool) -> None:
+        drawn.append(path)
+        if removes:
+            path.rename(tmp_path / "away")
+        _ = Group(path).info if removes else read_json(path / "nothing.json")
+
+    with pytest.raises(UserError, match=r"nothing\.json does not exist"):
+        unless_removed(draw)(group.path, False)
+    assert (len(drawn), len(again)) == (1, 0)
+    for _ in range(2):
+        unless_removed(draw)(group.path, True)
+    assert (len(drawn), len(again)) == (2, 2)
