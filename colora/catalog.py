@@ -1,4 +1,4 @@
-"""What can be chosen by name: backbones and methods, as tables that import no torch.
+"""What can be chosen by name: backbones, methods, scores, verdicts, as tables that import no torch.
 
 The browser app reads these tables to build its form; `colora.backbones` and `colora.methods` read them to build models.
 A new backbone or method is one line here (and, for a method, one function in `colora.methods`).
@@ -39,6 +39,45 @@ METHODS: dict[str, str] = {
     "colora": "CoLoRA: frozen convolutions with depthwise-separable updates, merged as training goes on",
     "head": "Head only: the backbone stays frozen (linear-probe style transfer learning)",
     "full": "Full fine-tuning: every weight is trained",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a person reads of a score. `harder` is +1 where larger values mean a less certain image, else -1."""
+
+    title: str
+    about: str
+    harder: int
+    over_seeds: bool = False  # needs the predictions of at least two seeds; NaN of one
+
+
+SCORES: dict[str, Score] = {
+    "entropy": Score("Entropy", "Shannon entropy of the prediction, in nats: 0 to ln(classes).", +1),
+    "entropy_share": Score("Entropy, share", "Entropy as a share of ln(classes): 0 to 1.", +1),
+    "least_confidence": Score("Least confidence", "1 minus the largest probability.", +1),
+    "margin": Score("Margin", "Largest minus second largest probability: 0 where two classes are level.", -1),
+    "self_confidence": Score("Self-confidence", "Probability of the given label: low where the label is in doubt.", -1),
+    "mean_softmax_entropy": Score("Entropy of the mean", "Entropy of the probabilities averaged over seeds, nats.", +1),
+    "mean_entropy": Score("Mean entropy", "Entropy averaged over seeds, in nats.", +1),
+    "mutual_information": Score(
+        "Mutual information", "Entropy of the mean minus mean entropy (BALD), in nats: what the seeds disagree on.",
+        +1, over_seeds=True,
+    ),
+    "vote_disagreement": Score(
+        "Vote disagreement", "Share of seeds that do not vote for the class with most votes.", +1, over_seeds=True
+    ),
+    "rank_stability": Score(
+        "Rank stability", "1 where every seed puts the image at the same entropy rank, 0 where they differ most.",
+        -1, over_seeds=True,
+    ),
+}  # fmt: skip
+
+VERDICTS: dict[str, str] = {
+    "wrong_label": "Wrong label",
+    "artefact": "Artefact",
+    "hard": "Truly hard",
+    "fine": "Fine",
 }
 
 

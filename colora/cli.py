@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from colora.catalog import NOTICE
 from colora.cli_files import Bar, add_file_commands
+from colora.cli_images import add_image_commands
 from colora.cli_runs import add_run_commands, follow, report_end
 from colora.config import PRESETS, RunConfig, absolute_paths, make_config, parse_seeds
 from colora.errors import UserError
@@ -106,6 +107,7 @@ def _parser() -> Parser:
     _add_config(bench, only=timed)
     add_run_commands(command, with_json)
     add_file_commands(command, with_json)
+    add_image_commands(command, with_json)
     return parser
 
 
@@ -149,6 +151,9 @@ def _config(args: argparse.Namespace) -> RunConfig:
     preset = getattr(args, "preset", None)
     values = dict(BY_NAME[preset].values) if preset else {}
     values |= {n: v for n in RunConfig.model_fields if (v := getattr(args, n, None)) is not None}
+    if values.get("cut") and getattr(args, "train_set", None) is None:  # a preset's balanced set gives way to the cut
+        values.pop("train_set", None)
+        values.pop("per_class", None)
     if not hasattr(args, "weights"):  # params and bench count and time; they take no weights
         values["weights"] = "none"
     if isinstance(values.get("class_names"), str):
@@ -201,6 +206,9 @@ def _show_summary(summary: dict[str, Any], as_json: bool) -> None:
         return
     data = summary["data"]
     print(f"{summary['name']}: {summary['state']}; {summary['method']} on {summary['backbone']}, {data['source']}")
+    if cut := data["cut"]:
+        each = ", ".join(f"{name} {n:,}" for name, n in zip(cut["class_names"], cut["counts"]["kept"], strict=True))
+        print(f"  trained on the cut {cut['name']} ({cut['hash'][:12]}): {each}; {cut['says']}")
     for row in summary["seeds"]:
         line = f"  seed {row['seed']:>2} {row['state']:<8} epoch {row['epoch']}/{row['epochs']}"
         if "selected_epoch" in row:

@@ -5,6 +5,7 @@ arXiv 2505.18315) is silent the default is ours and the field is the setting.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,11 @@ class RunConfig(BaseModel):
     )
     per_class: int | None = _field(
         None, "n of the balanced set; empty: as many as the smallest class has (paper: 7,754).", "Data", ge=1
+    )
+    cut: str | None = _field(
+        None,
+        "Train on the images of a cut: its name (colora distil makes one) or its .json FILE. The group keeps a copy.",
+        "Data",
     )
     image_size: int = _field(224, "Side of the square image the network sees, in pixels.", "Data", ge=16, le=1024)
     augment: Literal["none", "flip", "flip+shift"] = _field(
@@ -145,6 +151,13 @@ class RunConfig(BaseModel):
             raise ValueError(f"'{kind}' takes nothing after it")
         return value
 
+    @field_validator("cut")
+    @classmethod
+    def _names_its_images_itself(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("train_set", "complete") != "complete":
+            raise ValueError("it names the training images itself: choose train_set 'complete' with it")
+        return value
+
     @field_validator("backbone")
     @classmethod
     def _known_backbone(cls, value: str) -> str:
@@ -210,6 +223,7 @@ class Resolved(BaseModel):
     random_layers: list[str] = Field(description="Weights that the file did not have and that stayed random.")
     parameters: dict[str, int]
     forms: dict[str, str] = Field({}, description="How each adapted layer computes (colora.forms); kept on resume.")
+    cut_hash: str | None = Field(None, description="Of the cut that was trained on; None without one.")
     warnings: list[str]
 
 
@@ -276,7 +290,13 @@ def absolute_paths(config: RunConfig) -> RunConfig:
     dataset = f"{kind}:{_absolute(place)}" if place else kind
     weights = config.weights if config.weights in KNOWN_WEIGHTS else _absolute(config.weights)
     data_dir = _absolute(config.data_dir) if config.data_dir else None
-    return config.model_copy(update={"dataset": dataset, "weights": weights, "data_dir": data_dir})
+    cut = _absolute(config.cut) if config.cut and names_file(config.cut) else config.cut
+    return config.model_copy(update={"dataset": dataset, "weights": weights, "data_dir": data_dir, "cut": cut})
+
+
+def names_file(cut: str) -> bool:
+    """Whether the setting `cut` is a path and not a name."""
+    return "/" in cut or os.sep in cut or cut.endswith(".json")
 
 
 def _absolute(path: str) -> str:

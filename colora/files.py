@@ -55,12 +55,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_json(path: Path, value: Any) -> None:
-    """Adds one line of JSON and syncs it; one write, so that lines of several processes do not mix."""
-    line = (json.dumps(value, allow_nan=False) + "\n").encode()
+    """Adds one line of JSON and syncs it."""
+    append_bytes(path, (json.dumps(value, allow_nan=False) + "\n").encode())
+
+
+def append_bytes(path: Path, data: bytes) -> None:
+    """Adds to a file and syncs it; one write, so that lines of several processes do not mix."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        while line:  # a second round only where the disk took a part
-            line = line[os.write(handle, line) :]
+        while data:  # a second round only where the disk took a part
+            data = data[os.write(handle, data) :]
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -72,7 +76,7 @@ def read_json(path: Path) -> Any:
     Raises UserError that names the file if it is missing or damaged.
     """
     try:
-        return _remembered(_document, path)
+        return remembered(_document, path)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist.") from error
     except (ValueError, OSError) as error:
@@ -82,15 +86,15 @@ def read_json(path: Path) -> Any:
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The complete lines of an appended file; a last line still being written is left out."""
     try:
-        return list(_remembered(_lines, path))
+        return list(remembered(_lines, path))
     except FileNotFoundError:
         return []
     except ValueError as error:
         raise UserError(f"{path} holds a line that is not JSON ({error}); the run folder is damaged.") from error
 
 
-def _remembered(read: Any, path: Path) -> Any:
-    """`read(path)`, or what it gave when inode, time of change and size were the same."""
+def remembered(read: Any, path: Path) -> Any:
+    """`read(path, stamp)`, an lru_cache'd function, or what it gave when inode, time of change and size were equal."""
     stat = os.stat(path)
     if abs(time.time() - stat.st_mtime) < SETTLED_SECONDS:
         return read.__wrapped__(str(path), None)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colora.config import RunConfig, absolute_paths
-from colora.data import check_dataset
+from colora.cuts import PINNED, read_cut
+from colora.data import check_cut, check_dataset
 from colora.data.sizes import dataset_sizes
 from colora.download import Progress, quiet
 from colora.errors import UserError
@@ -28,7 +29,7 @@ def launch(
     priority: int = 0,
     on_estimate: Callable[["Preflight"], None] = lambda found: None,
 ) -> Group:
-    """Checks data, model and weights, then makes the group with all seeds queued. `ensure_supervisor` starts them.
+    """Checks data, cut, model and weights, then makes the group with all seeds queued. `ensure_supervisor` starts them.
 
     ImageNet weights that are not on this machine are downloaded, which `on_progress` follows; data sets are not.
     `on_estimate` is told what the runs will take before they are queued, or refused for it.
@@ -37,10 +38,14 @@ def launch(
     config, runs_dir = absolute_paths(config), Path(runs_dir)
     check_name(runs_dir, name)
     check_dataset(config)
+    cut = read_cut(runs_dir, config.cut) if config.cut else None
+    if cut:
+        check_cut(config, cut)
     _check_model(config, on_progress)
     _check_fit(config, len(seeds), runs_dir, on_estimate)
     with editing(runs_dir):
-        group = create_group(runs_dir, name, config, seeds, order.last_place(runs_dir, priority))
+        place = order.last_place(runs_dir, priority)
+        group = create_group(runs_dir, name, config, seeds, place, {PINNED: cut.model_dump()} if cut else None)
     record(runs_dir, "launch", name, seeds)
     return group
 

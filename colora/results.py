@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from colora.catalog import NOTICE
+from colora.cuts import pinned_cut
 from colora.evaluate import report
 from colora.runs import ACTIVE, Group, Run
 
@@ -89,9 +90,12 @@ def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
-def best_run(group: Group) -> Run | None:
-    """The run whose selected epoch is best by the group's own selection rule; None before any epoch is finished."""
-    candidates = [run for run in group.runs if len(run.metrics)]
+def best_run(group: Group, among: list[Run] | None = None) -> Run | None:
+    """The run whose selected epoch is best by the group's own selection rule; None before any epoch is finished.
+
+    `among`: of these runs only; by default of all.
+    """
+    candidates = [run for run in (group.runs if among is None else among) if len(run.metrics)]
     if not candidates:
         return None
     rule = group.config.selection
@@ -121,7 +125,8 @@ def group_summary(group: Group) -> dict[str, Any]:
             "class_counts": resolved.class_counts if resolved else None,
             "split": resolved.split_rule if resolved else None,
             "image_size": config.image_size,
-            "train_set": config.train_set,
+            "train_set": "cut" if config.cut else config.train_set,
+            "cut": cut_summary(group),
         },
         "parameters": resolved.parameters if resolved else None,
         "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
@@ -139,6 +144,13 @@ def group_summary(group: Group) -> dict[str, Any]:
     }
 
 
+def cut_summary(group: Group) -> dict[str, Any] | None:
+    """The cut that a group was trained on, without its image ids: name, hash, says, counts, source and the rest of
+    `Cut.summary`; None without one. Raises UserError where the group's copy is damaged."""
+    cut = pinned_cut(group.path) if group.config.cut else None
+    return cut.summary() if cut else None
+
+
 def probability_columns(predictions: pd.DataFrame) -> list[str]:
     """p_0 ... p_{C-1}, in class order."""
     return [f"p_{c}" for c in range(sum(name.startswith("p_") for name in predictions.columns))]
@@ -146,11 +158,12 @@ def probability_columns(predictions: pd.DataFrame) -> list[str]:
 
 def split_arrays(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """(labels (N,), probabilities (N, C)) of a run's selected model; of the train split only the images it
-    trained on."""
+    trained on, with the labels it was trained with."""
     table = run.predictions(split)
+    labels = "trained_label" if "trained_label" in table else "label"
     if split == "train":
         table = table[table["used"]]
-    return table["label"].to_numpy(), table[probability_columns(table)].to_numpy()
+    return table[labels].to_numpy(), table[probability_columns(table)].to_numpy()
 
 
 def run_report(run: Run, split: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
     runs/GROUP/group.json            config, seeds, created, by whom
+    runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.cuts)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        queue.json    its place: order, priority, since when, whose (colora.queue.order)
@@ -10,7 +11,7 @@
                        data-problems.txt   exists: images that did not open and were left out, one a line
                        checkpoint/last.safetensors, history/epoch-01.safetensors ..., model.safetensors
                        predictions/train.parquet, val.parquet, test.parquet, epochs/epoch-01.safetensors ...
-    runs/.colora/                    audit.jsonl, trash/: what belongs to no group
+    runs/.colora/                    audit.jsonl, trash/, cuts/NAME.json, verdicts/READER.jsonl: of no group
 
 status.json has one writer: the run while its process lives, the supervisor before and after. What readers see is
 derived where that process is gone: `failed`, `lost` or `stopped` with the reason; `damaged` where a file is.
@@ -146,14 +147,20 @@ class Run:
         """Predictions of the selected model, one row an image.
 
         Columns: index, label, p_0 ... p_{C-1} (float32, rows sum to 1), entropy (nats), image_id, patient_id (or null);
-        `used` (bool: trained on) in the train split. Raises UserError while the run has not written them.
+        in the train split `used` (bool: trained on) and, where a cut corrected labels, trained_label (what was trained
+        with; label is as in the data). Raises UserError while the run has not written them.
         """
-        path = self.path / "predictions" / f"{split}.parquet"
-        if not path.exists():
+        if not self.has_predictions(split):
             raise UserError(f"{self.path.parent.name}, seed {self.seed}, has no predictions on {split} yet.")
         import pandas as pd
 
-        return pd.read_parquet(path)
+        return pd.read_parquet(self._predictions_file(split))
+
+    def has_predictions(self, split: str) -> bool:
+        return self._predictions_file(split).exists()
+
+    def _predictions_file(self, split: str) -> Path:
+        return self.path / "predictions" / f"{split}.parquet"
 
     def log_tail(self, lines: int = 40) -> str:
         return verdict.log_tail(self.path, lines)
@@ -221,11 +228,17 @@ def check_name(runs_dir: Path, name: str) -> None:
 
 
 def create_group(
-    runs_dir: Path, name: str, config: RunConfig, seeds: list[int], place: dict[str, Any] | None = None
+    runs_dir: Path,
+    name: str,
+    config: RunConfig,
+    seeds: list[int],
+    place: dict[str, Any] | None = None,
+    documents: dict[str, Any] | None = None,
 ) -> Group:
     """A new group with every seed queued, at `place` of the queue. It is there once it is complete.
 
-    Raises UserError for a bad or taken name, or a folder that cannot be written.
+    `documents`: JSON documents by file name, in the group's folder before any seed can start. Raises UserError for a
+    bad or taken name, or a folder that cannot be written.
     """
     check_name(runs_dir, name)
     path, beside = Path(runs_dir) / name, Path(runs_dir) / f".{name}.{os.getpid()}.new"
@@ -240,6 +253,8 @@ def create_group(
         shutil.rmtree(left, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
+        for file, document in (documents or {}).items():
+            write_json(beside / file, document)
         for seed in seeds:
             create_run(beside, seed, config, place)
         write_json(beside / "group.json", info)

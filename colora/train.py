@@ -31,7 +31,8 @@ from colora.adapt import adapted_layers, count_parameters
 from colora.backbones import build, load_weights
 from colora.checkpoint import load_checkpoint, load_model, save_checkpoint, save_model, saved_model_epoch
 from colora.config import Resolved, RunConfig
-from colora.data import SPLITS, Dataset, load_dataset, used_index
+from colora.cuts import PINNED, Cut, pinned_cut
+from colora.data import SPLITS, Dataset, Split, load_dataset, training_split, used_index, with_checksum
 from colora.data.prepare import RULE, Progress
 from colora.environment import environment
 from colora.errors import UserError
@@ -140,9 +141,13 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     config, seed = run.config, run.seed
     torch.set_num_threads(run.resolved.threads if run.resolved else config.threads or torch.get_num_threads())
     dataset = load_dataset(config, _preparing(run, reporter, should_stop))
-    used = used_index(dataset, config)
+    cut = _cut(run, config)
+    if cut:
+        dataset = with_checksum(dataset, cut, config)
+    used = used_index(dataset, config, cut)
+    training = training_split(dataset, used, cut)
     model = build(config.backbone, dataset.classes, config.image_size, seed)
-    resolved, device = _resolve(run, config, dataset, used, model)
+    resolved, device = _resolve(run, config, dataset, training, cut, model)
     reporter.write(state="running", preparing=None)
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
 
@@ -158,9 +163,8 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     optimizer = make_optimizer(model, config)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
     images["used"] = images["train"]
-    if len(used) < len(dataset.splits["train"]):
-        train = dataset.splits["train"].take(used)
-        images["used"] = DeviceImages(train.images, train.labels, device)
+    if len(used) < len(dataset.splits["train"]) or (cut and cut.labels):
+        images["used"] = DeviceImages(training.images, training.labels, device)
 
     progress = load_checkpoint(run, model, optimizer) or {"epoch": 0, "merges": 0, "step": 0, "metrics": None}
     metrics = _take_up(run, model, resolved, progress)
@@ -184,9 +188,21 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
             board.flush()
             reporter.write(epoch=epoch, step=0)
             print(_line(row, config.epochs), flush=True)
-    _save_predictions(
-        run, load_model(run, config, resolved).to(device), dataset, images, used, config, resolved.precision
-    )
+    model = load_model(run, config, resolved).to(device)
+    trained_labels = training.labels if cut and cut.labels else None
+    _save_predictions(run, model, dataset, images, used, trained_labels, config, resolved.precision)
+
+
+def _cut(run: Run, config: RunConfig) -> Cut | None:
+    """The group's own copy of its cut. Raises UserError where it is missing, or another than the run began with."""
+    if config.cut is None:
+        return None
+    cut, place = pinned_cut(run.path.parent), run.path.parent / PINNED
+    if cut is None:
+        raise UserError(f"{place} is missing, and with it the images to train on: launch a new group on the cut.")
+    if run.resolved and run.resolved.cut_hash != cut.hash:
+        raise UserError(f"{place} has changed since this run started: launch a new group on the cut.")
+    return cut
 
 
 def _preparing(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Progress:
@@ -207,7 +223,7 @@ def _preparing(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) ->
 
 
 def _resolve(
-    run: Run, config: RunConfig, dataset: Dataset, used: np.ndarray, model: nn.Module
+    run: Run, config: RunConfig, dataset: Dataset, training: Split, cut: Cut | None, model: nn.Module
 ) -> tuple[Resolved, torch.device]:
     """Fix, at the first start, what machine and files turned out to be; on resume, hold them to it."""
     checksum = dataset.checksum()
@@ -232,7 +248,7 @@ def _resolve(
     if config.selection == "paper":
         warnings.append("The epoch is chosen by test accuracy (the paper's rule), so test figures are optimistic.")
     counts = {name: dataset.counts(name) for name in SPLITS}
-    counts["used"] = np.bincount(dataset.splits["train"].labels[used], minlength=dataset.classes).tolist()
+    counts["used"] = np.bincount(training.labels, minlength=dataset.classes).tolist()
     resolved = Resolved(
         device=str(device),
         precision=choose_precision(config.precision, device),
@@ -249,6 +265,7 @@ def _resolve(
         weights_checksum=weights_checksum,
         random_layers=random_layers,
         parameters={},
+        cut_hash=cut.hash if cut else None,
         warnings=warnings,
     )
     write_json(run.path / "environment.json", environment(device))
@@ -285,10 +302,14 @@ def _save_predictions(
     dataset: Dataset,
     images: dict[str, DeviceImages],
     used: np.ndarray,
+    trained_labels: np.ndarray | None,
     config: RunConfig,
     precision: str,
 ) -> None:
-    """The selected model on every image of every split, the whole train split included."""
+    """The selected model on every image of every split, the whole train split included.
+
+    trained_labels (len(used),) where a cut corrected some.
+    """
     for name in SPLITS:
         split = dataset.splits[name]
         p = probabilities(model, images[name], eval_batch_size(config, images[name].device), precision)
@@ -300,6 +321,9 @@ def _save_predictions(
         table["patient_id"] = split.patient_ids if split.patient_ids is not None else None
         if name == "train":
             table["used"] = np.isin(np.arange(len(split)), used)
+            if trained_labels is not None:
+                table["trained_label"] = split.labels
+                table.loc[used, "trained_label"] = trained_labels
         path = run.path / "predictions" / f"{name}.parquet"
         write_bytes(path, table.to_parquet(index=False))
 

@@ -17,6 +17,7 @@ from colora.config import (
     make_config,
     parse_seeds,
 )
+from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
 from colora.errors import UserError
 from colora.runs import NAME
@@ -107,6 +108,20 @@ def training_images(values: dict[str, Any], found: dict[str, str]) -> ClassCount
         return None
 
 
+def chosen_cut(values: dict[str, Any], found: dict[str, str]) -> Cut | None:
+    """The cut to train on; what is wrong with it goes into `found`."""
+    if not values["cut"] or "cut" in found:
+        return None
+    try:
+        cut = read_cut(runs_dir(), values["cut"])
+    except UserError as error:
+        found["cut"] = str(error)
+        return None
+    if "image_size" not in found and cut.image_size != values["image_size"]:
+        found["image_size"] = f"The cut {cut.name} is of images at {cut.image_size} px."
+    return cut
+
+
 def downloads_below(values: dict[str, Any], found: dict[str, str]) -> dict[str, Callable[[str], None]]:
     """{field: draws the download of the file that it needs, with the sentence that it is missing}."""
     query = {
@@ -164,10 +179,12 @@ def compact(count: int) -> str:
     return f"{count / 1e6:.2f} M" if count >= 100_000 else f"{count:,}"
 
 
-def review(values: dict[str, Any], found: dict[str, str], classes: ClassCounts | None) -> None:
+def review(values: dict[str, Any], found: dict[str, str], classes: ClassCounts | None, cut: Cut | None) -> None:
     """What will run, the command that does the same, and the button."""
     st.subheader("What will run")
-    if classes and "per_class" not in found:
+    if cut:
+        counts.show_cut(cut)
+    elif classes and "per_class" not in found:
         counts.show_training(classes, values["train_set"], values["per_class"])
     waiting, complete = st.empty(), st.empty()  # two places: what is in the other one disappears at once
     if found:
@@ -235,9 +252,9 @@ with left:
     choose_start()
     values = form.read()
     group_found, found = group_problems(), form.problems(values)
-    classes = training_images(values, found)
+    classes, cut = training_images(values, found), chosen_cut(values, found)
     group_fields(group_found)
     settings(values, found)
 with right:
-    review(values, group_found | found, classes)
+    review(values, group_found | found, classes, cut)
 shown.follow()

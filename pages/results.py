@@ -210,6 +210,12 @@ def data_and_model(about: dict[str, Any]) -> None:
             f"- Split: {data['split']}\n"
             f"- Checksum of the images: `{data['checksum'][:16]}`"
         )
+        if cut := data["cut"]:
+            corrected = f", {cut['corrected_labels']:,} labels corrected" if cut["corrected_labels"] else ""
+            st.markdown(
+                f"- Trained on the cut **{cut['name']}** of {cut['source']['group']}: {cut['says']}{corrected}. "
+                f"Hash `{cut['hash'][:12]}`"
+            )
         if parameters:
             st.markdown(
                 f"- {show.model_title(about['backbone'])}, {show.method_title(about['method'])}: "

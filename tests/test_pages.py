@@ -14,10 +14,14 @@ from opened import COUNTS, opener, ran, texts
 
 from colora.catalog import NOTICE
 from colora.config import PRESETS, launch_arguments, make_config, parse_seeds
+from colora.cuts import PINNED, save_cut
+from colora.distil import distil
 from colora.errors import UserError
 from colora.evaluate import confusion_matrix, per_class
 from colora.results import Spread, run_summary
+from colora.rules import make_rule
 from colora.runs import Group, read_json, read_json_lines, write_json
+from colora.scores import read_predictions
 from colora.weights import remote_weights
 
 ROOT = Path(__file__).parents[1]
@@ -354,3 +358,30 @@ def test_a_removed_group_can_be_brought_back(open_page, monkeypatch, tmp_path):
     ran(app)
     assert called == [["rm", "--undo", str(tmp_path / "old")]]
     assert "removed" not in app.session_state
+
+
+def test_launch_on_a_cut_counts_its_images_and_says_what_is_wrong_with_it(open_page, runs):
+    source = Group(runs / "three-done")
+    save_cut(runs, distil(read_predictions(source, "train"), "mine", make_rule(drop=1, keep=9)))
+    app = open_page("launch")
+    app.selectbox(key="launch.train_set").set_value("complete")
+    app.text_input(key="launch.cut").set_value("mine")
+    said = texts(ran(app))
+    assert "Trains on 36 images: 9 of each class, of the cut mine" in said
+    assert "discard the 1 of highest entropy and keep the next 9." in said
+    assert " --cut mine " in app.code[0].value
+    app.number_input(key="launch.image_size").set_value(96)
+    assert "The cut mine is of images at 64 px." in texts(ran(app))
+    app.text_input(key="launch.cut").set_value("yours")
+    assert "There is no cut yours" in texts(ran(app))
+    assert app.button(key="launch-button").disabled
+
+
+def test_results_name_the_cut(open_page, tmp_path):
+    source = fabricate(tmp_path, "source", ["done"])
+    cut = distil(read_predictions(source, "train"), "mine", make_rule(drop=1, keep=9))
+    group = fabricate(tmp_path, "on-cut", ["done"], {"cut": "mine"})
+    write_json(group.path / PINNED, cut.model_dump())
+    said = texts(open_page("results", folder=tmp_path, group="on-cut"))
+    assert f"trained on the cut mine ({cut.short_hash})" in said
+    assert "Trained on the cut **mine** of source: of each class, discard the 1 of highest entropy" in said

@@ -1,21 +1,31 @@
 """Data sources. Each becomes a `Dataset`; a new source is one file here and one line in `load_dataset`."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from colora import download
-from colora.config import RunConfig, make_config
+from colora.config import WITH_PATH, RunConfig, make_config
 from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked
 from colora.data.folder import split_folder, whole_folder
 from colora.data.listing import list_folder
-from colora.data.medmnist import check_medmnist, read_medmnist
-from colora.data.npz import check_npz, read_npz
+from colora.data.medmnist import check_medmnist, known_checksum, read_medmnist
+from colora.data.npz import VERIFIED_BYTES, check_npz, read_npz
 from colora.data.phantom import CLASS_NAMES, generate
 from colora.data.prepare import Progress, quiet
+from colora.data.prepared import MAPPED_FROM
+from colora.errors import UserError
 from colora.medmnist_info import stored_size
 
-__all__ = ["SPLITS", "Dataset", "Split", "check_dataset", "load_dataset", "load_outside", "used_index"]
+if TYPE_CHECKING:
+    from colora.cuts import Cut
+
+__all__ = [
+    "SPLITS", "Dataset", "Split", "check_cut", "check_dataset", "load_dataset", "load_outside", "training_split",
+    "used_index",
+]  # fmt: skip
 
 
 def load_dataset(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
@@ -72,9 +82,77 @@ def _phantom(image_size: int) -> Dataset:
     )
 
 
-def used_index(dataset: Dataset, config: RunConfig) -> np.ndarray:
-    """Positions in the train split of the images that are trained on, ascending."""
+def check_cut(config: RunConfig, cut: "Cut") -> None:
+    """Before a launch: raises UserError where the cut is of other data than the config's, as far as seconds can tell.
+
+    A run compares the checksum itself when it starts, whatever could not be told here.
+    """
+    if cut.image_size != config.image_size:
+        raise UserError(
+            f"The cut {cut.name} is of {cut.data_source} at {cut.image_size} px, and its checksum holds for that size "
+            f"only: train at --image-size {cut.image_size}, or make a cut from a group at {config.image_size} px.",
+            field="cut",
+        )
+    kind, _, place = config.dataset.partition(":")
+    if (kind == "phantom") != cut.synthetic:
+        raise UserError(_other_data(cut, config), field="cut")
+    if _quick(kind, Path(place).expanduser()):
+        used_index(with_checksum(load_dataset(config), cut, config), config, cut)
+    elif kind not in (*WITH_PATH, "phantom"):
+        checksum = known_checksum(kind, config.image_size, config.data_dir)
+        if checksum not in (None, cut.data_checksum):
+            raise UserError(_other_data(cut, config), field="cut")
+
+
+def _quick(kind: str, path: Path) -> bool:
+    """Whether a file or folder of images can be read in a few seconds."""
+    if kind == "npz":
+        return path.stat().st_size <= VERIFIED_BYTES
+    return kind == "folder" and len(list_folder(path).paths) < MAPPED_FROM
+
+
+def _other_data(cut: "Cut", config: RunConfig) -> str:
+    return (
+        f"The cut {cut.name} is of other images than {config.dataset} has at {config.image_size} px (it was made from "
+        f"{cut.source.group} on {cut.data_source}, and the checksums differ): train on those, or make a cut from a "
+        "group trained on these."
+    )
+
+
+def with_checksum(dataset: Dataset, cut: "Cut", config: RunConfig) -> Dataset:
+    """The data set with its checksum known. Raises UserError where it is not the data that the cut was made from."""
+    checksum = dataset.checksum()
+    if checksum != cut.data_checksum:
+        raise UserError(_other_data(cut, config), field="cut")
+    return replace(dataset, known_checksum=checksum)
+
+
+def training_split(dataset: Dataset, used: np.ndarray, cut: "Cut | None" = None) -> Split:
+    """The images trained on, with the labels that the cut corrected; the data set keeps its own.
+
+    The whole train split is not copied: it may be larger than the memory.
+    """
     train = dataset.splits["train"]
+    if len(used) < len(train):
+        train = train.take(used)
+    return train.relabelled(cut.labels) if cut and cut.labels else train
+
+
+def used_index(dataset: Dataset, config: RunConfig, cut: "Cut | None" = None) -> np.ndarray:
+    """Positions in the train split of the images that are trained on, ascending.
+
+    Raises UserError where the cut names an image that is not in the train split.
+    """
+    train = dataset.splits["train"]
+    if cut is not None:
+        try:
+            return train.positions(cut.image_ids)
+        except KeyError as error:
+            raise UserError(
+                f"The cut {cut.name} names the image {error.args[0]}, which is not in the train split of "
+                f"{dataset.source}: make it anew from a group on this data.",
+                field="cut",
+            ) from error
     if config.train_set == "balanced":
         return balanced_index(train.labels, dataset.classes, config.per_class)
     return np.arange(len(train))

@@ -31,6 +31,16 @@ class Split:
         patients = None if self.patient_ids is None else self.patient_ids[index]
         return Split(self.images[index], self.labels[index], self.image_ids[index], patients)
 
+    def relabelled(self, labels: dict[str, int]) -> "Split":
+        """With other labels for some image ids; ids that are not here change nothing."""
+        new = [labels.get(image, label) for image, label in zip(self.image_ids.tolist(), self.labels, strict=True)]
+        return replace(self, labels=np.array(new, dtype=np.int64))
+
+    def positions(self, image_ids: list[str]) -> np.ndarray:
+        """Where these images are, ascending. Raises KeyError that names the first one that is not here."""
+        places = {image: i for i, image in enumerate(self.image_ids.tolist())}
+        return np.sort(np.array([places[image] for image in image_ids], dtype=np.int64))
+
 
 @dataclass(frozen=True)
 class Dataset:

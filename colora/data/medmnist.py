@@ -164,6 +164,14 @@ def class_counts(name: str, size: int, data_dir: str | Path | None = None) -> di
     return facts(folder)["counts"] if is_unpacked(folder) else None
 
 
+def known_checksum(name: str, size: int, data_dir: str | Path | None = None) -> str | None:
+    """`Dataset.checksum` of the unpacked set at its stored size; None where it would have to be computed."""
+    if size != stored_size(size):
+        return None
+    folder = unpacked_folder(remote_file(name, size, data_dir))
+    return facts(folder)["checksum"] if is_unpacked(folder) else None
+
+
 def damages(
     name: str, size: int, data_dir: str | Path | None = None, on_progress: Progress = quiet
 ) -> dict[str, str | None]:

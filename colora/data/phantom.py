@@ -9,7 +9,9 @@ cysts and exudates are painted into it, and shadows, speckle and the device's br
 are shares of the image's side, so one image id shows the same eye at every image size.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -80,25 +82,42 @@ def generate(split: str, image_size: int, seed: int = 0, settings: PhantomSettin
         raise ValueError(f"image_size must be a whole number of pixels, 16 or more, found {image_size!r}")
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, found {seed}")
-    split_key = SPLITS.index(split)
-    count = settings.counts[split_key]
-
+    count = settings.counts[SPLITS.index(split)]
     images = np.empty((count, image_size, image_size), np.uint8)
     severity = np.empty(count, np.float32)
-    labels = class_labels(split, settings)
-    patients, ids = 0, []
-    waiting = [[] for _ in CLASS_NAMES]  # per class: (patient, scan) still to come from its current patient
-    for index, label in enumerate(labels):
-        if not waiting[label]:
-            scans = _generator(seed, split_key, patients, 0).integers(1, settings.max_scans + 1)
-            waiting[label] = [(patients, scan) for scan in range(scans)]
-            patients += 1
-        patient, scan = waiting[label].pop(0)
-        key = (seed, split_key, patient)
-        images[index], severity[index] = _draw_scan(CLASS_NAMES[label], image_size, key, scan, settings)
+    ids = []
+    for index, (label, patient, scan) in enumerate(_scans(split, seed, settings)):
+        images[index], severity[index] = _draw_scan(
+            CLASS_NAMES[label], image_size, (seed, SPLITS.index(split), patient), scan, settings
+        )
         ids.append((f"{split}-{patient:04d}", f"{split}-{patient:04d}-{scan}"))
     patient_ids, image_ids = np.array(ids, dtype=str).reshape(count, 2).T
-    return Phantom(images, labels, severity, patient_ids, image_ids)
+    return Phantom(images, class_labels(split, settings), severity, patient_ids, image_ids)
+
+
+def draw(split: str, index: int, image_size: int) -> np.ndarray:
+    """(image_size, image_size) uint8: image `index` of `generate(split, image_size)`, alone. IndexError if none."""
+    if index < 0:
+        raise IndexError(f"images count from 0, found {index}")
+    label, patient, scan = _plan(split)[index]
+    return _draw_scan(CLASS_NAMES[label], image_size, (0, SPLITS.index(split), patient), scan, SETTINGS)[0]
+
+
+@cache
+def _plan(split: str) -> tuple[tuple[int, int, int], ...]:
+    return tuple(_scans(split, 0, SETTINGS))
+
+
+def _scans(split: str, seed: int, settings: PhantomSettings) -> Iterator[tuple[int, int, int]]:
+    """(label, patient, scan) of each image, in order."""
+    patients = 0
+    waiting = [[] for _ in CLASS_NAMES]  # per class: (patient, scan) still to come from its current patient
+    for label in class_labels(split, settings).tolist():
+        if not waiting[label]:
+            scans = _generator(seed, SPLITS.index(split), patients, 0).integers(1, settings.max_scans + 1)
+            waiting[label] = [(patients, scan) for scan in range(scans)]
+            patients += 1
+        yield label, *waiting[label].pop(0)
 
 
 def class_labels(split: str, settings: PhantomSettings = SETTINGS) -> np.ndarray:

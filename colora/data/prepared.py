@@ -169,7 +169,7 @@ def _write(entry: Path, root: str, paths: list[str], image_size: int, on_progres
     The chunks are written, not assigned to a mapping: on a full disk that would end the process with a signal.
     """
     with locked(entry.parent):
-        _drop_old(entry.parent)
+        drop_unused(entry.parent)
     part, notes = entry.with_name(entry.name + ".part"), Notes()
     shape = (len(paths), image_size, image_size)
     try:
@@ -209,7 +209,7 @@ def _write_all(file: BinaryIO, content: memoryview) -> None:
         content = content[file.write(content) :]
 
 
-def _drop_old(cache: Path) -> None:
+def drop_unused(cache: Path) -> None:
     """Entries, and parts of them, that no run has used for KEEP_DAYS."""
     for entry in cache.iterdir():
         mine = re.fullmatch(r"[0-9a-f]{32}(\.part)?", entry.name)

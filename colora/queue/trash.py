@@ -1,5 +1,5 @@
 """runs/.colora/trash: what was removed, until it is emptied. Groups lie there as NAME.TIME, retried seeds as
-NAME.seed-03.TIME."""
+NAME.seed-03.TIME, cuts as the file NAME.cut.TIME."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ def trash_folder(runs_dir: Path) -> Path:
 
 
 def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
-    """Rename `folder` into the trash, on the same disk; returns its place there."""
+    """Rename `folder`, or a file, into the trash, on the same disk; returns its place there."""
     own_folder(runs_dir)
     trash = trash_folder(runs_dir)
     trash.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ def empty(runs_dir: Path) -> int:
     """Delete for good what is in the trash; returns how much it was."""
     entries = listed(runs_dir)
     for entry in entries:
-        shutil.rmtree(entry["path"])
+        shutil.rmtree(entry["path"]) if entry["path"].is_dir() else entry["path"].unlink()
     if entries:
         record(runs_dir, "empty-trash", "", [], removed=[entry["path"].name for entry in entries])
     return len(entries)

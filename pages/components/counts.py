@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
+from colora.cuts import Cut
 from colora.data.counts import ClassCounts, medmnist_counts, source_counts
 from colora.data.medmnist import on_disk
 from colora.errors import UserError
@@ -73,6 +74,17 @@ def show_training(counts: ClassCounts, train_set: str, per_class: int | None) ->
     else:
         line = f"{counts.total('all'):,} images: {_listed(counts.class_names, counts.counts['all'])}; about 70 % train."
     st.caption(f"{line}  \n{counts.source}")
+
+
+def show_cut(cut: Cut) -> None:
+    """The same of a launch on a cut."""
+    used = cut.counts["kept"]
+    each = f"{used[0]:,} of each class" if len(set(used)) == 1 else _listed(tuple(cut.class_names), tuple(used))
+    st.markdown("**Training images**")
+    st.caption(
+        f"Trains on {sum(used):,} images: {each}, of the cut {cut.name} ({cut.short_hash}).  \n"
+        f"Made from {cut.source.group} on {cut.data_source}: {cut.rule.says()}."
+    )
 
 
 def _listed(names: tuple[str, ...], counts: tuple[int, ...]) -> str:

@@ -4,7 +4,7 @@ import streamlit as st
 
 
 def navigation() -> st.Page:
-    """The page that the address asks for, among the five.
+    """The page that the address asks for, among the seven.
 
     They have no icons: a page's icon becomes the tab's too, and the browser would fetch that from Google.
     """
@@ -15,6 +15,8 @@ def navigation() -> st.Page:
             st.Page("pages/data.py", title="Data"),
             st.Page("pages/monitor.py", title="Monitor"),
             st.Page("pages/results.py", title="Results"),
+            st.Page("pages/images.py", title="Images"),
+            st.Page("pages/distil.py", title="Distil"),
         ],
         position="top",
     )

@@ -66,9 +66,11 @@ def about_line(summary: dict[str, Any]) -> None:
             synthetic_badge()
         if summary["selection"]["rule"] == "paper":
             optimistic_badge()
+        cut = summary["data"]["cut"]
+        on_cut = f", trained on the cut {cut['name']} ({cut['hash'][:12]})" if cut else ""
         parts = (
             f"{model_title(summary['backbone'])}, {method_title(summary['method'])}",
-            f"data: {summary['data']['source']} at {summary['data']['image_size']} px",
+            f"data: {summary['data']['source']} at {summary['data']['image_size']} px{on_cut}",
             f"launched by {summary['launched_by']}, {time_text(summary['created'])}",
         )
         st.caption(" · ".join(parts), width="content")

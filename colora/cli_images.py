@@ -1,0 +1,247 @@
+"""`colora distil`, `colora cut`, `colora verdicts`: from a group's predictions to the next training set. No torch."""
+
+import argparse
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from colora.catalog import SCORES, VERDICTS
+from colora.config import launch_arguments, parse_seeds
+from colora.errors import UserError
+from colora.rules import EXCLUDABLE, Kind
+from colora.runs import Group, open_group
+
+RULE_FLAGS = ("score", "drop", "keep", "drop_share", "keep_share", "lowest", "highest", "seed")
+
+
+def add_image_commands(command: Callable, with_json: Callable) -> None:
+    """Registers them; `command` and `with_json` are the command line's own."""
+    distil = with_json(
+        command("distil", _distil, "cut the training set by how unsure a group's models are of its images")
+    )
+    distil.add_argument("group", type=Path, help="runs/NAME, of which a seed is done")
+    distil.add_argument("--name", required=True, help="name of the new cut")
+    distil.add_argument("--rule", dest="kind", choices=get_args(Kind), help="how each class is divided (default rank)")
+    distil.add_argument("--drop", type=int, metavar="N", help="rank: discard the N hardest of each class (paper: 10)")
+    distil.add_argument("--keep", type=int, metavar="N", help="rank: keep the next N (paper: 7040); random: draw N")
+    distil.add_argument("--score", metavar="NAME", help=f"what sorts: {', '.join(SCORES)} (default entropy)")
+    distil.add_argument("--whose", default="best", help="best (on validation), mean (over seeds), or a seed's number")
+    distil.add_argument(
+        "--pool", choices=("run", "train"), default="run",
+        help="run: the images that the group trained on (default); train: the whole train split",
+    )  # fmt: skip
+    distil.add_argument("--drop-share", type=float, metavar="X", help="share: discard this share of each class")
+    distil.add_argument("--keep-share", type=float, metavar="X", help="share: keep the next, as a share of each class")
+    distil.add_argument("--lowest", type=float, metavar="X", help="threshold: smallest score that is kept")
+    distil.add_argument("--highest", type=float, metavar="X", help="threshold: largest score that is kept")
+    distil.add_argument("--seed", type=int, metavar="N", help="random: another seed draws others (default 0)")
+    distil.add_argument("--exclude", type=_names, metavar="A,B", help=f"verdicts to leave out: {', '.join(EXCLUDABLE)}")
+    distil.add_argument("--correct-labels", action="store_true", help="train with the right labels that readers gave")
+    distil.add_argument("--readers", type=_names, metavar="A,B", help="whose verdicts count (default everyone's)")
+    distil.add_argument("--replace", action="store_true", help="replace another cut of this name")
+    distil.add_argument("--preview", action="store_true", help="only say what would be kept; save nothing")
+
+    cut = command("cut", _cut_list, "the saved cuts: show, list, compare, rm")
+    jobs = cut.add_subparsers(dest="job", required=True, metavar="show|list|compare|rm")
+
+    def job(of: Any, name: str, run: Callable, about: str) -> argparse.ArgumentParser:
+        sub = with_json(of.add_parser(name, help=about, description=about))
+        sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+        sub.set_defaults(run=run)
+        return sub
+
+    job(jobs, "show", _cut_show, "a cut's rule, source, counts and hash").add_argument("name", help="or its .json file")
+    job(jobs, "list", _cut_list, "every saved cut")
+    about = (
+        "train what credits the distillation: balanced, distilled, random of the same size, full fine-tuning on both"
+    )
+    compare = job(jobs, "compare", _cut_compare, about)
+    compare.add_argument("name")
+    compare.add_argument("--prefix", help="of the new groups' names (default the cut's name)")
+    compare.add_argument("--seeds", help="such as 0-9 (default those of the cut's group)")
+    compare.add_argument("--full-lr", type=float, help="rate of full fine-tuning (default 0.0001)")
+    compare.add_argument("--plan", action="store_true", help="only say which groups it needs; launch nothing")
+    rm = job(jobs, "rm", _cut_rm, "move a cut to the trash; groups trained on it keep their copy")
+    rm.add_argument("name")
+    rm.add_argument("--undo", action="store_true", help="bring back the cut of this name that was removed last")
+
+    verdicts = command("verdicts", _verdicts_list, "what readers decided about single images: list, export, import")
+    parts = verdicts.add_subparsers(dest="job", required=True, metavar="list|agreement|export|import")
+    job(parts, "list", _verdicts_list, "every reader, with how many verdicts stand")
+    agreement = job(parts, "agreement", _verdicts_agreement, "Cohen's kappa of two readers")
+    agreement.add_argument("readers", nargs=2, metavar="READER")
+    export = job(parts, "export", _verdicts_export, "write what stands as CSV")
+    export.add_argument("file", type=Path)
+    export.add_argument("--reader", help="only this reader's (default everyone's)")
+    load = job(parts, "import", _verdicts_import, "add the verdicts of a CSV file in the form of export")
+    load.add_argument("file", type=Path)
+    load.add_argument("--reader", help="in whose name (default the file's column reader)")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _distil(args: argparse.Namespace) -> int:
+    from colora.cuts import save_cut
+    from colora.distil import distil
+    from colora.rules import make_rule
+    from colora.scores import read_predictions
+
+    group = open_group(args.group)
+    given = {name: value for name in ("kind", *RULE_FLAGS) if (value := getattr(args, name)) is not None}
+    verdicts = {"exclude": args.exclude or [], "correct_labels": args.correct_labels, "readers": args.readers}
+    rule = make_rule(**given, **verdicts)
+    cut = distil(read_predictions(group, "train"), args.name, rule, _whose(args.whose), args.pool)
+    path = None if args.preview else save_cut(group.path.parent, cut, args.replace)
+    if args.json:
+        return _print_json(cut.model_dump() | {"path": str(path) if path else None})
+    print(_said(cut))
+    print("  Not saved." if path is None else f"  Saved as {path}\n  Train on it: {_launch_command(group, cut.name)}")
+    return 0
+
+
+def _launch_command(group: Group, cut: str) -> str:
+    """As the cut's group was launched, with the cut in place of its training set."""
+    config = group.config.model_copy(update={"cut": cut, "train_set": "complete", "per_class": None})
+    arguments = launch_arguments(cut, config, group.info["seeds"])
+    if group.path.parent != Path("runs"):
+        arguments += ["--runs-dir", str(group.path.parent)]
+    return shlex.join(["colora", *arguments])
+
+
+def _whose(text: str) -> Any:
+    if text in ("best", "mean"):
+        return text
+    if not text.isdecimal():
+        raise UserError(f"--whose is best, mean or a seed's number, got '{text}'.", field="whose")
+    return int(text)
+
+
+def _said(cut: Any) -> str:
+    """A cut as lines for people."""
+    kept = ", ".join(f"{name} {n:,}" for name, n in zip(cut.class_names, cut.counts["kept"], strict=True))
+    pool = "the images it trained on" if cut.pool == "run" else "the whole train split"
+    lines = [
+        f"{cut.name}: {len(cut.image_ids):,} images ({kept})",
+        f"  Rule: {cut.rule.says()}.",
+        f"  {cut.source_says}; pool: {pool}, {sum(cut.counts['pool']):,} images.",
+        f"  Data: {cut.data_source} at {cut.image_size} px, train split{', SYNTHETIC' if cut.synthetic else ''}.",
+        f"  Hash: {cut.hash}",
+    ]
+    if cut.labels:
+        lines.append(f"  Corrected labels: {len(cut.labels):,}.")
+    return "\n".join(lines + [f"  Note: {note}" for note in cut.notes])
+
+
+def _cut_show(args: argparse.Namespace) -> int:
+    from colora.cuts import read_cut
+
+    cut = read_cut(args.runs_dir, args.name)
+    if args.json:
+        return _print_json(cut.model_dump())
+    print(_said(cut))
+    return 0
+
+
+def _cut_list(args: argparse.Namespace) -> int:
+    from colora.cuts import list_cuts
+
+    rows = list_cuts(args.runs_dir)
+    if args.json:
+        return _print_json(rows)
+    for row in rows:
+        about = (
+            row["reason"] or f"{row['hash'][:12]}  {row['images']:>7,} images  {row['source']['group']}: {row['says']}"
+        )
+        print(f"{row['name']:<24} {about}")
+    print("" if rows else f"No cut in {args.runs_dir} yet.", end="" if rows else "\n")
+    return 0
+
+
+def _cut_compare(args: argparse.Namespace) -> int:
+    from colora.comparison import FULL_LR, launch_comparison, plan_comparison
+    from colora.cuts import read_cut
+    from colora.queue.supervisor import ensure_supervisor
+
+    cut = read_cut(args.runs_dir, args.name)
+    seeds = parse_seeds(args.seeds) if args.seeds else None
+    rate = FULL_LR if args.full_lr is None else args.full_lr
+    plan = plan_comparison(args.runs_dir, cut, args.prefix or cut.name, seeds, rate)
+    if not args.plan:
+        launch_comparison(args.runs_dir, plan)
+        ensure_supervisor(args.runs_dir)
+    document = {
+        "cut": cut.name,
+        "hash": cut.hash,
+        "launched": not args.plan,
+        "groups": [arm.as_dict() for arm in plan.arms],
+    }
+    if args.json:
+        return _print_json(document)
+    for arm in plan.arms:
+        print(f"{arm.role:<12} {arm.group:<40} {arm.about}{' (there already)' if arm.exists else ''}")
+    return 0
+
+
+def _cut_rm(args: argparse.Namespace) -> int:
+    from colora.cuts import remove_cut, restore_cut
+
+    if args.undo:
+        path = restore_cut(args.runs_dir, args.name)
+        return _say(args, {"name": args.name, "path": str(path)}, f"{path} is back")
+    place = remove_cut(args.runs_dir, args.name)
+    said = f"{args.name} is in the trash; colora cut rm --undo {args.name} brings it back"
+    return _say(args, {"name": args.name, "trash": str(place)}, said)
+
+
+def _verdicts_list(args: argparse.Namespace) -> int:
+    from colora.verdicts import current, problems
+
+    table = current(args.runs_dir)
+    rows = [
+        {"reader": reader, "images": len(theirs), **{verdict: int((theirs == verdict).sum()) for verdict in VERDICTS}}
+        for reader, theirs in table.groupby("reader")["verdict"]
+    ]
+    lines = [
+        f"{row['reader']:<24} {row['images']:>6,} images: "
+        + ", ".join(f"{VERDICTS[verdict].lower()} {row[verdict]:,}" for verdict in VERDICTS)
+        for row in rows
+    ] or [f"No verdict in {args.runs_dir} yet."]
+    found = problems(args.runs_dir)
+    return _say(args, {"readers": rows, "problems": found}, "\n".join(lines + [f"Note: {line}" for line in found]))
+
+
+def _verdicts_agreement(args: argparse.Namespace) -> int:
+    from colora.verdicts import agreement
+
+    found = agreement(args.runs_dir, *args.readers)
+    return _say(args, found, found["says"])
+
+
+def _verdicts_export(args: argparse.Namespace) -> int:
+    from colora.verdicts_csv import export_csv
+
+    count = export_csv(args.runs_dir, args.file, args.reader)
+    return _say(args, {"file": str(args.file), "verdicts": count}, f"{args.file}: {count:,} verdicts")
+
+
+def _verdicts_import(args: argparse.Namespace) -> int:
+    from colora.verdicts_csv import import_csv
+
+    found = import_csv(args.runs_dir, args.file, args.reader)
+    return _say(args, found, f"{found['added']:,} verdicts added, {found['known']:,} stood already")
+
+
+def _say(args: argparse.Namespace, document: Any, text: str) -> int:
+    if args.json:
+        return _print_json(document)
+    print(text)
+    return 0
+
+
+def _print_json(value: Any) -> int:
+    print(json.dumps(value, indent=1, allow_nan=False))
+    return 0

@@ -1,0 +1,231 @@
+"""A cut: which training images to train on, as a file: runs/.colora/cuts/NAME.json; runs/GROUP/cut.json once used.
+
+It holds ids of images of the train split and nothing else, so that no test image can be in one: the ids are looked up
+in the train split when a run starts. `hash` is the SHA-256 of the canonical JSON (RFC 8785) of
+{"data_checksum", "image_ids" sorted}, with "labels" where some were corrected: the same on every machine, whatever the
+name and the scores.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from colora.config import names_file
+from colora.errors import UserError
+from colora.files import remembered, write_json
+from colora.queue.audit import own_folder, record
+from colora.queue.trash import listed, to_trash
+from colora.rules import Rule
+from colora.runs import NAME
+from colora.storage import disk_errors, locked
+
+SCHEMA_VERSION = 1
+PINNED = "cut.json"
+IN_TRASH = ".cut"  # runs/.colora/trash/NAME.cut.TIME
+REMEMBERED_CUTS = 64
+ELSEWHERE = "choose another --runs-dir"
+
+
+class Source(BaseModel):
+    """Where the scores come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    group: str
+    seeds: list[int] = Field(description="Whose predictions were read.")
+    whose: str = Field(description="'best', 'mean' or a seed.")
+    whose_says: str
+    selection: str = Field(description="The group's rule for the epoch: validation or paper.")
+
+
+class Cut(BaseModel):
+    """A complete cut. Frozen, and in agreement with its `hash`: nothing else can be constructed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    created: str = Field(description="ISO 8601, UTC.")
+    user: str
+    rule: Rule
+    pool: Literal["run", "train"] = Field(description="'run': images the group trained on; 'train': the whole split.")
+    source: Source
+    data_source: str
+    data_checksum: str
+    image_size: int
+    synthetic: bool
+    class_names: list[str]
+    image_ids: list[str] = Field(description="Sorted.")
+    labels: dict[str, int] = Field(description="Corrected labels by image id; the source data stay as they are.")
+    counts: dict[str, list[int]] = Field(
+        description="Images of each class: pool, excluded (by verdicts), dropped (harder), kept, rest (easier or not "
+        "drawn); after correction of labels."
+    )
+    notes: list[str] = Field([], description="What a reader has to know, such as verdicts that contradict each other.")
+    hash: str
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Cut":
+        if not self.image_ids or self.image_ids != sorted(set(self.image_ids)):
+            raise ValueError("its image ids are not sorted and distinct")
+        if not set(self.labels) <= set(self.image_ids):
+            raise ValueError("it corrects labels of images that it does not keep")
+        if not all(0 <= label < len(self.class_names) for label in self.labels.values()):
+            raise ValueError(f"a corrected label is none of its {len(self.class_names)} classes")
+        if sum(self.counts.get("kept", [])) != len(self.image_ids):
+            raise ValueError("its counts are not those of its images")
+        if self.hash != cut_hash(self.data_checksum, self.image_ids, self.labels):
+            raise ValueError("its images do not agree with its hash, so it was changed after it was made")
+        return self
+
+    @property
+    def short_hash(self) -> str:
+        """The first 12 digits."""
+        return self.hash[:12]
+
+    @property
+    def source_says(self) -> str:
+        """Whose scores sorted the images, without a full stop."""
+        if self.rule.uses_score:
+            return f"Sorted by {self.source.whose_says} of {self.source.group}"
+        return f"From the images of {self.source.group}"
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the image ids, for results and lists."""
+        return self.model_dump(exclude={"image_ids", "labels"}) | {
+            "says": self.rule.says(),
+            "images": len(self.image_ids),
+            "corrected_labels": len(self.labels),
+        }
+
+
+def cut_hash(data_checksum: str, image_ids: list[str], labels: dict[str, int] | None = None) -> str:
+    """64 hex digits; the order of `image_ids` does not matter."""
+    content: dict[str, Any] = {"data_checksum": data_checksum, "image_ids": sorted(image_ids)}
+    if labels:
+        content["labels"] = labels
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def cuts_folder(runs_dir: Path) -> Path:
+    return Path(runs_dir) / ".colora" / "cuts"
+
+
+def save_cut(runs_dir: Path, cut: Cut, replace: bool = False) -> Path:
+    """Atomic. Raises UserError for a bad name, or where another cut (another hash) has it and `replace` is False."""
+    path = _file(runs_dir, cut.name)
+    with disk_errors(path, ELSEWHERE):
+        own_folder(runs_dir)
+        path.parent.mkdir(exist_ok=True)
+        with locked(path):
+            known = _hash_of(path)
+            if known not in (None, cut.hash) and not replace:
+                raise UserError(
+                    f"Another cut is named '{cut.name}' in {path.parent}: choose another name, or replace it.",
+                    field="name",
+                )
+            write_json(path, cut.model_dump())
+    record(runs_dir, "cut", cut.source.group, [], cut=cut.name, hash=cut.hash)
+    return path
+
+
+def _file(runs_dir: Path, name: str) -> Path:
+    if not NAME.fullmatch(name) or names_file(name):
+        raise UserError(
+            f"'{name}' cannot name a cut: use up to 80 letters, digits, dots, dashes and underscores, beginning with a "
+            "letter or a digit and not ending in .json.",
+            field="name",
+        )
+    return cuts_folder(runs_dir) / f"{name}.json"
+
+
+def _hash_of(path: Path) -> str | None:
+    """Of the cut that a file holds; "" of a damaged file, None of no file."""
+    if not path.exists():
+        return None
+    try:
+        return _read(path).hash
+    except UserError:
+        return ""
+
+
+def read_cut(runs_dir: Path, name: str) -> Cut:
+    """The cut of this name, or of this file (a path, or ending in .json).
+
+    Raises UserError where there is none, it is no cut, or its images do not agree with its hash.
+    """
+    path = Path(name).expanduser() if names_file(name) else _file(runs_dir, name)
+    if not path.is_file():
+        there = [row["name"] for row in list_cuts(runs_dir)]
+        known = f"there are {', '.join(there)}" if there else "make one with colora distil runs/GROUP --name NAME"
+        raise UserError(f"There is no cut {name} ({path} does not exist): {known}.", field="cut")
+    return _read(path)
+
+
+def pinned_cut(group: Path) -> Cut | None:
+    """The cut that a group was launched with, as it was then; None where it has none. Raises UserError if damaged."""
+    path = Path(group) / PINNED
+    return _read(path) if path.exists() else None
+
+
+def _read(path: Path) -> Cut:
+    try:
+        return remembered(_parsed, path)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path} is not a usable cut: {f'{where}: ' if where else ''}{said}.", field="cut") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a cut ({error}).", field="cut") from error
+
+
+@lru_cache(maxsize=REMEMBERED_CUTS)
+def _parsed(path: str, stamp: Any) -> Cut:
+    with open(path, "rb") as file:
+        return Cut.model_validate_json(file.read())
+
+
+def list_cuts(runs_dir: Path) -> list[dict[str, Any]]:
+    """One row a saved cut, newest first: `Cut.summary`, with name, created and reason (None, or why the file cannot be
+    used: then the row has only these three)."""
+    folder = cuts_folder(runs_dir)
+    rows = []
+    for path in folder.glob("*.json") if folder.is_dir() else []:
+        if path.name.startswith("."):
+            continue
+        try:
+            rows.append(_read(path).summary() | {"name": path.stem, "reason": None})
+        except UserError as error:
+            rows.append({"name": path.stem, "created": "", "reason": str(error)})
+    return sorted(rows, key=lambda row: (row["created"], row["name"]), reverse=True)
+
+
+def remove_cut(runs_dir: Path, name: str) -> Path:
+    """Move a cut to the trash; groups trained on it keep their own copy. Raises UserError where there is none."""
+    path = _file(runs_dir, name)
+    with locked(path):
+        if not path.exists():
+            raise UserError(f"There is no cut {name} in {path.parent}.")
+        place = to_trash(runs_dir, path, f"{name}{IN_TRASH}")
+    record(runs_dir, "cut-rm", "", [], cut=name, trash=place.name)
+    return place
+
+
+def restore_cut(runs_dir: Path, name: str) -> Path:
+    """Bring back the cut of this name that was removed last. Raises UserError where there is none, or it is taken."""
+    path = _file(runs_dir, name)
+    removed = [entry for entry in listed(runs_dir) if entry["name"] == f"{name}{IN_TRASH}" and entry["path"].is_file()]
+    if not removed:
+        raise UserError(f"No removed cut named '{name}' is in the trash of {runs_dir}.")
+    with locked(path):
+        if path.exists():
+            raise UserError(f"{path} exists: it has taken the name of the removed cut; remove it first.")
+        removed[-1]["path"].rename(path)
+    record(runs_dir, "cut-undo", "", [], cut=name, trash=removed[-1]["path"].name)
+    return path

@@ -1,0 +1,150 @@
+"""Predictions of a group's seeds on one split, read once and scored: what the browser and every cut start from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from colora.config import Resolved
+from colora.errors import UserError
+from colora.results import best_run, probability_columns
+from colora.runs import Group, Run
+from colora.uncertainty import model_scores, seed_scores
+
+Whose = Literal["best", "mean"] | int
+IDENTITY = ["index", "label", "image_id", "patient_id"]
+
+
+@dataclass(frozen=True)
+class SeedPredictions:
+    """What the finished seeds of a group say about one split.
+
+    images: one row an image, in the split's order: index, label (as given), image_id, patient_id (or null), used (bool:
+    trained on; False outside the train split). seeds: S seed numbers, ascending. probabilities (S, N, C) float32.
+    """
+
+    group: Group
+    split: str
+    images: pd.DataFrame
+    seeds: list[int]
+    probabilities: np.ndarray
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        """Of the first seed; what is asked of it here is the same for all."""
+        run = next(run for run in self.group.runs if run.seed == self.seeds[0])
+        assert run.resolved is not None  # predictions exist, so the run has started
+        return run.resolved
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.resolved.class_names
+
+    @property
+    def data_checksum(self) -> str:
+        return self.resolved.data_checksum
+
+    @cached_property
+    def over_seeds(self) -> pd.DataFrame:
+        """The scores that no choice of a sorting model changes."""
+        return seed_scores(self.probabilities)
+
+    @cached_property
+    def best_seed(self) -> int:
+        """By the group's selection rule, among the seeds with predictions."""
+        run = best_run(self.group, [run for run in self.group.runs if run.seed in self.seeds])
+        assert run is not None  # a run with predictions has finished its epochs
+        return run.seed
+
+    def of_seed(self, seed: int) -> np.ndarray:
+        """(N, C). Raises UserError for a seed without predictions."""
+        if seed not in self.seeds:
+            there = ", ".join(map(str, self.seeds))
+            raise UserError(
+                f"Seed {seed} of {self.group.name} has no predictions on {self.split}; seeds {there} have.",
+                field="whose",
+            )
+        return self.probabilities[self.seeds.index(seed)]
+
+    def sorting(self, whose: Whose) -> np.ndarray:
+        """(N, C) of the model that sorts: one seed's, or the mean over seeds. Raises UserError as `of_seed`."""
+        if whose == "mean":
+            return self.probabilities.mean(axis=0, dtype=np.float64)
+        return self.of_seed(self.best_seed if whose == "best" else whose)
+
+
+def read_predictions(group: Group, split: str) -> SeedPredictions:
+    """Every seed that has written predictions on `split` ("train", "val" or "test").
+
+    Raises UserError where no seed has, where the seeds disagree on the images or their labels, or were trained on
+    different data.
+    """
+    runs = sorted((run for run in group.runs if run.has_predictions(split)), key=lambda run: run.seed)
+    if not runs:
+        raise UserError(
+            f"{group.name} has no predictions on {split} yet: a seed writes them when it is done, and the group is "
+            f"{group.state}."
+        )
+    tables = [run.predictions(split) for run in runs]
+    first = tables[0]
+    same = ["index", "label", "image_id"] + (["used"] if split == "train" else [])
+    for run, table in zip(runs[1:], tables[1:], strict=True):
+        if probability_columns(table) != probability_columns(first) or not table[same].equals(first[same]):
+            raise UserError(
+                f"Seeds {runs[0].seed} and {run.seed} of {group.name} disagree on the images of {split} or their "
+                f"labels, so their scores cannot stand in one table: retry seed {run.seed} in a new group."
+            )
+    _same_data(group, runs)
+    images = first[IDENTITY].reset_index(drop=True)
+    images["used"] = first["used"].to_numpy() if split == "train" else False
+    columns = probability_columns(first)
+    probabilities = np.stack([table[columns].to_numpy(dtype=np.float32) for table in tables])  # (S, N, C)
+    return SeedPredictions(group, split, images, [run.seed for run in runs], probabilities)
+
+
+def _same_data(group: Group, runs: list[Run]) -> None:
+    checksums = {run.seed: run.resolved.data_checksum for run in runs if run.resolved}
+    if len(set(checksums.values())) > 1:
+        raise UserError(f"The seeds of {group.name} were trained on different data (their checksums differ).")
+
+
+def score_images(predictions: SeedPredictions, whose: Whose = "best") -> pd.DataFrame:
+    """The table of `group_scores` from predictions that are read already: changing `whose` reads nothing again."""
+    return pd.concat([score_one_model(predictions, whose), predictions.over_seeds], axis=1)
+
+
+def score_one_model(predictions: SeedPredictions, whose: Whose) -> pd.DataFrame:
+    """The same without the scores over seeds."""
+    sorting = predictions.sorting(whose)
+    labels = predictions.images["label"].to_numpy()
+    table = predictions.images.copy()
+    table["predicted"] = np.argmax(sorting, axis=1)
+    for c in range(sorting.shape[1]):
+        table[f"p_{c}"] = sorting[:, c]
+    table["right"] = table["predicted"].to_numpy() == labels
+    return pd.concat([table, model_scores(sorting, labels)], axis=1)
+
+
+def group_scores(group: Group, split: str, whose: Whose = "best") -> pd.DataFrame:
+    """One row an image of `split`, in its order (RangeIndex).
+
+    Columns: index, label, image_id, patient_id, used, predicted (int, of the sorting model), p_0 ... p_{C-1} (of the
+    sorting model), right (bool), and every score of colora.uncertainty.SCORES. Raises UserError as `read_predictions`.
+    """
+    return score_images(read_predictions(group, split), whose)
+
+
+def whose_says(predictions: SeedPredictions, whose: Whose) -> str:
+    """A clause for people: whose model sorts and by which rule it was chosen; the paper's rule is marked optimistic."""
+    count, all_seeds = len(predictions.seeds), len(predictions.group.runs)
+    of = f"{count} finished of {all_seeds} seeds" if count < all_seeds else f"{count} seed{'s' * (count > 1)}"
+    if whose == "mean":
+        return f"the mean over {of}"
+    if whose != "best":
+        return f"seed {whose}"
+    if predictions.group.config.selection == "paper":
+        on = "on TEST (the paper's rule, optimistic: the test images chose it)"
+        return f"seed {predictions.best_seed}, of {of} the best {on}"
+    return f"seed {predictions.best_seed}, of {of} the best on validation"

@@ -1,0 +1,224 @@
+"""A run's images by their place in its data: a page of them at a time, without torch and without the set in memory.
+
+Whatever can be mapped is read where it lies, because 25 images of a mapped file take a fraction of a millisecond and no copy
+of the set could be faster (benchmarks/gallery.py):
+
+    MedMNIST            the unpacked .npy files
+    npz, not compressed the file itself, mapped inside the archive
+    npz, compressed     a copy of the array, made once and mapped (colora.data.npz_images)
+    folder              each image file, as the network reads it
+    phantom             drawn anew
+"""
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from colora.config import RunConfig
+from colora.data import phantom
+from colora.data.dataset import SPLITS
+from colora.data.listing import list_folder, plain
+from colora.data.medmnist import on_disk, read_medmnist
+from colora.data.npz_images import npz_images
+from colora.data.prepare import DAMAGE, FORMATS, ImageError, Progress, coloured, prepare_array, quiet, read_image
+from colora.data.unpack import opened
+from colora.errors import UserError
+from colora.medmnist_info import SIZES, stored_size
+from colora.process import cpu_count
+
+TILE_SIDE = 224  # pixels; a larger image is scaled down to it for a tile
+JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image stands: its split, its position there, and its id in the data."""
+
+    split: str
+    index: int
+    image_id: str
+
+
+class Pictures(Protocol):
+    """The images of one data source, prepared as a run's network reads them."""
+
+    image_size: int
+    checksum: str | None  # Dataset.checksum() of the data where it is known without reading them
+
+    def read(self, places: Sequence[Place]) -> list[np.ndarray | UserError]:
+        """(S, S) uint8 each, or why one cannot be shown. Raises UserError where the whole source cannot be read."""
+
+    def original(self, place: Place) -> np.ndarray | None:
+        """(H, W) or (H, W, 3) uint8 as the source has it; None where `read` gives all there is. Raises UserError."""
+
+
+def open_pictures(config: RunConfig, splits: Sequence[str] = SPLITS, on_progress: Progress = quiet) -> Pictures:
+    """The images of `splits` that `config` names. Raises UserError where they are not on this computer.
+
+    `on_progress` follows what has to be unpacked first, in images.
+    """
+    kind, _, place = config.dataset.partition(":")
+    path = Path(place).expanduser()
+    if kind == "phantom":
+        return Drawn(config.image_size)
+    if kind == "folder":
+        return Files(path, config.image_size)
+    if kind == "npz":
+        return Mapped({split: npz_images(path, split, on_progress) for split in splits}, config.image_size)
+    return _medmnist(kind, config.image_size, config.data_dir, on_progress)
+
+
+class Mapped:
+    """Arrays of a file, one a split; `larger` are the same images in more pixels."""
+
+    def __init__(
+        self,
+        arrays: dict[str, np.ndarray],
+        image_size: int,
+        larger: dict[str, np.ndarray] | None = None,
+        checksum: str | None = None,
+    ):
+        self.arrays, self.image_size, self.larger, self.checksum = arrays, image_size, larger, checksum
+
+    def read(self, places: Sequence[Place]) -> list[np.ndarray | UserError]:
+        return [self._read(place) for place in places]
+
+    def _read(self, place: Place) -> np.ndarray | UserError:
+        images = self.arrays[place.split]
+        if not 0 <= place.index < len(images):
+            return UserError(f"The data have {len(images):,} images in this split now; number {place.index} is gone.")
+        return prepare_array(_plain_array(images[place.index])[None], self.image_size)[0]
+
+    def original(self, place: Place) -> np.ndarray | None:
+        images = (self.larger or self.arrays)[place.split]
+        if not 0 <= place.index < len(images) or images.shape[1:] == (self.image_size, self.image_size):
+            return None
+        return _eight_bit(_plain_array(images[place.index]))
+
+
+class Files:
+    """A folder of image files, named by their paths below it."""
+
+    checksum = None
+
+    def __init__(self, root: Path, image_size: int):
+        if not root.is_dir():
+            raise UserError(f"There is no folder {root}.", field="dataset")
+        self.root, self.image_size = os.path.realpath(root), image_size
+
+    def read(self, places: Sequence[Place]) -> list[np.ndarray | UserError]:
+        with ThreadPoolExecutor(cpu_count()) as pool:  # decoding releases the interpreter's lock
+            return list(pool.map(self._read, places))
+
+    def _read(self, place: Place) -> np.ndarray | UserError:
+        try:
+            return read_image(self.path(place.image_id), self.image_size)[0]
+        except UserError as error:
+            return error
+
+    def path(self, image_id: str) -> str:
+        """The file of an image. Raises UserError for one that is not, or not any more, a plain file in the folder."""
+        path = os.path.normpath(os.path.join(self.root, *image_id.split("/")))
+        if "\\x" in image_id and not os.path.exists(path):  # a name that is no UTF-8, as `plain` writes it
+            path = self._listed().get(image_id, path)
+        if not path.startswith(os.path.join(self.root, "")) or os.path.realpath(path) != path:
+            raise UserError(f"{image_id} is no image file in {self.root}.")
+        return path
+
+    def _listed(self) -> dict[str, str]:
+        return {plain(path): os.path.join(self.root, path) for path in list_folder(Path(self.root)).paths}
+
+    def original(self, place: Place) -> np.ndarray | None:
+        path = self.path(place.image_id)
+        read_image(path, 16)  # refuses what is no image, with the reason
+        try:
+            with Image.open(path, formats=FORMATS) as file:
+                image = ImageOps.exif_transpose(file)
+                deep = image.mode.startswith("I") or image.mode == "F"
+                pixels = np.asarray(image if deep else image.convert("RGB"))
+        except (Image.DecompressionBombError, *DAMAGE) as error:
+            raise ImageError(f"{path} does not open as an image ({error}).", str(error)) from error
+        return _eight_bit(pixels)
+
+
+class Drawn:
+    """The generated images."""
+
+    checksum = None
+
+    def __init__(self, image_size: int):
+        self.image_size = image_size
+
+    def read(self, places: Sequence[Place]) -> list[np.ndarray | UserError]:
+        return [self._read(place) for place in places]
+
+    def _read(self, place: Place) -> np.ndarray | UserError:
+        try:
+            return phantom.draw(place.split, place.index, self.image_size)
+        except IndexError:
+            return UserError(f"There is no generated image {place.image_id}.")
+
+    def original(self, place: Place) -> np.ndarray | None:
+        return None
+
+
+def tile(image: np.ndarray) -> str:
+    """A data URI of an (S, S) image for a grid: JPEG, at most TILE_SIDE pixels a side."""
+    picture = Image.fromarray(image)
+    if max(picture.size) > TILE_SIDE:
+        picture.thumbnail((TILE_SIDE, TILE_SIDE), Image.Resampling.BICUBIC)
+    return _data_uri(picture, "jpeg", quality=JPEG_QUALITY)
+
+
+def lossless(image: np.ndarray) -> str:
+    """A data URI of an (H, W) or (H, W, 3) image with every pixel as it is: PNG."""
+    return _data_uri(Image.fromarray(image), "png", compress_level=1)
+
+
+def _data_uri(picture: Image.Image, kind: str, **options: int) -> str:
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(out.getbuffer()).decode()}"
+
+
+def _plain_array(image: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 or uint16, or (H, W, 3) uint8, in this machine's byte order."""
+    image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    return image if image.dtype == np.uint8 else image.astype(np.uint16)
+
+
+def _eight_bit(image: np.ndarray) -> np.ndarray:
+    """Deep grey over the image's own range, as `prepare` does it; colour channels that are alike become one."""
+    if image.ndim == 3:
+        return image if coloured(image) else np.ascontiguousarray(image[..., 0])
+    if image.dtype == np.uint8:
+        return image
+    values = image.astype(np.float64)
+    low, high = values.min(), values.max()
+    return ((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8)
+
+
+def _medmnist(name: str, image_size: int, data_dir: str | None, on_progress: Progress) -> Mapped:
+    size = stored_size(image_size)
+
+    def in_images(state: str, done: int, total: int | None) -> None:
+        on_progress(done // size**2, (total or done) // size**2)
+
+    found = read_medmnist(name, size, data_dir, in_images)
+    larger = [on_disk(name, other, data_dir) for other in SIZES if other > size]
+    unpacked = [other.folder for other in larger if other.state == "unpacked"]
+    arrays = {split: images for split, (images, _) in opened(unpacked[-1]).items()} if unpacked else None
+    return Mapped(
+        {split: held.images for split, held in found.splits.items()},
+        image_size,
+        arrays,
+        found.known_checksum if size == image_size else None,
+    )

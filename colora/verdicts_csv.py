@@ -1,0 +1,98 @@
+"""Verdicts as CSV: what stands, one line an image and reader, to carry to another machine or a spreadsheet and back."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from colora.errors import UserError
+from colora.files import write_bytes
+from colora.storage import disk_errors
+from colora.verdicts import (
+    append_events,
+    current,
+    journal,
+    judgement,
+    not_undone,
+    reader_file,
+    writing,
+)
+
+
+def export_csv(runs_dir: Path, path: Path, reader: str | None = None, data_checksum: str | None = None) -> int:
+    """What stands, one line an image and reader, columns COLUMNS; returns the lines."""
+    table = current(runs_dir, data_checksum, reader)
+    with disk_errors(Path(path), "choose another file"):
+        write_bytes(Path(path), csv_bytes(table))
+    return len(table)
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table of `current` as the CSV file that `import_csv` reads, UTF-8."""
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def import_csv(
+    runs_dir: Path, source: Path | bytes, reader: str | None = None, user: str | None = None
+) -> dict[str, int]:
+    """Append what a file (or its bytes) in the form of `export_csv` holds: {"added", "known"}; lines that stand already
+    are left out. Needs the columns image_id, verdict, data_checksum, and reader where `reader` does not replace it.
+
+    All or nothing: raises UserError that names the line for anything wrong.
+    """
+    table = _read_csv(source)
+    needed = ["image_id", "verdict", "data_checksum"] + ([] if reader else ["reader"])
+    if missing := [name for name in needed if name not in table]:
+        raise UserError(f"The file lacks the column {missing[0]}; it needs {', '.join(needed)}.", field="file")
+    events: dict[str, list[dict[str, Any]]] = {}
+    for line, row in enumerate(table.to_dict("records"), start=2):
+        name = reader or row["reader"]
+        try:
+            reader_file(runs_dir, name)
+            label = _label(row.get("label", ""))
+            event = judgement(
+                name, row["data_checksum"], row["image_id"], row["verdict"], label, row.get("note", ""), user
+            )
+        except UserError as error:
+            raise UserError(f"Line {line} of the file: {error}", field="file") from error
+        events.setdefault(name, []).append(event | {"imported": True})
+    added = 0
+    for name, theirs in events.items():
+        with writing(runs_dir, name) as path:
+            known = {_key(event): _content(event) for event in not_undone(journal(runs_dir, name).events)}
+            new = []
+            for event in theirs:
+                if known.get(_key(event)) != _content(event):
+                    known[_key(event)] = _content(event)
+                    new.append(event)
+            if new:
+                append_events(path, new)
+            added += len(new)
+    return {"added": added, "known": len(table) - added}
+
+
+def _read_csv(source: Path | bytes) -> pd.DataFrame:
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{source} cannot be read: {error.strerror}.", field="file") from error
+    except (ValueError, pd.errors.ParserError) as error:  # also what is not UTF-8, and an empty file
+        raise UserError(f"The file cannot be read as CSV: {str(error).strip()}.", field="file") from error
+
+
+def _label(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise UserError(f"a right class is a class number from 0 on, or empty; got '{text}'.")
+    return int(text)
+
+
+def _key(event: dict[str, Any]) -> tuple[str, str]:
+    return event["data_checksum"], event["image_id"]
+
+
+def _content(event: dict[str, Any]) -> tuple[Any, ...]:
+    return event["verdict"], event["label"], event["note"]

@@ -1,0 +1,145 @@
+"""The grid of a list of images, the curve of their scores, and the ways to move in it."""
+
+import pandas as pd
+import streamlit as st
+
+from colora import plots
+from colora.errors import UserError
+from colora.scores import SeedPredictions
+from colora.thumbnails import Pictures
+from pages.components import scored, show
+from pages.components.gallery import gallery
+from pages.components.listed import Listed, score_title
+
+SIZES = (25, 50, 100)
+CURVE = (
+    "Each line is one true class with its images in order (paper, figure 10). The grey band holds the images shown "
+    "below, the dots are where they begin in each class."
+)
+
+
+def first_shown(count: int) -> int:
+    """Position of the first image on show, from the address: ranks count from 1."""
+    try:
+        rank = int(st.query_params.get("rank", 1))
+    except ValueError:
+        rank = 1
+    if rank > count:  # of a list that was longer: its last page
+        rank = count - SIZES[0] + 1
+    return max(rank, 1) - 1
+
+
+def go_to(rank: int) -> None:
+    if rank > 1:
+        st.query_params["rank"] = str(rank)
+    else:
+        st.query_params.pop("rank", None)
+
+
+def open_image(image_id: str) -> None:
+    st.query_params["image"] = image_id
+
+
+def browse(
+    found: SeedPredictions, chosen_list: Listed, split: str, source: Pictures | UserError, judged: pd.DataFrame
+) -> None:
+    count = len(chosen_list)
+    if not count:
+        st.info("No image passes all the filters.", icon=":material/filter_alt:")
+        return
+    first = first_shown(count)
+    above = st.container()
+    size = pager(count, first)
+    rows = chosen_list.part(first, first + size)
+    with above:
+        curve(found, chosen_list, rows, first)
+    if isinstance(source, UserError):
+        st.warning(f"The images themselves cannot be shown: {source}", icon=":material/hide_image:")
+    elif source.checksum not in (None, found.data_checksum):
+        st.warning(
+            "The data on this computer are not those that the group was trained on (their checksums differ): pictures "
+            "and predictions may not belong together.",
+            icon=":material/warning:",
+        )
+    ranks = range(first + 1, first + len(rows) + 1)
+    gallery(
+        "grid",
+        scored.tiles(rows, split, source, found.class_names, chosen_list.score, ranks, judged),
+        f"Images {first + 1:,} to {first + len(rows):,} of {count:,}",
+        on_open=open_image,
+        on_turn=lambda by: go_to(first + 1 + by * size) if first + by * size < count else None,
+    )
+    st.caption(
+        "First line: true class and score; second: predicted class (✓ right, ✗ wrong); the bar is the probability of "
+        "each class. Choose an image to see it large. Keys: ← and → turn pages; in the grid, arrows move between "
+        "images, Enter opens one, Page Up and Page Down turn."
+    )
+
+
+def curve(found: SeedPredictions, chosen_list: Listed, rows: pd.DataFrame, first: int) -> None:
+    """Figure 10 with the place of the grid in it, and the slider that moves the grid."""
+    curves, score = chosen_list.curves(), chosen_list.score
+    values = rows[score].to_numpy()
+    figure = plots.sorted_scores(
+        curves,
+        found.class_names,
+        score_title(score),
+        (float(values[0]), float(values[-1])),
+        chosen_list.reached(first),
+    )
+    st.plotly_chart(
+        figure,
+        key="curve",
+        config=show.CHART_CONFIG,
+        alt=f"{score_title(score)} over the rank in each class: {', '.join(found.class_names)}",
+    )
+    count = len(chosen_list)
+    if count > 1:
+        st.session_state["slide"] = first + 1
+        st.slider(
+            "Move through the list",
+            1,
+            count,
+            key="slide",
+            format="%d",
+            on_change=lambda: go_to(st.session_state["slide"]),
+            help=CURVE,
+            label_visibility="collapsed",
+        )
+
+
+def pager(count: int, first: int) -> int:
+    """A rank to jump to, images on a page (returned), the neighbouring pages, and where the grid stands."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pager"):
+        st.session_state["from-rank"] = first + 1
+        st.number_input(
+            "From rank",
+            1,
+            count,
+            step=st.session_state.get("per", SIZES[0]),
+            key="from-rank",
+            width=150,
+            on_change=lambda: go_to(st.session_state["from-rank"]),
+            help="5000 shows 5000 to 5024, as in the paper's figure 12.",
+        )
+        size = st.selectbox("On a page", SIZES, key="per", bind="query-params", width=110)
+        last = min(first + size, count)
+        st.button(
+            "Previous",
+            icon=":material/chevron_left:",
+            disabled=first == 0,
+            on_click=go_to,
+            args=(first + 1 - size,),
+            key="previous",
+        )
+        st.button(
+            "Next",
+            icon=":material/chevron_right:",
+            icon_position="right",
+            disabled=last == count,
+            on_click=go_to,
+            args=(first + 1 + size,),
+            key="next",
+        )
+        st.markdown(f"**{first + 1:,} to {last:,}** of {count:,}", width="content")
+    return size

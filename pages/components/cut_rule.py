@@ -1,0 +1,126 @@
+"""The form of a cut: which images, whose scores, and the rule that divides them."""
+
+from typing import Any
+
+import streamlit as st
+
+from colora.catalog import SCORES, VERDICTS
+from colora.distil import Pool
+from colora.rules import EXCLUDABLE, Rule, make_rule
+
+KINDS = {
+    "rank": ("By rank (the paper)", "Of each class, the hardest go, the next so many stay."),
+    "share": ("By share", "The same, in per cent of each class."),
+    "threshold": ("By score", "Whatever lies between two bounds stays."),
+    "random": ("At random", "So many of each class, drawn: what any other cut has to beat."),
+    "verdicts": ("By verdicts only", "What people judged goes or is corrected, all else stays."),
+}
+POOLS = {"run": "Trained on", "train": "Whole train split"}
+PAPER_DROP, PAPER_KEEP = 10, 7040
+
+
+def usual_sizes(smallest: int) -> tuple[int, int]:
+    """(drop, keep): the paper's where every class has that many, else about the same shares of the smallest class."""
+    if smallest >= PAPER_DROP + PAPER_KEEP:
+        return PAPER_DROP, PAPER_KEEP
+    drop = 1 if smallest > 1 else 0
+    return drop, max(1, min(round(0.9 * smallest), smallest - drop))
+
+
+def choose_pool(all_trained_on: bool) -> Pool:
+    return st.segmented_control(
+        "Which images are sorted",
+        list(POOLS),
+        default="run",
+        required=True,
+        format_func=POOLS.get,
+        key="pool",
+        bind="query-params",
+        disabled=all_trained_on,
+        help="Trained on: the images that the group learnt from (in the paper the balanced set). Otherwise every image "
+        "of the train split; the models have not seen all of them, which makes scores differ."
+        + (" This group trained on the whole split, so both are the same." if all_trained_on else ""),
+    )
+
+
+def choose_kind() -> str:
+    return st.radio(
+        "Rule",
+        list(KINDS),
+        captions=[about for _, about in KINDS.values()],
+        format_func=lambda kind: KINDS[kind][0],
+        key="rule",
+        bind="query-params",
+    )
+
+
+def begin_anew(about: Any, smallest: int) -> None:
+    """Sizes that fit, when another group or pool is looked at."""
+    if st.session_state.get("cut-for") not in (None, about):
+        st.session_state["drop"], st.session_state["keep"] = usual_sizes(smallest)
+    st.session_state["cut-for"] = about
+
+
+def choose_rule(kind: str, score: str, smallest: int, readers: list[str]) -> Rule:
+    """The rule as the form has it. Raises UserError for what does not go together."""
+    values: dict[str, Any] = {"kind": kind}
+    drop, keep = usual_sizes(smallest)
+    bound: dict[str, Any] = {"bind": "query-params"}
+    if kind in ("rank", "share", "threshold"):
+        values["score"] = score
+    left, right = st.columns(2)
+    if kind == "rank":
+        with left:
+            values["drop"] = st.number_input(
+                "Discard, hardest of each class", 0, None, drop, key="drop", help=f"Paper: {PAPER_DROP}.", **bound
+            )
+        with right:
+            values["keep"] = st.number_input(
+                "Keep, the next of each class", 1, None, keep, key="keep", help=f"Paper: {PAPER_KEEP:,}.", **bound
+            )
+    elif kind == "share":
+        with left:
+            dropped = st.number_input("Discard, % of each class", 0.0, 99.0, 2.0, 1.0, key="drop-share", **bound)
+        with right:
+            kept = st.number_input("Keep, % of each class", 1.0, 100.0, 90.0, 1.0, key="keep-share", **bound)
+        values |= {"drop_share": round(dropped / 100, 6), "keep_share": round(kept / 100, 6)}
+    elif kind == "threshold":
+        unit = SCORES[score].title
+        with left:
+            values["lowest"] = st.number_input(f"{unit} from", value=None, step=0.05, key="lowest", **bound)
+        with right:
+            values["highest"] = st.number_input(f"{unit} to", value=None, step=0.05, key="highest", **bound)
+    elif kind == "random":
+        with left:
+            values["keep"] = st.number_input("Keep of each class", 1, None, keep, key="keep", **bound)
+        with right:
+            values["seed"] = st.number_input("Random seed", 0, None, 0, key="draw", **bound)
+    if readers or kind == "verdicts":
+        values |= choose_verdicts(readers)
+    return make_rule(**values)
+
+
+def choose_verdicts(readers: list[str]) -> dict[str, Any]:
+    """What people decided, which comes before every rule."""
+    bound: dict[str, Any] = {"bind": "query-params"}
+    exclude = st.pills(
+        "Leave out what people judged",
+        EXCLUDABLE,
+        format_func=VERDICTS.get,
+        selection_mode="multi",
+        key="exclude",
+        help="Verdicts are given on the Images page. The source data are never changed.",
+        **bound,
+    )
+    correct = st.toggle(
+        "Use corrected labels",
+        key="correct",
+        help="Where readers named the right class, train with it. The given one stays where they contradict.",
+        **bound,
+    )
+    values: dict[str, Any] = {"exclude": list(exclude), "correct_labels": correct}
+    if len(readers) > 1 and (exclude or correct):
+        values["readers"] = st.pills(
+            "Whose verdicts", readers, selection_mode="multi", key="readers", help="None chosen: everyone's.", **bound
+        ) or None  # fmt: skip
+    return values

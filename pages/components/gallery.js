@@ -1,0 +1,102 @@
+// A grid of image tiles. Texts come from file and class names, so they are only ever set as text.
+// Keys: arrows move between tiles, Enter opens one, Page Up and Page Down turn pages; where nothing has the focus,
+// the left and right arrow turn pages too.
+
+const made = (tag, className, text) => {
+  const element = document.createElement(tag);
+  element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+};
+
+const line = (kind, colour, answer, name) => {
+  const row = made("span", `line ${kind}`);
+  const dot = made("span", "dot");
+  dot.style.background = colour;
+  if (answer !== null) row.append(made("span", "answer", answer));
+  row.append(dot, made("span", "name", name));
+  return row;
+};
+
+const drawn = (tile, chosen) => {
+  const button = made("button", tile.id === chosen ? "tile chosen" : "tile");
+  button.type = "button";
+  button.dataset.id = tile.id;
+  button.setAttribute("aria-label", [tile.alt, ...tile.marks].join(", "));
+  if (tile.id === chosen) button.setAttribute("aria-current", "true");
+
+  const frame = made("span", "frame");
+  if (tile.image) {
+    const image = made("img", "");
+    image.src = tile.image;
+    image.alt = tile.alt;
+    image.draggable = false;
+    frame.append(image);
+  } else {
+    frame.append(made("span", "problem", tile.problem));
+  }
+  if (tile.rank) frame.append(made("span", "corner", tile.rank));
+  const marks = made("span", "marks");
+  tile.marks.forEach((mark) => marks.append(made("span", "mark", mark)));
+  frame.append(marks);
+
+  const facts = made("span", "facts");
+  const first = line("true", tile.true.colour, null, tile.true.name);
+  first.append(made("span", "score", tile.score));
+  const second = line(tile.right ? "right" : "wrong", tile.predicted.colour, tile.right ? "✓" : "✗", tile.predicted.name);
+  const bar = made("span", "bar");
+  tile.bar.forEach(({ name, share, colour }) => {
+    const part = made("i", "");
+    part.style.cssText = `flex: ${share} 0 0; background: ${colour}`;
+    part.title = `${name} ${(100 * share).toFixed(1)} %`;
+    bar.append(part);
+  });
+  facts.append(first, second, bar);
+  button.append(frame, facts);
+  return button;
+};
+
+const MOVES = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".gallery");
+  const focused = root.contains(parentElement.activeElement);
+  root.style.setProperty("--columns", data.columns);
+  root.setAttribute("aria-label", data.label);
+  root.replaceChildren(...data.tiles.map((tile) => drawn(tile, data.chosen)));
+  const tiles = [...root.children];
+  const current = Math.max(0, tiles.findIndex((tile) => tile.classList.contains("chosen")));
+  tiles.forEach((tile, i) => (tile.tabIndex = i === current ? 0 : -1)); // one stop for the Tab key
+  if (focused && tiles.length) tiles[current].focus({ preventScroll: true });
+
+  const focus = (i) => {
+    const next = tiles[Math.min(Math.max(i, 0), tiles.length - 1)];
+    tiles.forEach((tile) => (tile.tabIndex = tile === next ? 0 : -1));
+    next.focus();
+  };
+  const rowLength = () => tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length;
+
+  root.onclick = (event) => {
+    const tile = event.target.closest(".tile");
+    if (tile) setTriggerValue("open", tile.dataset.id);
+  };
+  root.onkeydown = (event) => {
+    const at = tiles.indexOf(event.target.closest(".tile"));
+    if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowDown") focus(at + rowLength());
+    else if (event.key === "ArrowUp") focus(at - rowLength());
+    else if (event.key in MOVES) focus(at + MOVES[event.key]);
+    else if (data.turns && event.key === "PageDown") setTriggerValue("turn", 1);
+    else if (data.turns && event.key === "PageUp") setTriggerValue("turn", -1);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const anywhere = (event) => {
+    if (document.activeElement !== document.body || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowRight") setTriggerValue("turn", 1);
+    if (event.key === "ArrowLeft") setTriggerValue("turn", -1);
+  };
+  if (data.turns) document.addEventListener("keydown", anywhere);
+  return () => document.removeEventListener("keydown", anywhere);
+}

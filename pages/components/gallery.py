@@ -1,0 +1,46 @@
+"""A grid of images as one element of the page: tiles to choose from, with the keyboard too."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+_gallery = st.components.v2.component(
+    "colora.gallery",
+    html='<div class="gallery" role="group"></div>',
+    css=(HERE / "gallery.css").read_text(),
+    js=(HERE / "gallery.js").read_text(),
+)
+
+
+def gallery(
+    key: str,
+    tiles: list[dict[str, Any]],
+    label: str,
+    on_open: Callable[[str], None],
+    on_turn: Callable[[int], None] | None = None,
+    chosen: str | None = None,
+    columns: int = 5,
+) -> None:
+    """Tiles as `scored.tiles` makes them. `on_open` gets the id of the image that a person chose.
+
+    `on_turn` gets +1 or -1 for the keys that turn pages; `chosen` is marked; `columns` is how many stand side by
+    side on a wide screen.
+    """
+
+    def opened() -> None:
+        if asked := st.session_state[key].get("open"):
+            on_open(asked)
+
+    def turned() -> None:
+        if on_turn and (by := st.session_state[key].get("turn")):
+            on_turn(int(by))
+
+    _gallery(
+        key=key,
+        data={"tiles": tiles, "label": label, "turns": on_turn is not None, "chosen": chosen, "columns": columns},
+        on_open_change=opened,
+        on_turn_change=turned,
+    )

@@ -1,0 +1,145 @@
+"""The paper's figures 11 and 12 for any group: the hardest images of each class, and those at a chosen rank."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from colora import plots
+from colora.catalog import NOTICE, SCORES
+from colora.errors import UserError
+from colora.runs import Group
+from colora.scores import SeedPredictions, whose_says
+from colora.thumbnails import Pictures
+from pages.components import scored, show
+from pages.components.listed import choose_score, choose_whose, score_title
+
+EACH = 25  # images of a class, as in the paper
+PAPER_RANK = 5000
+FEW = 10  # classes on a sheet; more would make a picture that no screen shows
+POOLS = {"used": "Images trained on", "whole": "Whole train split"}
+
+
+def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: str) -> None:
+    grid = st.grid(3, min_column_width=250)
+    with grid.cell():
+        score = choose_score(len(found.seeds))
+    with grid.cell():
+        whose = choose_whose(group, found.seeds)
+    table = scored.scores(group, split, whose)
+    pool = "whole"
+    if split == "train" and not table["used"].all():
+        with grid.cell():
+            pool = st.segmented_control(
+                "Which images",
+                list(POOLS),
+                default="used",
+                required=True,
+                format_func=POOLS.get,
+                key="sheet-pool",
+                bind="query-params",
+                help="The paper's figure 11 sorts the balanced set, which is what its models trained on.",
+            )
+    if pool == "used":
+        table = table[table["used"]]
+    source = scored.pictures(group, split)
+    if isinstance(source, UserError):
+        st.warning(f"The images cannot be shown: {source}", icon=":material/hide_image:")
+        return
+    orders = sorted_classes(table, score)
+    origin = (
+        f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, {len(table):,} images, sorted within each true "
+        f"class by {SCORES[score].title.lower()} of {whose_says(found, whose)}"
+    )
+    model = f"{show.model_title(about['backbone'])}, {show.method_title(about['method'])}, group {group.name}"
+    if len(orders) > FEW:
+        st.caption(f"The first {FEW} of {len(orders)} classes that have images.")
+        orders = {c: orders[c] for c in list(orders)[:FEW]}
+    sheet(
+        table, orders, 0, found, split, source, score,
+        f"The {EACH} least certain images of each class (figure 11)", (origin, model), f"{group.name}-{split}-hardest",
+    )  # fmt: skip
+    rank = choose_rank(orders)
+    sheet(
+        table, orders, rank - 1, found, split, source, score,
+        f"From rank {rank:,} of each class (figure 12)", (origin, model), f"{group.name}-{split}-rank-{rank}",
+    )  # fmt: skip
+
+
+def sorted_classes(table: pd.DataFrame, score: str) -> dict[int, np.ndarray]:
+    """Class -> positions in the table, least certain first, equal scores in the data's order."""
+    values, labels = table[score].to_numpy(dtype=np.float64), table["label"].to_numpy()
+    found = {}
+    for c in np.unique(labels):
+        rows = np.flatnonzero(labels == c)
+        found[int(c)] = rows[np.argsort(-SCORES[score].harder * values[rows], kind="stable")]
+    return found
+
+
+def choose_rank(orders: dict[int, np.ndarray]) -> int:
+    """The paper's 5000 where every class reaches it, else the middle of the smallest class."""
+    smallest = min(map(len, orders.values()))
+    usual = PAPER_RANK if smallest >= PAPER_RANK + EACH else max(1, smallest // 2)
+    return st.number_input(
+        "Rank of the second sheet",
+        1,
+        max(map(len, orders.values())),
+        usual,
+        step=EACH,
+        key="sheet-rank",
+        bind="query-params",
+        width=220,
+        help="1 is the least certain image of its class. The paper shows 5000 to 5025.",
+    )
+
+
+def sheet(
+    table: pd.DataFrame,
+    orders: dict[int, np.ndarray],
+    first: int,
+    found: SeedPredictions,
+    split: str,
+    source: Pictures,
+    score: str,
+    title: str,
+    origin: tuple[str, ...],
+    name: str,
+) -> None:
+    """One figure with its download."""
+    picked = {c: table.iloc[rows[first : first + EACH]] for c, rows in orders.items() if len(rows) > first}
+    blocks = {}
+    for c, rows in picked.items():
+        images = source.read(scored.places(rows, split))
+        blocks[c] = [
+            plots.Cell(None if isinstance(image, UserError) else image, int(predicted), bool(right), float(value))
+            for image, predicted, right, value in zip(
+                images, rows["predicted"], rows["right"], rows[score], strict=True
+            )
+        ]
+    wrong = sum(not cell.right for cells in blocks.values() for cell in cells)
+    shown = sum(map(len, blocks.values()))
+    says = f"Under each image: the predicted class, and {score_title(score).lower()}. {wrong} of {shown} are wrong."
+    picture = plots.contact_sheet(blocks, found.class_names, title, (says, *origin, NOTICE))
+    classes = ", ".join(f"{found.class_names[c]} {len(cells)}" for c, cells in blocks.items())
+    st.markdown(f"**{title}**")
+    content = png(picture)
+    st.image(content, alt=f"{title}. {classes} images; {wrong} of {shown} predicted wrongly.", width="stretch")
+    st.download_button(
+        "Download as PNG",
+        content,
+        file_name=f"{name}.png",
+        mime="image/png",
+        icon=":material/download:",
+        type="tertiary",
+        key=f"download-{'hardest' if first == 0 and 'figure 11' in title else 'rank'}",
+        on_click="ignore",
+    )
+
+
+def png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "png", compress_level=3)
+    return out.getvalue()

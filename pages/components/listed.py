@@ -1,0 +1,234 @@
+"""Which images of a split are looked at, and in which order: the choices of a person, kept in the address."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from colora.catalog import SCORES, VERDICTS
+from colora.plots import SPLIT_NAMES
+from colora.runs import Group
+from colora.scores import Whose
+
+ORDERS = {"hardest": "Least certain first", "easiest": "Most certain first"}
+ANSWERS = {"right": "Right", "wrong": "Wrong"}
+TRAINED = {"yes": "Trained on", "no": "Not trained on"}
+UNJUDGED = "none"
+JUDGED = VERDICTS | {UNJUDGED: "No verdict"}
+PATIENT = "patient"
+FILTERS = ("true", "predicted", "answer", "trained", "from", "to", "verdict", PATIENT)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The images of a list. `table` has the columns of `scores.score_images`; rows (n,) are positions in it, in the
+    order of the list, by `score`."""
+
+    table: pd.DataFrame
+    rows: np.ndarray
+    score: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, first: int, last: int) -> pd.DataFrame:
+        return self.table.iloc[self.rows[first:last]]
+
+    def id_at(self, position: int) -> str:
+        return self.table["image_id"].iloc[self.rows[position]]
+
+    def row_of(self, image_id: str) -> int | None:
+        """Position in the table, whether or not the list has the image."""
+        found = np.flatnonzero((self.table["image_id"] == image_id).to_numpy())
+        return int(found[0]) if len(found) else None
+
+    def position(self, image_id: str) -> int | None:
+        """Position in the list."""
+        found = np.flatnonzero(self.rows == self.row_of(image_id))
+        return int(found[0]) if len(found) else None
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.table["label"].to_numpy()[self.rows]
+
+    def curves(self) -> dict[int, np.ndarray]:
+        """The scores of each true class, in the order of the list."""
+        labels, values = self.labels, self.table[self.score].to_numpy()[self.rows]
+        return {int(c): values[labels == c] for c in np.unique(labels)}
+
+    def reached(self, position: int) -> dict[int, int]:
+        """How many images of each class come before a position."""
+        before = np.bincount(self.labels[:position], minlength=1)
+        return {int(c): int(before[c]) if c < len(before) else 0 for c in np.unique(self.labels)}
+
+
+def score_title(name: str) -> str:
+    """Title and unit: `Entropy (nats)`."""
+    return SCORES[name].title + (" (nats)" if "nats" in SCORES[name].about else "")
+
+
+def choose_split(splits: Sequence[str]) -> str:
+    return st.segmented_control(
+        "Split",
+        list(splits),
+        default=splits[0],
+        required=True,
+        format_func=SPLIT_NAMES.get,
+        key="part",
+        bind="query-params",
+        on_change=from_the_start,
+        help="Train: what the models learn from, all of it. Validation: it chose the epoch. Test: kept apart.",
+    )
+
+
+def choose_whose(group: Group, seeds: Sequence[int]) -> Whose:
+    """The best run by the group's selection rule, the mean over seeds, or one seed."""
+    rule = "test, so optimistic" if group.config.selection == "paper" else "validation"
+    names = {"best": f"Best run (on {rule})"}
+    if len(seeds) > 1:
+        names |= {"mean": "Mean over seeds"} | {str(seed): f"Seed {seed}" for seed in seeds}
+    chosen = st.selectbox(
+        "Whose model sorts",
+        list(names),
+        format_func=names.get,
+        key="model",
+        width=230,
+        bind="query-params",
+        on_change=from_the_start,
+        help="The paper sorts by its best model. The mean averages the probabilities (softmax) of all seeds.",
+    )
+    return chosen if chosen in ("best", "mean") else int(chosen)
+
+
+def choose_score(seeds: int, label: str = "Sort by") -> str:
+    known = [name for name, score in SCORES.items() if seeds > 1 or not score.over_seeds]
+    return st.selectbox(
+        label,
+        known,
+        format_func=score_title,
+        key="sort",
+        width=230,
+        bind="query-params",
+        on_change=_another_score,
+        help="  \n".join(f"**{SCORES[name].title}**: {SCORES[name].about}" for name in known),
+    )
+
+
+def _another_score() -> None:
+    """Bounds of another score mean nothing for this one."""
+    st.session_state["from"] = st.session_state["to"] = None
+    from_the_start()
+
+
+def choose_order() -> str:
+    return st.segmented_control(
+        "Order",
+        list(ORDERS),
+        default="hardest",
+        required=True,
+        format_func=ORDERS.get,
+        key="order",
+        bind="query-params",
+        on_change=from_the_start,
+    )
+
+
+def from_the_start() -> None:
+    """Another list begins at its first image, and no image of the former one stays open."""
+    for name in ("rank", "image"):
+        st.query_params.pop(name, None)
+
+
+def forget_other_group(name: str) -> None:
+    """What was chosen among another group's images and classes means nothing here."""
+    if st.session_state.get("images-of") not in (None, name):
+        _clear()
+    st.session_state["images-of"] = name
+
+
+def choose_filters(split: str, class_names: Sequence[str], table: pd.DataFrame, score: str) -> dict[str, Any]:
+    """What to leave out: {filter: value} of those that are set."""
+    active = sum(map(_is_set, FILTERS))
+    label = f"Filters · {active} set" if active else "Filters"
+    with st.expander(label, icon=":material/filter_alt:", key="filters", on_change="rerun"):
+        options: dict[str, Any] = {"bind": "query-params", "on_change": from_the_start}
+        many = {"selection_mode": "multi", **options}
+        name, step, grid = SCORES[score].title, 0.05, st.grid(3, min_column_width=240)
+        chosen: dict[str, Any] = {
+            "true": grid.pills("True class", list(class_names), key="true", **many),
+            "predicted": grid.pills("Predicted class", list(class_names), key="predicted", **many),
+            "answer": grid.pills("Prediction", list(ANSWERS), format_func=ANSWERS.get, key="answer", **options),
+            "from": grid.number_input(f"{name} from", value=None, step=step, key="from", **options),
+            "to": grid.number_input(f"{name} to", value=None, step=step, key="to", **options),
+        }
+        if split == "train" and not table["used"].all():
+            names = {"format_func": TRAINED.get, "key": "trained"}
+            chosen["trained"] = grid.pills("In training", list(TRAINED), **names, **options)
+        if table["patient_id"].notna().any():
+            about = "The whole id, as in the data."
+            chosen[PATIENT] = grid.text_input("Patient", key=PATIENT, help=about, **options)
+        chosen["verdict"] = st.pills("Verdict", list(JUDGED), format_func=JUDGED.get, key="verdict", **many)
+        st.button("Clear all", icon=":material/filter_alt_off:", on_click=_clear, disabled=not active, key="clear")
+    return {name: value for name, value in chosen.items() if value not in (None, [], "")}
+
+
+def _is_set(name: str) -> bool:
+    """By its widget, or by the address before that is made."""
+    value = st.session_state[name] if name in st.session_state else st.query_params.get(name)
+    return value not in (None, [], "")
+
+
+def _clear() -> None:
+    for name in FILTERS:
+        if name in st.session_state:
+            empty = [] if name in ("true", "predicted", "verdict") else "" if name == PATIENT else None
+            st.session_state[name] = empty
+    from_the_start()
+
+
+def sorted_rows(table: pd.DataFrame, score: str, order: str) -> np.ndarray:
+    """Positions in the table by a score; equal scores by image id, so that a shared address shows the same images."""
+    values, ids = table[score].to_numpy(dtype=np.float64), table["image_id"].rank(method="first").to_numpy()
+    sign = -1 if (SCORES[score].harder > 0) == (order == "hardest") else 1
+    return np.lexsort((ids, sign * values))
+
+
+def listed(
+    table: pd.DataFrame,
+    rows: np.ndarray,
+    class_names: Sequence[str],
+    score: str,
+    chosen: dict[str, Any],
+    judged: pd.DataFrame,
+) -> Listed:
+    """The images that pass every filter, in the order of `rows`."""
+    keep = np.ones(len(table), dtype=bool)
+    values = table[score].to_numpy(dtype=np.float64)
+    names = list(class_names)
+    for column, name in (("label", "true"), ("predicted", "predicted")):
+        if name in chosen:
+            keep &= table[column].isin([names.index(c) for c in chosen[name]]).to_numpy()
+    if "answer" in chosen:
+        keep &= table["right"].to_numpy() == (chosen["answer"] == "right")
+    if "trained" in chosen:
+        keep &= table["used"].to_numpy() == (chosen["trained"] == "yes")
+    if "from" in chosen:
+        keep &= values >= chosen["from"]
+    if "to" in chosen:
+        keep &= values <= chosen["to"]
+    if "verdict" in chosen:
+        keep &= _judged(table, judged, chosen["verdict"])
+    if PATIENT in chosen:
+        keep &= (table["patient_id"] == chosen[PATIENT].strip()).to_numpy()
+    return Listed(table, rows[keep[rows]], score)
+
+
+def _judged(table: pd.DataFrame, judged: pd.DataFrame, wanted: Sequence[str]) -> np.ndarray:
+    any_of = set(judged.loc[judged["verdict"].isin(wanted), "image_id"])
+    keep = table["image_id"].isin(any_of).to_numpy()
+    if UNJUDGED in wanted:
+        keep |= ~table["image_id"].isin(set(judged["image_id"])).to_numpy()
+    return keep

@@ -1,0 +1,284 @@
+"""One image, large, with all that is known of it: by every seed, over the epochs, in rank, and what people decided."""
+
+import html
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from colora import plots
+from colora.catalog import SCORES
+from colora.errors import UserError
+from colora.results import best_run, run_summary
+from colora.runs import Group
+from colora.scores import SeedPredictions
+from colora.thumbnails import Pictures, Place, lossless
+from colora.timeline import timeline
+from pages.components import judging, scored, show
+from pages.components.browse import first_shown, go_to, open_image
+from pages.components.gallery import gallery
+from pages.components.listed import Listed, score_title
+from pages.components.other_group import other_groups
+from pages.components.runs import reading
+from pages.components.viewer import viewer
+
+NEIGHBOURS = 3  # on either side
+
+
+def back() -> None:
+    st.query_params.pop("image", None)
+
+
+def one_image(
+    group: Group,
+    about: dict[str, Any],
+    found: SeedPredictions,
+    chosen_list: Listed,
+    split: str,
+    source: Pictures | UserError,
+    image_id: str,
+) -> None:
+    position = chosen_list.position(image_id)
+    row = chosen_list.row_of(image_id)
+    if row is None:
+        st.warning(f"There is no image '{image_id}' in this split.", icon=":material/search_off:")
+        st.button("Back to the grid", icon=":material/arrow_back:", on_click=back, key="back")
+        return
+    record = chosen_list.table.iloc[row].to_dict()
+    step = steps(chosen_list, position)
+    where(chosen_list, position, step)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        large(found, record, split, source, step, partial(leave, position, len(chosen_list)))
+    with right:
+        facts(found, record, split, chosen_list, position)
+        judging.verdict_buttons(found.data_checksum, image_id, found.class_names, int(record["label"]))
+    left, right = st.columns(2, gap="large")
+    with left:
+        every_seed(found, row)
+    with right:
+        over_epochs(group, found, record, split)
+    if position is not None:
+        neighbours(found, chosen_list, position, split, source)
+    other_groups(group, found, record, split)
+
+
+def steps(chosen_list: Listed, position: int | None) -> Callable[[int], None]:
+    """Go to the next or the last image of the list, and let the grid stand there too."""
+
+    def step(by: int) -> None:
+        if position is not None and 0 <= position + by < len(chosen_list):
+            open_image(chosen_list.id_at(position + by))
+
+    return step
+
+
+def leave(position: int | None, count: int) -> None:
+    """Back to the grid, on the page that has the image that was open."""
+    back()
+    if position is not None:
+        size, first = st.session_state.get("per", 25), first_shown(count)
+        if not first <= position < first + size:
+            go_to(1 + size * (position // size))
+
+
+def where(chosen_list: Listed, position: int | None, step: Callable[[int], None]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Back to the grid",
+            icon=":material/arrow_back:",
+            on_click=leave,
+            args=(position, len(chosen_list)),
+            key="back",
+        )
+        if position is None:
+            st.caption("The filters leave this image out, so it has no neighbours.", width="content")
+            return
+        count = len(chosen_list)
+        st.button(
+            "Previous image",
+            icon=":material/chevron_left:",
+            disabled=position == 0,
+            on_click=step,
+            args=(-1,),
+            key="step-back",
+        )
+        st.button(
+            "Next image",
+            icon=":material/chevron_right:",
+            icon_position="right",
+            disabled=position == count - 1,
+            on_click=step,
+            args=(1,),
+            key="step-on",
+        )
+        st.markdown(f"**Rank {position + 1:,}** of {count:,}", width="content")
+
+
+def large(
+    found: SeedPredictions,
+    record: dict[str, Any],
+    split: str,
+    source: Pictures | UserError,
+    step: Callable[[int], None],
+    on_back: Callable[[], None],
+) -> None:
+    """The image itself; the original first, where the source has more pixels than the network reads."""
+    layers, problem, place = {}, "", Place(split, int(record["index"]), record["image_id"])
+    if isinstance(source, UserError):
+        problem = f"The image cannot be shown: {source}"
+    else:
+        seen = source.read([place])[0]
+        if isinstance(seen, UserError):
+            problem = str(seen)
+        else:
+            original = original_of(source, place)
+            if original is not None and original.shape != seen.shape:
+                layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(original)
+            layers[f"As the network sees it, {seen.shape[1]} px"] = lossless(seen)
+    names = found.class_names
+    alt = (
+        f"{plots.SPLIT_NAMES[split]} image {record['image_id']}, true class {names[int(record['label'])]}, predicted "
+        f"{names[int(record['predicted'])]}"
+    )
+    viewer("large", record["image_id"], layers, alt, step, on_back, problem)
+    st.caption(
+        "Keys: ← and → go through the list, + and − zoom, 0 resets, i inverts, Esc goes back. Ctrl and wheel or a "
+        "double click zoom; drag to move."
+    )
+
+
+def original_of(source: Pictures, place: Place) -> np.ndarray | None:
+    """The image in all its pixels; where it does not open any more, what the network sees is shown alone."""
+    try:
+        return source.original(place)
+    except UserError as error:
+        st.warning(str(error), icon=":material/broken_image:")
+        return None
+
+
+def facts(
+    found: SeedPredictions, record: dict[str, Any], split: str, chosen_list: Listed, position: int | None
+) -> None:
+    """Class, prediction and every score in words."""
+    names = found.class_names
+    true, predicted = int(record["label"]), int(record["predicted"])
+    right = true == predicted
+    st.html(
+        f'<h3 style="display:flex;align-items:center;gap:.5rem;padding:0;margin:0">'
+        f'<span style="width:.9rem;height:.9rem;border-radius:50%;background:{plots.class_colour(true)}"></span>'
+        f"{html.escape(names[true])}</h3>"
+    )
+    st.markdown(
+        f"{':green[:material/check:]' if right else ':red[:material/close:]'} predicted **{names[predicted]}** with "
+        f"probability {record[f'p_{predicted}']:.2f}"
+        + ("" if right else f"; the true class has {record[f'p_{true}']:.2f}")
+    )
+    score = chosen_list.score
+    line = f"{score_title(score)} **{record[score]:.3f}**"
+    if position is not None:
+        labels = chosen_list.labels
+        in_class = int(np.count_nonzero(labels[:position] == true)) + 1
+        line += f", rank {in_class:,} of {np.count_nonzero(labels == true):,} in {names[true]}"
+    st.markdown(line)
+    lines = [f"`{record['image_id']}`", f"{plots.SPLIT_NAMES[split]} split"]
+    if split == "train":
+        lines[1] += ", trained on" if record["used"] else ", not trained on"
+    if isinstance(record["patient_id"], str):
+        lines.append(f"patient {record['patient_id']}")
+    st.caption(" · ".join(lines))
+    known = [name for name in SCORES if not pd.isna(record[name])]
+    table = pd.DataFrame(
+        [{"Score": score_title(name), "Value": f"{record[name]:.3f}", "Meaning": SCORES[name].about} for name in known]
+    )
+    with st.expander("All scores", icon=":material/straighten:"):
+        st.table(table.set_index("Score"), border="horizontal", alt="Every score of this image")
+
+
+def every_seed(found: SeedPredictions, row: int) -> None:
+    values = found.probabilities[:, row]  # (S, C)
+    table = pd.DataFrame(values, columns=found.class_names)
+    table.insert(0, "seed", found.seeds)
+    votes = ", ".join(found.class_names[c] for c in np.unique(values.argmax(1)))
+    show.show_figure(
+        plots.seed_probabilities(values, found.seeds, found.class_names),
+        "What every seed says",
+        "A dot is one seed's probability, the bar their mean. Dots far apart: the models disagree.",
+        f"Probability of each class by seed; the seeds vote for {votes}",
+        table,
+        f"{found.group.name}-{found.split}-{row}-seeds",
+    )
+
+
+def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], split: str) -> None:
+    """The image's timeline in one seed, with the merges of the updates."""
+    with reading(group):
+        best = best_run(group)
+        runs = {run.seed: run for run in group.runs if run.seed in found.seeds}
+        seed = st.session_state.get("timeline-seed")
+        run = runs[seed if seed in runs else best.seed if best and best.seed in runs else found.seeds[0]]
+        used = found.images["used"].to_numpy() if split == "train" else None
+    try:
+        table = timeline(run, split, int(record["index"]), used)
+    except UserError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return
+    if table.empty:
+        st.markdown("**Over the epochs**")
+        st.caption(
+            "This image was not trained on; of the train split only predictions of images trained on are kept for each "
+            "epoch."
+            if used is not None and not used[int(record["index"])]
+            else "This run has kept no predictions of single epochs."
+        )
+        return
+    selected = run_summary(run)["selected_epoch"]
+    merges = int(table["merged"].sum())
+    show.show_figure(
+        plots.image_timeline(table, found.class_names, selected),
+        "Over the epochs",
+        f"Seed {run.seed} as it learnt. Solid line: the selected epoch, {selected}."
+        + (f" Dotted: {merges} merges of the updates." if merges else ""),
+        f"Probability of each class for this image over {len(table)} epochs of seed {run.seed}",
+        table,
+        f"{group.name}-seed-{run.seed}-{split}-{int(record['index'])}-epochs",
+    )
+    if len(runs) > 1:
+        if "timeline-seed" not in st.session_state:
+            st.session_state["timeline-seed"] = run.seed
+        st.segmented_control(
+            "Seed",
+            list(runs),
+            key="timeline-seed",
+            required=True,
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+
+
+def neighbours(
+    found: SeedPredictions, chosen_list: Listed, position: int, split: str, source: Pictures | UserError
+) -> None:
+    """The images around this one in the list."""
+    first = max(0, min(position - NEIGHBOURS, len(chosen_list) - 2 * NEIGHBOURS - 1))
+    rows = chosen_list.part(first, first + 2 * NEIGHBOURS + 1)
+    st.markdown("**Neighbours in rank**")
+    gallery(
+        "neighbours",
+        scored.tiles(
+            rows,
+            split,
+            source,
+            found.class_names,
+            chosen_list.score,
+            range(first + 1, first + len(rows) + 1),
+            scored.verdicts(found.data_checksum),
+        ),
+        "Neighbours in rank",
+        on_open=open_image,
+        chosen=chosen_list.id_at(position),
+        columns=2 * NEIGHBOURS + 1,
+    )

@@ -1,0 +1,80 @@
+"""One image under the models of another group that was trained on the same data."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from colora.errors import UserError
+from colora.plots import SPLIT_NAMES
+from colora.runs import Group, list_groups
+from colora.scores import SeedPredictions
+from pages.components import scored
+from pages.components.runs import reading, runs_dir
+
+
+def other_groups(group: Group, found: SeedPredictions, record: dict[str, Any], split: str) -> None:
+    """The same image under the models of another group on the same data; looked for only while it is unfolded."""
+    unfolded = st.expander(
+        "The same image under another group", icon=":material/compare:", key="other", on_change="rerun"
+    )
+    if not unfolded.open:
+        return
+    with unfolded:
+        names = [other.name for other in list_groups(runs_dir()) if same_data(other, group, found)]
+        if not names:
+            st.caption("No other group was trained on these data.")
+            return
+        name = st.selectbox("Group", names, key="other-group")
+        try:
+            other = Group(runs_dir() / name)
+            with reading(other):
+                predictions = scored.predictions(other, split)
+                table = scored.scores(other, split, "best")
+        except UserError as error:
+            st.info(str(error), icon=":material/hourglass:")
+            return
+        compare(found, record, predictions, table, name)
+
+
+def same_data(other: Group, group: Group, found: SeedPredictions) -> bool:
+    """Whether a group was trained on the same data, however it was set up; a damaged one was not."""
+    if other.name == group.name:
+        return False
+    try:
+        with reading(other):
+            resolved = next((run.resolved for run in other.runs if run.resolved), None)
+    except UserError:
+        return False
+    return resolved is not None and resolved.data_checksum == found.data_checksum
+
+
+def compare(
+    found: SeedPredictions, record: dict[str, Any], predictions: SeedPredictions, table: pd.DataFrame, name: str
+) -> None:
+    rows = np.flatnonzero((table["image_id"] == record["image_id"]).to_numpy())
+    if not len(rows):
+        st.caption(f"{name} has no prediction of this image in this split.")
+        return
+    theirs = table.iloc[int(rows[0])].to_dict()
+    lines = []
+    for group_name, one in ((found.group.name, record), (name, theirs)):
+        lines.append(
+            {
+                "Group": group_name,
+                "Predicted": found.class_names[int(one["predicted"])],
+                **{c: f"{one[f'p_{i}']:.3f}" for i, c in enumerate(found.class_names)},
+                "Entropy (nats)": f"{one['entropy']:.3f}",
+                "Entropy rank": f"{int((table['entropy'] > one['entropy']).sum()) + 1:,}" if one is theirs else "–",
+            }
+        )
+    st.table(
+        pd.DataFrame(lines).set_index("Group"), border="horizontal", alt=f"This image in two groups, {name} second"
+    )
+    st.page_link(
+        "pages/images.py",
+        label=f"Open it in {name}",
+        icon=":material/open_in_new:",
+        query_params={"group": name, "part": SPLIT_NAMES[predictions.split], "image": record["image_id"]},
+    )

@@ -1,0 +1,198 @@
+"""The saved cuts: train on one, compare it, take it away and bring it back."""
+
+import itertools
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from colora.comparison import FULL_LR, Plan, plan_comparison
+from colora.config import format_seeds, parse_seeds
+from colora.cuts import Cut, list_cuts, read_cut, remove_cut, restore_cut
+from colora.errors import UserError
+from colora.runs import Group
+from pages.components import command, form, show
+from pages.components.runs import reading, runs_dir, summary
+
+ROLES = {
+    "balanced": "Balanced",
+    "distilled": "Distilled",
+    "random": "Random, same size",
+    "full": "Full fine-tuning, distilled",
+}
+
+
+def saved_cuts() -> None:
+    undo_removal()
+    rows = list_cuts(runs_dir())
+    if not rows:
+        st.caption("No cut is saved yet.")
+        return
+    usable = [row for row in rows if row["reason"] is None]
+    for row in rows:
+        if row["reason"]:
+            st.error(f"**{row['name']}** cannot be used: {row['reason']}", icon=":material/broken_image:")
+    if not usable:
+        return
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "Cut": row["name"],
+                    "Images": row["images"],
+                    "Rule": row["says"],
+                    "From group": row["source"]["group"],
+                    "Data": row["data_source"],
+                    "Made": f"{show.time_text(row['created'])}, {row['user']}",
+                    "Hash": row["hash"][:12],
+                }
+                for row in usable
+            ]
+        ),
+        hide_index=True,
+        alt="Saved cuts, newest first",
+        column_config={
+            "Cut": st.column_config.TextColumn(pinned=True),
+            "Hash": st.column_config.TextColumn(help="The same for the same images of the same data, on any machine."),
+        },
+    )
+    names = [row["name"] for row in usable]
+    if st.session_state.get("cut") not in names:
+        st.session_state.pop("cut", None)
+    name = st.selectbox("Cut", names, key="cut", bind="query-params")
+    one_cut(read_cut(runs_dir(), name))
+
+
+def one_cut(cut: Cut) -> None:
+    kept = ", ".join(f"{name} {n:,}" for name, n in zip(cut.class_names, cut.counts["kept"], strict=True))
+    st.markdown(f"**{len(cut.image_ids):,} images**: {kept}")
+    st.caption(f"Rule: {cut.rule.says()}. {cut.source_says}. Hash {cut.hash}.")
+    for note in cut.notes:
+        st.warning(note, icon=":material/warning:")
+    with st.container(horizontal=True):
+        if st.button("Train on this cut", type="primary", icon=":material/play_arrow:", key="train-on-cut"):
+            train_on(cut)
+        st.download_button(
+            "Cut as a file",
+            lambda: cut.model_dump_json(indent=1),
+            file_name=f"{cut.name}.json",
+            mime="application/json",
+            icon=":material/download:",
+            key="download-cut",
+            on_click="ignore",
+            help="For another machine with the same data: --cut FILE.",
+        )
+        if st.button("Remove", icon=":material/delete:", key="remove-cut", help="Groups trained on it keep theirs."):
+            try:
+                remove_cut(runs_dir(), cut.name)
+            except UserError as error:
+                st.error(str(error))
+            else:
+                st.session_state["removed-cut"] = cut.name
+                st.session_state.pop("just-saved", None)
+                st.rerun()
+    comparison(cut)
+
+
+def undo_removal() -> None:
+    name = st.session_state.get("removed-cut")
+    if not name:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(f"The cut **{name}** is in the trash.", icon=":material/delete:")
+        if st.button("Undo", icon=":material/undo:", key="undo-cut"):
+            try:
+                restore_cut(runs_dir(), name)
+            except UserError as error:
+                st.error(str(error))
+            else:
+                del st.session_state["removed-cut"]
+                st.session_state["cut"] = name
+                st.rerun()
+
+
+def train_on(cut: Cut) -> None:
+    """Fill the Launch form as the cut's group was launched, with the cut, and go there."""
+    source = Group(runs_dir() / cut.source.group)
+    values: dict[str, Any] = {"image_size": cut.image_size}
+    seeds = [0]
+    try:
+        with reading(source):
+            values, seeds = source.config.model_dump(), source.info["seeds"]
+    except UserError as error:
+        st.error(f"The cut's group cannot be read, so the form cannot be filled as it was: {error}")
+        return
+    form.fill(values | {"train_set": "complete", "per_class": None, "cut": cut.name})
+    names = (cut.name if n == 1 else f"{cut.name}-{n}" for n in itertools.count(1))
+    st.session_state["launch-name"] = next(name for name in names if not (runs_dir() / name).exists())
+    st.session_state["launch-seeds"] = format_seeds(seeds)
+    st.switch_page("pages/launch.py")
+
+
+def comparison(cut: Cut) -> None:
+    """The groups that credit the distillation; planned only while it is unfolded."""
+    unfolded = st.expander("Does the cut help? Compare it", icon=":material/balance:", key="compare", on_change="rerun")
+    if not unfolded.open:
+        return
+    with unfolded:
+        st.markdown(
+            "A better result after a cut may come from the choice of images, from balancing, from the number of images "
+            "or from the method. Four groups tell them apart, each like the cut's group but for one thing."
+        )
+        left, right = st.columns(2)
+        with left:
+            seeds = st.text_input("Random seeds", key="compare-seeds", placeholder="as the cut's group")
+        with right:
+            rate = st.number_input(
+                "Learning rate of full fine-tuning", 1e-6, 1.0, FULL_LR, format="%.0e", key="compare-lr",
+                help="At Adam's default rate, 0.001, full fine-tuning of a small set can collapse.",
+            )  # fmt: skip
+        try:
+            with st.spinner("Looking for the groups …"):
+                chosen = parse_seeds(seeds) if seeds.strip() else None
+                plan = plan_comparison(runs_dir(), cut, cut.name, chosen, rate)
+        except UserError as error:
+            st.error(str(error), icon=":material/error:")
+            return
+        arms(plan)
+        missing = [arm for arm in plan.arms if not arm.exists]
+        if not missing:
+            return
+        many = f"{len(missing)} group{'s' * (len(missing) > 1)} × {len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}"
+        if st.button(f"Launch {many}", icon=":material/play_arrow:", key="launch-comparison"):
+            launch(cut, seeds, rate, missing[0].group)
+
+
+def arms(plan: Plan) -> None:
+    rows = []
+    for arm in plan.arms:
+        row = {"": ROLES[arm.role], "Group": arm.group, "What it is": arm.about, "State": "not launched"}
+        if arm.exists:
+            try:
+                about = summary(Group(runs_dir() / arm.group))
+                row["State"] = about["state"]
+                for metric, title in (("accuracy", "Test accuracy"), ("auc", "Test AUC")):
+                    row[title] = show.spread_text(about["over_seeds"]["test"][metric])
+            except UserError as error:
+                row["State"] = f"damaged: {error}"
+        rows.append(row)
+    alt = "The groups of the comparison with their test figures"
+    st.table(pd.DataFrame(rows).fillna("–").set_index(""), border="horizontal", alt=alt)
+    st.caption(
+        "Test figures: median over the seeds [middle half]. Distilled against random: does the choice of images "
+        "matter, at the same size and balance? Against balanced: does it beat more images? Against full "
+        "fine-tuning: the method. A difference smaller than the spread over seeds says nothing."
+    )
+
+
+def launch(cut: Cut, seeds: str, rate: float, first: str) -> None:
+    arguments = ["cut", "compare", cut.name, "--full-lr", repr(rate), "--runs-dir", str(runs_dir())]
+    if seeds.strip():
+        arguments += ["--seeds", seeds.strip()]
+    try:
+        with st.spinner("Checking data and networks …", show_time=True):
+            command.run_colora(arguments, timeout=600)
+    except UserError as error:
+        st.error(f"Not launched. {error}", icon=":material/error:")
+        return
+    st.switch_page("pages/monitor.py", query_params={"group": first})

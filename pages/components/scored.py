@@ -1,0 +1,190 @@
+"""What the image pages read of a group: its scored images, and the images themselves, each once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from colora.catalog import SCORES, VERDICTS
+from colora.errors import UserError
+from colora.plots import SPLIT_NAMES, class_colour
+from colora.runs import Group
+from colora.scores import SeedPredictions, Whose, read_predictions, score_images
+from colora.thumbnails import Pictures, Place, open_pictures, tile
+from colora.verdicts import current, verdicts_folder
+from pages.components.listed import sorted_rows
+from pages.components.runs import _stamp, reading, runs_dir
+
+KEPT_PREDICTIONS = 4  # of 97,477 images and 10 seeds: about 30 MB each
+KEPT_TABLES = 6  # about 25 MB each
+KEPT_SOURCES = 16
+KEPT_ORDERS = 32
+
+
+def predictions(group: Group, split: str) -> SeedPredictions:
+    """`scores.read_predictions`, read once for each state of the files. Raises UserError where there are none yet."""
+    with reading(group):
+        found = _predictions(group, split, str(group.path), _stamps(group, split))
+        there = [run for run in group.runs if run.seed in found.seeds]
+        if all(run.state == "damaged" for run in there):  # the predictions are whole, but nothing tells their epoch
+            raise UserError(there[0].status["reason"])
+        return found
+
+
+def say_why_not(group: Group, about: dict[str, Any], split: str, error: UserError) -> None:
+    """No seed has written predictions yet, or they cannot be put side by side."""
+    if any(run.has_predictions(split) for run in group.runs):
+        st.error(str(error), icon=":material/error:")
+        return
+    st.info(
+        f"The images can be sorted as soon as a seed of this group is done; the group is {about['state']}.",
+        icon=":material/hourglass:",
+    )
+    st.page_link("pages/monitor.py", label="Watch it", icon=":material/monitoring:", query_params={"group": group.name})
+
+
+def scores(group: Group, split: str, whose: Whose) -> pd.DataFrame:
+    """`scores.score_images`, computed once; shared by all sessions, so never to be changed."""
+    found = predictions(group, split)
+    with reading(group):
+        return _scores(found, str(group.path), split, whose, _stamps(group, split))
+
+
+def _stamps(group: Group, split: str) -> list[Any]:
+    files = (f"predictions/{split}.parquet", "metrics.jsonl", "config.json")
+    return [tuple(_stamp(run.path / name) for name in files) for run in group.runs]
+
+
+@st.cache_resource(show_spinner="Reading the predictions …", max_entries=KEPT_PREDICTIONS)
+def _predictions(_group: Group, split: str, path: str, stamps: Any) -> SeedPredictions:
+    return read_predictions(_group, split)
+
+
+@st.cache_resource(show_spinner="Scoring the images …", max_entries=KEPT_TABLES)
+def _scores(_predictions: SeedPredictions, path: str, split: str, whose: Whose, stamps: Any) -> pd.DataFrame:
+    return score_images(_predictions, whose)
+
+
+def order_of(group: Group, split: str, whose: Whose, score: str, order: str) -> np.ndarray:
+    """`listed.sorted_rows` of the scored images, sorted once."""
+    table = scores(group, split, whose)
+    return _order(table, str(group.path), split, whose, score, order, _stamps(group, split))
+
+
+@st.cache_resource(show_spinner=False, max_entries=KEPT_ORDERS)
+def _order(
+    _table: pd.DataFrame, path: str, split: str, whose: Whose, score: str, order: str, stamps: Any
+) -> np.ndarray:
+    return sorted_rows(_table, score, order)
+
+
+def pictures(group: Group, split: str) -> Pictures | UserError:
+    """The images of one split of a group's data, or why they cannot be shown; a first look may unpack them."""
+    config = group.config
+    known, key = _opened(), (split, config.dataset, config.image_size, config.data_dir, _data_stamp(config.dataset))
+    if key in known:
+        return known[key]
+    bar = st.empty()
+
+    def tell(done: int, total: int) -> None:
+        if total:
+            bar.progress(done / total, f"Unpacking the images once: {done:,} of {total:,}")
+
+    try:
+        found = open_pictures(config, (split,), tell)
+    except UserError as error:
+        return error
+    finally:
+        bar.empty()
+    while len(known) >= KEPT_SOURCES:
+        known.pop(next(iter(known)), None)
+    known[key] = found
+    return found
+
+
+@st.cache_resource(show_spinner=False)
+def _opened() -> dict[Any, Pictures]:
+    """Open sources of all sessions; a cached function could not show its progress on the page."""
+    return {}
+
+
+def _data_stamp(dataset: str) -> Any:
+    kind, _, place = dataset.partition(":")
+    return _stamp(Path(place).expanduser()) if kind == "npz" else None
+
+
+def places(table: pd.DataFrame, split: str) -> list[Place]:
+    """Where the images of some rows stand in the data."""
+    rows = zip(table["index"].tolist(), table["image_id"].tolist(), strict=True)
+    return [Place(split, index, image_id) for index, image_id in rows]
+
+
+def verdicts(checksum: str) -> pd.DataFrame:
+    """Every reader's standing verdicts on these data, read anew when a reader's file has changed."""
+    folder = verdicts_folder(runs_dir())
+    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    return _verdicts(checksum, [(str(file), _stamp(file)) for file in files])
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _verdicts(checksum: str, stamps: Any) -> pd.DataFrame:
+    return current(runs_dir(), checksum)
+
+
+def tiles(
+    table: pd.DataFrame,
+    split: str,
+    source: Pictures | UserError,
+    class_names: Sequence[str],
+    score: str,
+    ranks: Sequence[int] | None = None,
+    judged: pd.DataFrame | None = None,
+) -> list[dict[str, Any]]:
+    """What the gallery shows of these rows; an image that cannot be read says why.
+
+    `judged` are verdicts of these data; `ranks` stand in the corners.
+    """
+    wanted = places(table, split)
+    images = [source] * len(wanted) if isinstance(source, UserError) else source.read(wanted)
+    marks = marks_of(judged, [place.image_id for place in wanted])
+    found = []
+    columns = [f"p_{c}" for c in range(len(class_names))]
+    for row, (image, record) in enumerate(zip(images, table.to_dict("records"), strict=True)):
+        true, predicted = int(record["label"]), int(record["predicted"])
+        value = f"{record[score]:.3f}"
+        where = f"{SPLIT_NAMES[split]} image {record['image_id']}"
+        result = "right" if true == predicted else "wrong"
+        found.append(
+            {
+                "id": record["image_id"],
+                "image": None if isinstance(image, UserError) else tile(image),
+                "problem": str(image) if isinstance(image, UserError) else "",
+                "true": {"name": class_names[true], "colour": class_colour(true)},
+                "predicted": {"name": class_names[predicted], "colour": class_colour(predicted)},
+                "right": true == predicted,
+                "score": value,
+                "rank": f"{ranks[row]:,}" if ranks is not None else "",
+                "bar": [
+                    {"name": name, "share": float(record[column]), "colour": class_colour(c)}
+                    for c, (name, column) in enumerate(zip(class_names, columns, strict=True))
+                ],
+                "marks": marks.get(record["image_id"], []),
+                "alt": f"{where}: true class {class_names[true]}, predicted {class_names[predicted]} ({result}), "
+                f"{SCORES[score].title.lower()} {value}",
+            }
+        )
+    return found
+
+
+def marks_of(judged: pd.DataFrame | None, image_ids: list[str]) -> dict[str, list[str]]:
+    """{image id: the verdicts on it, in words}."""
+    if judged is None or judged.empty:
+        return {}
+    here = judged[judged["image_id"].isin(image_ids)]
+    return {
+        image_id: [VERDICTS[verdict] for verdict in dict.fromkeys(rows["verdict"])]
+        for image_id, rows in here.groupby("image_id")
+    }

@@ -1,0 +1,123 @@
+"""All verdicts on a group's data: who said what, how far two readers agree, and the list as a file."""
+
+from contextlib import suppress
+
+import pandas as pd
+import streamlit as st
+
+from colora import verdicts
+from colora.catalog import VERDICTS
+from colora.errors import UserError
+from colora.plots import SPLIT_NAMES
+from colora.runs import Group
+from colora.scores import SeedPredictions
+from colora.verdicts_csv import csv_bytes, import_csv
+from pages.components import scored
+from pages.components.command import signed_in
+from pages.components.judging import reader
+from pages.components.runs import runs_dir
+
+MOST_ROWS = 2_000  # of the table on the page; the file has all
+
+
+def verdict_list(group: Group, found: SeedPredictions) -> None:
+    """Of every split: verdicts belong to the data."""
+    checksum = found.data_checksum
+    judged = scored.verdicts(checksum)
+    for problem in verdicts.problems(runs_dir()):
+        st.warning(problem, icon=":material/warning:")
+    if judged.empty:
+        st.info("Nobody has judged an image of these data yet: open one and press a verdict.", icon=":material/info:")
+    else:
+        counts = judged.groupby(["reader", "verdict"]).size().unstack(fill_value=0)
+        counts = counts.reindex(columns=list(VERDICTS), fill_value=0).rename(columns=VERDICTS)
+        st.markdown("**Verdicts of each reader**")
+        st.table(counts.rename_axis("Reader"), border="horizontal", alt="Verdicts of each reader, counted")
+        agreements(sorted(judged["reader"].unique()), checksum)
+        table(group, judged, found)
+    files(judged, checksum)
+
+
+def agreements(readers: list[str], checksum: str) -> None:
+    """Of every two readers, while they are few."""
+    if len(readers) < 2:
+        st.caption("Agreement of two readers (Cohen's kappa) is shown when two have judged.")
+        return
+    left, right = st.columns(2)
+    with left:
+        first = st.selectbox("First reader", readers, key="reader-one")
+    with right:
+        second = st.selectbox("Second reader", [name for name in readers if name != first], key="reader-two")
+    found = verdicts.agreement(runs_dir(), first, second, checksum)
+    st.markdown(found["says"])
+    st.caption(
+        "Cohen's kappa: agreement beyond what chance would give; 1 is full agreement, 0 is chance. A wrong label with "
+        "another right class counts as another verdict."
+    )
+
+
+def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
+    shown = judged.head(MOST_ROWS)
+    names = [None if pd.isna(c) else found.class_names[int(c)] for c in shown["label"]]
+    chosen = st.dataframe(
+        pd.DataFrame(
+            {
+                "Image": shown["image_id"],
+                "Verdict": shown["verdict"].map(VERDICTS),
+                "Right class": names,
+                "Note": shown["note"],
+                "Reader": shown["reader"],
+                "Time (UTC)": shown["time"],
+            }
+        ),
+        hide_index=True,
+        key="verdict-table",
+        placeholder="–",
+        alt="All verdicts on these data",
+        on_select="rerun",
+        selection_mode="single-row",
+    )
+    st.caption(f"Choose a row to open its image.{f' The first {MOST_ROWS:,} rows.' if len(judged) > MOST_ROWS else ''}")
+    if chosen.selection.rows:
+        image_id = shown["image_id"].iloc[chosen.selection.rows[0]]
+        if (split := split_of(group, image_id, found)) is None:
+            st.warning(f"This group has no prediction of {image_id}.", icon=":material/search_off:")
+            return
+        del st.session_state["verdict-table"]
+        st.session_state["to-view"] = ("browse", split)
+        st.query_params["image"] = image_id
+        st.rerun()
+
+
+def split_of(group: Group, image_id: str, found: SeedPredictions) -> str | None:
+    """The split that has the image; the one on show is looked through first."""
+    for split in (found.split, *(name for name in SPLIT_NAMES if name != found.split)):
+        with suppress(UserError):  # a split without predictions yet
+            if (scored.predictions(group, split).images["image_id"] == image_id).any():
+                return split
+    return None
+
+
+def files(judged: pd.DataFrame, checksum: str) -> None:
+    """Export and import; what is imported is added, and what stands already is left out."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.download_button(
+            "Export as CSV",
+            lambda: csv_bytes(judged),
+            file_name="verdicts.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            key="export",
+            disabled=judged.empty,
+            on_click="ignore",
+        )
+    with st.expander("Import a CSV file", icon=":material/upload:", key="import"):
+        given = st.file_uploader("A file in the form of the export", type="csv", key="verdict-file", max_upload_size=20)
+        mine = st.checkbox(f"As verdicts of {reader()}, whoever the file names", key="verdict-mine")
+        if given and st.button("Import", key="verdict-import"):
+            try:
+                added = import_csv(runs_dir(), given.getvalue(), reader() if mine else None, signed_in())
+            except UserError as error:
+                st.error(str(error), icon=":material/error:")
+            else:
+                st.success(f"{added['added']} verdicts added, {added['known']} stood already.", icon=":material/check:")

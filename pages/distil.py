@@ -1,0 +1,118 @@
+"""Distil: cut the training set by how unsure the models are of its images, see what goes, train on the rest."""
+
+import streamlit as st
+
+from colora.cuts import read_cut, save_cut
+from colora.distil import Pool, distil
+from colora.errors import UserError
+from colora.plots import SPLIT_NAMES
+from colora.rules import Rule
+from colora.runs import Group
+from colora.scores import SeedPredictions, Whose, whose_says
+from pages.components import cut_preview, cut_rule, listed, scored, show
+from pages.components.command import signed_in
+from pages.components.frame import inside_app
+from pages.components.runs import chosen_group, runs_dir, show_damage, show_damaged_seeds, summary
+from pages.components.saved_cuts import saved_cuts, train_on
+
+WHY = (
+    "The paper's second half: sort the training images of each class by how unsure the best model is (entropy of its "
+    "prediction), discard the few it is least sure of, which may be mislabelled or spoilt, keep the next so many, "
+    "and train again."
+)
+
+
+def smallest_class(found: SeedPredictions, pool: Pool) -> int:
+    labels = found.images["label"][found.images["used"]] if pool == "run" else found.images["label"]
+    return int(labels.value_counts().min())
+
+
+def choose(group: Group, found: SeedPredictions) -> tuple[Whose, Pool, Rule]:
+    """Whose scores of which images, and the rule. Raises UserError for what does not go together."""
+    kind = cut_rule.choose_kind()
+    score = "entropy"
+    if kind in ("rank", "share", "threshold"):
+        score = listed.choose_score(len(found.seeds))
+    whose = listed.choose_whose(group, found.seeds)
+    pool = cut_rule.choose_pool(bool(found.images["used"].all()))
+    smallest = smallest_class(found, pool)
+    cut_rule.begin_anew((group.name, pool), smallest)
+    readers = sorted(scored.verdicts(found.data_checksum)["reader"].unique())
+    return whose, pool, cut_rule.choose_rule(kind, score, smallest, readers)
+
+
+def save(found: SeedPredictions, whose: Whose, pool: Pool, rule: Rule) -> None:
+    """Keep the cut under a name."""
+    with st.container(border=True, key="save-box"):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            usual = f"{found.group.name}-{rule.kind}"[:80]
+            name = st.text_input("Name of the cut", usual, key=f"cut-name-{usual}", max_chars=80)
+            replace = st.checkbox("Replace", key="replace-cut", help="Replace another cut of this name.")
+            pressed = st.button("Save the cut", type="primary", icon=":material/save:", key="save-cut")
+        if pressed:
+            try:
+                cut = distil(found, name.strip(), rule, whose, pool)
+                if user := signed_in():
+                    cut = cut.model_copy(update={"user": user})
+                save_cut(runs_dir(), cut, replace)
+            except UserError as error:
+                st.error(str(error), icon=":material/error:")
+            else:
+                st.session_state["cut"] = st.session_state["just-saved"] = cut.name
+        if st.session_state.get("just-saved") == name.strip():
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.success(f"Saved as **{name.strip()}**.", icon=":material/check:")
+                if st.button("Train on it", icon=":material/play_arrow:", key="train-now"):
+                    train_on(read_cut(runs_dir(), name.strip()))
+
+
+def preview(group: Group, about: dict, found: SeedPredictions) -> None:
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        try:
+            whose, pool, rule = choose(group, found)
+        except UserError as error:
+            st.error(str(error), icon=":material/edit:")
+            return
+    source_line = (
+        f"{SPLIT_NAMES['train']} split of {show.data_title(about)}, {cut_rule.POOLS[pool].lower()} · scores of "
+        f"{whose_says(found, whose)} of {group.name}"
+    )
+    with right:
+        try:
+            divided = cut_preview.division(found, whose, pool, rule)
+        except UserError as error:
+            st.error(str(error), icon=":material/edit:")
+            return
+        said = rule.says()
+        st.markdown(f"**{said[0].upper()}{said[1:]}.**")
+        cut_preview.counts(divided, source_line)
+        cut_preview.cut_curve(divided, rule, group.name, source_line)
+    save(found, whose, pool, rule)
+    cut_preview.seeds_agree(found, rule, pool)
+    st.subheader("What goes and what stays")
+    judged = scored.verdicts(found.data_checksum)
+    image_id = cut_preview.galleries(divided, rule, scored.pictures(group, "train"), judged)
+    if image_id:
+        asked = {"group": group.name, "part": SPLIT_NAMES["train"], "image": image_id}
+        st.switch_page("pages/images.py", query_params=asked)
+
+
+inside_app()
+st.header("Distil")
+group = chosen_group("distil")
+try:
+    about = summary(group)
+    show.about_line(about)
+    show_damaged_seeds(about)
+    st.caption(WHY)
+    try:
+        found = scored.predictions(group, "train")
+    except UserError as error:
+        scored.say_why_not(group, about, "train", error)
+    else:
+        preview(group, about, found)
+except UserError as error:
+    show_damage(group, error)
+st.subheader("Saved cuts")
+saved_cuts()

@@ -1,0 +1,94 @@
+"""The images of a split, sorted by how unsure the models are of them: look, compare, decide."""
+
+import streamlit as st
+
+from colora import plots
+from colora.catalog import SCORES
+from colora.errors import UserError
+from colora.runs import Group
+from colora.scores import SeedPredictions, whose_says
+from pages.components import listed, scored, show
+from pages.components.browse import browse
+from pages.components.frame import inside_app
+from pages.components.hardest import hardest
+from pages.components.one_image import one_image
+from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
+from pages.components.verdict_list import verdict_list
+
+VIEWS = {"browse": "Browse", "figures": "Figures 11 and 12", "verdicts": "Verdicts"}
+
+
+def choose_view() -> str:
+    return st.segmented_control(
+        "View",
+        list(VIEWS),
+        default="browse",
+        required=True,
+        format_func=VIEWS.get,
+        key="view",
+        bind="query-params",
+        help="Figures 11 and 12 of the paper: the least certain images of each class, and typical ones.",
+    )
+
+
+def origin_of(found: SeedPredictions, about: dict, whose: listed.Whose) -> str:
+    """What every picture on the page rests on."""
+    split = plots.SPLIT_NAMES[found.split]
+    return f"{split} split of {show.data_title(about)}, {len(found.images):,} images · {whose_says(found, whose)}"
+
+
+def looking(group: Group, about: dict, found: SeedPredictions, split: str) -> None:
+    """The choices, then the grid or the one image that is open."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
+        score = listed.choose_score(len(found.seeds))
+        whose = listed.choose_whose(group, found.seeds)
+        order = listed.choose_order()
+    table = scored.scores(group, split, whose)
+    judged = scored.verdicts(found.data_checksum)
+    chosen = listed.choose_filters(split, found.class_names, table, score)
+    rows = scored.order_of(group, split, whose, score, order)
+    chosen_list = listed.listed(table, rows, found.class_names, score, chosen, judged)
+    st.caption(f"{SCORES[score].about} {origin_of(found, about, whose)}.")
+    st.fragment(one_or_many)(group, about, found, chosen_list, split)
+
+
+def one_or_many(group: Group, about: dict, found: SeedPredictions, chosen_list: listed.Listed, split: str) -> None:
+    source = scored.pictures(group, split)
+    many, one = st.empty(), st.empty()  # two places: what is in the other one disappears at once
+    try:
+        if image_id := st.query_params.get("image"):
+            with one.container():
+                one_image(group, about, found, chosen_list, split, source, image_id)
+        else:
+            with many.container():
+                browse(found, chosen_list, split, source, scored.verdicts(found.data_checksum))
+    except UserError as error:  # here, since a part of the page that runs alone has no page around it
+        st.error(str(error), icon=":material/error:")
+
+
+inside_app()
+st.header("Images")
+group = chosen_group("look at")
+try:
+    about = summary(group)
+    show.about_line(about)
+    show_damaged_seeds(about)
+    listed.forget_other_group(group.name)
+    if opened := st.session_state.pop("to-view", None):  # before the widgets that show it
+        st.session_state["view"], st.session_state["part"] = opened
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = choose_view()
+        split = listed.choose_split(("train", "val", "test"))
+    try:
+        found = scored.predictions(group, split)
+    except UserError as error:
+        scored.say_why_not(group, about, split, error)
+        st.stop()
+    if view == "figures":
+        hardest(group, about, found, split)
+    elif view == "verdicts":
+        verdict_list(group, found)
+    else:
+        looking(group, about, found, split)
+except UserError as error:
+    show_damage(group, error)

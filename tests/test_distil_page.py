@@ -1,0 +1,203 @@
+"""The Distil page over fabricated runs: preview, save, remove and undo, train on a cut, compare."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from fabricate import CLASS_NAMES, COUNTS, fabricate
+from opened import opener, ran, texts
+from test_images_page import shown
+
+from colora import verdicts
+from colora.cuts import list_cuts, read_cut
+from colora.distil import distil, divide, overlap, pool_of
+from colora.errors import UserError
+from colora.rules import make_rule
+from colora.runs import Group
+from colora.scores import read_predictions, score_images
+
+CHECKSUM = "0" * 64  # of fabricated data
+SMALLEST = min(COUNTS["train"])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "runs"
+    fabricate(path, "three-done", ["done"] * 3)
+    return path
+
+
+@pytest.fixture
+def runs(made, tmp_path) -> Path:
+    """A copy of its own: these tests save cuts."""
+    return shutil.copytree(made, tmp_path / "runs")
+
+
+@pytest.fixture
+def open_distil(monkeypatch, runs):
+    open_page = opener(monkeypatch, runs)
+    return lambda group="three-done": open_page("distil", group)
+
+
+def division(runs: Path, **rule):
+    predictions = read_predictions(Group(runs / "three-done"), "train")
+    table = pool_of(score_images(predictions), "run")
+    return divide(table, predictions.class_names, make_rule(**rule), verdicts.current(runs, CHECKSUM))
+
+
+def counts(app) -> dict:
+    """{class: {fate: images}} of the preview's table."""
+    return app.table[0].value.map(lambda text: int(text.replace(",", ""))).to_dict("index")
+
+
+def says(divided) -> dict:
+    names = {"Sorted": "pool", "Goes": "dropped", "Stays": "kept", "Left over": "rest"}
+    return {
+        c: {
+            title: divided.counts[fate][i]
+            for title, fate in names.items()
+            if fate != "rest" or sum(divided.counts[fate])
+        }
+        for i, c in enumerate(CLASS_NAMES)
+    }
+
+
+def test_the_preview_begins_with_a_cut_that_fits_the_smallest_class(open_distil, runs):
+    app = open_distil()
+    assert (app.number_input(key="drop").value, app.number_input(key="keep").value) == (1, 29)  # of 32
+    assert counts(app) == says(division(runs, drop=1, keep=29))
+    assert "Of each class, discard the 1 of highest entropy and keep the next 29." in texts(app)
+    goes = division(runs, drop=1, keep=29).images.query("fate == 'dropped'")
+    assert sorted(tile["id"] for tile in shown(app, "cut-dropped")["tiles"]) == sorted(goes["image_id"])
+    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    kept = [trace for trace in figure["data"] if trace.get("line", {}).get("width") == 4]
+    assert [trace["name"] for trace in kept] == CLASS_NAMES and all(trace["line"]["dash"] == "solid" for trace in kept)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "rule"),
+    [
+        ("rank", {"drop": 2, "keep": 20}, {"drop": 2, "keep": 20}),
+        ("share", {"drop-share": 10.0, "keep-share": 50.0}, {"drop_share": 0.1, "keep_share": 0.5}),
+        ("threshold", {"highest": 0.9}, {"highest": 0.9}),
+        ("random", {"keep": 12, "draw": 5}, {"keep": 12, "seed": 5}),
+    ],
+)
+def test_every_rule_divides_as_it_says(open_distil, runs, kind, fields, rule):
+    app = open_distil()
+    app.radio(key="rule").set_value(kind)
+    ran(app)
+    for key, value in fields.items():
+        app.number_input(key=key).set_value(value)
+    ran(app)
+    assert counts(app) == says(division(runs, kind=kind, **rule))
+    assert len(app.get("plotly_chart")) == (0 if kind == "random" else 1)
+
+
+def test_too_much_is_a_sentence_with_the_largest_cut_that_works(open_distil):
+    app = open_distil()
+    app.number_input(key="keep").set_value(SMALLEST)
+    error = ran(app).error[0].value
+    assert f"DRUSEN has {SMALLEST} images" in error and f"the largest keep that works is {SMALLEST - 1}" in error
+    app.radio(key="rule").set_value("threshold")
+    assert "needs lowest, highest, or both" in ran(app).error[0].value
+
+
+def test_verdicts_leave_images_out_and_correct_labels(open_distil, runs):
+    first = division(runs, drop=1, keep=29).images.query("rank == 0 and label == 0")["image_id"].iloc[0]
+    verdicts.judge(runs, "reader", CHECKSUM, first, "artefact")
+    app = open_distil()
+    app.button_group(key="exclude").set_value(["artefact"])
+    ran(app)
+    assert counts(app)["CNV"]["Left out"] == 1 and counts(app)["CNV"]["Goes"] == 1
+    assert [tile["id"] for tile in shown(app, "cut-excluded")["tiles"]] == [first]
+    app.radio(key="rule").set_value("verdicts")
+    assert counts(ran(app))["CNV"]["Stays"] == COUNTS["train"][0] - 1
+
+
+def test_the_seeds_own_cuts_are_compared_when_asked(open_distil, runs):
+    app = open_distil()
+    assert "Jaccard" not in texts(app)
+    app.session_state["agree"] = True
+    shared = overlap(read_predictions(Group(runs / "three-done"), "train"), make_rule(drop=1, keep=29))
+    assert f"Two seeds share **{shared.median('kept'):.0%}** of what either keeps" in texts(ran(app))
+
+
+def saved(app, name: str):
+    field = next(field for field in app.text_input if field.label == "Name of the cut")
+    field.set_value(name)
+    app.button(key="save-cut").click()
+    return ran(app)
+
+
+def test_a_cut_is_saved_listed_removed_and_brought_back(open_distil, runs):
+    app = saved(open_distil(), "mine")
+    expected = distil(read_predictions(Group(runs / "three-done"), "train"), "mine", make_rule(drop=1, keep=29))
+    assert read_cut(runs, "mine").hash == expected.hash and "Saved as **mine**" in texts(app)
+    row = app.dataframe[-1].value.iloc[0]
+    assert (row["Cut"], row["Images"], row["From group"]) == ("mine", 4 * 29, "three-done")
+    app.button(key="remove-cut").click()
+    ran(app)
+    assert list_cuts(runs) == [] and "The cut **mine** is in the trash." in texts(app)
+    app.button(key="undo-cut").click()
+    ran(app)
+    assert read_cut(runs, "mine").hash == expected.hash
+
+
+def test_a_taken_name_is_refused_until_it_may_be_replaced(open_distil, runs):
+    app = saved(open_distil(), "mine")
+    app.number_input(key="keep").set_value(10)
+    app = saved(ran(app), "mine")
+    assert "Another cut is named 'mine'" in app.error[0].value
+    app.checkbox(key="replace-cut").set_value(True)
+    saved(app, "mine")
+    assert len(read_cut(runs, "mine").image_ids) == 40
+    assert "cannot name a cut" in saved(app, "no/name").error[0].value
+
+
+def test_a_damaged_cut_is_said_and_the_others_work(open_distil, runs):
+    app = saved(open_distil(), "mine")
+    file = runs / ".colora" / "cuts" / "torn.json"
+    file.write_text(file.with_name("mine.json").read_text().replace("train-0", "train-1", 1))
+    app = ran(app)
+    assert "**torn** cannot be used" in app.error[0].value and app.selectbox(key="cut").options == ["mine"]
+
+
+def test_train_on_a_cut_fills_the_launch_form(open_distil, runs):
+    app = saved(open_distil(), "mine")
+    app.button(key="train-on-cut").click()
+    ran(app)
+    assert [header.value for header in app.header] == ["Launch"]
+    state = app.session_state
+    assert (state["launch.cut"], state["launch.train_set"], state["launch.dataset"]) == ("mine", "complete", "phantom")
+    assert (state["launch.backbone"], state["launch.backbone.cut"], state["launch.epochs"]) == ("resnet18", "layer2", 6)
+    assert (state["launch-name"], state["launch-seeds"]) == ("mine", "0-2")
+    assert "--cut mine" in texts(app)
+
+
+def test_the_comparison_is_planned_and_launched(open_distil, runs, monkeypatch):
+    app = saved(open_distil(), "mine")
+    app.session_state["compare"] = True
+    table = ran(app).table[-1].value
+    assert table["Group"].tolist() == ["mine-balanced", "mine-distilled", "mine-random", "mine-full"]
+    assert table["State"].tolist() == ["not launched"] * 4
+    called = []
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+    app.text_input(key="compare-seeds").set_value("0-1")
+    ran(app)
+    app.button(key="launch-comparison").click()
+    ran(app)
+    assert called == [["cut", "compare", "mine", "--full-lr", "0.0001", "--runs-dir", str(runs), "--seeds", "0-1"]]
+
+
+def test_a_refused_comparison_is_a_sentence(open_distil, runs, monkeypatch):
+    def refuse(arguments, timeout=0):
+        raise UserError("The weights are not here.")
+
+    app = saved(open_distil(), "mine")
+    app.session_state["compare"] = True
+    ran(app)
+    monkeypatch.setattr("pages.components.command.run_colora", refuse)
+    app.button(key="launch-comparison").click()
+    assert "Not launched. The weights are not here." in [error.value for error in ran(app).error]

@@ -1,0 +1,180 @@
+"""Images and Distil in a real browser: look, decide, cut, train on the cut, compare."""
+
+# ruff: noqa: F401, F811  (browser and page are fixtures)
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fabricate import fabricate
+from test_browser import CHROMIUM, ROOT, browser, idle, page, served
+
+from colora.cuts import read_cut
+from colora.verdicts import current
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, google-chrome or chromium-browser on PATH"),
+]
+LONG = 300_000  # milliseconds: training on a busy machine
+
+
+@pytest.fixture
+def fabricated(tmp_path):
+    runs_dir = tmp_path / "runs"
+    fabricate(runs_dir, "fabricated", ["done", "done"])
+    with served(runs_dir) as address:
+        yield address, runs_dir
+
+
+def ready(tab) -> None:
+    tab.wait_for_timeout(200)  # a click reaches the server a moment later
+    idle(tab)
+
+
+def opened_image(tab) -> str:
+    """The id of the image that is drawn large."""
+    canvas = tab.locator("canvas[data-ready]")
+    canvas.wait_for()
+    return canvas.get_attribute("data-ready")
+
+
+def test_look_filter_decide_and_cut(page, fabricated):
+    address, runs_dir = fabricated
+    page.goto(f"{address}/images?group=fabricated")
+    page.locator(".tile").nth(24).wait_for()
+    assert page.get_by_text("1 to 25 of 400").count() == 1
+
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_text("Wrong", exact=True).click()
+    page.get_by_text("Filters · 1 set").wait_for()
+    ready(page)
+    assert page.locator(".tile .wrong").count() == page.locator(".tile").count() > 3
+
+    page.locator(".tile").nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    second = opened_image(page)
+    assert f"image={second}" in page.url and "answer=Wrong" in page.url
+    page.locator("canvas").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"() => !location.search.includes('{second}')")
+    ready(page)
+    first = opened_image(page)
+    assert first != second
+
+    page.get_by_role("button", name="Invert").click()
+    assert page.get_by_role("button", name="Invert").get_attribute("aria-pressed") == "true"
+    page.locator(".viewer .in").click()
+    page.get_by_text("150 %").wait_for()
+
+    page.get_by_role("button", name="Truly hard").click()
+    page.get_by_text("Your verdict: Truly hard").wait_for()
+    assert current(runs_dir)["verdict"].tolist() == ["hard"]
+    page.reload()
+    page.get_by_text("Your verdict: Truly hard").wait_for()
+    assert opened_image(page) == first
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Your verdict: Truly hard").wait_for(state="detached")
+    assert current(runs_dir).empty
+
+    ready(page)
+    page.get_by_role("button", name="Back to the grid").click()
+    page.wait_for_function("() => !location.search.includes('image=')")
+    page.locator(".viewer").wait_for(state="detached")
+
+    page.get_by_role("link", name="Distil").click()
+    page.get_by_text("Of each class, discard the 1 of highest entropy and keep the next 29.").wait_for()
+    ready(page)
+    page.get_by_label("Name of the cut").fill("mine")
+    page.get_by_label("Name of the cut").press("Tab")
+    ready(page)
+    page.get_by_role("button", name="Save the cut").click()
+    page.get_by_role("button", name="Train on it").click()
+    page.wait_for_url("**/launch**")
+    page.get_by_text(re.compile("--cut mine")).wait_for()
+    page.get_by_text("Trainable:").wait_for(timeout=LONG)  # the server would wait for the count at its end
+    assert len(read_cut(runs_dir, "mine").image_ids) == 4 * 29
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_page_is_wider_than_the_screen(page, fabricated, width):
+    address, _ = fabricated
+    page.set_viewport_size({"width": width, "height": 844})
+    main = 'document.querySelector("[data-testid=stMain]")'
+    for path in ("images?", "images?image=train-0003&", "images?view=Figures+11+and+12&", "distil?"):
+        page.goto(f"{address}/{path}group=fabricated")
+        page.get_by_role("heading").first.wait_for()
+        ready(page)
+        page.wait_for_function(f"() => {main}.scrollWidth === {main}.clientWidth", timeout=10_000)
+
+
+@pytest.mark.slow
+def test_real_images_from_training_to_the_comparison(page, shared, tmp_path):
+    """Drop 2, keep 90 a class of the real sample, train on the cut, and compare."""
+    runs_dir, data = tmp_path / "runs", shared / "data" / "oct2017-sample_224.npz"
+    launch = ["launch", "--name", "real", "--dataset", f"npz:{data}", "--seeds", "0", "--train-set", "balanced"]
+    launch += [
+        "--image-size",
+        "32",
+        "--backbone",
+        "texturenet",
+        "--weights",
+        "shipped",
+        "--epochs",
+        "1",
+        "--lr",
+        "0.01",
+    ]
+    colora(*launch, "--runs-dir", str(runs_dir), "--wait")
+    with served(runs_dir) as address:
+        page.goto(f"{address}/images?group=real")
+        page.locator(".tile img").nth(24).wait_for()
+        page.locator(".tile").first.click()
+        opened_image(page)
+        page.get_by_text("224 × 224 px").wait_for()  # the original, larger than what the network reads
+
+        page.goto(f"{address}/distil?group=real&drop=2&keep=90")
+        page.get_by_text("discard the 2 of highest entropy and keep the next 90").wait_for()
+        ready(page)
+        page.get_by_label("Name of the cut").fill("sharp")
+        page.get_by_label("Name of the cut").press("Tab")
+        ready(page)
+        page.get_by_role("button", name="Save the cut").click()
+        page.get_by_text("Does the cut help? Compare it").click()
+        page.get_by_role("button", name=re.compile("^Launch . groups")).click()
+        page.wait_for_url("**/monitor**", timeout=LONG)
+        for role in ("distilled", "random", "full"):
+            page.goto(f"{address}/monitor?group=sharp-{role}")
+            page.get_by_text("1 of 1 seeds done").wait_for(timeout=LONG)
+        page.goto(f"{address}/distil?group=real&cut=sharp")
+        page.get_by_text("Does the cut help? Compare it").click()
+        row = page.get_by_role("row").filter(has_text="sharp-distilled")
+        row.get_by_text(re.compile(r"0\.\d{3} \(1 seed\)")).first.wait_for()
+    cut = json.loads(colora("cut", "show", "sharp", "--runs-dir", str(runs_dir), "--json"))
+    assert cut["counts"]["kept"] == [90] * 4 and cut["counts"]["dropped"] == [2] * 4
+    again = colora("distil", str(runs_dir / "real"), "--drop", "2", "--keep", "90", "--name", "again", "--json")
+    assert json.loads(again)["hash"] == cut["hash"]
+
+
+def colora(*arguments: str) -> str:
+    command = [sys.executable, "-m", "colora", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=LONG / 1000)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_tile_texts_are_never_read_as_html(page, tmp_path):
+    """A class named like a tag is shown as it is."""
+    runs_dir = tmp_path / "runs"
+    group = fabricate(runs_dir, "fabricated", ["done"])
+    config = Path(group.runs[0].path / "config.json")
+    config.write_text(config.read_text().replace('"CNV"', '"<img src=x onerror=alert(1)>"'))
+    with served(runs_dir) as address:
+        page.goto(f"{address}/images?group=fabricated")
+        page.locator(".tile").nth(24).wait_for()
+        assert page.locator(".tile .name").filter(has_text="<img src=x onerror=alert(1)>").count() > 0
+        assert page.locator(".tile img[src=x]").count() == 0

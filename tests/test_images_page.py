@@ -1,0 +1,349 @@
+"""The Images page over fabricated runs: the list, its filters and its address, one image, verdicts, the sheets."""
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fabricate import CLASS_NAMES, COUNTS, damage, fabricate, labels_of, probabilities
+from opened import opener, ran, texts
+from safetensors.numpy import save_file
+
+from colora import verdicts
+from colora.catalog import NOTICE
+from colora.evaluate import entropy
+from colora.results import selected_row
+from colora.runs import Group
+from colora.scores import group_scores, read_predictions
+
+CHECKSUM = "0" * 64  # of fabricated data
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """Groups of each kind; the first one keeps the predictions of its epochs, with a merge in every second one."""
+    path = tmp_path_factory.mktemp("runs")
+    for run in fabricate(path, "three-done", ["done"] * 3).runs:
+        keep_epochs(run)
+    fabricate(path, "another", ["done"])
+    fabricate(path, "one-done", ["done"])
+    fabricate(path, "paper-rule", ["done"] * 2, {"selection": "paper"})
+    fabricate(path, "no-file", ["done"], {"dataset": "npz:/gone/octmnist_224.npz"})
+    fabricate(path, "waiting", ["queued"])
+    config = fabricate(path, "other-classes", ["done"]).runs[0].path / "config.json"
+    config.write_text(config.read_text().replace("DME", "OEDEMA"))
+    damage(fabricate(path, "damaged", ["done"]))
+    table = path / "torn" / "seed-00" / "predictions" / "train.parquet"
+    fabricate(path, "torn", ["done"])
+    table.write_bytes(table.read_bytes()[:1000])
+    return path
+
+
+def keep_epochs(run) -> None:
+    folder = run.path / "predictions" / "epochs"
+    folder.mkdir()
+    for epoch in range(1, run.config.epochs + 1):
+        outputs = {split: probabilities(split, run.seed, epoch) for split in COUNTS}
+        save_file(outputs, folder / f"epoch-{epoch:02d}.safetensors")
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) | {"merges": epoch // 2} for epoch, line in enumerate(lines, start=1)]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def open_images(monkeypatch, runs, tmp_path):
+    """`opened("three-done", sort="margin")`: the page with these parameters in its address; verdicts in a copy."""
+    open_page = opener(monkeypatch, runs)
+
+    def opened(group: str | None = None, folder: Path = runs, page: str = "images", **query):
+        if not query:
+            return open_page(page, group, folder)
+        app = open_page("overview", folder=folder)
+        app.switch_page(f"pages/{page}.py")
+        for name, value in ({"group": group} | query).items():
+            app.query_params[name] = value
+        return ran(app)
+
+    yield opened
+    for file in verdicts.verdicts_folder(runs).glob("*.jsonl"):
+        file.unlink()
+
+
+def shown(app, key: str = "grid") -> dict:
+    """What a component was given; {} where it is not on the page."""
+    found = [json.loads(e.proto.json) for e in app.get("bidi_component") if key in e.proto.id]
+    return found[0] if found else {}
+
+
+def ids(app, key: str = "grid") -> list[str]:
+    return [tile["id"] for tile in shown(app, key)["tiles"]]
+
+
+def sorted_ids(runs: Path, group: str, split: str, whose="best", score: str = "entropy", largest_first=True) -> list:
+    table = group_scores(Group(runs / group), split, whose)
+    return table.sort_values([score, "image_id"], ascending=[not largest_first, True])["image_id"].tolist()
+
+
+def test_the_grid_begins_with_the_least_certain_images_of_the_best_run(open_images, runs):
+    app = open_images("three-done")
+    assert ids(app) == sorted_ids(runs, "three-done", "train")[:25]
+    first = shown(app)["tiles"][0]
+    run = Group(runs / "three-done").runs[read_predictions(Group(runs / "three-done"), "train").best_seed]
+    p = probabilities("train", run.seed, selected_row(run.metrics, "validation") + 1)
+    row = int(first["id"].removeprefix("train-"))
+    assert first["score"] == f"{entropy(p)[row]:.3f}" and first["rank"] == "1"
+    assert first["true"]["name"] == CLASS_NAMES[labels_of("train")[row]]
+    assert first["predicted"]["name"] == CLASS_NAMES[p[row].argmax()]
+    assert [part["share"] for part in first["bar"]] == pytest.approx(p[row].tolist(), abs=1e-6)
+    assert first["image"].startswith("data:image/jpeg;base64,")
+    assert first["alt"].startswith(f"Train image {first['id']}: true class {first['true']['name']}, predicted")
+    assert "1 to 25** of 400" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("score", "largest_first"),
+    [("margin", False), ("self_confidence", False), ("mutual_information", True), ("rank_stability", False)],
+)
+def test_any_score_sorts_in_both_directions(open_images, runs, score, largest_first):
+    app = open_images("three-done")
+    app.selectbox(key="sort").set_value(score)
+    assert ids(ran(app)) == sorted_ids(runs, "three-done", "train", "best", score, largest_first)[:25]
+    app.segmented_control(key="order").set_value("easiest")
+    assert ids(ran(app)) == sorted_ids(runs, "three-done", "train", "best", score, not largest_first)[:25]
+
+
+def test_another_model_sorts_by_its_own_scores(open_images, runs):
+    app = open_images("three-done")
+    assert app.selectbox(key="model").options == [
+        "Best run (on validation)",
+        "Mean over seeds",
+        "Seed 0",
+        "Seed 1",
+        "Seed 2",
+    ]
+    app.selectbox(key="model").set_value("mean")
+    assert ids(ran(app)) == sorted_ids(runs, "three-done", "train", "mean")[:25]
+    assert "the mean over 3 seeds" in texts(app)
+    app.selectbox(key="model").set_value("2")
+    assert ids(ran(app)) == sorted_ids(runs, "three-done", "train", 2)[:25]
+
+
+def test_one_seed_offers_no_score_over_seeds_and_no_mean(open_images):
+    app = open_images("one-done")
+    assert "Mutual information (nats)" not in app.selectbox(key="sort").options
+    assert app.selectbox(key="model").options == ["Best run (on validation)"]
+
+
+def test_the_papers_rule_is_called_optimistic(open_images):
+    app = open_images("paper-rule")
+    assert app.selectbox(key="model").options[0] == "Best run (on test, so optimistic)"
+    assert "the test images chose it" in texts(app)
+
+
+def test_filters_leave_out_and_count(open_images, runs):
+    app = open_images("three-done")
+    table = group_scores(Group(runs / "three-done"), "train")
+    app.button_group(key="true").set_value(["DME"])
+    app.button_group(key="answer").set_value("wrong")
+    ran(app)
+    expected = table[(table["label"] == 1) & ~table["right"]]
+    assert sorted(ids(app)) == sorted(expected["image_id"])[:25] and len(expected) <= 25
+    assert f"of {len(expected)}" in texts(app)
+    app.button_group(key="predicted").set_value(["DRUSEN"])
+    assert {tile["predicted"]["name"] for tile in shown(ran(app))["tiles"]} <= {"DRUSEN"}
+    app.button(key="clear").click()
+    assert "of 400" in texts(ran(app))
+
+
+def test_a_score_range_and_a_rank_choose_the_images(open_images, runs):
+    app = open_images("three-done")
+    app.number_input(key="from").set_value(0.2)
+    app.number_input(key="to").set_value(0.8)
+    ran(app)
+    values = group_scores(Group(runs / "three-done"), "train")["entropy"]
+    count = int(((values >= 0.2) & (values <= 0.8)).sum())
+    assert f"1 to 25** of {count}" in texts(app)
+    app.number_input(key="from-rank").set_value(51)
+    ran(app)
+    assert [tile["rank"] for tile in shown(app)["tiles"]][:2] == ["51", "52"]
+    app.selectbox(key="sort").set_value("margin")  # bounds of entropy mean nothing for it
+    assert "1 to 25** of 400" in texts(ran(app))
+
+
+def test_another_group_begins_without_the_choices_of_the_last_one(open_images):
+    app = open_images("three-done")
+    app.button_group(key="true").set_value(["DME"])
+    app.button(key="next").click()
+    ran(app)
+    app.selectbox(key="group").set_value("other-classes")
+    assert "1 to 25** of 400" in texts(ran(app))
+    assert "OEDEMA" in {tile["true"]["name"] for tile in shown(app)["tiles"]} | set(
+        app.button_group(key="true").options
+    )
+
+
+def test_nothing_left_is_a_sentence(open_images):
+    app = open_images("three-done")
+    app.number_input(key="from").set_value(99.0)
+    assert "No image passes all the filters." in texts(ran(app))
+
+
+def test_pages_turn_and_the_address_keeps_the_view(open_images, runs):
+    app = open_images("three-done")
+    app.button(key="next").click()
+    ran(app)
+    expected = sorted_ids(runs, "three-done", "train")
+    assert ids(app) == expected[25:50] and app.query_params["rank"] == "26"
+    again = open_images("three-done", part="Validation", sort="Margin", rank="26", order="Most certain first")
+    assert ids(again) == sorted_ids(runs, "three-done", "val", "best", "margin", True)[25:50]
+    assert again.segmented_control(key="part").value == "val"
+
+
+@pytest.mark.parametrize("rank", ["0", "-5", "no number", "99999"])
+def test_a_rank_that_is_none_shows_images_all_the_same(open_images, rank):
+    assert 1 <= len(ids(open_images("three-done", rank=rank))) <= 25
+
+
+def test_the_curve_has_a_line_a_class_and_the_slider_moves_the_grid(open_images, runs):
+    app = open_images("three-done")
+    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    lines = {trace["name"]: trace for trace in figure["data"] if trace.get("mode") == "lines"}
+    assert list(lines) == CLASS_NAMES
+    app.slider(key="slide").set_value(201)
+    assert ids(ran(app)) == sorted_ids(runs, "three-done", "train")[200:225]
+
+
+def test_one_image_has_seeds_timeline_neighbours_and_scores(open_images, runs):
+    order = sorted_ids(runs, "three-done", "train")
+    app = open_images("three-done", image=order[10])
+    large = shown(app, "large")
+    assert large["id"] == order[10] and [layer["title"] for layer in large["layers"]] == [
+        "As the network sees it, 64 px"
+    ]
+    assert ids(app, "neighbours") == order[7:14] and shown(app, "neighbours")["chosen"] == order[10]
+    assert "Rank 11** of 400" in texts(app)
+    seeds, epochs = (json.loads(chart.proto.spec) for chart in app.get("plotly_chart"))
+    row = int(order[10].removeprefix("train-"))
+    assert sum(trace.get("mode") == "markers" for trace in seeds["data"]) == 3
+    seed = read_predictions(Group(runs / "three-done"), "train").best_seed
+    line = next(trace for trace in epochs["data"] if trace["name"] == "CNV")
+    values = np.frombuffer(base64.b64decode(line["y"]["bdata"]), dtype=line["y"]["dtype"])
+    assert values == pytest.approx([probabilities("train", seed, epoch)[row, 0] for epoch in range(1, 7)])
+    assert "3 merges of the updates" in texts(app)
+    app.button(key="step-on").click()
+    assert shown(ran(app), "large")["id"] == order[11]
+    app.button(key="back").click()
+    assert ids(ran(app)) == order[:25] and "image" not in app.query_params
+
+
+def test_a_torn_epoch_file_is_said_beside_the_rest(open_images, runs, tmp_path):
+    folder = shutil.copytree(runs, tmp_path / "copied")
+    for file in folder.glob("three-done/seed-*/predictions/epochs/epoch-02.safetensors"):
+        file.write_bytes(b"torn")
+    image = sorted_ids(runs, "three-done", "train")[0]
+    app = open_images("three-done", folder=folder, image=image)
+    assert "epoch-02.safetensors cannot be read" in app.error[0].value
+    assert shown(app, "large")["id"] == image and len(ids(app, "neighbours")) == 7
+
+
+def test_the_same_image_under_another_group(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    app = open_images("three-done", image=image)
+    app.session_state["other"] = True
+    ran(app)
+    assert "three-done" not in app.selectbox(key="other-group").options
+    app.selectbox(key="other-group").set_value("another")
+    table = ran(app).table[-1].value
+    theirs = group_scores(Group(runs / "another"), "train").set_index("image_id").loc[image]
+    assert table.loc["another", "Entropy (nats)"] == f"{theirs['entropy']:.3f}"
+    assert table.loc["another", "Predicted"] == CLASS_NAMES[theirs["predicted"]]
+
+
+def test_an_image_that_is_nowhere_or_filtered_out_is_said(open_images, runs):
+    assert "There is no image 'nothing'" in texts(open_images("three-done", image="nothing"))
+    table = group_scores(Group(runs / "three-done"), "train")
+    right = table[table["right"]]["image_id"].iloc[0]
+    app = open_images("three-done", image=right, answer="Wrong")
+    assert "The filters leave this image out" in texts(app) and shown(app, "large")["id"] == right
+
+
+def test_a_verdict_is_kept_shown_filtered_and_undone(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[2]
+    label = int(labels_of("train")[int(image.removeprefix("train-"))])
+    right = CLASS_NAMES[(label + 1) % 4]
+    app = open_images("three-done", image=image)
+    app.selectbox(key=f"right-class-{image}").set_value(right)
+    app.text_input(key=f"note-{image}").set_value("cysts")
+    app.button(key="verdict-wrong_label").click()
+    assert f"**Your verdict**: Wrong label, rather {right} (“cysts”)" in texts(ran(app))
+    row = verdicts.current(runs, CHECKSUM).iloc[0]
+    assert (row["image_id"], row["verdict"], row["label"]) == (image, "wrong_label", (label + 1) % 4)
+    app.button(key="back").click()
+    ran(app)
+    assert shown(app)["tiles"][2]["marks"] == ["Wrong label"]
+    app.button_group(key="verdict").set_value(["wrong_label"])
+    assert ids(ran(app)) == [image]
+    app = open_images("three-done", image=image)
+    app.button(key="verdict-undo").click()
+    assert "**Your verdict**\n" in texts(ran(app)) + "\n"
+    assert verdicts.current(runs, CHECKSUM).empty and app.button(key="verdict-undo").disabled
+
+
+def test_another_readers_verdict_is_shown_apart(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    verdicts.judge(runs, "second", CHECKSUM, image, "artefact", note="cut off")
+    app = open_images("three-done", image=image)
+    assert "second: Artefact (“cut off”)" in texts(app) and app.button(key="verdict-undo").disabled
+    app.text_input(key="reader").set_value("not / a name")
+    ran(app)
+    app.button(key="verdict-fine").click()
+    assert "cannot name a reader" in ran(app).error[0].value
+
+
+def test_the_list_of_verdicts_has_agreement(open_images, runs):
+    order = sorted_ids(runs, "three-done", "train")
+    for image, first, second in zip(order, ["fine", "fine", "hard"], ["fine", "hard", "hard"], strict=False):
+        verdicts.judge(runs, "first", CHECKSUM, image, first)
+        verdicts.judge(runs, "second", CHECKSUM, image, second)
+    app = open_images("three-done", view="Verdicts")
+    said = texts(app)
+    assert "first and second agree on 2 of 3 images both judged; Cohen's kappa 0.40" in said
+    assert app.table[0].value.loc["first"].to_dict() == {"Wrong label": 0, "Artefact": 0, "Truly hard": 1, "Fine": 2}
+    assert len(app.dataframe[0].value) == 6
+
+
+def test_figures_11_and_12_are_pictures_to_keep(open_images, runs):
+    app = open_images("three-done", view="Figures 11 and 12")
+    said = texts(app)
+    assert "The 25 least certain images of each class (figure 11)" in said and "From rank 16 of each class" in said
+    assert [button.label for button in app.get("download_button")] == ["Download as PNG"] * 2
+    assert len(app.get("image")) == 2
+
+
+@pytest.mark.parametrize("page", ["images", "distil"])
+def test_without_runs_and_without_predictions_the_page_says_what_is_missing(open_images, tmp_path, page):
+    assert "no run has been launched" in texts(open_images(folder=tmp_path, page=page))
+    waiting = texts(open_images("waiting", page=page))
+    assert "the group is queued" in waiting
+
+
+@pytest.mark.parametrize("page", ["images", "distil"])
+def test_the_notice_stands_on_the_page(open_images, page):
+    assert NOTICE in texts(open_images("three-done", page=page))
+
+
+@pytest.mark.parametrize("page", ["images", "distil"])
+def test_damage_is_a_sentence(open_images, page):
+    assert "status.json cannot be read" in texts(open_images("damaged", page=page))
+    assert "the folder is damaged" in texts(open_images("torn", page=page))
+
+
+def test_without_the_data_scores_are_shown_and_the_reason(open_images):
+    app = open_images("no-file")
+    assert "There is no file /gone/octmnist_224.npz" in texts(app)
+    tile = shown(app)["tiles"][0]
+    assert tile["image"] is None and "There is no file" in tile["problem"] and float(tile["score"]) > 1
+    large = shown(open_images("no-file", image=tile["id"]), "large")
+    assert large["layers"] == [] and "There is no file" in large["problem"]

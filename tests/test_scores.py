@@ -1,0 +1,77 @@
+"""The score table of a group: whose model sorts, and what cannot stand in one table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from fabricate import COUNTS, fabricate, labels_of, probabilities
+
+from colora.catalog import SCORES
+from colora.errors import UserError
+from colora.evaluate import entropy
+from colora.results import best_run, selected_row
+from colora.runs import Group, read_json, write_json
+from colora.scores import group_scores, read_predictions, score_images, whose_says
+
+
+@pytest.fixture
+def group(tmp_path):
+    return fabricate(tmp_path, "g", ["done", "done", "done"])
+
+
+def test_a_row_an_image_with_every_score(group):
+    table = group_scores(group, "train")
+    best = best_run(group)
+    p = probabilities("train", best.seed, selected_row(best.metrics, "validation") + 1)
+    assert table["label"].tolist() == labels_of("train").tolist()
+    assert table["image_id"][3] == "train-0003"
+    assert table["used"].all()
+    assert set(SCORES) < set(table)
+    assert table["entropy"].to_numpy() == pytest.approx(entropy(p))
+    assert table["predicted"].tolist() == p.argmax(1).tolist()
+    assert table["right"].mean() == pytest.approx((p.argmax(1) == labels_of("train")).mean())
+
+
+def test_whose_model_sorts_is_a_choice(group):
+    predictions = read_predictions(group, "test")
+    assert predictions.probabilities.shape == (3, sum(COUNTS["test"]), 4)
+    assert not predictions.images["used"].any()
+    mean = score_images(predictions, "mean")
+    assert mean["entropy"].to_numpy() == pytest.approx(mean["mean_softmax_entropy"].to_numpy())
+    seed = score_images(predictions, 1)
+    assert seed["entropy"].to_numpy() == pytest.approx(entropy(predictions.probabilities[1]))
+    assert whose_says(predictions, 1) == "seed 1"
+    assert whose_says(predictions, "mean") == "the mean over 3 seeds"
+    assert whose_says(predictions, "best") == f"seed {best_run(group).seed}, of 3 seeds the best on validation"
+    with pytest.raises(UserError, match="Seed 7 of g has no predictions on test; seeds 0, 1, 2 have"):
+        score_images(predictions, 7)
+
+
+def test_the_papers_rule_is_marked_where_it_chooses_the_model(tmp_path):
+    group = fabricate(tmp_path, "g", ["done", "done"], {"selection": "paper"})
+    assert "best on TEST (the paper's rule, optimistic" in whose_says(read_predictions(group, "train"), "best")
+
+
+def test_only_finished_seeds_count_and_that_is_said(tmp_path):
+    predictions = read_predictions(fabricate(tmp_path, "g", ["done", "running", "done"]), "train")
+    assert predictions.seeds == [0, 2]
+    assert "of 2 finished of 3 seeds the best" in whose_says(predictions, "best")
+    with pytest.raises(UserError, match=r"late has no predictions on train yet: .* the group is queued"):
+        read_predictions(fabricate(tmp_path, "late", ["queued"]), "train")
+
+
+@pytest.mark.parametrize("column", ["label", "image_id"])
+def test_seeds_that_disagree_on_the_images_are_refused(group, column):
+    path = group.runs[2].path / "predictions" / "train.parquet"
+    table = pd.read_parquet(path)
+    table[column] = np.roll(table[column], 1)
+    table.to_parquet(path)
+    with pytest.raises(UserError, match="Seeds 0 and 2 of g disagree on the images of train"):
+        read_predictions(group, "train")
+
+
+def test_seeds_on_different_data_are_refused(group):
+    path = group.runs[1].path / "config.json"
+    document = read_json(path)
+    write_json(path, {**document, "resolved": {**document["resolved"], "data_checksum": "1" * 64}})
+    with pytest.raises(UserError, match="trained on different data"):
+        read_predictions(Group(group.path), "train")
