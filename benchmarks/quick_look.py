@@ -14,9 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from colora.config import PRESETS, launch_arguments, make_config, parse_seeds
+from colora.config import launch_arguments, make_config, parse_seeds
 from colora.environment import environment
 from colora.images import choose_device
+from colora.presets import PRESETS
 
 QUICK_LOOK = PRESETS[0]
 

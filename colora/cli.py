@@ -17,11 +17,14 @@ from colora.catalog import NOTICE
 from colora.cli_files import Bar, add_file_commands
 from colora.cli_images import add_image_commands
 from colora.cli_runs import add_run_commands, follow, report_end
-from colora.config import PRESETS, RunConfig, absolute_paths, make_config, parse_seeds
+from colora.config import RunConfig, absolute_paths, make_config, parse_seeds
 from colora.errors import UserError
+from colora.presets import PRESETS
 from colora.queue.verdict import short
 from colora.runs import Group, listing, open_group
+from colora.vary import parse_vary, varied
 
+MODEL = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")  # what decides what is built
 BY_NAME = {preset.name: preset for preset in PRESETS}
 
 
@@ -65,6 +68,7 @@ def _parser() -> Parser:
     launch = with_json(command("launch", _launch, "train one config over several seeds"))
     launch.add_argument("--name", required=True, help="name of the new group of runs")
     _add_seeds(launch)
+    launch.add_argument("--vary", metavar="SETTING=A,B,...", help="one group for each value, named NAME-SETTING-VALUE")
     launch.add_argument("--priority", type=int, default=0, help="higher ones start first (default 0)")
     launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
     _add_config(launch)
@@ -88,7 +92,7 @@ def _parser() -> Parser:
     _add_config(before)
     params = with_json(command("params", _params, "count a model's parameters; needs no weights"))
     params.add_argument("--classes", type=int, default=4)
-    _add_config(params, only=("backbone", "method", "image_size", "order", "rank", "bias", "targets"))
+    _add_config(params, only=MODEL)
     bench = with_json(command("bench", _bench, "time training steps of the methods against each other"))
     bench.add_argument("--methods", type=_names, default=["full", "head", "colora", "lora"], help="lora is PEFT's, r=8")
     bench.add_argument("--repeats", type=int, default=7, help="rounds (default 7)")
@@ -154,6 +158,8 @@ def _config(args: argparse.Namespace) -> RunConfig:
     if values.get("cut") and getattr(args, "train_set", None) is None:  # a preset's balanced set gives way to the cut
         values.pop("train_set", None)
         values.pop("per_class", None)
+    if preset and BY_NAME[preset].distilled and not values.get("cut"):
+        raise UserError(f"The preset {preset} trains on a distilled cut: name one with --cut.", field="cut")
     if not hasattr(args, "weights"):  # params and bench count and time; they take no weights
         values["weights"] = "none"
     if isinstance(values.get("class_names"), str):
@@ -166,30 +172,38 @@ def _print_json(value: Any) -> None:
 
 
 def _launch(args: argparse.Namespace) -> int:
-    from colora.launch import launch
+    from colora.launch import launch_groups
     from colora.queue.supervisor import ensure_supervisor
 
-    estimate: dict[str, Any] = {}
+    config, configs = _config(args), {args.name: _config(args)}
+    if args.vary:
+        field, values = parse_vary(args.vary)
+        configs = varied(args.name, config, field, values)
+    if args.wait and len(configs) > 1:
+        raise UserError("--wait stays for one group: leave it out with --vary, and see colora list.")
+    seeds, estimates = _seeds(args), []
 
     def tell(found: Any) -> None:
-        estimate.update(found.as_dict())
+        estimates.append(found.as_dict())
         if not args.json and not found.refused:
             print(f"{args.name}: {found.says()}", flush=True)
 
     with Bar("ImageNet weights") as bar:
-        group = launch(args.runs_dir, args.name, _config(args), _seeds(args), bar, args.priority, tell)
-    pid = ensure_supervisor(group.path.parent)
+        groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, tell)
+    pid = ensure_supervisor(args.runs_dir)
     if args.wait:
-        code = follow(group)
+        code = follow(groups[0])
         if code is None:
-            _show(argparse.Namespace(group=group.path, json=args.json))
-        return report_end(Group(group.path)) if code is None else code
-    started = {"name": group.name, "path": str(group.path), "seeds": group.info["seeds"], "pid": pid}
-    started["estimate"] = estimate
+            _show(argparse.Namespace(group=groups[0].path, json=args.json))
+        return report_end(Group(groups[0].path)) if code is None else code
+    started = [
+        {"name": g.name, "path": str(g.path), "seeds": seeds, "pid": pid, "estimate": estimates[0]} for g in groups
+    ]
     if args.json:
-        _print_json(started)
-    else:
-        print(f"{group.name}: {len(group.runs)} seeds are queued and train in turn; see colora show {group.path}")
+        _print_json(started if args.vary else started[0])
+        return 0
+    for group in groups:
+        print(f"{group.name}: {len(seeds)} seeds are queued and train in turn; see colora show {group.path}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The commands for the lives of runs: stop, resume, retry, rm, trash, queue, supervise, train. Imports no torch."""
+"""The commands for the lives of runs: stop, resume, retry, rm, note, trash, queue, supervise, train. No torch."""
 
 import argparse
 import json
@@ -37,6 +37,9 @@ def add_run_commands(command: Callable, with_json: Callable) -> None:
     retry.add_argument("--seeds", help="only these, such as 0-9 or 0,3,5; also seeds that are new to the group")
     rm = on_group("rm", _rm, "move a group to the trash of its runs folder")
     rm.add_argument("--undo", action="store_true", help="bring back the group of this name that was removed last")
+
+    note = on_group("note", _note, "what people have noted about a group; with --text, replace it")
+    note.add_argument("--text", help="the new note; empty: none")
 
     trash = on_folder(with_json(command("trash", _trash, "what was removed: list it, or delete it for good")))
     trash.add_argument("job", choices=("list", "empty"), nargs="?", default="list")
@@ -97,6 +100,16 @@ def _rm(args: argparse.Namespace) -> int:
     place = remove(group)
     said = f"{group.name} is in the trash; colora rm --undo {group.path} brings it back"
     return _say(args, {"name": group.name, "trash": str(place)}, said)
+
+
+def _note(args: argparse.Namespace) -> int:
+    from colora.notes import read_notes, write_notes
+
+    group = open_group(args.group)
+    if args.text is not None:
+        write_notes(group, args.text)
+    text = read_notes(group).strip()
+    return _say(args, {"name": group.name, "notes": text}, text or f"Nothing is noted about {group.name}.")
 
 
 def _trash(args: argparse.Namespace) -> int:

@@ -1,15 +1,14 @@
 """From predictions to metrics: pure functions of labels (N,) and probabilities (N, C).
 
-One-vs-rest throughout, as in the paper (section 4.3), but with specificity as TN / (TN + FP) where TN counts
-every image
-that is neither in the class nor called so; the paper's eq. 23 leaves the confusions among the other classes out.
+One-vs-rest throughout, as in the paper (section 4.3), but with specificity as TN / (TN + FP) where TN counts every
+image that is neither in the class nor called so; the paper's eq. 23 leaves the confusions among the other classes out.
 """
 
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix as _confusion_matrix
-from sklearn.metrics import roc_auc_score, roc_curve
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
@@ -29,20 +28,68 @@ def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(-np.mean(np.log(np.clip(picked, 1e-12, None))))
 
 
+def _at_thresholds(member: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """(false, true) positives when images scored at least t are called positive, for every score t from the highest on.
+
+    Both (T + 1,), from 0 to all negatives and all positives. None where one of the two does not occur. It is what
+    scikit-learn's curves begin with; ten seeds ask for hundreds of them, and its checks would take most of the time.
+    """
+    if not 0 < member.sum() < len(member):
+        return None
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of the images with the same score
+    true = np.cumsum(member[order])[last]
+    return np.append(0, last + 1 - true), np.append(0, true)
+
+
+def _auc(member: np.ndarray, scores: np.ndarray) -> float | None:
+    counts = _at_thresholds(member, scores)
+    if counts is None:
+        return None
+    false, true = counts
+    return float(np.trapezoid(true, false) / (true[-1] * false[-1]))
+
+
 def class_auc(labels: np.ndarray, probabilities: np.ndarray) -> list[float | None]:
     """Area under each class's one-vs-rest ROC, length C; None for a class with no image in it, or with all of them."""
-    areas: list[float | None] = []
-    for c in range(probabilities.shape[1]):
-        member = labels == c
-        defined = 0 < member.sum() < len(member)
-        areas.append(float(roc_auc_score(member, probabilities[:, c])) if defined else None)
-    return areas
+    return [_auc(labels == c, probabilities[:, c]) for c in range(probabilities.shape[1])]
 
 
 def macro_auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
     """Unweighted mean of the classes' AUC where it is defined; None if it is for none."""
-    areas = [a for a in class_auc(labels, probabilities) if a is not None]
-    return float(np.mean(areas)) if areas else None
+    return _mean(class_auc(labels, probabilities))
+
+
+def _mean(areas: list[float | None]) -> float | None:
+    defined = [area for area in areas if area is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def micro_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Area under the ROC of all classes pooled: each image gives C yes-or-no questions, each with its probability."""
+    asked = labels[:, None] == np.arange(probabilities.shape[1])  # (N, C)
+    area = _auc(asked.ravel(), probabilities.ravel())
+    assert area is not None  # each image is in one class and not in the others
+    return area
+
+
+def class_average_precision(labels: np.ndarray, probabilities: np.ndarray) -> list[float | None]:
+    """Area under each class's precision-recall steps, length C; None where `class_auc` is None."""
+    areas: list[float | None] = []
+    for c in range(probabilities.shape[1]):
+        counts = _at_thresholds(labels == c, probabilities[:, c])
+        if counts is None:
+            areas.append(None)
+        else:
+            false, true = (count[1:] for count in counts)
+            areas.append(float(np.sum(np.diff(true, prepend=0) * true / (true + false)) / true[-1]))
+    return areas
+
+
+def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of a share, `right` of `n` > 0 independent images (Wilson's score interval)."""
+    interval = binomtest(right, n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -81,11 +128,15 @@ def report(labels: np.ndarray, probabilities: np.ndarray, class_names: list[str]
     """Everything that is said about one model on one split, ready for JSON."""
     matrix = confusion_matrix(labels, probabilities)
     areas = class_auc(labels, probabilities)
-    rows = per_class(matrix)
+    rows = [
+        row | {"average_precision": area}
+        for row, area in zip(per_class(matrix), class_average_precision(labels, probabilities), strict=True)
+    ]
     return {
         "n": len(labels),
         "accuracy": accuracy(labels, probabilities),
-        "auc": macro_auc(labels, probabilities),
+        "auc": _mean(areas),
+        "auc_micro": micro_auc(labels, probabilities),
         "loss": cross_entropy(labels, probabilities),
         "per_class": {name: {"auc": area, **row} for name, area, row in zip(class_names, areas, rows, strict=True)},
         "confusion_matrix": matrix.tolist(),
@@ -93,12 +144,27 @@ def report(labels: np.ndarray, probabilities: np.ndarray, class_names: list[str]
 
 
 def roc(labels: np.ndarray, probabilities: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
-    """(1 - specificity, recall) of class c against the rest, both ascending from 0 to 1.
+    """(1 - specificity, recall) of class c against the rest, both ascending from 0 to 1, without points amid a line.
 
     Raises ValueError where the class has no image, or all of them: the curve is not defined.
     """
-    member = labels == c
-    if not 0 < member.sum() < len(member):
-        raise ValueError(f"class {c} has {member.sum()} of {len(member)} images: its ROC curve is not defined")
-    false_positive_rate, recall, _ = roc_curve(member, probabilities[:, c])
-    return false_positive_rate, recall
+    false, true = _class_counts(labels, probabilities, c)
+    corner = np.append(np.append(True, (np.diff(false, 2) != 0) | (np.diff(true, 2) != 0)), True)
+    return false[corner] / false[-1], true[corner] / true[-1]
+
+
+def precision_recall(labels: np.ndarray, probabilities: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
+    """(recall, precision) of class c against the rest at every threshold, recall ascending to 1.
+
+    Precision is a step function of recall: between two points the later one holds. Raises ValueError as `roc` does.
+    """
+    false, true = (count[1:] for count in _class_counts(labels, probabilities, c))
+    return true / true[-1], true / (true + false)
+
+
+def _class_counts(labels: np.ndarray, probabilities: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
+    counts = _at_thresholds(labels == c, probabilities[:, c])
+    if counts is None:
+        n = int((labels == c).sum())
+        raise ValueError(f"class {c} has {n} of {len(labels)} images: its curve is not defined")
+    return counts

@@ -1,5 +1,6 @@
 """From a config to queued seeds: check that they can train, and make the run folders. `colora.queue` does the rest."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from colora.runs import Group, check_name, create_group
 if TYPE_CHECKING:
     from colora.preflight import Preflight
 
+NO_MATTER = {"lr": 1.0, "merge_every": 1}  # to whether a run can train
+
 
 def launch(
     runs_dir: Path,
@@ -29,25 +32,50 @@ def launch(
     priority: int = 0,
     on_estimate: Callable[["Preflight"], None] = lambda found: None,
 ) -> Group:
-    """Checks data, cut, model and weights, then makes the group with all seeds queued. `ensure_supervisor` starts them.
+    """One group, as `launch_groups` makes several."""
+    return launch_groups(runs_dir, {name: config}, seeds, on_progress, priority, on_estimate)[0]
 
-    ImageNet weights that are not on this machine are downloaded, which `on_progress` follows; data sets are not.
-    `on_estimate` is told what the runs will take before they are queued, or refused for it.
+
+def launch_groups(
+    runs_dir: Path,
+    configs: dict[str, RunConfig],
+    seeds: list[int],
+    on_progress: Progress = quiet,
+    priority: int = 0,
+    on_estimate: Callable[["Preflight"], None] = lambda found: None,
+) -> list[Group]:
+    """Checks data, cuts, models and weights, then makes every group, by name, with all seeds queued, or none of them.
+
+    `ensure_supervisor` starts them. ImageNet weights that are not on this machine are downloaded, which `on_progress`
+    follows; data sets are not. `on_estimate` is told what the runs will take before they are queued, or refused for it.
     Raises UserError, and leaves no folder behind, where the runs would certainly fail.
     """
-    config, runs_dir = absolute_paths(config), Path(runs_dir)
-    check_name(runs_dir, name)
-    check_dataset(config)
-    cut = read_cut(runs_dir, config.cut) if config.cut else None
-    if cut:
-        check_cut(config, cut)
-    _check_model(config, on_progress)
-    _check_fit(config, len(seeds), runs_dir, on_estimate)
+    runs_dir = Path(runs_dir)
+    configs = {name: absolute_paths(config) for name, config in configs.items()}
+    for name in configs:
+        check_name(runs_dir, name)
+    alike = {config.model_copy(update=NO_MATTER).model_dump_json(): config for config in configs.values()}
+    cuts = {config.cut: read_cut(runs_dir, config.cut) for config in alike.values() if config.cut}
+    for config in alike.values():
+        check_dataset(config)
+        if config.cut:
+            check_cut(config, cuts[config.cut])
+        _check_model(config, on_progress)
+        _check_fit(config, len(seeds) * len(configs), runs_dir, on_estimate)
     with editing(runs_dir):
-        place = order.last_place(runs_dir, priority)
-        group = create_group(runs_dir, name, config, seeds, place, {PINNED: cut.model_dump()} if cut else None)
-    record(runs_dir, "launch", name, seeds)
-    return group
+        groups: list[Group] = []
+        try:
+            for name, config in configs.items():
+                documents = {PINNED: cuts[config.cut].model_dump()} if config.cut else None
+                place = order.last_place(runs_dir, priority)
+                groups.append(create_group(runs_dir, name, config, seeds, place, documents))
+        except (UserError, OSError):
+            for group in groups:  # nobody has seen them: nothing starts while the queue is being edited
+                shutil.rmtree(group.path)
+            raise
+    for group in groups:
+        record(runs_dir, "launch", group.name, seeds)
+    return groups
 
 
 def _check_model(config: RunConfig, on_progress: Progress) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from colora.catalog import NOTICE
 from colora.cuts import pinned_cut
 from colora.evaluate import report
+from colora.over_seeds import SPREAD, spreads
 from colora.runs import ACTIVE, Group, Run
 
 SELECTION = {
@@ -47,8 +48,8 @@ class Spread:
         v = np.asarray([x for x in values if x is not None and np.isfinite(x)], dtype=np.float64)
         if not len(v):
             return None
-        q1, median, q3 = np.percentile(v, [25, 50, 75])
-        return cls(len(v), float(median), float(q1), float(q3), float(v.min()), float(v.max()))
+        found = spreads(v)
+        return cls(len(v), *(float(found[name]) for name in SPREAD))
 
     def as_dict(self) -> dict[str, float]:
         return {"n": self.n, "median": self.median, "iqr": [self.q1, self.q3], "range": [self.low, self.high]}
@@ -57,13 +58,17 @@ class Spread:
 def band(runs: list[Run], column: str) -> pd.DataFrame:
     """A metric over epochs and seeds: columns epoch, n, median, q1, q3, low, high; one row an epoch any seed
     has finished."""
-    values: dict[int, list[float]] = {}
-    for run in runs:
-        if column in run.metrics:
-            for epoch, value in zip(run.metrics["epoch"], run.metrics[column], strict=True):
-                values.setdefault(int(epoch), []).append(value)
-    rows = [{"epoch": e, **vars(s)} for e, v in sorted(values.items()) if (s := Spread.of(v))]
-    return pd.DataFrame(rows, columns=["epoch", "n", "median", "q1", "q3", "low", "high"])
+    columns = ["epoch", "n", *SPREAD]
+    seeds = [
+        pd.Series(run.metrics[column].to_numpy(dtype=np.float64), index=run.metrics["epoch"])
+        for run in runs
+        if column in run.metrics
+    ]
+    if not seeds:
+        return pd.DataFrame(columns=columns)
+    values = pd.concat(seeds, axis=1).sort_index()  # (epochs, seeds), NaN where a seed has not come so far
+    table = pd.DataFrame({"epoch": values.index, **spreads(values.to_numpy().T)})
+    return table.loc[table["n"] > 0, columns].reset_index(drop=True)
 
 
 def run_summary(run: Run) -> dict[str, Any]:
@@ -83,6 +88,8 @@ def run_summary(run: Run) -> dict[str, Any]:
         for split in ("train", "val", "test"):
             summary[split] = {m: _number(row[f"{split}_{m}"]) for m in ("accuracy", "auc", "loss")}
         summary["seconds_per_epoch"] = float(run.metrics["seconds"].median())
+        summary["train_seconds"] = float(run.metrics["seconds"].sum())
+        summary["peak_memory_mib"] = _number(run.metrics.get("peak_memory_mib", pd.Series([None])).max())
     return summary
 
 

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [  # those of colora.files and own_process are part of what a run folder's readers and writers need
-    "ACTIVE", "ENDED_EARLY", "NAME", "STATES", "Group", "Run", "append_json", "create_group", "create_run",
-    "list_groups", "listing", "open_group", "own_process", "queued_status", "read_json", "read_json_lines",
-    "run_folder", "write_bytes", "write_json",
+    "ACTIVE", "ENDED_EARLY", "NAME", "STATES", "Group", "Run", "append_json", "check_name", "create_group",
+    "create_run", "list_groups", "listing", "open_group", "own_process", "queued_status", "read_json",
+    "read_json_lines", "run_folder", "write_bytes", "write_json",
 ]  # fmt: skip
 ACTIVE = ("starting", "running", "stopping")
 ENDED_EARLY = ("stopped", "failed", "lost")  # resume continues these
@@ -216,7 +216,7 @@ def run_folder(seed: int) -> str:
 
 
 def check_name(runs_dir: Path, name: str) -> None:
-    """Raises UserError for a name that no new group can have."""
+    """Raises UserError for a name that is bad, or that a group has already."""
     if not NAME.fullmatch(name):
         raise UserError(
             f"'{name}' cannot name a group: use up to 80 letters, digits, dots, dashes and underscores, "

@@ -15,13 +15,16 @@ from colora.weights import IMAGENET, checkpoints_folder
 from pages.components import counts, downloads, show
 from pages.components.frame import inside_app
 
-PHANTOM = "phantom"
-SETS = (*sorted(names(), key=lambda name: name != "octmnist"), PHANTOM)
-TITLES = {name: info(name).title for name in names()} | {PHANTOM: "Generated images (SYNTHETIC)"}
+PHANTOM, FOLDER = "phantom", "folder"
+SETS = (*sorted(names(), key=lambda name: name != "octmnist"), PHANTOM, FOLDER)
+TITLES = {name: info(name).title for name in names()} | {
+    PHANTOM: "Generated images (SYNTHETIC)",
+    FOLDER: "A folder of your own",
+}
 
 
 def choose() -> tuple[str, str | None]:
-    """The set, and the folder of its files where it is not the usual one."""
+    """The set, and the folder of its files where it is not the usual one, or of one's own images."""
     grid = st.grid(2, min_column_width=240)
     with grid.cell():
         name = st.selectbox(
@@ -31,9 +34,19 @@ def choose() -> tuple[str, str | None]:
             key="set",
             bind="query-params",
             persist_state="session",
-            help="MedMNIST's sets of small images with one label each. Type to search.",
+            help="MedMNIST's sets of small images with one label each, generated images, or your own. Type to search.",
         )
     with grid.cell():
+        if name == FOLDER:
+            own = st.text_input(
+                "Folder of images",
+                key="images",
+                bind="query-params",
+                persist_state="session",
+                placeholder="/path/to/folder",
+                help="On the computer that runs this app, with one sub-folder of images for each class.",
+            )
+            return name, own.strip() or None
         folder = st.text_input(
             "Folder of MedMNIST's files",
             key="folder",
@@ -91,6 +104,7 @@ def image_set(name: str, folder: str | None, shown: downloads.Shown) -> None:
     else:
         st.info("Images of each class are counted as soon as the set is on this computer.", icon=":material/info:")
     caption(f":material/warning: {SHARED_PATIENTS[name]}" if name in SHARED_PATIENTS else "")
+    counts.show_samples(counts.samples_of_set(name, folder), TITLES[name])
 
 
 def generated() -> None:
@@ -101,6 +115,21 @@ def generated() -> None:
         "the whole job, and **mean nothing for patients**."
     )
     counts.show_counts(phantom_counts(), "SYNTHETIC images")
+    counts.show_samples(counts.samples_of_phantom(), "SYNTHETIC images")
+
+
+def own_folder(root: str | None) -> None:
+    """Images of each class in a folder, its patients, and some images."""
+    if root is None:
+        st.info("Name a folder with one sub-folder of images a class; nothing of it leaves this computer.")
+        return
+    found = counts.of_source(f"folder:{root}", SIZES[-1], None)
+    if found is None:
+        st.info("This folder holds too many files to count them while you wait; training counts them.")
+        return
+    counts.show_folder(found, Path(root).name)
+    counts.show_samples(counts.samples_of_folder(root), Path(root).name)
+    st.page_link("pages/launch.py", label="Launch: train on it as *A folder of images*", icon=":material/play_arrow:")
 
 
 def weights(shown: downloads.Shown) -> None:
@@ -139,10 +168,13 @@ others = st.container()
 st.subheader("Image sets")
 with sentences():
     name, folder = choose()
-    published, drawn = st.empty(), st.empty()  # two places: what is in the other one disappears at once
+    published, drawn, own = st.empty(), st.empty(), st.empty()  # what is in the other places disappears at once
     if name == PHANTOM:
         with drawn.container():
             generated()
+    elif name == FOLDER:
+        with own.container():
+            own_folder(folder)
     else:
         with published.container():
             image_set(name, folder, shown)

@@ -1,76 +1,21 @@
-"""Set up a group of runs, see what it will train and which command that is, and launch it."""
+"""Set up one group of runs or a series of them, see what it will train and take, and launch it."""
 
-import os
-import shlex
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from colora.config import (
-    PRESETS,
-    Preset,
-    RunConfig,
-    launch_arguments,
-    make_config,
-    parse_seeds,
-)
+from colora.config import make_config, parse_seeds
 from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
 from colora.errors import UserError
-from colora.runs import NAME
-from pages.components import counts, downloads, fields, form
-from pages.components.command import parameter_counts, run_colora
+from pages.components import counts, downloads, fields, form, plan, start
+from pages.components.command import run_colora
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
 
-POLL_SECONDS = 0.2
-
-
-def free_name(name: str) -> str:
-    """`name`, with the next number if a group has it already."""
-    names = (name if n == 1 else f"{name}-{n}" for n in range(1, 10_000))
-    return next(n for n in names if not (runs_dir() / n).exists())
-
-
-def start_from(preset: Preset) -> None:
-    form.fill(preset.values)
-    st.session_state["launch-name"], st.session_state["launch-seeds"] = free_name(preset.name), preset.seeds
-
-
-def group_problems() -> dict[str, str]:
-    """{"name", "seeds": sentence} of what is wrong with the two settings that are not the config's."""
-    found, name = {}, st.session_state["launch-name"].strip()
-    if not NAME.fullmatch(name):
-        found["name"] = (
-            "Use up to 80 letters, digits, dots, dashes and underscores, beginning with a letter or a digit; no spaces."
-        )
-    elif (runs_dir() / name).exists():
-        found["name"] = f"A group named '{name}' exists already; '{free_name(name)}' is free."
-    try:
-        parse_seeds(st.session_state["launch-seeds"])
-    except UserError as error:
-        found["seeds"] = str(error)
-    return found
-
-
-def choose_start() -> None:
-    """The presets; taking one fills the whole form."""
-    titles = {preset.title: preset for preset in PRESETS}
-    if form.key("dataset") not in st.session_state:
-        start_from(PRESETS[0])
-    elif st.session_state.pop("launched", False):
-        st.session_state["launch-name"] = free_name(st.session_state["launch-name"])
-    st.radio(
-        "Start from",
-        list(titles),
-        captions=[preset.about for preset in PRESETS],
-        key="launch-preset",
-        on_change=lambda: start_from(titles[st.session_state["launch-preset"]]),
-        persist_state="session",
-    )
+EACH_GROUP_SECONDS = 120  # how long a launch may take, for each group
 
 
 def group_fields(found: dict[str, str]) -> None:
@@ -152,33 +97,6 @@ def settings(values: dict[str, Any], found: dict[str, str]) -> None:
                 fields.draw(more, found, below)
 
 
-def parameters(config: RunConfig, classes: int) -> None:
-    """How much of the network is trained, counted on the built model in another process."""
-    counting, waiting = parameter_counts(config, classes), st.empty()
-    while not counting.done():
-        waiting.caption("Counting …")  # and where the wait ends if someone goes on typing or launches
-        time.sleep(POLL_SECONDS)
-    waiting.empty()
-    try:
-        weights = counting.result()
-    except UserError as error:
-        fields.mark(f"This model cannot be built. {error}")
-        return
-    grid = st.grid(2, min_column_width=130)
-    grid.metric("Trained", compact(weights["trainable"]), help=f"{weights['trainable']:,} weights are trained.")
-    deployed = f"{weights['deployed']:,} weights in the network at the end: what CoLoRA trains is merged."
-    grid.metric("Finished network", compact(weights["deployed"]), help=deployed)
-    share = weights["trainable"] / weights["deployed"]
-    st.caption(
-        f"Trainable: {share:.1%} of the deployed network's size. Backbone {compact(weights['features'])}, "
-        f"adapters {compact(weights['adapter'])}, head {compact(weights['head'])}, for {classes} classes."
-    )
-
-
-def compact(count: int) -> str:
-    return f"{count / 1e6:.2f} M" if count >= 100_000 else f"{count:,}"
-
-
 def review(values: dict[str, Any], found: dict[str, str], classes: ClassCounts | None, cut: Cut | None) -> None:
     """What will run, the command that does the same, and the button."""
     st.subheader("What will run")
@@ -192,7 +110,7 @@ def review(values: dict[str, Any], found: dict[str, str], classes: ClassCounts |
             not_yet(found)
     else:
         with complete.container():
-            ready(make_config(values), classes)
+            ready(values, classes, cut)
 
 
 def not_yet(found: dict[str, str]) -> None:
@@ -203,31 +121,34 @@ def not_yet(found: dict[str, str]) -> None:
     st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=True, key="launch-button")
 
 
-def ready(config: RunConfig, classes: ClassCounts | None) -> None:
-    """The parameters, the same as a command, and the button."""
+def ready(values: dict[str, Any], classes: ClassCounts | None, cut: Cut | None) -> None:
+    """The parameters and what it takes, the same as a command, the paper's protocol, and the button."""
+    config, series = make_config(values), form.series(values)
     st.markdown("**Parameters**")
-    place = st.container()
+    model, amount = st.container(), st.container()
     name, seeds = st.session_state["launch-name"].strip(), parse_seeds(st.session_state["launch-seeds"])
-    many = f"{len(seeds)} seeds, one after another" if len(seeds) > 1 else f"Seed {seeds[0]}"
-    st.caption(f"{many}, {config.epochs} epochs each, kept in {runs_dir() / name}.")
-    arguments = launch_arguments(name, config, seeds)
-    elsewhere = ["--runs-dir", str(runs_dir())]
-    st.markdown("**The same from a terminal**")
-    shown = arguments + (elsewhere if os.environ.get("COLORA_RUNS_DIR") else [])
-    st.code(shlex.join(["python", "-m", "colora", *shown]), language=None, wrap_lines=True)
-    if st.button("Launch", type="primary", icon=":material/play_arrow:", key="launch-button"):
-        launch(name, arguments + elsewhere)
+    names = [name + ending for ending in start.endings(series)]
+    plan.show_amount(names, seeds, config)
+    arguments = plan.arguments_of(name, config, seeds, series)
+    plan.show_command(arguments, config)
+    plan.show_protocol(config, len(seeds))
+    label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
+    if st.button(label, type="primary", icon=":material/play_arrow:", key="launch-button"):
+        launch(names, arguments)
     st.caption("The training goes on when you close this page or the browser.")
-    with place:  # last, since it can take seconds
-        parameters(config, len(config.class_names or (classes.class_names if classes else ())) or 4)
+    class_names = config.class_names or (classes.class_names if classes else ())
+    with model:  # last, since they can take seconds
+        estimating = plan.show_model(config, len(class_names) or 4)
+    with amount:
+        plan.show_estimate(estimating, config, classes, cut, len(names) * len(seeds))
 
 
-def launch(name: str, arguments: list[str]) -> None:
-    """Start it and go to its Monitor page, or say why it cannot start; the form keeps what was typed."""
-    st.session_state["launching"] = name
+def launch(names: list[str], arguments: list[str]) -> None:
+    """Start them and go to the Monitor page, or say why they cannot start; the form keeps what was typed."""
+    st.session_state["launching"] = names
     try:
         with st.spinner("Checking data and network …", show_time=True):
-            run_colora(arguments)
+            run_colora([*arguments, "--runs-dir", str(runs_dir())], timeout=EACH_GROUP_SECONDS * len(names))
     except UserError as error:
         del st.session_state["launching"]
         st.error(f"Not launched. {error}", icon=":material/error:")
@@ -236,11 +157,14 @@ def launch(name: str, arguments: list[str]) -> None:
 
 
 def watch_launched() -> None:
-    """Go to the Monitor page of the group just launched, also where a second click cut that short."""
-    name = st.session_state.pop("launching", None)
-    if name and (runs_dir() / name / "group.json").exists():
+    """Go to the Monitor page of the group just launched, also where a second click cut that short; of several groups to
+    Overview."""
+    names = st.session_state.pop("launching", None)
+    if names and all((runs_dir() / name / "group.json").exists() for name in names):
         st.session_state["launched"] = True  # the form proposes another name when it is opened again
-        st.switch_page("pages/monitor.py", query_params={"group": name})
+        if len(names) == 1:
+            st.switch_page("pages/monitor.py", query_params={"group": names[0]})
+        st.switch_page("pages/overview.py")
 
 
 inside_app()
@@ -249,12 +173,13 @@ st.header("Launch")
 shown = downloads.Shown()
 left, right = st.columns([3, 2], gap="large")
 with left:
-    choose_start()
+    start.choose_start()
     values = form.read()
-    group_found, found = group_problems(), form.problems(values)
+    found = form.problems(values)
+    found = start.problems(form.series(values)) | found
     classes, cut = training_images(values, found), chosen_cut(values, found)
-    group_fields(group_found)
+    group_fields(found)
     settings(values, found)
 with right:
-    review(values, group_found | found, classes, cut)
+    review(values, found, classes, cut)
 shown.follow()

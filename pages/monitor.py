@@ -1,21 +1,23 @@
 """One group while it learns: states, progress, curves and log, fresh while something runs."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from colora import plots
 from colora.errors import UserError
+from colora.overview import Line
 from colora.queue import view
-from colora.queue.supervisor import supervising
 from colora.results import band, preparing, progress, run_summary, seconds_left
-from colora.runs import ACTIVE, ENDED_EARLY, Group
+from colora.runs import ACTIVE, Group, Run
 from pages.components import show
-from pages.components.command import run_colora
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed
-from pages.components.runs import chosen_group, reading, show_damage, summary
+from pages.components.run_actions import actions
+from pages.components.runs import chosen_group, file_stamp, reading, show_damage
 
 REFRESH_SECONDS = 2
 CURVES = {
@@ -24,77 +26,21 @@ CURVES = {
     "auc": "How well a class is told from the others at any threshold (one-vs-rest AUC). Higher is better.",
 }
 SPREAD = "Bold: median over the seeds; dark: middle half (IQR); light: whole range."
+MERGES = " Triangles: epochs after which the updates were merged into the kernels."
 
 
-def command(verb: str, group: Group, doing: str) -> None:
-    """Run `colora VERB GROUP` and show the page anew, or the sentence of its refusal."""
-    try:
-        with st.spinner(doing):
-            run_colora([verb, str(group.path)])
-    except UserError as error:
-        st.error(str(error))
-    else:
-        st.rerun()
-
-
-@st.dialog("Stop this group?", icon=":material/stop_circle:")
-def confirm_stop(group: Group) -> None:
-    st.markdown(
-        f"Every waiting and running seed of **{group.name}** stops. Finished epochs are kept; the epoch "
-        "under way is done again when you resume."
-    )
-    if st.button("Stop the seeds", type="primary", key="confirm-stop"):
-        command("stop", group, "The running seed finishes its step …")
-
-
-@st.dialog("Train these seeds from the beginning?", icon=":material/restart_alt:")
-def confirm_retry(group: Group) -> None:
-    seeds = [str(run.seed) for run in group.runs if run.state in (*ENDED_EARLY, "damaged")]
-    st.markdown(
-        f"Seeds {', '.join(seeds)} of **{group.name}** begin anew. What they have so far goes to the trash of the "
-        "runs folder. *Resume* would keep their finished epochs."
-    )
-    if st.button("Begin anew", type="primary", key="confirm-retry"):
-        command("retry", group, "Starting anew …")
-
-
-@st.dialog("Remove this group?", icon=":material/delete:")
-def confirm_remove(group: Group) -> None:
-    st.markdown(f"**{group.name}** goes to the trash of the runs folder. *Overview* then offers to undo it.")
-    if st.button("Remove the group", type="primary", key="confirm-remove"):
-        try:
-            run_colora(["rm", str(group.path)])
-        except UserError as error:
-            st.error(str(error))
-        else:
-            st.session_state["removed"] = group.name
-            st.switch_page("pages/overview.py")
-
-
-def actions(group: Group) -> None:
-    """Stop what runs; resume what ended before its time, or begin it anew; remove what has ended."""
-    states = {run.state for run in group.runs}
-    forgotten = "queued" in states and supervising(group.path.parent) is None
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if states & {"queued", *ACTIVE} and st.button("Stop …", icon=":material/stop:", key="stop"):
-            confirm_stop(group)
-        if states & set(ENDED_EARLY) or forgotten:
-            meaning = "Seeds that stopped, failed or were lost go on after their last finished epoch."
-            if st.button("Resume", icon=":material/resume:", key="resume", help=meaning):
-                command("resume", group, "Starting again …")
-        if states & {*ENDED_EARLY, "damaged"}:
-            meaning = "The same seeds from the first epoch on."
-            if st.button("Begin anew …", icon=":material/restart_alt:", key="retry", help=meaning):
-                confirm_retry(group)
-        if not group.active and st.button("Remove …", icon=":material/delete:", key="remove"):
-            confirm_remove(group)
-        if any(len(run.metrics) for run in group.runs):
-            st.page_link(
-                "pages/results.py",
-                label="Results",
-                icon=":material/analytics:",
-                query_params={"group": group.name},
-            )
+def about(line: Line) -> dict[str, Any]:
+    """What `show.about_line` tells, without reading a single figure."""
+    source, synthetic = line.data
+    config = line.config
+    return {
+        "data": {"source": source, "synthetic": synthetic, "image_size": config["image_size"], "cut": line.cut},
+        "selection": {"rule": config["selection"]},
+        "backbone": config["backbone"],
+        "method": config["method"],
+        "launched_by": line.launched_by,
+        "created": line.created,
+    }
 
 
 def overall(group: Group, left: dict[int, float | None]) -> None:
@@ -127,14 +73,15 @@ def place_in_queue(group: Group) -> None:
         st.warning("Nobody starts the waiting seeds: press *Resume*.", icon=":material/hourglass_disabled:")
     elif own:
         places = ", ".join(f"seed {row['seed']} at place {row['place']}" for row in own)
-        st.caption(f"In the queue: {places} of {len(waiting)}")
+        priority = f" · priority {own[0]['priority']}" if own[0]["priority"] else ""
+        st.caption(f"In the queue: {places} of {len(waiting)}{priority}")
 
 
 def seed_table(group: Group, left: dict[int, float | None]) -> pd.DataFrame:
     """One row a seed: where it stands, and the figures of its selected epoch so far."""
     rows, wait = [], 0.0  # the seeds run one after another
     for run in group.runs:
-        found, status = run_summary(run), run.status
+        found, status = figures_of(run), run.status
         waits = status["state"] in (*ACTIVE, "queued")
         wait = None if wait is None or left[run.seed] is None else wait + left[run.seed]
         rows.append(
@@ -144,12 +91,24 @@ def seed_table(group: Group, left: dict[int, float | None]) -> pd.DataFrame:
                 "Progress": 100 * progress(run),
                 "Epoch": f"{status['epoch']} of {status['epochs']}",
                 "Time left": show.duration(wait) if waits and wait is not None else None,
-                "Best epoch": found.get("selected_epoch"),
-                "Validation accuracy": found["val"]["accuracy"] if "val" in found else None,
-                "Test accuracy": found["test"]["accuracy"] if "test" in found else None,
+                "Images/s": found["images_per_s"],
+                "Best epoch": found["summary"].get("selected_epoch"),
+                "Validation accuracy": found["summary"].get("val", {}).get("accuracy"),
+                "Test accuracy": found["summary"].get("test", {}).get("accuracy"),
             }
         )
     return pd.DataFrame(rows).astype({"Best epoch": "Int64"})
+
+
+def figures_of(run: Run) -> dict[str, Any]:
+    """`run_summary`, and the speed of the last epoch; computed once for each state of the run's metrics."""
+    return _figures_of(run, str(run.path), file_stamp(run.path / "metrics.jsonl"), run.state == "damaged")
+
+
+@st.cache_data(show_spinner=False, max_entries=512)
+def _figures_of(_run: Run, path: str, stamp: Any, damaged: bool) -> dict[str, Any]:
+    speeds = _run.metrics.get("images_per_s", pd.Series(dtype=float))
+    return {"summary": run_summary(_run), "images_per_s": float(speeds.iloc[-1]) if len(speeds) else None}
 
 
 def reasons(group: Group) -> None:
@@ -168,22 +127,52 @@ def reasons(group: Group) -> None:
                 st.code(details, language=None, wrap_lines=True)
 
 
-def curves(group: Group, data: str) -> None:
+def curves(group: Group) -> None:
+    """Loss, accuracy and AUC over the epochs; single seeds where someone asks for them."""
+    data = show.data_title(about(Line(group)))
+    seeds: list[int] = []
+    if len(group.runs) > 1:
+        known = [run.seed for run in group.runs]
+        seeds = st.pills("Single seeds", known, selection_mode="multi", key=f"single-{group.name}")
+    stamps = [(run.state == "damaged", file_stamp(run.path / "metrics.jsonl")) for run in group.runs]
+    drawn = _drawn(group, str(group.path), stamps, tuple(sorted(seeds)))
     grid = st.grid(3, min_column_width=300)
     for metric, says in CURVES.items():
-        bands = {split: band(group.runs, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
-        parts = [table.assign(metric=metric, split=split) for split, table in bands.items() if len(table)]
+        figure, table = drawn[metric]
         with grid.cell():
             show.show_figure(
-                plots.learning_curves(bands, metric),
+                figure,
                 plots.METRIC_NAMES[metric],
                 says,
                 f"{plots.METRIC_NAMES[metric]} on train, validation and test over epochs, {group.name}",
-                pd.concat(parts, ignore_index=True),
+                table,
                 f"{group.name}-{metric}-curves",
                 data,
             )
-    st.caption(SPREAD)
+    st.caption(SPREAD + (MERGES if len(merged_after(group.runs)) else ""))
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _drawn(_group: Group, path: str, stamps: Any, seeds: tuple[int, ...]) -> dict[str, tuple[go.Figure, pd.DataFrame]]:
+    """{metric: its figure and table}, drawn once for each state of the metrics files. Not to be changed."""
+    drawn, merges = {}, merged_after(_group.runs)
+    single = {run.seed: run.metrics for run in _group.runs if run.seed in seeds and len(run.metrics)}
+    for metric in CURVES:
+        bands = {split: band(_group.runs, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
+        parts = [table.assign(metric=metric, split=split) for split, table in bands.items() if len(table)]
+        figure = plots.learning_curves(bands, metric, single, merges)
+        drawn[metric] = figure, pd.concat(parts, ignore_index=True)
+    return drawn
+
+
+def merged_after(runs: list[Run]) -> list[int]:
+    """The epochs in which a seed's updates were merged into the kernels."""
+    epochs: set[int] = set()
+    for run in runs:
+        if "merges" in run.metrics:
+            new = run.metrics["merges"].diff().fillna(run.metrics["merges"]) > 0
+            epochs |= set(run.metrics.loc[new, "epoch"].astype(int))
+    return sorted(epochs)
 
 
 def log(group: Group) -> None:
@@ -203,16 +192,16 @@ def live(path: Path, refreshing: bool) -> None:
     """Everything that changes while the group runs, read anew at each call."""
     group = Group(path)
     try:
-        about = summary(group)
         with reading(group):
             left = seconds_left(group.runs)
+            table = seed_table(group, left)
     except UserError as error:
         show_damage(group, error)
         return
     overall(group, left)
     reasons(group)
     st.dataframe(
-        seed_table(group, left),
+        table,
         hide_index=True,
         key="seeds",
         placeholder="–",
@@ -220,12 +209,13 @@ def live(path: Path, refreshing: bool) -> None:
         column_config={
             "State": show.STATE_COLUMN,
             "Progress": st.column_config.ProgressColumn(format="%d%%", max_value=100),
+            "Images/s": st.column_config.NumberColumn(format="%.1f", help="Training images a second, last epoch"),
             "Validation accuracy": st.column_config.NumberColumn(format="%.3f"),
             "Test accuracy": st.column_config.NumberColumn(format="%.3f"),
         },
     )
     if any(len(run.metrics) for run in group.runs):
-        curves(group, show.data_title(about))
+        curves(group)
     else:
         st.info("The curves begin when the first epoch is finished.", icon=":material/show_chart:")
     log(group)
@@ -237,10 +227,11 @@ inside_app()
 st.header("Monitor")
 group = chosen_group("monitor")
 try:
-    about = summary(group)
+    with reading(group):
+        told = about(Line(group))
 except UserError as error:
     show_damage(group, error)
     st.stop()
-show.about_line(about)
+show.about_line(told)
 actions(group)
 st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group.path, group.active)

@@ -1,18 +1,30 @@
-"""Every group of runs at a glance, newest first; choosing one opens it."""
+"""Every group of runs at a glance: find, open, compare, copy, annotate, remove; and how busy this computer is."""
 
+import hashlib
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from colora.errors import UserError
-from colora.runs import Group, list_groups
-from pages.components.command import run_colora
+from colora.overview import FOREIGN, SORTS, Line, lines
+from colora.runs import STATES
+from pages.components import group_actions, live, machine
 from pages.components.frame import inside_app
-from pages.components.runs import runs_dir, summary
+from pages.components.runs import runs_dir
 from pages.components.show import STATE_COLUMN, data_title, method_title, model_title, spread_text, time_text
 
 ROWS = 20  # groups on one page of the table; no others are read
+NOTE_LENGTH = 80  # characters of a note in its cell
+COLUMNS = {
+    "Group": st.column_config.ButtonColumn(pinned=True, type="tertiary", key="open", alignment="left", help="Opens it"),
+    "State": STATE_COLUMN,
+    "Progress": st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, help="Epochs done, of all"),
+    "Seeds": st.column_config.TextColumn(width=170, help="Seeds done, of all; the failed ones by number"),
+    "Test accuracy": st.column_config.TextColumn(help="Median over seeds [middle half, IQR]"),
+    "Test AUC": st.column_config.TextColumn(help="Median over seeds [middle half, IQR]"),
+    "Launched": st.column_config.TextColumn(help="When, on this browser's clock, and by whom"),
+}
 
 
 def welcome() -> None:
@@ -23,7 +35,7 @@ def welcome() -> None:
         "different random seeds, so that the result comes with its spread.\n\n"
         "1. **Launch** the quick look: generated images, a small network, a minute or two, no download.\n"
         "2. **Monitor** it while it learns.\n"
-        "3. Read its **Results**: accuracy, AUC, confusion matrix and ROC curves.\n\n"
+        "3. **Evaluate** it: accuracy, AUC, confusion matrix and ROC curves.\n\n"
         "Then name your own images on the Launch page, or get a public set on the **Data** page."
     )
     if st.button("Set up the quick look", type="primary", icon=":material/play_arrow:"):
@@ -31,89 +43,114 @@ def welcome() -> None:
     st.caption(f"Runs will be kept in {runs_dir()}.")
 
 
-def row_of(group: Group) -> tuple[dict[str, Any], bool, str | None]:
-    """One line of the table, whether it still changes, and what is damaged."""
+def find() -> list[Line]:
+    """The groups that the search, the states and the order ask for; all three stand in the address."""
+    grid = st.grid(3, min_column_width=220)
+    with grid.cell():
+        search = st.text_input(
+            "Search",
+            key="search",
+            bind="query-params",
+            icon=":material/search:",
+            placeholder="name, network, method, data, note, person",
+        )
+    with grid.cell():
+        states = st.multiselect("State", STATES, key="state", bind="query-params", placeholder="any")
+    with grid.cell():
+        sort = st.selectbox("Order", list(SORTS), format_func=SORTS.get, key="order", bind="query-params")
+    return lines(runs_dir(), search, states, sort)
+
+
+def row_of(line: Line) -> dict[str, Any]:
+    """One line of the table; of a damaged group its name and what can be read."""
+    row: dict[str, Any] = {"Group": line.name, "State": ["damaged"]}
     try:
-        found = summary(group)
-        rule = " optimistic" if found["selection"]["rule"] == "paper" else ""
-        test = {metric: found["over_seeds"]["test"][metric] for metric in ("accuracy", "auc")}
-        row = {
-            "Group": group.name,
-            "State": [found["state"]],
-            "Seeds": f"{sum(s['state'] == 'done' for s in found['seeds'])} of {len(found['seeds'])}",
-            "Test accuracy": spread_text(test["accuracy"]) + (rule if test["accuracy"] else ""),
-            "Test AUC": spread_text(test["auc"]) + (rule if test["auc"] else ""),
-            "Model": f"{model_title(found['backbone'])}, {method_title(found['method'])}",
-            "Data": data_title(found),
-            "Launched": f"{time_text(found['created'])}, {found['launched_by']}",
+        source, synthetic = line.data
+        rule = " optimistic" if line.config["selection"] == "paper" else ""
+        accuracy, auc = line.spread("accuracy"), line.spread("auc")
+        return row | {
+            "State": [line.state],
+            "Progress": 100 * line.progress,
+            "Seeds": line.seeds_text(),
+            "Test accuracy": spread_text(accuracy and accuracy.as_dict()) + (rule if accuracy else ""),
+            "Test AUC": spread_text(auc and auc.as_dict()) + (rule if auc else ""),
+            "Network": model_title(line.config["backbone"]),
+            "Method": method_title(line.config["method"]),
+            "Data": data_title({"data": {"source": source, "synthetic": synthetic}}),
+            "Launched": f"{time_text(line.created)}, {line.launched_by}",
+            "Notes": " ".join(line.notes.split())[:NOTE_LENGTH],
         }
-        damaged = [s["reason"] for s in found["seeds"] if s["state"] == "damaged"]
-        return row, group.active, damaged[0] if damaged else None
-    except UserError as error:
-        return {"Group": group.name, "State": ["damaged"]}, False, str(error).splitlines()[0]
+    except (UserError, *FOREIGN):
+        return row  # `Line.damage` says why
 
 
-def overview(groups: list[Group]) -> None:
-    """The table of `groups`; choosing a row opens Results where all is done, else Monitor."""
-    rows, active, damages = zip(*map(row_of, groups), strict=True)
-    chosen = st.dataframe(
-        pd.DataFrame(rows),
+def table(shown: list[Line]) -> list[Line]:
+    """The table of `shown`; returns the ticked ones, and opens the one whose name was pressed."""
+    place = st.container()  # the buttons stand above the table, and are known after it
+    rows = pd.DataFrame([row_of(line) for line in shown], columns=[*COLUMNS, "Network", "Method", "Data", "Notes"])
+    order = ["Group", "State", "Progress", "Seeds", "Test accuracy", "Test AUC", "Network", "Method", "Data"]
+    ticked = st.dataframe(
+        rows,
         hide_index=True,
         on_select="rerun",
-        selection_mode="single-row",
-        key="overview",
-        alt="Groups of runs, newest first",
+        selection_mode="multi-row",
+        key=table_key(shown),
+        alt="Groups of runs",
+        height="content",
         placeholder="–",
-        column_config={
-            "Group": st.column_config.TextColumn(pinned=True),
-            "State": STATE_COLUMN,
-            "Seeds": st.column_config.TextColumn(help="Seeds done, of all seeds"),
-            "Test accuracy": st.column_config.TextColumn(help="Median over seeds [middle half, IQR]"),
-            "Test AUC": st.column_config.TextColumn(help="Median over seeds [middle half, IQR]"),
-            "Launched": st.column_config.TextColumn(help="When, on this browser's clock, and by whom"),
-        },
+        column_order=[*order, "Launched", "Notes"],
+        column_config=COLUMNS,
     )
-    if chosen.selection.rows:
-        row = rows[chosen.selection.rows[0]]
-        page = "pages/results.py" if row["State"] == ["done"] else "pages/monitor.py"
-        st.switch_page(page, query_params={"group": row["Group"]})
-    if any(active):
-        st.button("Refresh", icon=":material/refresh:", type="tertiary", help="Something is running.")
+    if pressed := st.session_state.get("open"):
+        group_actions.open_group(shown[pressed["row"]])
+    chosen = [shown[row] for row in ticked.selection.rows if row < len(shown)]
+    with place:
+        group_actions.toolbar(chosen)
     st.caption(
-        "Choose a row to open it. Test accuracy and AUC (mean one-vs-rest area under the ROC curve): median "
-        "over the seeds [interquartile range], each seed at its selected epoch so far. SYNTHETIC: generated "
-        "images, whose figures mean nothing for patients. Optimistic: the test images chose the epoch, as in "
-        "the paper."
+        "Press a name to open it; tick rows to compare, copy, annotate or remove them. Test accuracy and AUC (mean "
+        "one-vs-rest area under the ROC curve): median over the seeds [interquartile range], each seed at its "
+        "selected epoch so far. SYNTHETIC: generated images, whose figures mean nothing for patients. Optimistic: the "
+        "test images chose the epoch, as in the paper."
     )
-    for group, damage in zip(groups, damages, strict=True):
-        if damage:
-            st.warning(f"**{group.name}** is damaged: {damage}", icon=":material/broken_image:")
+    for line in shown:
+        if damage := line.damage:
+            st.warning(f"**{line.name}** is damaged: {damage}", icon=":material/broken_image:")
+    return chosen
 
 
-def undo_removal() -> None:
-    """After a group was removed in this tab: the way back."""
-    name = st.session_state.get("removed")
-    if not name:
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"**{name}** is in the trash.", icon=":material/delete:")
-        if st.button("Undo", icon=":material/undo:", key="undo"):
-            try:
-                run_colora(["rm", "--undo", str(runs_dir() / name)])
-            except UserError as error:
-                st.error(str(error))
-            else:
-                del st.session_state["removed"]
-                st.rerun()
+def table_key(shown: list[Line]) -> str:
+    """Another one when other groups stand in the rows, so that no tick passes from one group to another."""
+    names = "/".join(line.name for line in shown)
+    return f"groups-{hashlib.sha256(names.encode()).hexdigest()[:12]}"
+
+
+def stamp(shown: list[Line]) -> list[Any]:
+    """What changes when a shown group does."""
+    found = []
+    for line in shown:
+        for run in line.group.runs:
+            written = run.path / "status.json"
+            found.append(written.stat().st_mtime_ns if written.exists() else None)
+    return found
 
 
 inside_app()
 st.header("Groups of runs")
-undo_removal()
-every = list_groups(runs_dir())
-if not every:
+group_actions.undo_removal()
+found = find()
+active: list[Line] = []
+if found:
+    place, pages = st.container(), -(-len(found) // ROWS)
+    number = min(pages, st.pagination(pages, key="page", bind="query-params")) if pages > 1 else 1
+    shown = found[(number - 1) * ROWS : number * ROWS]
+    with place:
+        table(shown)
+    active = [line for line in shown if not line.damage and line.group.active]
+elif st.session_state["search"] or st.session_state["state"]:
+    st.info("No group has all of these words and one of these states.", icon=":material/search_off:")
+else:
     welcome()
-    st.stop()
-pages = -(-len(every) // ROWS)
-number = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
-overview(every[(number - 1) * ROWS : number * ROWS])
+st.subheader("This computer")
+machine.show_machine(runs_dir())
+if active and not group_actions.dialog_is_open():
+    live.follow(lambda: stamp(active))

@@ -23,6 +23,7 @@ from colora.data.dataset import SPLITS
 from colora.files import read_json
 from colora.process import send
 
+pytest_plugins = ["browsing"]  # its fixtures
 SHARED = Path(__file__).parents[2] / "shared"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import save_file
 
 from colora.config import Resolved, RunConfig, make_config
 from colora.evaluate import accuracy, cross_entropy, entropy, macro_auc
@@ -57,7 +58,7 @@ def metrics_row(seed: int, epoch: int) -> dict[str, Any]:
             f"{split}_auc": macro_auc(labels, p),
         }
     times = {"seconds": 2.0, "eval_seconds": 0.5, "images_per_s": sum(COUNTS["train"]) / 2.0}
-    return row | times
+    return row | times | {"peak_memory_mib": 1000.0 + seed, "merges": epoch}
 
 
 def resolved(config: RunConfig, warnings: list[str]) -> Resolved:
@@ -99,6 +100,14 @@ def write_predictions(run: Run, epoch: int) -> None:
         table.to_parquet(run.path / "predictions" / f"{split}.parquet")
 
 
+def write_epoch_outputs(run: Run, epoch: int) -> None:
+    folder = run.path / "predictions" / "epochs"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {split: probabilities(split, run.seed, epoch) for split in COUNTS}, folder / f"epoch-{epoch:02d}.safetensors"
+    )
+
+
 def gone_process() -> dict[str, Any]:
     """The identity of a process that no longer lives: this pid, started at another time."""
     return own_process() | {"started": 0.0}
@@ -115,6 +124,7 @@ def fill_run(
         for epoch in range(1, epochs_done + 1):
             row = metrics_row(run.seed, epoch)
             append_json(run.path / "metrics.jsonl", row)
+            write_epoch_outputs(run, epoch)
             lines.append(f"epoch {epoch}/{epochs}  loss {row['train_loss']:.3f}  validation {row['val_accuracy']:.3f}")
         (run.path / "log.txt").write_text("\n".join(lines + ([reason] if reason else [])) + "\n")
     if state == "done":

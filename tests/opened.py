@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fabricate import damage, fabricate
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
@@ -15,12 +16,41 @@ COUNTS = {
     "trainable": 912_900,
     "deployed": 1_503_684,
 }
+ESTIMATE = {
+    "device": "cpu",
+    "memory_bytes": 1_100_000_000,
+    "memory_free_bytes": 8_000_000_000,
+    "largest_batch_size": 900,
+    "disk_bytes": 60_000_000,
+    "seconds_per_image": 0.012,
+    "eval_seconds_per_image": 0.004,
+}
+
+
+def told(arguments, timeout: float = 0) -> dict:
+    """In place of `run_colora`: the same counts and the same estimate for every model."""
+    return ESTIMATE if arguments[0] == "preflight" else COUNTS
+
+
+def every_kind(path: Path) -> Path:
+    """A runs folder with one group of each kind."""
+    fabricate(path, "three-done", ["done"] * 3)
+    fabricate(path, "one-done", ["done"])
+    fabricate(path, "paper-rule", ["done"] * 2, {"selection": "paper"}, warnings=["A warning of the run."])
+    fabricate(path, "real-file", ["done"], {"dataset": "npz:/data/octmnist_224.npz"})
+    fabricate(path, "failed", ["done", "failed"])
+    fabricate(path, "lost", ["lost"])
+    fabricate(path, "running", ["done", "running", "queued"], {"epochs": 8})
+    fabricate(path, "waiting", ["starting", "queued"])
+    damage(fabricate(path, "damaged", ["stopped"]))
+    return path
 
 
 def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest]:
     """`opened("monitor", "failed")` runs a page on a group; on another runs folder than `runs` with `folder`."""
     monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: COUNTS)
+    monkeypatch.setattr("pages.components.command.run_colora", told)
+    monkeypatch.setattr("pages.components.live.follow", lambda stamp: None)  # which ends with the test's patience
     new_manager = PagesManager.__init__
 
     def manager_of_a_server_that_knows_the_pages(self, *args, **kwargs):

@@ -1,78 +1,24 @@
-"""The whole job in a real browser: launch the quick look, watch it train, read its results.
+"""The whole job in a real browser: launch the quick look, watch it train, evaluate it.
 
-COLORA_SCREENSHOT=docs/screenshot.png keeps a picture of the Results page, for the preset as it is.
+COLORA_SCREENSHOT=docs/screenshot.png keeps a picture of the Evaluate page, for the preset as it is.
 """
 
 import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from browsing import IN_BROWSER, idle, served
 from fabricate import damage, fabricate
 
 from colora.catalog import NOTICE
 
-ROOT = Path(__file__).parents[1]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 SCREENSHOT = os.environ.get("COLORA_SCREENSHOT")
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 TEST_IMAGES = 240  # of the generated data set
 TRAINING_SECONDS = 600
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, google-chrome or chromium-browser on PATH"),
-]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def served(runs_dir: Path) -> Iterator[str]:
-    """The address of a server over `runs_dir`, ended by its own pid."""
-    port = free_port()
-    log = runs_dir.parent / "server.log"
-    with open(log, "wb") as out:
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "streamlit",
-                "run",
-                "app.py",
-                f"--server.port={port}",
-                "--server.headless=true",
-            ],
-            cwd=ROOT,
-            env=os.environ | {"COLORA_RUNS_DIR": str(runs_dir)},
-            stdout=out,
-            stderr=out,
-        )
-    try:
-        end = time.monotonic() + 60
-        while True:
-            assert server.poll() is None and time.monotonic() < end, log.read_text()
-            try:
-                urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -82,47 +28,6 @@ def fabricated_runs(tmp_path_factory) -> Iterator[str]:
     damage(fabricate(runs_dir, "half-written", ["done"]))
     with served(runs_dir) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # As root, as in a container, Chromium starts only without its sandbox.
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser):
-    """A tab; at the end it must have seen no script or console error, traceback or foreign host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    tab, errors = context.new_page(), []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    # Opened below the root, Streamlit first looks for its server there (404), then where it is.
-    tab.on(
-        "console",
-        lambda m: (
-            errors.append(f"{m.text} {m.location}")
-            if m.type == "error" and "/_stcore/" not in str(m.location)
-            else None
-        ),
-    )
-    tab.on(
-        "request",
-        lambda r: errors.append(r.url) if r.url.startswith("http") and "://localhost:" not in r.url else None,
-    )
-    yield tab
-    assert not errors
-    assert tab.locator('[data-testid="stException"]').count() == 0
-    context.close()
-
-
-def idle(page, seconds: float = 30) -> None:
-    """Until the page's script has run to its end."""
-    page.wait_for_selector('.stApp[data-test-script-state="notRunning"]', timeout=1000 * seconds)
 
 
 def type_in(page, label: str, text: str, shown: str) -> None:
@@ -140,7 +45,7 @@ def counts_of_confusion_matrix(page) -> list[int]:
     return [int(count) for count in texts.locator("tspan.line:first-child").all_text_contents()]
 
 
-def test_quick_look_from_launch_to_results(page, tmp_path):
+def test_quick_look_from_launch_to_evaluation(page, tmp_path):
     with served(tmp_path / "runs") as address:
         quick_look(page, address)
 
@@ -164,8 +69,11 @@ def quick_look(page, address: str) -> None:
     page.get_by_text("Stop …").wait_for(state="detached")
     assert page.locator(".stPlotlyChart").count() == 3
 
-    page.get_by_test_id("stMain").get_by_role("link", name="Results").click()
+    page.get_by_test_id("stMain").get_by_role("link", name="Evaluate").click()
     page.get_by_text("Confusion matrix", exact=True).wait_for()
+    page.get_by_role("combobox", name="Models").click()
+    page.get_by_role("option", name="Seed 0").click()
+    page.get_by_text("One seed: nothing can be said about the spread").wait_for()
     idle(page)
     assert sum(counts_of_confusion_matrix(page)) == TEST_IMAGES
     assert page.get_by_text("phantom (SYNTHETIC), 240 images").count() >= 3
@@ -177,17 +85,17 @@ def quick_look(page, address: str) -> None:
     assert "group=quick-look" in page.url and "split=Validation" in page.url
 
     if SCREENSHOT:
-        page.get_by_text("Test", exact=True).first.click()
+        page.goto(f"{address}/evaluate?group=quick-look")
         page.get_by_text("Test split of phantom (SYNTHETIC)").first.wait_for()
         keep_screenshot(page, Path(SCREENSHOT))
 
 
 def keep_screenshot(page, path: Path) -> None:
-    """The Results page from its top to the end of the confusion matrix and the ROC curves."""
+    """The Evaluate page from its top to the end of the confusion matrix and the images beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     page.set_viewport_size({"width": 1280, "height": 3000})
     idle(page)
-    counts_of_confusion_matrix(page)
+    page.locator(".stPlotlyChart .annotation-text").first.wait_for()
     page.wait_for_timeout(1000)  # the figures are drawn once more at the new size
     end = page.get_by_text("Each class against the rest").bounding_box()["y"]
     page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 1280, "height": end - 12})
@@ -239,7 +147,7 @@ def test_download_is_followed_left_cancelled_and_continued(page, medmnist, monke
     assert len(medmnist.asked) == 2 and medmnist.asked[1].startswith("bytes=")
 
 
-@pytest.mark.parametrize("name", ["overview", "launch", "data", "monitor", "results"])
+@pytest.mark.parametrize("name", ["overview", "launch", "data", "monitor", "compare", "evaluate"])
 def test_no_page_is_wider_than_the_screen(page, fabricated_runs, name):
     page.goto(f"{fabricated_runs}/{'' if name == 'overview' else name}?group=fabricated")
     page.get_by_role("heading").first.wait_for()

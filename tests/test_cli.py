@@ -16,7 +16,8 @@ from PIL import Image
 
 import colora.predict as colora_predict
 from colora.cli import _config, _parser, main
-from colora.config import PRESETS, make_config
+from colora.config import make_config
+from colora.presets import PRESETS
 from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, read_json, write_json
 from colora.train import train_run
@@ -78,6 +79,22 @@ def test_params_without_weights(capsys):
     assert {k: got[k] for k in expected} == expected
     small = document(capsys, "params", "--backbone", "texturenet", "--image-size", 64, "--json")
     assert (small["adapter"], small["deployed"]) == (35_488, 1_099_268)
+
+
+def test_preflight_tells_what_a_seed_takes(capsys):
+    shape = ["--backbone", "resnet18:layer1", "--image-size", 32, "--device", "cpu"]
+    one = document(capsys, "preflight", *shape, "--batch-size", 1, "--json")
+    more = document(capsys, "preflight", *shape, "--batch-size", 33, "--epochs", 40, "--json")
+    assert one["device"] == "cpu" and one["memory_free_bytes"] > one["memory_bytes"] > 0
+    assert more["memory_bytes"] > one["memory_bytes"] and more["disk_bytes"] > one["disk_bytes"]
+    assert one["seconds_per_image"] > 0
+
+
+def test_a_note_is_written_and_read(tmp_path, capsys):
+    group = fabricate(tmp_path, "g", ["queued"]).path
+    assert document(capsys, "note", group, "--json") == {"name": "g", "notes": ""}
+    assert document(capsys, "note", group, "--text=- first try", "--json")["notes"] == "- first try"
+    assert main(["note", str(group)]) == 0 and capsys.readouterr().out == "- first try\n"
 
 
 def test_a_preset_is_where_the_flags_start_from():

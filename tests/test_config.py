@@ -4,7 +4,6 @@ import pytest
 
 from colora.cli import _config, _parser
 from colora.config import (
-    PRESETS,
     RunConfig,
     absolute_paths,
     config_problems,
@@ -14,6 +13,7 @@ from colora.config import (
     parse_seeds,
 )
 from colora.errors import UserError
+from colora.presets import PRESETS
 
 
 def test_defaults_are_the_papers():

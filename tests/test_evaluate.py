@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from colora import evaluate
 
@@ -63,3 +64,37 @@ def test_report_is_json_with_every_class_named():
     assert report["per_class"]["B"]["recall"] == pytest.approx(0.5)
     assert report["auc"] == pytest.approx(np.mean([report["per_class"][c]["auc"] for c in "ABC"]))
     assert report["confusion_matrix"] == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("digits", [1, 7])
+def test_areas_and_curves_are_scikit_learns_also_with_equal_scores(digits):
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, 200)
+    scores = np.exp(rng.normal(size=(200, 3)) + np.eye(3)[labels])
+    p = (scores / scores.sum(axis=1, keepdims=True)).round(digits)
+    for c in range(3):
+        member = labels == c
+        assert evaluate.class_auc(labels, p)[c] == pytest.approx(metrics.roc_auc_score(member, p[:, c]), abs=1e-12)
+        precision = metrics.average_precision_score(member, p[:, c])
+        assert evaluate.class_average_precision(labels, p)[c] == pytest.approx(precision, abs=1e-12)
+        theirs = {tuple(point.round(9)) for point in np.array(metrics.roc_curve(member, p[:, c])[:2]).T}
+        ours = np.array(evaluate.roc(labels, p, c))
+        assert {tuple(point.round(9)) for point in ours.T} <= theirs  # which keep the first point on a line from 0
+        assert np.trapezoid(ours[1], ours[0]) == pytest.approx(evaluate.class_auc(labels, p)[c])
+        recall, precision = evaluate.precision_recall(labels, p, c)
+        wanted = metrics.precision_recall_curve(member, p[:, c])
+        assert np.allclose(recall, wanted[1][:-1][::-1]) and np.allclose(precision, wanted[0][:-1][::-1])
+    micro = metrics.roc_auc_score(np.eye(3)[labels], p, average="micro")
+    assert evaluate.micro_auc(labels, p) == pytest.approx(micro, abs=1e-12)
+
+
+def test_macro_and_micro_auc_differ_where_one_class_is_easy_and_frequent():
+    report = evaluate.report(LABELS, P, ["A", "B", "C"])
+    assert report["auc_micro"] == pytest.approx(metrics.roc_auc_score(np.eye(3)[LABELS], P, average="micro"))
+    assert report["auc_micro"] != pytest.approx(report["auc"])
+
+
+def test_wilson_interval_of_a_share():
+    # Newcombe 1998, table I: 81 of 263 and 0 of 20
+    assert evaluate.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert evaluate.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)

@@ -7,6 +7,7 @@ import pytest
 from colora import plots
 from colora.evaluate import class_auc, roc
 from colora.evaluate import confusion_matrix as count_confusions
+from colora.over_seeds import outcome
 
 CLASSES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 
@@ -77,7 +78,7 @@ def test_the_epoch_axis_has_whole_numbers_only(bands, last, step):
 
 def test_seed_box_has_the_quartiles_and_every_seed_its_dot():
     values = [0.80, 0.84, 0.86, 0.96]
-    table = pd.DataFrame({"seed": range(4), "selected_epoch": [5, 6, 6, 4], "test_accuracy": values})
+    table = pd.DataFrame({"seed": range(4), "epoch": [5, 6, 6, 4], "test_accuracy": values})
     table["train_accuracy"] = table["val_accuracy"] = None
     box, dots = plots.seed_figures(table, "accuracy").data
     assert (box.q1[0], box.median[0], box.q3[0]) == pytest.approx(np.percentile(values, [25, 50, 75]))
@@ -89,41 +90,117 @@ def test_seed_box_has_the_quartiles_and_every_seed_its_dot():
 def test_confusion_matrix_annotates_each_count_at_its_cell(predictions):
     matrix = count_confusions(*predictions)
     figure = plots.confusion_matrix(matrix, CLASSES)
-    (heat,) = figure.data
+    heat, targets = figure.data
     assert np.array_equal(heat.customdata, matrix)
     assert np.allclose(heat.z, matrix / 50)
     at = {(a.y, a.x): int(a.text.removeprefix("<b>").partition("<")[0]) for a in figure.layout.annotations}
     assert at == {(t, p): matrix[i, j] for i, t in enumerate(CLASSES) for j, p in enumerate(CLASSES)}
     assert sum(at.values()) == 200
     assert figure.layout.yaxis.autorange == "reversed", "the first true class is the top row"
+    cells = [tuple(cell) for cell in targets.customdata]
+    clicked = [(CLASSES.index(t), CLASSES.index(p)) for t, p in zip(targets.y, targets.x, strict=True)]
+    assert cells == clicked and len(set(cells)) == 16, "a click on a cell tells its own classes"
 
 
 def test_confusion_matrix_of_a_class_without_images():
-    figure = plots.confusion_matrix(np.array([[3, 1], [0, 0]]), ["A", "B"])
+    figure = plots.confusion_matrix(np.array([[3, 1], [0, 0]]), ["A", "B"], per_cent=True)
     assert figure.data[0].z.tolist() == [[0.75, 0.25], [0.0, 0.0]]
+    assert [a.text.partition("</b>")[0] for a in figure.layout.annotations] == ["<b>75%", "<b>25%", "<b>–", "<b>–"]
 
 
-def test_roc_curves_are_those_of_evaluate_with_the_area_in_the_legend(predictions):
-    figure = plots.roc_curves(*predictions, CLASSES)
-    areas = class_auc(*predictions)
+def test_confusion_matrix_over_seeds_has_the_median_and_the_middle_half_of_each_cell():
+    seeds = np.array([[[8, 2], [1, 9]], [[9, 1], [3, 7]], [[6, 4], [2, 8]], [[7, 3], [0, 10]]])
+    texts = [a.text for a in plots.confusion_matrix(seeds, ["A", "B"]).layout.annotations]
+    assert texts[0].startswith("<b>7.5</b>") and ">6.8–8.2<" in texts[0]  # of 6, 7, 8, 9
+    assert texts[3].startswith("<b>8.5</b>") and ">7.8–9.2<" in texts[3]
+    shares = plots.confusion_matrix(seeds, ["A", "B"], per_cent=True)
+    assert shares.layout.annotations[0].text.startswith("<b>75 %</b>")
+    assert shares.data[0].z == pytest.approx(np.array([[0.75, 0.25], [0.15, 0.85]]))
+    table = plots.confusion_table(seeds, ["A", "B"], [3, 5, 7, 9])
+    assert len(table) == 16 and table.query("seed == 5 and true == 'B' and predicted == 'A'")["images"].item() == 3
+
+
+def test_the_chosen_cell_is_framed():
+    (frame,) = plots.confusion_matrix(np.eye(3, dtype=int), ["A", "B", "C"], chosen=(2, 0)).layout.shapes
+    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 0.5, 1.5, 2.5)
+
+
+def test_roc_of_one_seed_is_that_of_evaluate_with_the_area_in_the_legend(predictions):
+    bands = outcome([predictions], CLASSES).roc
+    areas = [f"{area:.3f}" for area in class_auc(*predictions)]
+    figure = plots.class_curves(bands, CLASSES, areas, "roc")
     for c, trace in enumerate(figure.data[1:]):
         false_positive_rate, recall = roc(*predictions, c)
         assert np.array_equal(trace.x, false_positive_rate) and np.array_equal(trace.y, recall)
-        assert trace.name == f"{CLASSES[c]} {areas[c]:.3f}"
+        assert trace.name == f"{CLASSES[c]} {areas[c]}"
         assert trace.line.color == plots.class_colour(c)
 
 
-def test_roc_leaves_out_a_class_without_images_and_keeps_the_others_colours(predictions):
+def test_curves_over_seeds_are_the_median_within_the_middle_half(predictions):
+    labels, p = predictions
+    seeds = [(labels, p), (labels, np.roll(p, 1, axis=1)), (labels, np.full_like(p, 0.25))]
+    (band,) = outcome(seeds, CLASSES).precision_recall[:1]
+    figure = plots.class_curves([band, None, None, None], CLASSES, ["a"] * 4, "precision_recall")
+    area, line = figure.data
+    assert list(line.y) == band["median"].tolist() and line.name == "CNV a"
+    assert list(area.x) == [*band["x"], *band["x"][::-1]]
+    assert list(area.y) == [*band["q3"], *band["q1"][::-1]]
+    table = plots.curve_table([band, None, None, None], CLASSES, "precision_recall")
+    assert list(table)[:4] == ["class", "recall", "n", "precision_median"] and len(table) == len(band)
+
+
+def test_curves_leave_out_a_class_without_images_and_keep_the_others_colours(predictions):
     labels, probabilities = predictions
-    labels = np.where(labels == 1, 0, labels)
-    figure = plots.roc_curves(labels, probabilities, CLASSES)
-    assert [t.name.split()[0] for t in figure.data[1:]] == ["CNV", "DRUSEN", "NORMAL"]
-    assert [t.line.color for t in figure.data[1:]] == [plots.class_colour(c) for c in (0, 2, 3)]
-    assert set(plots.roc_table(labels, probabilities, CLASSES)["class"]) == {"CNV", "DRUSEN", "NORMAL"}
+    found = outcome([(np.where(labels == 1, 0, labels), probabilities)], CLASSES)
+    for bands, kind, first in ((found.roc, "roc", 1), (found.precision_recall, "precision_recall", 0)):
+        figure = plots.class_curves(bands, CLASSES, ["x"] * 4, kind)
+        assert [t.name.split()[0] for t in figure.data[first:]] == ["CNV", "DRUSEN", "NORMAL"]
+        assert [t.line.color for t in figure.data[first:]] == [plots.class_colour(c) for c in (0, 2, 3)]
+        assert set(plots.curve_table(bands, CLASSES, kind)["class"]) == {"CNV", "DRUSEN", "NORMAL"}
+
+
+def test_compared_groups_keep_their_colour_and_dash_and_show_bands_over_seeds(bands):
+    named = {"A · one": bands["train"], "B · none": bands["val"], "C · three": bands["test"]}
+    figure = plots.compared_curves(named, "accuracy")
+    assert [t.name for t in figure.data] == ["A · one: low to high", "A · one: q1 to q3", "A · one", "C · three"]
+    (first,), (third,) = traces(figure, "A · one"), traces(figure, "C · three")
+    assert list(first.y) == [0.5, 0.6, 0.7] and first.line.dash == "solid"
+    alone = plots.compared_curves({"x": bands["val"], "y": bands["val"], "C · three": bands["test"]}, "accuracy")
+    assert alone.data[0].line.color == third.line.color and alone.data[0].line.dash == third.line.dash == "dot"
+    many = plots.compared_curves(dict.fromkeys("ABCD", bands["train"]), "loss")
+    assert not [t for t in many.data if t.name.endswith("low to high")], "the light areas would hide each other"
+
+
+def test_every_group_of_eight_has_its_own_colour_dash_and_symbol(bands):
+    figure = plots.compared_curves(dict.fromkeys("ABCDEFGH", bands["test"]), "auc")
+    for look in ("color", "dash"):
+        assert len({t.line[look] for t in figure.data}) == 8
+    assert len({t.marker.symbol for t in figure.data}) == 8
+
+
+def test_cost_scatter_has_a_point_a_seed_and_the_groups_median():
+    points = pd.DataFrame(
+        {
+            "group": ["A"] * 3 + ["B"] * 2,
+            "place": [0] * 3 + [1] * 2,
+            "seed": [0, 1, 2, 0, 1],
+            "epoch": 5,
+            "accuracy": [0.9, 0.8, 0.95, 0.7, None],
+            "trainable": [1e6] * 3 + [2e7] * 2,
+            "minutes": [1.0, 3.0, 2.0, 4.0, 5.0],
+        }
+    )
+    figure = plots.cost_scatter(points, "minutes", "accuracy")
+    a, median, b = figure.data
+    assert list(a.x) == [1.0, 3.0, 2.0] and list(a.y) == [0.9, 0.8, 0.95]
+    assert (median.x[0], median.y[0]) == (2.0, 0.9) and median.marker.size > a.marker.size
+    assert list(b.y) == [0.7] and b.marker.symbol != a.marker.symbol, "a seed without a figure is left out"
+    assert plots.cost_scatter(points, "trainable", "accuracy").layout.xaxis.type == "log"
 
 
 def test_figures_are_transparent_and_keep_a_persons_zoom(bands, predictions):
-    for figure in (plots.learning_curves(bands, "loss"), plots.roc_curves(*predictions, CLASSES)):
+    roc_figure = plots.class_curves(outcome([predictions], CLASSES).roc, CLASSES, ["x"] * 4, "roc")
+    for figure in (plots.learning_curves(bands, "loss"), roc_figure):
         assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
         assert figure.layout.uirevision == "keep"
 

@@ -18,7 +18,8 @@ from queueing import Lab, busy, wait_for
 from serving import ROOT, Site, trainers
 from test_browser import CHROMIUM, browser, type_in  # noqa: F401  (a fixture among them)
 
-from colora.config import PRESETS, make_config
+from colora.config import make_config
+from colora.presets import PRESETS
 from colora.queue import order
 from colora.queue.actions import resume, stop
 from colora.queue.supervisor import supervising

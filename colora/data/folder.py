@@ -25,7 +25,7 @@ def whole_folder(root: Path, image_size: int, on_progress: Progress = quiet) -> 
     """
     listing = list_folder(root, on_progress)
     which = np.zeros(len(listing.paths), dtype=np.int64)
-    splits, notes = _read(listing, which, ("all",), _patients(listing.paths, None), image_size, on_progress)
+    splits, notes = _read(listing, which, ("all",), patients_of(listing.paths, None), image_size, on_progress)
     return _dataset(listing, splits, notes, f"folder:{root}", "every image of the folder", [])
 
 
@@ -37,7 +37,7 @@ def split_folder(root: Path, image_size: int, pattern: str | None, seed: int, on
     alone decide the split, so an image that does not open moves no other one. Raises UserError as `whole_folder` does.
     """
     listing = list_folder(root, on_progress)
-    patients = _patients(listing.paths, pattern)
+    patients = patients_of(listing.paths, pattern)
     rng = np.random.default_rng(seed)
     warnings = []
     if patients is not None:
@@ -93,7 +93,7 @@ def _dataset(
     return Dataset(splits, listing.class_names, True, source, rule, warnings=tuple(warnings), left_out=left_out)
 
 
-def _patients(paths: list[str], pattern: str | None) -> np.ndarray | None:
+def patients_of(paths: list[str], pattern: str | None) -> np.ndarray | None:
     """Patient ids (N,) str from file names; None where no pattern was given and the names are not Kermany's."""
     try:
         expression = re.compile(unicodedata.normalize("NFC", pattern or KERMANY))

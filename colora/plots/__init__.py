@@ -1,9 +1,11 @@
 """From data to figures: pure functions that draw and compute nothing but where to draw."""
 
+from colora.plots.compare import COST_NAMES, WHOLE_RANGE_GROUPS, compared_curves, cost_scatter
+from colora.plots.confusion import confusion_matrix, confusion_table
 from colora.plots.contact_sheet import Cell, contact_sheet
 from colora.plots.curves import learning_curves, seed_figures
 from colora.plots.data import class_shares
-from colora.plots.evaluation import confusion_matrix, roc_curves, roc_table
+from colora.plots.evaluation import class_curves, curve_table
 from colora.plots.images import divided_scores, image_timeline, seed_probabilities, sorted_scores, thinned
 from colora.plots.style import (
     CLASS_COLOURS,
@@ -15,7 +17,8 @@ from colora.plots.style import (
 )
 
 __all__ = [
-    "CLASS_COLOURS", "CLASS_DASHES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES", "Cell", "class_colour",
-    "class_shares", "confusion_matrix", "contact_sheet", "divided_scores", "image_timeline", "learning_curves",
-    "roc_curves", "roc_table", "seed_figures", "seed_probabilities", "sorted_scores", "thinned",
+    "CLASS_COLOURS", "CLASS_DASHES", "COST_NAMES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES", "WHOLE_RANGE_GROUPS",
+    "Cell", "class_colour", "class_curves", "class_shares", "compared_curves", "confusion_matrix", "confusion_table",
+    "contact_sheet", "cost_scatter", "curve_table", "divided_scores", "image_timeline", "learning_curves",
+    "seed_figures", "seed_probabilities", "sorted_scores", "thinned",
 ]  # fmt: skip

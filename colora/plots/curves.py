@@ -1,27 +1,36 @@
 """Loss, accuracy and AUC: over the epochs, and of each seed."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from colora.plots.style import METRIC_NAMES, SPLIT_COLOURS, SPLIT_DASHES, SPLIT_NAMES, base_figure, rgba
+from colora.plots.style import GREY, METRIC_NAMES, SPLIT_COLOURS, SPLIT_DASHES, SPLIT_NAMES, base_figure, rgba
 
 
-def learning_curves(bands: dict[str, pd.DataFrame], metric: str) -> go.Figure:
+def learning_curves(
+    bands: dict[str, pd.DataFrame],
+    metric: str,
+    single: dict[int, pd.DataFrame] | None = None,
+    merges: Sequence[int] = (),
+) -> go.Figure:
     """A metric over epochs, one colour a split: median bold, middle half of seeds dark, range light.
 
-    `bands` holds for each split what `results.band` returns. With one seed there is a line and no band.
+    `bands` holds for each split what `results.band` returns. With one seed there is a line and no band. `single` adds
+    a thin line for each of these seeds' metrics, `merges` a triangle at the foot for each of these epochs.
     """
-    traces: list[go.Scatter] = []
+    traces: list[go.Scatter] = [
+        _single(table, split, metric, seed) for seed, table in (single or {}).items() for split in bands
+    ]
     for split, table in bands.items():
         if table.empty:
             continue
         epochs, colour = table["epoch"], SPLIT_COLOURS[split]
         if table["n"].max() > 1:
             traces += [
-                _between(table, low, high, rgba(colour, alpha), split)
+                between(table, low, high, rgba(colour, alpha), SPLIT_NAMES[split], split)
                 for low, high, alpha in (("low", "high", 0.14), ("q1", "q3", 0.28))
             ]
         traces.append(
@@ -38,21 +47,58 @@ def learning_curves(bands: dict[str, pd.DataFrame], metric: str) -> go.Figure:
                 "%{customdata[2]:.3f} to %{customdata[3]:.3f}, seeds: %{customdata[4]})",
             )
         )
+    if len(merges):
+        traces.append(_merge_marks(merges))
     figure = base_figure(traces, "Epoch", METRIC_NAMES[metric], 320, hovermode="x unified")
-    last = max((int(table["epoch"].max()) for table in bands.values() if len(table)), default=1)
-    whole = max(1, -(-last // 8))  # epochs between two ticks
-    figure.update_xaxes(tick0=1, dtick=whole, range=[0.5, 1.5] if last == 1 else None)
+    if len(merges):
+        figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
+    epoch_axis(figure, bands.values())
     return figure
 
 
-def _between(table: pd.DataFrame, low: str, high: str, fill: str, split: str) -> go.Scatter:
+def _single(table: pd.DataFrame, split: str, metric: str, seed: int) -> go.Scatter:
+    return go.Scatter(
+        x=table["epoch"],
+        y=table[f"{split}_{metric}"],
+        name=f"seed {seed}, {SPLIT_NAMES[split].lower()}",
+        legendgroup=split,
+        showlegend=False,
+        mode="lines" if len(table) > 1 else "markers",
+        line={"color": SPLIT_COLOURS[split], "width": 1, "dash": SPLIT_DASHES[split]},
+        hovertemplate="%{y:.3f}",
+    )
+
+
+def _merge_marks(epochs: Sequence[int]) -> go.Scatter:
+    """Small triangles on an axis of their own, so that they stand at the foot whatever the values are."""
+    return go.Scatter(
+        x=list(epochs),
+        y=[0.02] * len(epochs),
+        yaxis="y2",
+        name="Merge",
+        mode="markers",
+        marker={"symbol": "triangle-up", "size": 7, "color": GREY},
+        hovertemplate="merged after this epoch<extra></extra>",
+    )
+
+
+def epoch_axis(figure: go.Figure, tables: Iterable[pd.DataFrame]) -> None:
+    """Ticks at whole epochs, some eight of them."""
+    last = max((int(table["epoch"].max()) for table in tables if len(table)), default=1)
+    whole = max(1, -(-last // 8))  # epochs between two ticks
+    figure.update_xaxes(tick0=1, dtick=whole, range=[0.5, 1.5] if last == 1 else None)
+
+
+def between(
+    table: pd.DataFrame, low: str, high: str, fill: str, name: str, legendgroup: str | None = None
+) -> go.Scatter:
     """The area between two columns, as one closed outline: up along `high`, back along `low`."""
     epochs = table["epoch"].to_numpy()
     return go.Scatter(
         x=np.concatenate([epochs, epochs[::-1]]),
         y=np.concatenate([table[high].to_numpy(), table[low].to_numpy()[::-1]]),
-        name=f"{SPLIT_NAMES[split]}: {low} to {high}",
-        legendgroup=split,
+        name=f"{name}: {low} to {high}",
+        legendgroup=legendgroup or name,
         showlegend=False,
         fill="toself",
         fillcolor=fill,
@@ -65,7 +111,7 @@ def _between(table: pd.DataFrame, low: str, high: str, fill: str, split: str) ->
 def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
     """One dot a seed and split, and the box of median, quartiles and range over the seeds.
 
-    `table` has the columns seed, selected_epoch and {split}_{metric}; the quartiles are linear
+    `table` has the columns seed, epoch and {split}_{metric}; the quartiles are linear
     interpolations, as in `results.Spread`, and the whiskers reach the lowest and highest seed.
     """
     traces: list[Any] = []
@@ -94,7 +140,7 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
                 y=values[known],
                 mode="markers",
                 marker={"color": colour, "size": 9, "line": {"width": 1, "color": "white"}},
-                customdata=table.loc[known, ["seed", "selected_epoch"]].to_numpy(),
+                customdata=table.loc[known, ["seed", "epoch"]].to_numpy(),
                 hovertemplate="seed %{customdata[0]}, epoch %{customdata[1]}: <b>%{y:.3f}</b><extra></extra>",
                 showlegend=False,
             ),

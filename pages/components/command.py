@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import streamlit as st
@@ -15,6 +17,7 @@ from colora.errors import UserError
 from pages.components.runs import ROOT
 
 PARAMETER_FIELDS = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")
+PROBE_FIELDS = ("batch_size", "epochs", "device", "precision")
 
 
 def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
@@ -40,22 +43,54 @@ def signed_in() -> str | None:
 
 
 @st.cache_resource
-def _counter() -> tuple[ThreadPoolExecutor, dict[tuple[str, ...], Future]]:
-    """One worker for all sessions, since each count imports torch; and the answers so far."""
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="colora-params"), {}
+def _asked() -> tuple[SimpleQueue, dict[tuple[str, ...], Future]]:
+    """One worker for all sessions, since each question imports torch; and the answers so far.
 
-
-def parameter_counts(config: RunConfig, classes: int) -> Future:
-    """The answer of `colora params` for these settings, perhaps not yet there; asked for once and kept.
-
-    Counting takes seconds (it imports torch), and a page must not stand still for it while someone types.
+    A daemon, so that a server that is to end does not wait for what nobody will read.
     """
-    arguments = ["params", "--classes", str(classes)]
-    for field in PARAMETER_FIELDS:
-        arguments += [f"--{field.replace('_', '-')}", str(getattr(config, field))]
-    question, (worker, answers) = tuple(arguments), _counter()
-    if question not in answers or answers[question].cancelled():
-        for waiting in answers.values():
-            waiting.cancel()  # for settings that have changed since; spares what is under way or done
-        answers[question] = worker.submit(run_colora, question)
-    return answers[question]
+    waiting: SimpleQueue = SimpleQueue()
+    Thread(target=_work, args=(waiting,), name="colora-asks", daemon=True).start()
+    return waiting, {}
+
+
+def _work(waiting: SimpleQueue) -> None:
+    while True:
+        question, answer = waiting.get()
+        if answer.set_running_or_notify_cancel():
+            try:
+                answer.set_result(run_colora(question))
+            except Exception as error:  # the page that waits raises it
+                answer.set_exception(error)
+
+
+def _answers(*questions: tuple[str, ...]) -> list[Future]:
+    """The documents that these commands print, perhaps not yet there; asked for once and kept.
+
+    They take seconds, and a page must not stand still for them while someone types.
+    """
+    waiting, answers = _asked()
+    for question in st.session_state.get("asked", ()):
+        if question not in questions and question in answers:
+            answers[question].cancel()  # for settings that have changed since; spares what is under way or done
+    st.session_state["asked"] = questions
+    for question in questions:
+        if question not in answers or answers[question].cancelled():
+            answers[question] = Future()
+            waiting.put((question, answers[question]))
+    return [answers[question] for question in questions]
+
+
+def model_questions(config: RunConfig, classes: int) -> tuple[Future, Future]:
+    """The answers of `colora params` and `colora preflight` for these settings: parameters first, they are faster."""
+    counted = ("params", "--classes", str(classes), *_flags(config, PARAMETER_FIELDS))
+    asked = _flags(config, (*PARAMETER_FIELDS, *PROBE_FIELDS))
+    probed = ("preflight", "--weights", "none", "--classes", str(classes), *asked)
+    counts, estimate = _answers(counted, probed)
+    return counts, estimate
+
+
+def _flags(config: RunConfig, fields: Sequence[str]) -> list[str]:
+    """Flags of the command line for these settings; one without a value is left out."""
+    values = {field: getattr(config, field) for field in fields}
+    pairs = ((f"--{field.replace('_', '-')}", str(value)) for field, value in values.items() if value is not None)
+    return [part for pair in pairs for part in pair]

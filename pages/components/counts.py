@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -11,10 +12,12 @@ from colora import plots
 from colora.cuts import Cut
 from colora.data.counts import ClassCounts, medmnist_counts, source_counts
 from colora.data.medmnist import on_disk
+from colora.data.samples import Samples, folder_samples, medmnist_samples, phantom_samples
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, known, stored_size
 from pages.components import show
 
+STRIP_WIDTH, GAP = 340, 8  # pixels
 FOLDER_SECONDS = 60  # after which a folder is counted anew; files deep inside it leave no mark at its top
 SAYS = (
     "How much of each split a class makes up. A model trained on unequal classes comes to prefer the frequent ones; "
@@ -120,3 +123,72 @@ def show_counts(counts: ClassCounts, title: str, note: str = "") -> None:
             f"**Complete** training set: all {counts.total('train'):,} training images. **Balanced**: the first {n:,} "
             f"of each class, as many as the smallest has, {sum(balanced):,} images."
         )
+
+
+def show_folder(counts: ClassCounts, title: str) -> None:
+    """Of a folder that is split only when a run starts: one bar and one line a class."""
+    table = pd.DataFrame({"Class": counts.class_names, "Images": counts.counts["all"]})
+    grid = st.grid(2, min_column_width=300)
+    with grid.cell():
+        show.show_figure(
+            plots.class_shares({"All images": counts.counts["all"]}, counts.class_names),
+            "Share of each class",
+            SAYS,
+            f"Share of each class in the images of {title}",
+            table,
+            f"{title}-class-counts",
+            counts.source,
+        )
+    with grid.cell():
+        st.markdown("**Images of each class**")
+        shown = pd.concat([table, pd.DataFrame([{"Class": "All", "Images": counts.total("all")}])], ignore_index=True)
+        st.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
+        st.caption("About 70 % of them train, 15 % validate and 15 % test; the split is made when a run starts.")
+
+
+def samples_of_set(name: str, data_dir: str | None) -> Samples | None:
+    """`samples.medmnist_samples`, read anew only when the files change."""
+    stamps = [_stamp(on_disk(name, size, data_dir).folder / "set.json") for size in SIZES]
+    return _samples_of_set(name, data_dir, stamps)
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _samples_of_set(name: str, data_dir: str | None, stamps: Any) -> Samples | None:
+    return medmnist_samples(name, data_dir)
+
+
+@st.cache_data(show_spinner=False)
+def samples_of_phantom() -> Samples:
+    return phantom_samples()
+
+
+def samples_of_folder(root: str) -> Samples:
+    """Raises UserError as `samples.folder_samples` does."""
+    place = Path(root).expanduser()
+    return _samples_of_folder(place, _stamps(place))
+
+
+@st.cache_data(show_spinner=False, max_entries=8, ttl=FOLDER_SECONDS)
+def _samples_of_folder(root: Path, stamps: Any) -> Samples:
+    return folder_samples(root)
+
+
+def show_samples(samples: Samples | None, title: str) -> None:
+    """A strip of images a class, as the paper's figure 6, and what is known of the patients."""
+    if samples is None:
+        st.empty(), st.empty(), st.empty()  # each element keeps its place while a download is followed
+        return
+    st.markdown("**Samples of each class**")
+    st.caption(f"{samples.which} {samples.patients}")
+    shown = {name: images for name, images in zip(samples.class_names, samples.images, strict=True) if images}
+    alts = [f"{len(images)} images of class {name} of {title}" for name, images in shown.items()]
+    st.image([_strip(images) for images in shown.values()], caption=list(shown), width=STRIP_WIDTH, alt=alts)
+
+
+def _strip(images: list[np.ndarray]) -> np.ndarray:
+    """(H, W, 4) uint8: the images side by side, each with a transparent gap behind it."""
+    parts = []
+    for image in images:
+        opaque = np.full_like(image, 255)
+        parts.append(np.pad(np.dstack([image, image, image, opaque]), ((0, 0), (0, GAP), (0, 0))))
+    return np.hstack(parts)

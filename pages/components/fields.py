@@ -8,7 +8,7 @@ import streamlit as st
 
 from colora.catalog import BACKBONES, METHODS
 from colora.medmnist_info import info, known, names
-from pages.components.form import FIELDS, HERE, key, kind, optional
+from pages.components.form import FIELDS, HERE, SERIES, key, kind, optional
 
 BASIC = (  # what nearly everyone sets, in the order of the form
     "dataset",
@@ -115,7 +115,10 @@ def _generic(field: str) -> None:
     """
     plain, about = kind(field), FIELDS[field]
     common = {"label": label(field), "key": key(field), "help": about.description, "persist_state": "session"}
-    if plain is Literal:
+    if field in SERIES:
+        common["help"] += " Several values with commas make one group each."
+        st.text_input(**common)
+    elif plain is Literal:
         titles = OPTION_TITLES.get(field, {})
         options = typing.get_args(about.annotation)
         st.selectbox(options=options, format_func=lambda o: titles.get(o, o), filter_mode=None, **common)

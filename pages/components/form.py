@@ -16,6 +16,7 @@ from colora.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_p
 from colora.data.medmnist import check_medmnist
 from colora.errors import UserError
 from colora.medmnist_info import stored_size
+from colora.vary import FIELDS as SERIES
 from colora.weights import IMAGENET
 from pages.components.downloads import Target, set_target, weights_target
 
@@ -44,6 +45,8 @@ def fill(values: dict[str, Any]) -> None:
             st.session_state[key("weights.path")] = "" if known else value
         elif kind(field) is list:
             st.session_state[key(field)] = ", ".join(value or [])
+        elif field in SERIES:
+            st.session_state[key(field)] = f"{value:g}"
         else:
             st.session_state[key(field)] = "" if value is None and kind(field) is str else value
 
@@ -63,11 +66,26 @@ def _read_field(field: str) -> Any:
         return f"{value}:{cut}" if cut else value
     if field == "weights":
         return st.session_state[key("weights.path")].strip() if value == "file" else value
+    if field in SERIES:
+        return next(iter(numbers(field)), None)
     if kind(field) is list:
         return [part.strip() for part in value.split(",")] if value.strip() else None
     if isinstance(value, str) and not value.strip() and optional(field):
         return None
     return value
+
+
+def numbers(field: str) -> list[Any]:
+    """What stands in a field that takes several values; empty where that is not one number or several."""
+    try:
+        return [kind(field)(part) for part in st.session_state[key(field)].split(",") if part.strip()]
+    except ValueError:
+        return []
+
+
+def series(values: dict[str, Any]) -> dict[str, list[Any]]:
+    """{field: its values} of the fields that have several; one such field makes a group of each of its values."""
+    return {field: given for field in SERIES if applies(field, values) and len(given := numbers(field)) > 1}
 
 
 def applies(field: str, values: dict[str, Any]) -> bool:
@@ -91,7 +109,8 @@ def problems(values: dict[str, Any]) -> dict[str, str]:
     found = {field: _without_name(field, sentence) for field, sentence in config_problems(values).items()}
     for field, value in values.items():
         if value is None and not optional(field):
-            found[field] = "A number is needed here."
+            found[field] = "A number is needed here" + (", or several with commas." if field in SERIES else ".")
+    found |= _series_problems(values)
     source, _, place = values["dataset"].partition(":")
     if source in WITH_PATH and (missing := _missing(place, folder=source == "folder")):
         found["dataset"] = missing
@@ -108,6 +127,20 @@ def problems(values: dict[str, Any]) -> dict[str, str]:
             found[field] = f"{target.title} is {how} in {target.file.path.parent} yet ({target.whole})."
     if values["weights"] not in KNOWN_WEIGHTS and (missing := _missing(values["weights"], folder=False)):
         found["weights"] = missing
+    return found
+
+
+def _series_problems(values: dict[str, Any]) -> dict[str, str]:
+    """Of a field with several values whichever is wrong, and of a second such field that there is another."""
+    found, several = {}, series(values)
+    for number, (field, given) in enumerate(several.items()):
+        wrong = [config_problems(values | {field: value}).get(field) for value in given]
+        if sentence := next(filter(None, wrong), None):
+            found[field] = _without_name(field, sentence)
+        elif len(set(given)) < len(given):
+            found[field] = "One of the values is there twice."
+        elif number:
+            found[field] = "Only one field can have several values, and another has them already."
     return found
 
 

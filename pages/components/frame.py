@@ -4,7 +4,7 @@ import streamlit as st
 
 
 def navigation() -> st.Page:
-    """The page that the address asks for, among the seven.
+    """The page that the address asks for, in the order of the work: set up, watch, read.
 
     They have no icons: a page's icon becomes the tab's too, and the browser would fetch that from Google.
     """
@@ -14,7 +14,8 @@ def navigation() -> st.Page:
             st.Page("pages/launch.py", title="Launch"),
             st.Page("pages/data.py", title="Data"),
             st.Page("pages/monitor.py", title="Monitor"),
-            st.Page("pages/results.py", title="Results"),
+            st.Page("pages/compare.py", title="Compare"),
+            st.Page("pages/evaluate.py", title="Evaluate"),
             st.Page("pages/images.py", title="Images"),
             st.Page("pages/distil.py", title="Distil"),
         ],

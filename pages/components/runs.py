@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from colora.errors import UserError
-from colora.results import group_summary, run_report, split_arrays
-from colora.runs import Group, Run, list_groups
+from colora.results import group_summary
+from colora.runs import Group, list_groups
 
 ROOT = Path(__file__).parent.parent.parent  # where app.py is
 DAMAGE = (
@@ -41,7 +41,7 @@ def reading(group: Group) -> Iterator[None]:
         ) from error
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def file_stamp(path: Path) -> tuple[int, int] | None:
     """Size and time of last change: what a cached reading of a file is keyed by."""
     try:
         stat = path.stat()
@@ -57,35 +57,13 @@ def summary(group: Group) -> dict[str, Any]:
     """
     files = ("status.json", "config.json", "metrics.jsonl")
     with reading(group):
-        stamps = [(run.state, *(_stamp(run.path / name) for name in files)) for run in group.runs]
-        return _summary(group, str(group.path), _stamp(group.path / "group.json"), stamps)
+        stamps = [(run.state, *(file_stamp(run.path / name) for name in files)) for run in group.runs]
+        return _summary(group, str(group.path), file_stamp(group.path / "group.json"), stamps)
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
 def _summary(_group: Group, path: str, group_stamp: Any, run_stamps: Any) -> dict[str, Any]:
     return group_summary(_group)
-
-
-def report(run: Run, split: str) -> dict[str, Any]:
-    """`results.run_report`, computed once for each predictions file. Raises UserError where it is damaged."""
-    with reading(Group(run.path.parent)):
-        return _report(run, split, str(run.path), _stamp(run.path / "predictions" / f"{split}.parquet"))
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _report(_run: Run, split: str, path: str, stamp: Any) -> dict[str, Any]:
-    return run_report(_run, split)
-
-
-def arrays(run: Run, split: str) -> tuple[Any, Any]:
-    """`results.split_arrays`, read once for each predictions file. Raises UserError where it is damaged."""
-    with reading(Group(run.path.parent)):
-        return _arrays(run, split, str(run.path), _stamp(run.path / "predictions" / f"{split}.parquet"))
-
-
-@st.cache_data(show_spinner=False, max_entries=16)
-def _arrays(_run: Run, split: str, path: str, stamp: Any) -> tuple[Any, Any]:
-    return split_arrays(_run, split)
 
 
 def show_damage(group: Group, error: UserError) -> None:

@@ -1,5 +1,6 @@
 """How the pages say things: states, figures with explanation and table, numbers and times for a person."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ STATE_COLUMN = st.column_config.MultiselectColumn(
     "State", options=list(STATES), color=[CHIP_COLOURS[colour] for colour, _, _ in STATES.values()]
 )
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+PICTURE_FORMATS = {"png": "PNG", "svg": "SVG"}
+PICTURE_SCALE = 3  # a PNG for print: three pixels for each one on the screen
 
 
 def state_badge(state: str) -> None:
@@ -76,9 +79,14 @@ def about_line(summary: dict[str, Any]) -> None:
         st.caption(" · ".join(parts), width="content")
 
 
+def theme_type() -> str:
+    """How the browser shows the page: "light" or "dark"."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
 def text_colour() -> str:
     """The page's own text colour, for texts inside a figure."""
-    return "#dbe6e9" if st.context.theme.type == "dark" else "#13262c"
+    return st.get_option(f"theme.{theme_type()}.textColor")
 
 
 def three(value: float | None) -> str:
@@ -93,6 +101,11 @@ def spread_text(spread: dict[str, Any] | None) -> str:
     if spread["n"] == 1:
         return f"{three(spread['median'])} (1 seed)"
     return f"{three(spread['median'])} [{three(spread['iqr'][0])}–{three(spread['iqr'][1])}]"
+
+
+def literal(text: str) -> str:
+    """Names of files and groups in Markdown, shown as they are."""
+    return "".join(f"\\{c}" if c in "\\`*_[]<>~$:" else c for c in text)
 
 
 def duration(seconds: float) -> str:
@@ -136,26 +149,77 @@ def chosen_on(rule: str) -> str:
     return "chosen on validation" if rule == "validation" else "chosen on TEST, so optimistic"
 
 
-def provenance(summary: dict[str, Any], split: str, images: int, seed: dict[str, Any] | None = None) -> str:
+def which_epoch(summary: dict[str, Any], epoch: int | None, seed: int | None = None) -> str:
+    """Whose models at which epoch a figure shows, and the rule that chose it; a person chose a given `epoch`."""
+    if epoch is not None:
+        return f"{'every seed' if seed is None else f'seed {seed}'} at epoch {epoch}, chosen by hand"
+    rule = chosen_on(summary["selection"]["rule"])
+    if seed is None:
+        return f"each seed's selected epoch, {rule}"
+    at = next(row["selected_epoch"] for row in summary["seeds"] if row["seed"] == seed)
+    return f"seed {seed}, epoch {at}, {rule}"
+
+
+def provenance(
+    summary: dict[str, Any], split: str, images: int, seed: int | None = None, epoch: int | None = None
+) -> str:
     """What a figure rests on: data, split, and the epoch with the rule that chose it."""
-    rule = summary["selection"]["rule"]
-    model = f"seed {seed['seed']}, epoch {seed['selected_epoch']}" if seed else "each seed's selected epoch"
-    return f"{SPLIT_NAMES[split]} split of {data_title(summary)}, {images:,} images · {model}, {chosen_on(rule)}"
+    return (
+        f"{SPLIT_NAMES[split]} split of {data_title(summary)}, {images:,} images · {which_epoch(summary, epoch, seed)}"
+    )
 
 
 def show_figure(
-    figure: go.Figure, title: str, says: str, alt: str, table: pd.DataFrame, name: str, origin: str = ""
+    figure: go.Figure,
+    title: str,
+    says: str,
+    alt: str,
+    table: pd.DataFrame,
+    name: str,
+    origin: str = "",
+    on_click: Callable[[], None] | None = None,
 ) -> None:
     """A figure under its title and one plain sentence, with what it rests on and its table as a file.
 
-    The file repeats `origin` on each line, so that a table that travels alone tells where it comes from.
+    The file repeats `origin` on each line, so that a table that travels alone tells where it comes from. `on_click`
+    is called when someone clicks a point, which then stands in the session's state under `figure_key(name)`.
     """
     st.markdown(f"**{title}**")
     st.caption(says)
-    st.plotly_chart(figure, key=f"figure-{name}", config=CHART_CONFIG, alt=alt)
+    figure.update_layout(paper_bgcolor=st.get_option(f"theme.{theme_type()}.backgroundColor"))  # of its picture too
+    selecting: dict[str, Any] = {"on_select": on_click, "selection_mode": "points"} if on_click else {}
+    st.plotly_chart(figure, key=figure_key(name), config=chart_config(name), alt=alt, **selecting)
     if origin:
         st.caption(origin)
     csv_button(table, name, origin)
+
+
+def figure_key(name: str) -> str:
+    return f"figure-{name}"
+
+
+def chart_config(name: str) -> dict[str, Any]:
+    """Plotly's toolbar, whose camera saves the figure under its own name in the chosen format."""
+    kind = st.session_state.get("picture-format") or "png"
+    picture: dict[str, Any] = {"format": kind, "filename": name}
+    if kind == "png":
+        picture["scale"] = PICTURE_SCALE
+    return CHART_CONFIG | {"toImageButtonOptions": picture}
+
+
+def picture_format() -> None:
+    """At the end of a page with figures: how the camera in a figure's toolbar saves it."""
+    st.segmented_control(
+        "The camera in a figure's toolbar saves it as",
+        list(PICTURE_FORMATS),
+        default="png",
+        required=True,
+        format_func=PICTURE_FORMATS.get,
+        key="picture-format",
+        persist_state="session",
+        help="PNG: a picture for slides, at three times the size on the screen. SVG: lines and letters that stay sharp "
+        "at any size, for papers.",
+    )
 
 
 def csv_button(table: pd.DataFrame, name: str, origin: str = "") -> None:

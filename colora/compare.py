@@ -1,0 +1,194 @@
+"""Several groups side by side: whether their figures may be compared, what they cost, and where their settings differ.
+
+Works on what `results.group_summary` says of each group, so that nothing is read twice.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from colora.config import RunConfig, format_seeds
+from colora.results import Spread
+
+FEWEST, MOST = 2, 8
+LETTERS = "ABCDEFGH"
+Summaries = dict[str, dict[str, Any]]  # by group name, in the order of comparison
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Why figures cannot be compared ("wrong"), or what to keep in mind while comparing ("mind")."""
+
+    weight: Literal["wrong", "mind"]
+    says: str
+
+
+def labels(names: Iterable[str], most: int = 28) -> dict[str, str]:
+    """`A · name` for each group, a long name cut in its middle: what stands in legends, where room is short."""
+    half = (most - 1) // 2
+    return {
+        name: f"{letter} · {name if len(name) <= most else f'{name[:half]}…{name[-half:]}'}"
+        for letter, name in zip(LETTERS, names, strict=False)
+    }
+
+
+def cautions(summaries: Summaries) -> list[Caution]:
+    """Groups that have not started yet say nothing of their data, and are left out of that question."""
+    found = [*_of_classes(summaries), *_of_data(summaries), *_of_selection(summaries)]
+    for name, about in summaries.items():
+        undone = sum(row["state"] != "done" for row in about["seeds"])
+        if undone:
+            found.append(Caution("mind", f"{name}: {undone} of {len(about['seeds'])} seeds are not done; so far."))
+    lonely = [name for name, about in summaries.items() if len(about["seeds"]) == 1]
+    if lonely:
+        found.append(Caution("mind", f"One seed only, so nothing is known of the spread: {', '.join(lonely)}."))
+    return found
+
+
+def _parted(summaries: Summaries, of: Callable[[dict[str, Any]], Any]) -> dict[Any, list[str]]:
+    """Names of the groups by what `of` says of them, without those of which it says nothing."""
+    parts: dict[Any, list[str]] = {}
+    for name, about in summaries.items():
+        value = of(about)
+        if value is not None:
+            parts.setdefault(value, []).append(name)
+    return parts
+
+
+def _of_classes(summaries: Summaries) -> list[Caution]:
+    parts = _parted(summaries, lambda a: tuple(a["data"]["class_names"] or ()) or None)
+    if len(parts) < 2:
+        return []
+    each = "; ".join(f"{_and(names)}: {', '.join(classes)}" for classes, names in parts.items())
+    return [Caution("wrong", f"The classes differ ({each}): these figures cannot be compared.")]
+
+
+def _of_data(summaries: Summaries) -> list[Caution]:
+    checksums = _parted(summaries, lambda a: a["data"]["checksum"])
+    if len(checksums) < 2:
+        return []
+    same_images = _parted(summaries, lambda a: _same_images(a) if a["data"]["checksum"] else None)
+    sizes = _parted(summaries, lambda a: a["data"]["image_size"] if a["data"]["checksum"] else None)
+    if len(same_images) == 1 and len(sizes) == len(checksums):
+        each = ", ".join(f"{_and(names)} at {size} px" for size, names in sizes.items())
+        return [
+            Caution(
+                "mind",
+                f"The same source and split at different image sizes: {each}. The networks saw the same scans, "
+                "prepared differently.",
+            )
+        ]
+    each = "; ".join(f"{_and(names)}: {_data_words(summaries[names[0]])}" for names in checksums.values())
+    return [
+        Caution(
+            "wrong",
+            "The data or their split differ, by the checksum of the images: figures on different test images cannot be "
+            f"compared. {each}.",
+        )
+    ]
+
+
+def _same_images(about: dict[str, Any]) -> str:
+    """Equal for groups that differ in the image size alone: MedMNIST and folders keep the images and their order."""
+    data = about["data"]
+    counts = {split: n for split, n in (data["class_counts"] or {}).items() if split != "used"}
+    source = str(data["source"]).replace(f"({data['image_size']} px)", "").strip()
+    return f"{source} | {data['split']} | {counts}"
+
+
+def _data_words(about: dict[str, Any]) -> str:
+    data = about["data"]
+    counts = data["class_counts"] or {}
+    images = f", {sum(counts['test']):,} test images" if counts else ""
+    return f"{data['source']} at {data['image_size']} px{images}, split {data['split'] or 'unknown'}"
+
+
+def _of_selection(summaries: Summaries) -> list[Caution]:
+    parts = _parted(summaries, lambda a: a["selection"]["rule"])
+    if len(parts) < 2:
+        return []
+    return [
+        Caution(
+            "wrong",
+            f"The selection rules differ: {_and(parts['validation'])} chose the epoch on validation, "
+            f"{_and(parts['paper'])} on TEST. The latter's test figures are optimistic and cannot be compared with the "
+            "others.",
+        )
+    ]
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def seed_points(summaries: Summaries, split: str) -> pd.DataFrame:
+    """One row a group and seed with a finished epoch, at its selected epoch.
+
+    Columns: group, place (from 0), seed, epoch, accuracy, auc, loss (on `split`), trainable (weights), minutes (of
+    training so far), seconds_per_epoch (median), peak_memory_mib.
+    """
+    rows = [
+        {
+            "group": name,
+            "place": place,
+            "seed": row["seed"],
+            "epoch": row["selected_epoch"],
+            **row[split],
+            "trainable": (about["parameters"] or {}).get("trainable"),
+            "minutes": row["train_seconds"] / 60,
+            "seconds_per_epoch": row["seconds_per_epoch"],
+            "peak_memory_mib": row["peak_memory_mib"],
+        }
+        for place, (name, about) in enumerate(summaries.items())
+        for row in about["seeds"]
+        if "selected_epoch" in row
+    ]
+    columns = ["group", "place", "seed", "epoch", "accuracy", "auc", "loss", "trainable", "minutes"]
+    numbers = [*columns[4:], "seconds_per_epoch", "peak_memory_mib"]
+    return pd.DataFrame(rows, columns=[*columns, *numbers[-2:]]).astype(dict.fromkeys(numbers, float))
+
+
+def group_rows(summaries: Summaries, split: str) -> list[dict[str, Any]]:
+    """One row a group: seeds done, accuracy and AUC over the seeds (Spread or None), `best` (accuracy and AUC of the
+    seed that the group's own rule prefers), and what it cost (None where unknown)."""
+    points = seed_points(summaries, split)
+    rows = []
+    for name, about in summaries.items():
+        own = points[points["group"] == name]
+        best = own[own["seed"] == about["best_seed"]]
+        rows.append(
+            {
+                "name": name,
+                "done": sum(row["state"] == "done" for row in about["seeds"]),
+                "seeds": len(about["seeds"]),
+                "accuracy": Spread.of(own["accuracy"]),
+                "auc": Spread.of(own["auc"]),
+                "best": best.iloc[0][["seed", "epoch", "accuracy", "auc"]].to_dict() if len(best) else None,
+                "trainable": (about["parameters"] or {}).get("trainable"),
+                "deployed": (about["parameters"] or {}).get("deployed"),
+                "seconds_per_epoch": Spread.of(own["seconds_per_epoch"]),
+                "peak_memory_mib": None if own["peak_memory_mib"].isna().all() else own["peak_memory_mib"].max(),
+            }
+        )
+    return rows
+
+
+def differences(configs: dict[str, RunConfig], seeds: dict[str, list[int]]) -> pd.DataFrame:
+    """The settings in which the groups differ, one a row (index), a column a group; values as people write them."""
+    settings = {name: {**config.model_dump(), "seeds": format_seeds(seeds[name])} for name, config in configs.items()}
+    fields = ["seeds", *RunConfig.model_fields]
+    differing = [f for f in fields if len({repr(values[f]) for values in settings.values()}) > 1]
+    return pd.DataFrame(
+        {name: [_written(values[field]) for field in differing] for name, values in settings.items()},
+        index=pd.Index(differing, name="setting"),
+    )
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,29 @@
+"""What people note about a group: runs/GROUP/notes.txt, complete or absent; who wrote it is in the audit log."""
+
+from colora.errors import UserError
+from colora.files import write_bytes
+from colora.queue.audit import record
+from colora.runs import Group
+
+FILE = "notes.txt"
+LONGEST = 10_000  # characters
+
+
+def read_notes(group: Group) -> str:
+    """The text, empty where nobody has written any."""
+    try:
+        return (group.path / FILE).read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def write_notes(group: Group, text: str) -> None:
+    """Replaces what stood there; an empty text removes it. Raises UserError for one that is too long."""
+    text = text.strip()
+    if len(text) > LONGEST:
+        raise UserError(f"A note has at most {LONGEST:,} characters; this one has {len(text):,}.", field="notes")
+    if text:
+        write_bytes(group.path / FILE, f"{text}\n".encode())
+    else:
+        (group.path / FILE).unlink(missing_ok=True)
+    record(group.path.parent, "note", group.name, [], characters=len(text))

@@ -1,0 +1,118 @@
+"""What several seeds' models say together: each figure as median, quartiles and range over the seeds.
+
+Quartiles are linear interpolations between the seeds' values, as everywhere here. A value that a seed does not have is
+NaN and counts for nothing; where no seed has one, the spread is NaN too.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from colora import evaluate
+
+GRID = 201  # points of an averaged curve: every half per cent
+SPREAD = ("median", "q1", "q3", "low", "high")
+Predictions = list[tuple[np.ndarray, np.ndarray]]
+"""(labels (N,), probabilities (N, C)) of each seed, on the same images."""
+
+
+def spreads(values: np.ndarray) -> dict[str, np.ndarray]:
+    """{"n", "median", "q1", "q3", "low", "high"}, each (...), of values (S, ...) over the S seeds."""
+    ordered = np.sort(np.asarray(values, dtype=np.float64), axis=0)  # NaN last
+    n = np.isfinite(ordered).sum(axis=0)
+
+    def quantile(share: float) -> np.ndarray:
+        place = share * np.maximum(n - 1, 0)
+        below = np.floor(place).astype(int)
+        above = np.minimum(below + 1, np.maximum(n - 1, 0))
+        low, high = (np.take_along_axis(ordered, index[None], axis=0)[0] for index in (below, above))
+        return low + (high - low) * (place - below)
+
+    found = zip(SPREAD, map(quantile, (0.5, 0.25, 0.75, 0.0, 1.0)), strict=True)
+    return {"n": n, **dict(found)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that is said about the models of S seeds on one split.
+
+    matrices (S, C, C) int counts, rows true classes; figures: one row a class and seed (class, seed position, n, auc,
+    average_precision, recall, precision, specificity); whole: one row a seed (accuracy, auc, auc_micro, loss); roc and
+    precision_recall: one table a class with a column x and the columns of `spreads`, None where it is not defined.
+    """
+
+    images: int
+    matrices: np.ndarray
+    figures: pd.DataFrame
+    whole: pd.DataFrame
+    roc: list[pd.DataFrame | None]
+    precision_recall: list[pd.DataFrame | None]
+
+
+def outcome(predictions: Predictions, class_names: list[str]) -> Outcome:
+    """Of at least one seed; the seeds' images are the same."""
+    reports = [evaluate.report(labels, p, class_names) for labels, p in predictions]
+    rows: list[dict[str, Any]] = [
+        {"class": name, "seed": s, **figures}
+        for s, report in enumerate(reports)
+        for name, figures in report["per_class"].items()
+    ]
+    numbers = ["auc", "average_precision", "recall", "precision", "specificity"]
+    return Outcome(
+        images=reports[0]["n"],
+        matrices=np.array([report["confusion_matrix"] for report in reports]),
+        figures=pd.DataFrame(rows).astype(dict.fromkeys(numbers, float)),
+        whole=pd.DataFrame([{k: r[k] for k in ("accuracy", "auc", "auc_micro", "loss")} for r in reports], dtype=float),
+        roc=[roc_band(predictions, c) for c in range(len(class_names))],
+        precision_recall=[precision_recall_band(predictions, c) for c in range(len(class_names))],
+    )
+
+
+def row_shares(matrices: np.ndarray) -> np.ndarray:
+    """(..., C, C) in [0, 1]: each cell's share of its true class; NaN in the row of a class without images."""
+    counts = np.asarray(matrices, dtype=np.float64)
+    totals = counts.sum(axis=-1, keepdims=True)
+    return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
+
+
+def roc_band(predictions: Predictions, c: int) -> pd.DataFrame | None:
+    """Recall of class c over 1 - specificity (x): of one seed at its own thresholds, of several on a common grid.
+
+    Between two thresholds a seed's curve is a straight line (Fawcett 2006, vertical averaging).
+    """
+    if not _defined(predictions, c):
+        return None
+    curves = [evaluate.roc(labels, p, c) for labels, p in predictions]
+    if len(curves) == 1:
+        x, recall = curves[0]
+        return _table(x, recall[None])
+    grid = np.linspace(0, 1, GRID)
+    recalls = np.stack([np.interp(grid, x, recall) for x, recall in curves])  # (S, GRID)
+    table = _table(grid, recalls)
+    start = pd.DataFrame([{"x": 0.0, "n": len(curves), **dict.fromkeys(SPREAD, 0.0)}])
+    return pd.concat([start, table], ignore_index=True)
+
+
+def precision_recall_band(predictions: Predictions, c: int) -> pd.DataFrame | None:
+    """Precision of class c over recall (x), as in `roc_band`; between two thresholds a step, as average precision has
+    it."""
+    if not _defined(predictions, c):
+        return None
+    curves = [evaluate.precision_recall(labels, p, c) for labels, p in predictions]
+    grid = np.linspace(0, 1, GRID)
+    # A recall of 0.1 is at least the grid's 0.1, whatever their last bits; at 0 the first image that is found counts.
+    reached = np.maximum(grid - 1e-9, 1e-9)
+    precisions = np.stack([precision[np.searchsorted(recall, reached)] for recall, precision in curves])  # (S, GRID)
+    return _table(grid, precisions)
+
+
+def _defined(predictions: Predictions, c: int) -> bool:
+    member = predictions[0][0] == c
+    return bool(0 < member.sum() < len(member))
+
+
+def _table(x: np.ndarray, values: np.ndarray) -> pd.DataFrame:
+    """`values` (S, len(x))."""
+    return pd.DataFrame({"x": x, **spreads(values)})

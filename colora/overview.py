@@ -1,0 +1,184 @@
+"""One line a group, as the overview shows it: where it stands, what it is, and its figures so far.
+
+Each part is read when it is asked for, so that a page of twenty lines reads twenty groups, however many there are.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from colora.catalog import BACKBONES, METHODS
+from colora.errors import UserError
+from colora.files import read_json, read_json_lines
+from colora.notes import read_notes
+from colora.results import Spread, progress
+from colora.runs import Group, list_groups
+
+SORTS = {
+    "newest": "newest first",
+    "oldest": "oldest first",
+    "name": "by name",
+    "accuracy": "best test accuracy first",
+    "auc": "best test AUC first",
+}
+NOT_WELL = ("failed", "lost", "damaged")
+FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what a file of another program leads to
+
+
+@dataclass(frozen=True)
+class Line:
+    """One group. Every property raises UserError where the group's folder is damaged."""
+
+    group: Group
+
+    @property
+    def name(self) -> str:
+        return self.group.name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The settings as they stand in group.json."""
+        return self._info("config")
+
+    @property
+    def created(self) -> str:
+        return self._info("created")
+
+    @property
+    def launched_by(self) -> str:
+        return self._info("launched_by")
+
+    def _info(self, key: str) -> Any:
+        try:
+            return self.group.info[key]
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{self.group.path / 'group.json'} does not say '{key}'; the folder is damaged.") from error
+
+    @cached_property
+    def state(self) -> str:
+        self._info("seeds")
+        return self.group.state
+
+    @property
+    def seeds(self) -> dict[str, list[int]]:
+        """{state: the seeds in it}."""
+        found: dict[str, list[int]] = {}
+        self._info("seeds")
+        for run in self.group.runs:
+            found.setdefault(run.state, []).append(run.seed)
+        return found
+
+    def seeds_text(self) -> str:
+        """`7 of 10`, and the seeds that failed, were lost or are damaged by their numbers."""
+        found = self.seeds
+        text = f"{len(found.get('done', []))} of {sum(map(len, found.values()))}"
+        unwell = [f"{state}: {', '.join(map(str, found[state]))}" for state in NOT_WELL if state in found]
+        return " · ".join([text, *unwell])
+
+    @property
+    def progress(self) -> float:
+        """Share of the work that is done, in [0, 1]."""
+        runs = [run for run in self.group.runs if run.state != "damaged"]
+        return sum(map(progress, runs)) / max(1, len(self.group.runs))
+
+    @property
+    def data(self) -> tuple[str, bool]:
+        """The data's source as a run found it, or as it was asked for; and whether it is synthetic."""
+        dataset = self.config["dataset"]
+        for run in self.group.runs:
+            try:
+                resolved = read_json(run.path / "config.json").get("resolved")
+                if resolved:
+                    return resolved["data_source"], resolved["synthetic"]
+            except (UserError, *FOREIGN):
+                continue  # the seed's own line says what is wrong with it
+        return dataset, dataset == "phantom"
+
+    @property
+    def cut(self) -> dict[str, Any] | None:
+        """cut.json, the distilled cut that the group was trained on; None without one."""
+        path = self.group.path / "cut.json"
+        return read_json(path) if path.exists() else None
+
+    @cached_property
+    def notes(self) -> str:
+        return read_notes(self.group)
+
+    @cached_property
+    def selected(self) -> list[dict[str, Any]]:
+        """Each seed's metrics row of its selected epoch so far, by the rule of `results.selected_row`."""
+        split = "test" if self.config.get("selection") == "paper" else "val"
+        rows = []
+        for run in self.group.runs:
+            if run.state == "damaged":
+                continue
+            lines = read_json_lines(run.path / "metrics.jsonl")
+            try:
+                ranked = [(row[f"{split}_accuracy"], -row[f"{split}_loss"], -row["epoch"]) for row in lines]
+            except FOREIGN as error:
+                raise UserError(f"{run.path / 'metrics.jsonl'} lacks figures ({error}); it is damaged.") from error
+            if ranked:
+                rows.append(lines[ranked.index(max(ranked))])
+        return rows
+
+    def spread(self, metric: str) -> Spread | None:
+        """Of a metric on test over the seeds; None before any epoch is finished."""
+        return Spread.of([row.get(f"test_{metric}") for row in self.selected])
+
+    @property
+    def damage(self) -> str | None:
+        """The first sentence about what cannot be read of it."""
+        try:
+            said = [self.data, self.created, self.launched_by, self.seeds_text(), self.selected]
+            reasons = (run.status["reason"] for run in self.group.runs if run.state == "damaged")
+            return next(reasons, None) if said else None
+        except UserError as error:
+            return str(error).splitlines()[0]
+        except FOREIGN as error:
+            return f"{self.group.path} does not hold what this version writes ({type(error).__name__}: {error})."
+
+    def words(self) -> str:
+        """What a search looks through, in lower case."""
+        try:
+            backbone = self.config["backbone"].partition(":")[0]
+            known = (BACKBONES[backbone].title if backbone in BACKBONES else "", METHODS.get(self.config["method"], ""))
+            told = (self.config["dataset"], self.config["backbone"], self.config["method"], self.launched_by, *known)
+        except (UserError, *FOREIGN):
+            told = ()
+        return " ".join((self.name, *told, self.notes)).lower()
+
+
+def lines(runs_dir: Path, search: str = "", states: list[str] | None = None, sort: str = "newest") -> list[Line]:
+    """The groups that have every word of `search` and one of `states` (empty: any), in the order of `sort`.
+
+    Newest and oldest first go by when group.json was written and read nothing; the others read what they compare.
+    """
+    found = [Line(group) for group in list_groups(runs_dir)]
+    if words := search.lower().split():
+        found = [line for line in found if all(word in line.words() for word in words)]
+    if states:
+        found = [line for line in found if _state(line) in states]
+    if sort == "oldest":
+        found.reverse()
+    elif sort == "name":
+        found.sort(key=lambda line: line.name.lower())
+    elif sort in ("accuracy", "auc"):
+        found.sort(key=lambda line: _median(line, sort), reverse=True)
+    return found
+
+
+def _state(line: Line) -> str:
+    try:
+        return line.state
+    except UserError:
+        return "damaged"
+
+
+def _median(line: Line, metric: str) -> float:
+    """Groups without figures come last."""
+    try:
+        spread = line.spread(metric)
+    except (UserError, *FOREIGN):
+        return -1.0
+    return spread.median if spread else -1.0

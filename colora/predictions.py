@@ -1,0 +1,114 @@
+"""What a seed's models predicted: of its selected epoch, or of any epoch it has finished. No torch.
+
+Every epoch's probabilities are kept (predictions/epochs), in the images' order but without their labels and names;
+those stand in the tables that a finished seed writes. All seeds of a group see the same images, so that one finished
+seed's table serves the others too.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+
+from colora.errors import UserError
+from colora.results import selected_row, split_arrays
+from colora.runs import Group, Run
+
+COLUMNS = ["index", "label", "image_id", "patient_id"]
+
+
+def table_file(run: Run, split: str) -> Path:
+    """The selected model's predictions, which a finished seed has."""
+    return run.path / "predictions" / f"{split}.parquet"
+
+
+def epoch_file(run: Run, epoch: int) -> Path:
+    return run.path / "predictions" / "epochs" / f"epoch-{epoch:02d}.safetensors"
+
+
+def selected_epoch(run: Run) -> int | None:
+    """By the run's own rule; None before its first epoch is finished."""
+    metrics = run.metrics
+    return int(metrics.iloc[selected_row(metrics, run.config.selection)]["epoch"]) if len(metrics) else None
+
+
+def image_table(group: Group, split: str) -> pd.DataFrame:
+    """The images behind `predicted`, in its order: index (position in the split), label, image_id, patient_id or null.
+
+    Of the train split the images trained on. Raises UserError while no seed of the group is finished.
+    """
+    run = next((run for run in group.runs if table_file(run, split).exists()), None)
+    if run is None:
+        raise UserError(
+            f"The predictions of {group.name} can be shown when its first seed is done: only then the labels of the "
+            f"images are written. It is {group.state}."
+        )
+    table = run.predictions(split)
+    if split == "train":
+        table = table[table["used"]]
+    return table[COLUMNS].reset_index(drop=True)
+
+
+def source_file(run: Run, split: str, epoch: int | None) -> Path | None:
+    """The file that `predicted` reads; None where this seed has not kept these predictions."""
+    if epoch in (None, selected_epoch(run)) and table_file(run, split).exists():
+        return table_file(run, split)
+    wanted = selected_epoch(run) if epoch is None else epoch
+    return epoch_file(run, wanted) if wanted and epoch_file(run, wanted).exists() else None
+
+
+def predicted(run: Run, split: str, epoch: int | None, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (N,), probabilities (N, C)) after `epoch`, or of the selected epoch where it is None.
+
+    `labels` are the images' own, as `image_table` has them. Raises UserError where they were not kept or do not fit.
+    """
+    path = source_file(run, split, epoch)
+    if path is None:
+        at = "its selected epoch" if epoch is None else f"epoch {epoch}"
+        raise UserError(f"Seed {run.seed} of {run.path.parent.name} has no predictions of {at}.")
+    if path.suffix == ".parquet":
+        return split_arrays(run, split)
+    try:
+        with safe_open(path, "np") as file:
+            probabilities = file.get_tensor(split)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}): the other epochs are not affected.") from error
+    if len(probabilities) != len(labels):
+        raise UserError(
+            f"{path} has {len(probabilities):,} images in {split}, but the group's predictions have {len(labels):,}: "
+            "its seeds did not see the same images."
+        )
+    return labels, probabilities
+
+
+def mistakes(labels: np.ndarray, probabilities: list[np.ndarray], cell: tuple[int, int] | None = None) -> pd.DataFrame:
+    """The images that models of S seeds got wrong, or that are in one cell (true, predicted) of the confusion matrix.
+
+    One row an image that at least one seed put there: position, true, called (the class most of those seeds called it;
+    ties go to the more confident), seeds (how many), confidence (mean probability those seeds gave that class). Wrong
+    images: most seeds and most confident first. A cell of the diagonal: fewest seeds and least confident first, because
+    the doubtful ones are worth a look.
+    """
+    stacked = np.stack(probabilities)  # (S, N, C)
+    classes = stacked.shape[2]
+    votes = stacked.argmax(axis=2)[:, :, None] == np.arange(classes)  # (S, N, C)
+    count = votes.sum(axis=0)  # (N, C)
+    confidence = np.divide((stacked * votes).sum(axis=0), count, out=np.zeros(count.shape), where=count > 0)
+    if cell is None:
+        count[np.arange(len(labels)), labels] = 0
+        called = np.argmax(count + confidence, axis=1)  # a confidence is at most 1: it decides ties only
+    else:
+        called = np.where(labels == cell[0], cell[1], -1)
+    position = np.flatnonzero((called >= 0) & (count[np.arange(len(labels)), called] > 0))
+    found = pd.DataFrame(
+        {
+            "position": position,
+            "true": labels[position],
+            "called": called[position],
+            "seeds": count[position, called[position]],
+            "confidence": confidence[position, called[position]],
+        }
+    )
+    right = cell is not None and cell[0] == cell[1]
+    return found.sort_values(["seeds", "confidence"], ascending=right, kind="stable").reset_index(drop=True)

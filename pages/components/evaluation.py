@@ -1,0 +1,246 @@
+"""The figures of chosen models on Evaluate: confusions with the images behind them, curves, and the classes' table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from colora import plots
+from colora.errors import UserError
+from colora.evaluate import wilson
+from colora.plots.evaluation import Kind
+from colora.results import Spread
+from colora.thumbnails import Place
+from pages.components import show
+from pages.components.readers import Picture, View, found_images, pictures
+
+MISTAKES = "All mistakes"
+TILES = 6  # images at a time
+CURVES: dict[Kind, tuple[str, str]] = {
+    "roc": (
+        "ROC curves",
+        "Images of a class that are found (recall) against others mistaken for it, at every threshold. Up and left is "
+        "better; the number is the area under the curve (AUC); dotted: chance.",
+    ),
+    "precision_recall": (
+        "Precision-recall curves",
+        "How many of the images called a class are of it (precision), against how many of its images are found. Up and "
+        "right is better; the number is the average precision. By chance it is the class's share of the images.",
+    ),
+}
+CLASS_COLUMNS = {
+    "auc": "AUC",
+    "recall": "Recall",
+    "precision": "Precision",
+    "specificity": "Specificity",
+    "average_precision": "Average precision",
+}
+
+
+def whose_name(view: View) -> str:
+    """For the files that people save: group, seeds, epoch and split."""
+    whose = f"seed-{view.runs[0].seed}" if len(view.runs) == 1 else f"{len(view.runs)}-seeds"
+    at = "selected" if view.epoch is None else f"epoch-{view.epoch}"
+    return f"{view.group.name}-{whose}-{at}-{view.split}"
+
+
+def confusions_and_images(view: View, origin: str) -> None:
+    """The matrix, and beside it the images of the cell that was clicked."""
+    options = cell_names(view.class_names)
+    if st.session_state.get("show") not in options:
+        st.session_state.pop("show", None)  # classes of another group
+    grid = st.grid(2, min_column_width=330)
+    with grid.cell():
+        matrix_place = st.container()
+    with grid.cell():
+        st.markdown("**The images behind the figures**")
+        chosen = st.selectbox(
+            "Which ones",
+            list(options),
+            key="show",
+            bind="query-params",
+            on_change=first_page,
+            help="Or click a cell of the confusion matrix.",
+        )
+        gallery(view, options[chosen], origin)
+    with matrix_place:
+        confusions(view, options[chosen], origin)
+
+
+def cell_names(class_names: tuple[str, ...]) -> dict[str, tuple[int, int] | None]:
+    """What can be shown, by what it is called: every mistake, or a cell (true, predicted)."""
+    names = {
+        f"{true} called {called}": (t, p) for t, true in enumerate(class_names) for p, called in enumerate(class_names)
+    }
+    return {MISTAKES: None, **names}
+
+
+def first_page() -> None:
+    st.session_state["tiles"] = 1
+
+
+def confusions(view: View, chosen: tuple[int, int] | None, origin: str) -> None:
+    per_cent = (
+        st.segmented_control(
+            "Cells show",
+            ["images", "per cent"],
+            default="images",
+            required=True,
+            key="cells",
+            bind="query-params",
+            help="Images: how many. Per cent: their share of the true class.",
+        )
+        == "per cent"
+    )
+    matrices, several = view.outcome.matrices, len(view.runs) > 1
+    name = f"{whose_name(view)}-confusion"
+
+    def show_cell() -> None:
+        points = st.session_state[show.figure_key(name)].selection.points
+        if points:
+            true, predicted = points[0]["customdata"]
+            st.session_state["show"] = f"{view.class_names[true]} called {view.class_names[predicted]}"
+            first_page()
+
+    right = np.trace(matrices, axis1=1, axis2=2)
+    show.show_figure(
+        plots.confusion_matrix(matrices, list(view.class_names), show.text_colour(), per_cent, chosen),
+        "Confusion matrix",
+        "What the models called the images of each class: a row is the true class, a column the predicted one; the "
+        "diagonal is right. "
+        + ("Each cell: median over the seeds, below it the middle half (IQR). " if several else "")
+        + "Click a cell to see its images.",
+        f"Confusion matrix, {np.median(right):g} of {matrices[0].sum()} images right",
+        plots.confusion_table(matrices, list(view.class_names), [run.seed for run in view.runs]),
+        name,
+        origin,
+        on_click=show_cell,
+    )
+
+
+def gallery(view: View, cell: tuple[int, int] | None, origin: str) -> None:
+    """The images of a cell, or every mistake, some at a time; the table of all of them as a file."""
+    found, seeds = found_images(view, cell), len(view.runs)
+    if cell and cell[0] == cell[1]:
+        order = "the least sure first"
+    else:
+        order = "the worst first: " + ("what most seeds agree on, most confidently" if seeds > 1 else "most confident")
+    some = " by at least one seed" if seeds > 1 else ""
+    st.caption(f"{len(found):,} of {view.outcome.images:,} images{some}{f', {order}' * (len(found) > 1)}.")
+    if found.empty:
+        st.info("No image is there.", icon=":material/check_circle:")
+        return
+    pages = -(-len(found) // TILES)
+    if st.session_state.get("tiles", 1) > pages:
+        first_page()
+    number = 1
+    if pages > 1:
+        number = min(pages, st.pagination(pages, key="tiles", bind="query-params", max_visible_pages=5))
+    tiles(view, found.iloc[(number - 1) * TILES : number * TILES])
+    names = np.array(view.class_names)
+    table = found.assign(true=names[found["true"]], called=names[found["called"]]).drop(columns=["position", "label"])
+    show.csv_button(table, f"{whose_name(view)}-images", origin)
+
+
+def tiles(view: View, found: pd.DataFrame) -> None:
+    rows = found.to_dict("records")
+    try:
+        places = [Place(view.split, row["index"], row["image_id"]) for row in rows]
+        images = pictures(view.runs[0], places, [row["label"] for row in rows])
+    except UserError as error:
+        st.warning(f"The images cannot be shown: {show.literal(str(error))}", icon=":material/hide_image:")
+        images = [Picture(None, "not here")] * len(rows)
+    grid = st.grid(3, min_column_width=120)
+    for row, image in zip(rows, images, strict=True):
+        true, called = view.class_names[row["true"]], view.class_names[row["called"]]
+        with grid.cell():
+            if image.uri is None:
+                st.caption(show.literal(image.problem or ""))
+            else:
+                st.image(image.uri, width="stretch", alt=f"{row['image_id']}: true {true}, called {called}")
+            agree = f" · {row['seeds']} of {len(view.runs)} seeds" if len(view.runs) > 1 else ""
+            st.markdown(
+                f":small[**{true}** called **{called}**  \n{row['confidence']:.0%} sure{agree}]  \n"
+                f":small[:gray[{show.literal(row['image_id'])}]]"
+            )
+
+
+def threshold_curves(view: View, origin: str) -> None:
+    found, several = view.outcome, len(view.runs) > 1
+    grid = st.grid(2, min_column_width=300)
+    for kind, (title, says) in CURVES.items():
+        bands = found.roc if kind == "roc" else found.precision_recall
+        column = "auc" if kind == "roc" else "average_precision"
+        areas = [area_text(found.figures, name, column) for name in view.class_names]
+        with grid.cell():
+            show.show_figure(
+                plots.class_curves(bands, list(view.class_names), areas, kind),
+                title,
+                says + (" Line: median over the seeds; band: middle half (IQR)." if several else ""),
+                f"One-vs-rest {title} of each class",
+                plots.curve_table(bands, list(view.class_names), kind),
+                f"{whose_name(view)}-{kind.replace('_', '-')}",
+                origin,
+            )
+
+
+def area_text(figures: pd.DataFrame, class_name: str, column: str) -> str:
+    spread = Spread.of(figures.loc[figures["class"] == class_name, column])
+    return show.three(spread and spread.median)
+
+
+def class_table(view: View, origin: str) -> None:
+    """As the paper's tables 2 and 3, with the specificity that counts every true negative."""
+    found, several = view.outcome, len(view.runs) > 1
+    st.caption(
+        "Recall (sensitivity): share of the class's images that are found. Precision: share of the images so called "
+        "that are of the class. Specificity: share of all other images that are not so called. Average: the plain mean "
+        "over the classes. "
+        + (
+            "Each figure: median over the seeds [middle half, IQR]."
+            if several
+            else "In brackets: 95 % interval of a share (Wilson)."
+        )
+    )
+    rows = [class_row(view, name, c) for c, name in enumerate(view.class_names)]
+    means = found.figures.groupby("seed")[list(CLASS_COLUMNS)].mean()
+    rows.append(
+        {"Class": "Average", "Images": found.images} | {t: spread_text(means[c]) for c, t in CLASS_COLUMNS.items()}
+    )
+    st.table(pd.DataFrame(rows).set_index("Class"), border="horizontal")
+    st.caption(origin)
+    seeds = [run.seed for run in view.runs]
+    table = found.figures.assign(seed=[seeds[s] for s in found.figures["seed"]])
+    show.csv_button(table, f"{whose_name(view)}-classes", origin)
+
+
+def class_row(view: View, name: str, c: int) -> dict[str, Any]:
+    found = view.outcome
+    own = found.figures[found.figures["class"] == name]
+    row = {"Class": name, "Images": int(own["n"].iloc[0])} | {
+        t: spread_text(own[col]) for col, t in CLASS_COLUMNS.items()
+    }
+    if len(view.runs) == 1:
+        for title, (right, of) in counted_shares(found.matrices[0], c).items():
+            if of:
+                low, high = wilson(right, of)
+                row[title] += f" ({low:.3f}–{high:.3f})"
+    return row
+
+
+def counted_shares(matrix: np.ndarray, c: int) -> dict[str, tuple[int, int]]:
+    """(images for which it is true, images asked) of each figure of class c that is a share."""
+    hit, own, called = int(matrix[c, c]), int(matrix[c].sum()), int(matrix[:, c].sum())
+    others = int(matrix.sum()) - own
+    return {
+        "Recall": (hit, own),
+        "Precision": (hit, called),
+        "Specificity": (others - (called - hit), others),
+    }
+
+
+def spread_text(values: pd.Series) -> str:
+    """`0.915 [0.905–0.925]`; one seed's value alone."""
+    spread = Spread.of(values)
+    return show.spread_text(spread.as_dict()).removesuffix(" (1 seed)") if spread else show.three(None)

@@ -1,0 +1,262 @@
+"""How good a group's models are: over its seeds or of one, at the selected epoch or any other, down to the images."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from colora import plots
+from colora.errors import UserError
+from colora.evaluate import wilson
+from colora.results import Spread
+from colora.runs import Group
+from pages.components import show
+from pages.components.evaluation import class_table, confusions_and_images, threshold_curves
+from pages.components.frame import inside_app
+from pages.components.readers import View, seeds_with_predictions
+from pages.components.runs import chosen_group, reading, show_damage, show_damaged_seeds, summary
+
+ALL, SELECTED = "All seeds", "selected"
+SEED_FIGURES = {
+    "accuracy": "Each dot is one training with its own random start. The box holds the middle half (IQR), "
+    "its line is the median, the whiskers reach the lowest and the highest.",
+    "auc": "The same for how well a class is told from the others at any threshold (mean one-vs-rest AUC): "
+    "1 is perfect, 0.5 is chance.",
+}
+HEADLINES = {
+    "accuracy": ("Accuracy", "Share of the images whose most probable class is the true one."),
+    "auc": ("AUC, mean over classes (macro)", "The mean of the classes' one-vs-rest areas, each class counting alike."),
+    "auc_micro": (
+        "AUC, pooled (micro)",
+        "One area over all classes' questions together, so that frequent classes count more.",
+    ),
+}
+
+
+def what_to_know(about: dict[str, Any]) -> None:
+    """The rule that chose the epochs, and everything the runs warned of."""
+    rule, warnings = about["selection"], list(about["warnings"])
+    if rule["rule"] == "paper":
+        best = next(row for row in about["seeds"] if row["seed"] == about["best_seed"])
+        warnings.insert(
+            0,
+            f"**Optimistic figures.** The rule of this group takes {rule['says']}. That model is seed "
+            f"{best['seed']} at epoch {best['selected_epoch']}, test accuracy "
+            f"{show.three(best['test']['accuracy'])}. The medians below are over each seed's epoch "
+            "of best test accuracy, and optimistic too.",
+        )
+    else:
+        st.caption(f"Selection: {rule['says']}. The test images played no part in it.")
+    if about["data"]["split"]:
+        st.caption(f"Train, validation and test were separated so: {about['data']['split']}.")
+    if warnings:
+        st.warning("\n\n".join(warnings), icon=":material/warning:")
+
+
+def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int | None]:
+    """(split, seed or None for all, epoch or None for the selected one); the address keeps them."""
+    learnt = [row for row in about["seeds"] if "selected_epoch" in row]
+    grid = st.grid(3, min_column_width=260, vertical_alignment="top")
+    with grid.cell():
+        split = st.segmented_control(
+            "Images",
+            ["test", "val", "train"],
+            default="test",
+            required=True,
+            format_func=plots.SPLIT_NAMES.get,
+            key="split",
+            bind="query-params",
+            help="Test: images kept apart. Validation: they choose the epoch. Train: the models have seen them.",
+        )
+    with grid.cell():
+        options = [ALL] * (len(learnt) > 1) + [f"Seed {row['seed']}" for row in learnt]
+        if st.session_state.get("seed") not in options:
+            st.session_state.pop("seed", None)  # it was another group's
+        best = about["best_seed"]
+        seed = st.selectbox(
+            "Models",
+            options,
+            key="seed",
+            bind="query-params",
+            help=f"A seed is one training with its own random start. Seed {best} is the best by the group's selection "
+            "rule.",
+        )
+    with grid.cell():
+        last = max(row["epoch"] for row in learnt)
+        epoch = st.select_slider(
+            "Epoch",
+            [SELECTED, *map(str, range(1, last + 1))],
+            key="epoch",
+            bind="query-params",
+            help="An epoch is one pass over the training images. 'selected': each seed's own, by the selection rule. "
+            "Any other one shows how the models learnt; choosing it by its test figures would make them optimistic.",
+        )
+    return split, None if seed == ALL else int(seed.split()[1]), None if epoch == SELECTED else int(epoch)
+
+
+def seed_table(group: Group, about: dict[str, Any], epoch: int | None) -> pd.DataFrame:
+    """One row a seed that has finished the epoch: the epoch and the figures there."""
+    rows = []
+    for run, found in zip(group.runs, about["seeds"], strict=True):
+        at = found.get("selected_epoch") if epoch is None else epoch
+        metrics = run.metrics
+        row = metrics[metrics["epoch"] == at] if len(metrics) else metrics
+        if len(row):
+            figures = {f"{s}_{m}": row.iloc[0][f"{s}_{m}"] for s in plots.SPLIT_NAMES for m in ("accuracy", "auc")}
+            rows.append({"seed": run.seed, "state": found["state"], "epoch": at, **figures})
+    return pd.DataFrame(rows)
+
+
+def headlines(view: View, about: dict[str, Any], origin: str) -> None:
+    """Accuracy and AUC: median and spread over the seeds, or one model's with the interval of its own uncertainty."""
+    found = view.outcome
+    grid = st.grid(3, min_column_width=240)
+    for metric, (title, meaning) in HEADLINES.items():
+        spread = Spread.of(found.whole[metric])
+        with grid.cell():
+            st.metric(title, show.three(spread and spread.median), border=True, help=meaning)
+            if spread and spread.n > 1:
+                st.caption(
+                    f"Median over {spread.n} seeds · middle half (IQR) {show.three(spread.q1)} to "
+                    f"{show.three(spread.q3)} · range {show.three(spread.low)} to {show.three(spread.high)}"
+                )
+            elif spread and metric == "accuracy":
+                low, high = wilson(int(found.matrices[0].trace()), found.images)
+                st.caption(
+                    f"95 % interval {show.three(low)} to {show.three(high)} (Wilson, {found.images:,} images; wider in "
+                    "truth where several are of one patient)"
+                )
+    if len(view.runs) == 1:
+        said = "One seed only" if len(about["seeds"]) == 1 else "One seed"
+        st.caption(f"{said}: nothing can be said about the spread between trainings.")
+    st.caption(origin)
+
+
+def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) -> None:
+    """Every seed on its own, on all three splits."""
+    name, at = about["name"], "selected" if epoch is None else f"epoch-{epoch}"
+    unfinished = sum(row["state"] != "done" for row in about["seeds"])
+    if unfinished:
+        st.info(
+            f"{unfinished} of {len(about['seeds'])} seeds are not done: figures so far.",
+            icon=":material/hourglass:",
+        )
+    grid = st.grid(2, min_column_width=300)
+    for metric in ("accuracy", "auc"):
+        with grid.cell():
+            show.show_figure(
+                plots.seed_figures(table, metric),
+                f"{plots.METRIC_NAMES[metric]} of every seed",
+                SEED_FIGURES[metric],
+                f"{plots.METRIC_NAMES[metric]} of each seed on train, validation and test",
+                table,
+                f"{name}-{at}-seeds-{metric}",
+                f"{show.data_title(about)} · {show.which_epoch(about, epoch)}",
+            )
+    columns = ["val_accuracy", "test_accuracy", "test_auc", "val_auc", "train_accuracy"]
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="seed-figures",
+        placeholder="–",
+        column_order=["seed", "epoch", *columns],
+        column_config={"seed": "Seed", "epoch": "Epoch"}
+        | {
+            f"{s}_{m}": st.column_config.NumberColumn(f"{plots.SPLIT_NAMES[s]} {plots.METRIC_NAMES[m]}", format="%.3f")
+            for s in plots.SPLIT_NAMES
+            for m in ("accuracy", "auc")
+        },
+        alt="Epoch, accuracy and AUC of each seed",
+    )
+
+
+def data_and_model(about: dict[str, Any]) -> None:
+    """What the figures rest on: images of each class in each split, how they were split, what was trained."""
+    data, parameters = about["data"], about["parameters"]
+    if not data["class_counts"]:
+        return
+    with st.expander("Data, split and network", icon=":material/database:"):
+        names = plots.SPLIT_NAMES | {"train": "Train (whole split)", "used": "Train (images trained on)"}
+        rows = {names[s]: dict(zip(data["class_names"], n, strict=True)) for s, n in data["class_counts"].items()}
+        counts = pd.DataFrame(rows).T
+        st.table(counts.assign(all=counts.sum(axis=1)), border="horizontal")
+        st.markdown(
+            f"- Source: {data['source']}, {data['image_size']} px{', SYNTHETIC' * data['synthetic']}\n"
+            f"- Split: {data['split']}\n"
+            f"- Checksum of the images: `{data['checksum'][:16]}`"
+        )
+        if cut := data["cut"]:
+            corrected = f", {cut['corrected_labels']:,} labels corrected" if cut["corrected_labels"] else ""
+            st.markdown(
+                f"- Trained on the cut **{cut['name']}** of {cut['source']['group']}: {cut['says']}{corrected}. "
+                f"Hash `{cut['hash'][:12]}`"
+            )
+        if parameters:
+            st.markdown(
+                f"- {show.model_title(about['backbone'])}, {show.method_title(about['method'])}: "
+                f"{parameters['trainable']:,} weights trained, {parameters['deployed']:,} in the network"
+            )
+
+
+def models(group: Group, about: dict[str, Any]) -> None:
+    """What the chosen models are worth."""
+    split, seed, epoch = choices(group, about)
+    chosen = [run for run in seeds_with_predictions(group, split, epoch) if seed in (None, run.seed)]
+    with reading(group):
+        table = seed_table(group, about, epoch)
+    if not chosen:
+        no_predictions(group, split, seed, epoch)
+    else:
+        view = View(group, split, tuple(chosen), epoch, tuple(about["data"]["class_names"]))
+        images = view.outcome.images
+        origin = show.provenance(about, split, images, seed if len(chosen) > 1 else chosen[0].seed, epoch)
+        headlines(view, about, origin)
+    if seed is None and len(table):
+        st.subheader("Every seed")
+        every_seed(table, about, epoch)
+    if chosen:
+        st.subheader("Which class is called which")
+        confusions_and_images(view, origin)
+        st.subheader("Each class against the rest")
+        threshold_curves(view, origin)
+        class_table(view, origin)
+
+
+def no_predictions(group: Group, split: str, seed: int | None, epoch: int | None) -> None:
+    """Why there is nothing to evaluate, and what to do instead."""
+    if not seeds_with_predictions(group, split, None):
+        says = f"No seed of {group.name} has written its predictions: they come with the first seed that is done."
+    else:
+        whose = f"No seed of {group.name} has" if seed is None else f"Seed {seed} has no"
+        says = f"{whose} predictions of {f'epoch {epoch}' if epoch else 'its selected epoch'}: choose another one."
+    st.info(says, icon=":material/hourglass:")
+    st.page_link(
+        "pages/monitor.py",
+        label="Look at it on Monitor",
+        icon=":material/monitoring:",
+        query_params={"group": group.name},
+    )
+
+
+inside_app()
+st.header("Evaluate")
+group = chosen_group("evaluate")
+try:
+    about = summary(group)
+    show.about_line(about)
+    show_damaged_seeds(about)
+    if about["best_seed"] is None:
+        st.info(f"No epoch is finished yet; the group is {about['state']}.", icon=":material/hourglass:")
+        st.page_link(
+            "pages/monitor.py",
+            label="Watch it",
+            icon=":material/monitoring:",
+            query_params={"group": group.name},
+        )
+        st.stop()
+    what_to_know(about)
+    models(group, about)
+    data_and_model(about)
+    show.picture_format()
+except UserError as error:
+    show_damage(group, error)

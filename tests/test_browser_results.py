@@ -1,0 +1,121 @@
+"""Reading results in a real browser: compare two groups, click a confusion cell, come back to the same view."""
+
+from collections.abc import Iterator
+
+import pytest
+from browsing import IN_BROWSER, idle, served
+from fabricate import fabricate, labels_of, probabilities
+
+from colora.predictions import mistakes
+from colora.results import run_summary
+from colora.runs import Group
+
+pytestmark = IN_BROWSER
+NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "runs"
+    fabricate(path, "small", ["done"] * 3, {"lr": 0.003})
+    fabricate(path, "large", ["done"] * 3, {"rank": 2})
+    return path
+
+
+@pytest.fixture(scope="module")
+def address(runs) -> Iterator[str]:
+    with served(runs) as address:
+        yield address
+
+
+def cell_centre(page, true: str, predicted: str) -> tuple[float, float]:
+    """Of the confusion matrix, on the screen."""
+    texts = page.locator(".stPlotlyChart .annotation-text")  # no other figure has any
+    texts.nth(15).wait_for()
+    cell = texts.nth(4 * NAMES.index(true) + NAMES.index(predicted))
+    cell.scroll_into_view_if_needed()
+    box = cell.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def said_of_cell(group: Group, cell: tuple[int, int]) -> str:
+    seeds = [probabilities("test", run.seed, run_summary(run)["selected_epoch"]) for run in group.runs]
+    return f"{len(mistakes(labels_of('test'), seeds, cell))} of 200 images by at least one seed"
+
+
+def test_a_click_on_a_confusion_cell_shows_its_images_and_a_reload_keeps_them(page, address, runs):
+    page.goto(f"{address}/evaluate?group=small")
+    page.get_by_text("Click a cell to see its images.").wait_for()
+    idle(page)
+    x, y = cell_centre(page, "DME", "NORMAL")
+    page.mouse.click(x + 25, y - 20)  # beside the centre: the whole cell counts
+    page.get_by_text(said_of_cell(Group(runs / "small"), (1, 3))).wait_for()
+    idle(page)
+    images = page.get_by_role("img", name="true DME, called NORMAL")
+    images.first.wait_for()
+    assert "show=DME+called+NORMAL" in page.url
+    shown = images.count()
+
+    page.mouse.click(*cell_centre(page, "CNV", "CNV"))  # another one, of right images
+    page.get_by_text("the least sure first").wait_for()
+    page.go_back()
+    images.first.wait_for()
+
+    page.reload()
+    images.first.wait_for()
+    idle(page)
+    assert images.count() == shown and page.locator(".stPlotlyChart .shapelayer path").count() >= 1
+
+
+def test_seed_epoch_and_cells_are_in_the_address_and_survive_a_reload(page, address):
+    page.goto(f"{address}/evaluate?group=small")
+    page.get_by_role("combobox", name="Models").click()
+    page.get_by_role("option", name="Seed 2").click()
+    page.get_by_text("seed 2, epoch").first.wait_for()
+    slider = page.get_by_role("slider")
+    slider.focus()
+    slider.press("ArrowRight")
+    page.get_by_text("seed 2 at epoch 1, chosen by hand").first.wait_for()
+    page.get_by_text("per cent", exact=True).click()
+    shares = page.locator(".stPlotlyChart .annotation-text tspan.line:first-child", has_text="%")
+    shares.nth(15).wait_for()
+    page.reload()
+    page.get_by_text("seed 2 at epoch 1, chosen by hand").first.wait_for()
+    shares.nth(15).wait_for()
+    idle(page)
+    for part in ("group=small", "seed=Seed+2", "epoch=1", "cells=per+cent"):
+        assert part in page.url
+
+
+def test_two_groups_are_compared_and_the_address_shows_the_same_elsewhere(page, address, browser):
+    page.goto(f"{address}/compare?groups=small")
+    page.get_by_text("Choose 2 to 8 groups").wait_for()
+    page.get_by_role("combobox").click()
+    page.get_by_role("option", name="large").click()
+    page.get_by_text("Side by side").wait_for()
+    page.get_by_text("AUC", exact=True).first.click()
+    page.get_by_text("AUC over the epochs").wait_for()
+    legends = page.locator(".stPlotlyChart .legendtext")
+    legends.nth(5).wait_for()  # two in each of three figures
+    assert legends.all_text_contents() == ["A · small", "B · large"] * 3
+
+    elsewhere = browser.new_context().new_page()
+    elsewhere.goto(page.url)
+    elsewhere.get_by_text("AUC over the epochs").wait_for()
+    elsewhere.locator(".stPlotlyChart .legendtext").nth(5).wait_for()
+    elsewhere.context.close()
+
+
+def test_a_figure_is_saved_under_its_name_as_a_picture_or_as_vectors(page, address):
+    page.goto(f"{address}/evaluate?group=small")
+    for kind, first in (("png", b"\x89PNG"), ("svg", b"<svg")):
+        if kind == "svg":
+            page.get_by_text("SVG", exact=True).click()
+        chart = page.locator(".stPlotlyChart", has=page.locator(".annotation-text"))
+        chart.wait_for()
+        idle(page)
+        chart.hover()
+        with page.expect_download() as download:
+            chart.locator('[data-title*="ownload"]').first.click()
+        assert download.value.suggested_filename == f"small-3-seeds-selected-test-confusion.{kind}"
+        assert download.value.path().read_bytes().startswith(first)

@@ -1,0 +1,180 @@
+"""What people do with groups of runs, in a real browser: find, compare, annotate, remove; launch, leave, come back."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from browsing import IN_BROWSER, ROOT, idle, served
+from fabricate import fabricate
+
+from colora.notes import read_notes
+from colora.runs import Group, read_json, write_json
+
+pytestmark = IN_BROWSER
+TRAINING_SECONDS = 600
+PATIENCE_SECONDS = 90  # of a browser on a machine that trains
+ROW, TICK, NAME = 35, 16, 80  # pixels: height of a row, and where in it the box and the name are
+
+
+def at_row(page, number: int, x: int) -> None:
+    """Click into a row of the table of groups."""
+    table = page.get_by_test_id("stDataFrame").first
+    table.click(position={"x": x, "y": ROW * (number + 1) + ROW / 2})
+
+
+def cells(page) -> list[str]:
+    """What the table says to a screen reader, cell by cell."""
+    return page.get_by_test_id("stDataFrame").first.locator("td").all_text_contents()
+
+
+def type_in(page, label: str, text: str, shown: str) -> None:
+    """Type, leave the field, and wait for what the command then says; the page may go on counting."""
+    field = page.get_by_label(label, exact=True)
+    field.fill(text)
+    field.press("Tab")
+    page.get_by_text(shown).wait_for()
+
+
+def button(page, name: str):
+    return page.get_by_role("button", name=name)
+
+
+@pytest.fixture(autouse=True)
+def patience(page) -> None:
+    page.set_default_timeout(1000 * PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def groups(tmp_path) -> Path:
+    runs_dir = tmp_path / "runs"
+    for name, state in (("older", "done"), ("failing", "failed"), ("newest", "done")):
+        path = fabricate(runs_dir, name, [state]).path / "group.json"
+        later = path.stat().st_mtime + {"older": 0, "failing": 10, "newest": 20}[name]
+        os.utime(path, (later, later))
+    return runs_dir
+
+
+def test_groups_are_found_annotated_compared_removed_and_brought_back(page, groups):
+    with served(groups) as address:
+        page.goto(address)
+        idle(page)
+        page.get_by_label("Search", exact=True).fill("fail")
+        page.get_by_label("Search", exact=True).press("Enter")
+        page.wait_for_url("**/?search=fail")
+        page.reload()  # keeps the view
+        idle(page)
+        assert page.get_by_label("Search", exact=True).input_value() == "fail"
+        assert "failing" in cells(page) and "older" not in cells(page)
+
+        at_row(page, 0, TICK)
+        button(page, "Note …").click()
+        page.get_by_label("failing", exact=True).fill("Out of memory; try a smaller batch.")
+        button(page, "Save the note").click()
+        page.get_by_test_id("stDialog").wait_for(state="detached")
+        assert read_notes(Group(groups / "failing")) == "Out of memory; try a smaller batch.\n"
+
+        page.get_by_label("Search", exact=True).fill("")
+        page.get_by_label("Search", exact=True).press("Enter")
+        idle(page)
+        at_row(page, 0, TICK)
+        at_row(page, 2, TICK)
+        button(page, "Compare").click()
+        page.wait_for_url("**/compare?groups=newest%2Colder")
+        page.get_by_role("heading", name="Compare").wait_for()
+
+        page.get_by_role("link", name="Overview").click()
+        page.get_by_role("heading", name="Groups of runs").wait_for()
+        idle(page)
+        at_row(page, 1, TICK)
+        button(page, "Remove …").click()
+        page.get_by_test_id("stDialog").get_by_role("button", name="Remove").click()
+        page.get_by_text("failing is in the trash.").wait_for()
+        assert not (groups / "failing").exists()
+        button(page, "Undo").click()
+        page.get_by_text("failing is in the trash.").wait_for(state="detached")
+        assert (groups / "failing" / "notes.txt").exists()
+
+        idle(page)
+        at_row(page, 0, NAME)  # pressing a name opens the group
+        page.wait_for_url("**/evaluate?group=newest*")
+        page.get_by_role("heading", name="Evaluate").wait_for()
+        idle(page)
+
+
+def test_a_table_of_groups_follows_what_runs_while_someone_types(page, tmp_path):
+    group = fabricate(tmp_path / "runs", "going-on", ["running"])
+    with served(tmp_path / "runs") as address:
+        page.goto(address)
+        page.get_by_text("This computer").wait_for()
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('td')].some(cell => cell.textContent === 'running')"
+        )
+        search = page.get_by_label("Search", exact=True)
+        search.click()
+        search.press_sequentially("goi")
+        status = group.runs[0].path / "status.json"
+        write_json(status, read_json(status) | {"state": "done", "process": None, "epoch": 6})
+        page.wait_for_function("() => [...document.querySelectorAll('td')].some(cell => cell.textContent === 'done')")
+        assert search.input_value() == "goi" and search.evaluate("field => field === document.activeElement")
+        search.press("Enter")
+        page.wait_for_url("**/?search=goi")
+        idle(page)
+
+
+def test_launch_leave_come_back_kill_the_server_stop_and_resume(page, browser, tmp_path):
+    runs_dir = tmp_path / "runs"
+    run = runs_dir / "quick-look" / "seed-04"
+    with served(runs_dir, killed=True) as address:
+        page.goto(f"{address}/launch")
+        page.get_by_text("python -m colora launch --name quick-look").wait_for()
+        type_in(page, "Random seeds", "4", "--seeds 4")
+        type_in(page, "Image size", "32", "--image-size 32")
+        type_in(page, "Epochs", "400", "--epochs 400")
+        page.get_by_role("button", name="Launch", exact=True).click()
+        page.wait_for_url("**/monitor?group=quick-look", timeout=60_000)
+        page.locator(".stPlotlyChart").first.wait_for(timeout=1000 * TRAINING_SECONDS)  # an epoch is finished
+        page.goto("about:blank")  # leave
+
+        other = browser.new_context(viewport={"width": 390, "height": 844}).new_page()  # come back from another browser
+        other.set_default_timeout(1000 * PATIENCE_SECONDS)
+        other.goto(f"{address}/monitor?group=quick-look")
+        other.get_by_text("0 of 1 seeds done").wait_for()
+        other.locator(".stPlotlyChart").first.wait_for()
+        other.context.close()
+        before = read_json(run / "status.json")
+
+    try:
+        after = wait_for_epoch(run, before["epoch"] + 1)  # the server is gone, the run is not
+        assert after["process"] == before["process"]
+        with served(runs_dir) as address:
+            page.goto(f"{address}/monitor?group=quick-look")
+            button(page, "Stop …").click()
+            button(page, "Stop the seeds").click()
+            button(page, "Resume …").wait_for()
+            stopped = read_json(run / "status.json")
+            assert stopped["state"] == "stopped" and stopped["epoch"] >= after["epoch"]
+            page.reload()
+            button(page, "Resume …").click()
+            page.get_by_text(f"Seed 4 (stopped) goes on after epoch {stopped['epoch']} of 400.").wait_for()
+            page.get_by_test_id("stDialog").get_by_role("button", name="Resume").click()
+            button(page, "Stop …").wait_for()
+            wait_for_epoch(run, stopped["epoch"] + 1)
+    finally:
+        end = [sys.executable, "-m", "colora", "stop", str(run.parent)]
+        subprocess.run(end, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert epochs == list(range(1, len(epochs) + 1))  # none twice, none left out
+
+
+def wait_for_epoch(run: Path, epoch: int) -> dict:
+    end = time.monotonic() + TRAINING_SECONDS
+    while True:
+        status = read_json(run / "status.json")
+        if status["epoch"] >= epoch:
+            return status
+        assert status["state"] in ("queued", "starting", "running") and time.monotonic() < end, status
+        time.sleep(0.2)

@@ -1,0 +1,116 @@
+"""Compare over fabricated run folders: figures side by side, and what keeps them from being compared."""
+
+from pathlib import Path
+
+import pytest
+from fabricate import PARAMETERS, damage, fabricate
+from opened import opener, ran, texts
+
+from colora.results import Spread, run_summary
+from colora.runs import Group, read_json, write_json
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("runs")
+    fabricate(path, "small", ["done"] * 3, {"lr": 0.003})
+    fabricate(path, "large", ["done"] * 3, {"rank": 2, "backbone": "vgg16"})
+    fabricate(path, "on-test", ["done"] * 2, {"selection": "paper"})
+    fabricate(path, "early", ["queued"])
+    other = fabricate(path, "other-images", ["done"] * 2)
+    for run in other.runs:
+        content = read_json(run.path / "config.json")
+        resolved = content["resolved"] | {"data_checksum": "1" * 64}
+        write_json(run.path / "config.json", content | {"resolved": resolved})
+    damage(fabricate(path, "damaged", ["done"]))
+    return path
+
+
+@pytest.fixture
+def compared(monkeypatch, runs):
+    """Opens Compare on the groups of the address `?groups=...`."""
+    opened = opener(monkeypatch, runs)
+
+    def compared(names: str | None, folder: Path = runs):
+        app = opened("compare", folder=folder)
+        if names is not None:
+            app.query_params["groups"] = names
+        return ran(app)
+
+    return compared
+
+
+def side_by_side(app):
+    return app.dataframe[0].value.set_index("Group")
+
+
+def test_each_group_has_its_figures_and_costs(compared, runs):
+    app = compared("small,large")
+    table = side_by_side(app)
+    assert list(table.index) == ["A · small", "B · large"]
+    accuracies = [run_summary(run)["test"]["accuracy"] for run in Group(runs / "small").runs]
+    spread = Spread.of(accuracies)
+    row = table.loc["A · small"]
+    assert row["Accuracy"] == f"{spread.median:.3f} [{spread.q1:.3f}–{spread.q3:.3f}]"
+    assert row["Weights trained"] == PARAMETERS["trainable"] and row["Seconds an epoch"] == 2.0
+    assert row["Peak memory"] == 1002 and row["Seeds done"] == "3 of 3"
+    assert len(app.get("plotly_chart")) == 3 and not app.error
+    assert "Test split of phantom (SYNTHETIC) · each seed's selected epoch, chosen on validation" in texts(app)
+
+
+def test_only_settings_that_differ_are_shown(compared):
+    table = compared("small,large").dataframe[1].value.set_index("setting")
+    assert list(table.index) == ["backbone", "rank", "lr"]
+    assert table.loc["rank", ["A · small", "B · large"]].tolist() == ["1", "2"]
+    assert table.loc["rank", "meaning"].startswith("Number of depthwise-separable terms")
+
+
+def test_split_and_metric_are_chosen(compared):
+    app = compared("small,large")
+    app.button_group(key="split").set_value("val")
+    app.button_group(key="metric").set_value("loss")
+    ran(app)
+    assert "**Loss over the epochs**" in texts(app) and "Validation split of phantom" in texts(app)
+    assert app.query_params["groups"] == "small,large"
+
+
+def test_groups_that_cannot_be_compared_are_said_to_be_so(compared):
+    app = compared("small,other-images,on-test")
+    said = app.error[0].value.replace("\\", "")
+    assert "figures on different test images cannot be compared" in said
+    assert "The selection rules differ: small and other-images chose the epoch on validation" in said
+
+
+def test_a_damaged_and_a_waiting_group_leave_the_others_readable(compared):
+    app = compared("small,damaged,early")
+    assert "**Seed 0 is damaged:**" in app.error[0].value
+    assert "early: 1 of 1 seeds are not done" in app.info[0].value.replace("\\", "")
+    assert side_by_side(app).loc["A · small", "Seeds done"] == "3 of 3"
+
+
+def test_the_two_newest_are_compared_at_first_and_unknown_names_are_said(compared):
+    assert compared(None).query_params["groups"] == "damaged,other-images"
+    app = compared("small,gone,large")
+    assert "There is no group named gone" in app.warning[0].value
+    assert list(side_by_side(app).index) == ["A · small", "B · large"]
+
+
+def test_fewer_than_two_ask_for_more_and_choosing_changes_the_address(compared):
+    app = compared("small")
+    assert "Choose 2 to 8 groups" in texts(app) and not app.dataframe
+    app.multiselect(key="compared").set_value(["small", "large"])
+    assert len(side_by_side(ran(app))) == 2
+    assert app.query_params["groups"] == "small,large"
+
+
+def test_more_than_eight_are_cut(compared, tmp_path):
+    names = [f"g{number}" for number in range(9)]
+    for name in names:
+        fabricate(tmp_path, name, ["queued"])
+    app = compared(",".join(names), tmp_path)
+    assert "the first 8 are shown" in app.warning[0].value and len(side_by_side(app)) == 8
+    assert "The curves begin when a first epoch is finished." in texts(app)
+
+
+def test_without_runs_it_leads_to_launch(compared, tmp_path):
+    assert "no run has been launched" in texts(compared(None, tmp_path))

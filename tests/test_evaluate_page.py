@@ -1,0 +1,198 @@
+"""Evaluate over fabricated run folders: the figures of all seeds, of one, of any epoch, and the images behind them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fabricate import fabricate, labels_of, probabilities
+from opened import every_kind, opener, ran, texts
+
+from colora.cuts import PINNED
+from colora.distil import distil
+from colora.evaluate import confusion_matrix, macro_auc, micro_auc, per_class, wilson
+from colora.predictions import mistakes
+from colora.results import Spread, run_summary
+from colora.rules import make_rule
+from colora.runs import Group, read_json_lines, write_json
+from colora.scores import read_predictions
+
+CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return every_kind(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def open_page(monkeypatch, runs):
+    return opener(monkeypatch, runs)
+
+
+def predicted(seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    return labels_of("test"), probabilities("test", seed, epoch)
+
+
+def class_table(app):
+    return next(t.value for t in app.table if "Recall" in t.value.columns)
+
+
+def test_figures_over_seeds_are_exact(open_page, runs):
+    app = open_page("evaluate", "three-done")
+    seeds = Group(runs / "three-done").runs
+    rows = [run_summary(run)["test"] for run in seeds]
+    accuracy, auc = (Spread.of([row[metric] for row in rows]) for metric in ("accuracy", "auc"))
+    pooled = Spread.of([micro_auc(*predicted(run.seed, run_summary(run)["selected_epoch"])) for run in seeds])
+    assert [m.value for m in app.metric] == [f"{s.median:.3f}" for s in (accuracy, auc, pooled)]
+    said = f"Median over 3 seeds · middle half (IQR) {accuracy.q1:.3f} to {accuracy.q3:.3f} · range "
+    assert said + f"{accuracy.low:.3f} to {accuracy.high:.3f}" in texts(app)
+    origin = "Test split of phantom (SYNTHETIC), 200 images · each seed's selected epoch, chosen on validation"
+    assert origin in texts(app)
+    assert any(c.value.startswith("Train, validation and test were separated so: ") for c in app.caption)
+
+
+def test_class_table_over_seeds_has_median_and_middle_half(open_page, runs):
+    seeds = Group(runs / "three-done").runs
+    matrices = [confusion_matrix(*predicted(run.seed, run_summary(run)["selected_epoch"])) for run in seeds]
+    shown = class_table(open_page("evaluate", "three-done"))
+    for c, name in enumerate(CLASS_NAMES):
+        spread = Spread.of([per_class(matrix)[c]["specificity"] for matrix in matrices])
+        assert shown.loc[name, "Specificity"] == f"{spread.median:.3f} [{spread.q1:.3f}–{spread.q3:.3f}]"
+    average = Spread.of([np.mean([row["recall"] for row in per_class(matrix)]) for matrix in matrices])
+    assert shown.loc["Average", "Recall"] == f"{average.median:.3f} [{average.q1:.3f}–{average.q3:.3f}]"
+
+
+def test_one_model_stands_with_the_intervals_of_its_shares(open_page):
+    app = open_page("evaluate", "one-done")
+    matrix = confusion_matrix(*predicted(0, 6))
+    shown = class_table(app)
+    for c, (name, expected) in enumerate(zip(CLASS_NAMES, per_class(matrix), strict=True)):
+        low, high = wilson(int(matrix[c, c]), 50)
+        assert shown.loc[name, "Images"] == expected["n"] == 50
+        assert shown.loc[name, "Recall"] == f"{expected['recall']:.3f} ({low:.3f}–{high:.3f})"
+        others = 150 - (int(matrix[:, c].sum()) - int(matrix[c, c]))
+        low, high = wilson(others, 150)
+        assert shown.loc[name, "Specificity"] == f"{expected['specificity']:.3f} ({low:.3f}–{high:.3f})"
+    low, high = wilson(int(matrix.trace()), 200)
+    assert f"95 % interval {low:.3f} to {high:.3f} (Wilson, 200 images" in texts(app)
+    assert "One seed only: nothing can be said about the spread" in texts(app)
+
+
+def test_a_seed_and_an_epoch_of_its_history_can_be_chosen(open_page):
+    app = open_page("evaluate", "three-done")
+    app.selectbox(key="seed").set_value("Seed 1")
+    app.select_slider(key="epoch").set_value("2")
+    ran(app)
+    labels, p = predicted(1, 2)
+    assert app.metric[0].value == f"{np.mean(p.argmax(1) == labels):.3f}"
+    assert app.metric[1].value == f"{macro_auc(labels, p):.3f}"
+    assert "200 images · seed 1 at epoch 2, chosen by hand" in texts(app)
+    app.selectbox(key="group").set_value("one-done")  # which has no seed 1
+    assert "seed 0 at epoch 2, chosen by hand" in texts(ran(app))
+
+
+def test_another_split_counts_that_splits_images(open_page):
+    app = open_page("evaluate", "one-done")
+    app.button_group(key="split").set_value("val")
+    shown = class_table(ran(app))
+    assert shown["Images"].tolist() == [*np.bincount(labels_of("val")), 100]
+    assert "Validation split of phantom (SYNTHETIC), 100 images · seed 0" in texts(app)
+
+
+def test_a_cell_shows_its_images_and_all_mistakes_are_the_default(open_page, runs):
+    app = open_page("evaluate", "three-done")
+    seeds = [predicted(r.seed, run_summary(r)["selected_epoch"])[1] for r in Group(runs / "three-done").runs]
+    every = mistakes(labels_of("test"), seeds)
+    assert f"{len(every)} of 200 images by at least one seed, the worst first" in texts(app)
+    assert len(app.get("image")) == 6
+    worst = every.to_dict("records")[0]
+    first = (
+        f"**{CLASS_NAMES[worst['true']]}** called **{CLASS_NAMES[worst['called']]}**  \n{worst['confidence']:.0%} sure"
+    )
+    assert any(f"{first} · {worst['seeds']} of 3 seeds" in m.value for m in app.markdown)
+    app.pagination(key="tiles").set_value(2)
+    assert len(ran(app).get("image")) == min(6, len(every) - 6) > 0
+
+    cell = mistakes(labels_of("test"), seeds, (1, 3))
+    app.selectbox(key="show").set_value("DME called NORMAL")
+    assert f"{len(cell)} of 200 images by at least one seed" in texts(ran(app))
+    assert len(app.get("image")) == min(6, len(cell)) > 0, "the first ones, whatever page was open before"
+    app.selectbox(key="show").set_value("NORMAL called NORMAL")
+    assert "the least sure first" in texts(ran(app))
+
+
+def test_images_that_are_not_here_are_a_sentence_and_the_list_is_still_shown(open_page):
+    app = open_page("evaluate", "real-file")
+    assert "The images cannot be shown: There is no file /data/octmnist_224.npz." in texts(app).replace("\\", "")
+    assert not app.get("image") and any("** called **" in m.value for m in app.markdown)
+
+
+def test_images_of_a_file_that_has_changed_are_not_shown(open_page, tmp_path):
+    def write(labels: np.ndarray) -> None:
+        images = {f"{s}_images": np.zeros((len(labels), 16, 16), np.uint8) for s in ("train", "val", "test")}
+        np.savez(tmp_path / "set.npz", **images, **{f"{s}_labels": labels for s in ("train", "val", "test")})
+
+    write(labels_of("test"))
+    fabricate(tmp_path / "runs", "own", ["done"], {"dataset": f"npz:{tmp_path / 'set.npz'}"})
+    assert len(open_page("evaluate", "own", folder=tmp_path / "runs").get("image")) == 6
+    write((labels_of("test") + 1) % 4)
+    app = open_page("evaluate", "own", folder=tmp_path / "runs")
+    assert "The data have changed since these models were trained" in texts(app) and not app.get("image")
+
+
+def test_figures_of_the_papers_rule_are_marked_wherever_they_appear(open_page):
+    app = open_page("evaluate", "paper-rule")
+    assert "**Optimistic figures.**" in app.warning[0].value and "A warning of the run." in app.warning[0].value
+    origins = [caption.value for caption in app.caption if "split of phantom" in caption.value]
+    assert len(origins) == 5 and all(o.endswith("chosen on TEST, so optimistic") for o in origins)
+
+
+@pytest.mark.parametrize("present", [[0], [0, 2]])
+def test_where_the_test_split_lacks_classes(open_page, tmp_path, present):
+    """AUC and recall of such a class are not defined; everything else is shown."""
+    group = fabricate(tmp_path, "lacks", ["done"])
+    run = group.runs[0]
+    table = run.predictions("test")
+    table[table["label"].isin(present)].reset_index(drop=True).to_parquet(run.path / "predictions" / "test.parquet")
+    if len(present) == 1:
+        rows = [row | {"test_auc": None} for row in read_json_lines(run.path / "metrics.jsonl")]
+        (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for page in ("evaluate", "monitor", "overview", "compare"):
+        app = open_page(page, "lacks", folder=tmp_path)
+        assert not app.error
+    classes = class_table(open_page("evaluate", "lacks", folder=tmp_path)).drop("Average")
+    assert classes["Recall"].tolist().count("–") == 4 - len(present)
+    assert classes["AUC"].tolist().count("–") == (4 if len(present) == 1 else 2)
+
+
+def test_a_seed_that_is_not_done_is_evaluated_with_the_labels_of_one_that_is(open_page):
+    app = open_page("evaluate", "failed")
+    assert "1 of 2 seeds are not done: figures so far." in texts(app)
+    app.selectbox(key="seed").set_value("Seed 1")
+    labels, p = predicted(1, 3)
+    assert ran(app).metric[0].value == f"{np.mean(p.argmax(1) == labels):.3f}"
+    app.select_slider(key="epoch").set_value("6")
+    assert "Seed 1 has no predictions of epoch 6: choose another one." in texts(ran(app))
+
+
+def test_before_any_seed_is_done_it_says_when_the_figures_come(open_page):
+    app = open_page("evaluate", "lost")
+    assert "No seed of lost has written its predictions" in texts(app) and not app.metric
+
+
+def test_damaged_predictions_are_a_sentence(open_page, tmp_path):
+    run = fabricate(tmp_path, "torn", ["done"]).runs[0]
+    (run.path / "predictions" / "test.parquet").write_bytes(b"PAR1 and no more")
+    app = open_page("evaluate", "torn", folder=tmp_path)
+    assert "does not hold what this version writes" in app.error[0].value
+
+
+def test_the_cut_is_named(open_page, tmp_path):
+    source = fabricate(tmp_path, "source", ["done"])
+    cut = distil(read_predictions(source, "train"), "mine", make_rule(drop=1, keep=9))
+    group = fabricate(tmp_path, "on-cut", ["done"], {"cut": "mine"})
+    write_json(group.path / PINNED, cut.model_dump())
+    said = texts(open_page("evaluate", folder=tmp_path, group="on-cut"))
+    assert f"trained on the cut mine ({cut.short_hash})" in said
+    assert "Trained on the cut **mine** of source: of each class, discard the 1 of highest entropy" in said

@@ -1,0 +1,250 @@
+"""The Launch form: presets, copies, series, mistakes at their fields, what a launch will take, and its command."""
+
+import shlex
+import zipfile
+from pathlib import Path
+
+import pytest
+from fabricate import fabricate
+from opened import ESTIMATE, every_kind, opener, ran, texts
+
+from colora.config import launch_arguments, make_config, parse_seeds
+from colora.cuts import save_cut
+from colora.data.counts import ClassCounts, phantom_counts
+from colora.distil import distil
+from colora.errors import UserError
+from colora.presets import PRESETS
+from colora.rules import make_rule
+from colora.runs import Group
+from colora.scores import read_predictions
+from colora.weights import remote_weights
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return every_kind(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def open_page(monkeypatch, runs):
+    return opener(monkeypatch, runs)
+
+
+def test_launch_shows_parameters_and_the_command_of_the_preset(open_page, runs):
+    app = open_page("launch")
+    command = app.code[0].value
+    assert command.startswith("python -m colora launch --name quick-look --seeds 0-2 --train-set balanced --image-size")
+    assert command.endswith(f"--runs-dir {runs}")
+    assert [metric.value for metric in app.metric][:2] == ["0.91 M", "1.50 M"]
+
+
+def test_launch_marks_each_mistake_at_its_field_and_waits(open_page):
+    app = open_page("launch")
+    app.text_input(key="launch-name").set_value("three-done")
+    app.text_input(key="launch-seeds").set_value("3-1")
+    app.number_input(key="launch.image_size").set_value(5000)
+    app.selectbox(key="launch.dataset").set_value("folder")
+    said = texts(ran(app))
+    assert "A group named 'three-done' exists already; 'three-done-2' is free." in said
+    assert "The range '3-1' runs backwards" in said
+    assert "Must be less than or equal to 1024, but got 5000." in said
+    assert "Type the path of the folder." in said
+    assert "To be put right first: Name, Random seeds, Images, Image size." in said
+    assert app.button(key="launch-button").disabled
+
+
+def test_launch_opens_a_folded_section_that_holds_a_mistake(open_page):
+    app = open_page("launch")
+    assert not any(expander.proto.expanded for expander in app.expander)
+    app.text_input(key="launch.rank").set_value("0")
+    opened = [expander.label for expander in ran(app).expander if expander.proto.expanded]
+    assert opened == ["CoLoRA settings :red[:material/error:]"]
+
+
+def test_launch_says_the_commands_refusal_and_keeps_what_was_typed(open_page, monkeypatch):
+    called = []
+
+    def refuse(arguments, timeout=0):
+        called.append(arguments)
+        raise UserError("The weights file is not one.")
+
+    app = open_page("launch")
+    app.text_input(key="launch-name").set_value("mine")
+    app.number_input(key="launch.epochs").set_value(2)
+    monkeypatch.setattr("pages.components.command.run_colora", refuse)
+    app.button(key="launch-button").click()
+    ran(app)
+    assert "Not launched. The weights file is not one." in [error.value for error in app.error]
+    launched = next(arguments for arguments in called if arguments[0] == "launch")
+    assert launched[:5] == ["launch", "--name", "mine", "--seeds", "0-2"]
+    assert app.text_input(key="launch-name").value == "mine"
+    assert app.number_input(key="launch.epochs").value == 2
+
+
+def test_launch_form_turns_each_preset_into_its_own_command(open_page, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for name in ("vgg16", "resnet18", "resnet50"):
+        file = remote_weights(name).path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"weights")
+    for preset in PRESETS:
+        app = open_page("launch", folder=tmp_path)
+        app.selectbox(key="launch-preset").set_value(preset.title)
+        ran(app)
+        values = dict(preset.values)
+        if "dataset" in values and ":" in values["dataset"]:  # its file is not here; the form waits for one
+            kind = values["dataset"].partition(":")[0]
+            place = tmp_path / f"images-{kind}"
+            for scan in ("CNV/CNV-1-1.png", "DME/DME-2-1.png", "DME/DME-3-1.png"):
+                (place / scan).parent.mkdir(parents=True, exist_ok=True)
+                (place / scan).touch()
+            values["dataset"] = f"{kind}:{place}"
+            app.text_input(key="launch.dataset.path").set_value(str(place))
+            assert "3 images: CNV 1, DME 2; about 70 % train." in texts(ran(app))
+        elif values.get("dataset") == "octmnist":  # nor is the set, until its download lies in the folder
+            values["data_dir"] = str(tmp_path / "sets")
+            app.text_input(key="launch.data_dir").set_value(values["data_dir"])
+            (tmp_path / "sets" / "octmnist_224.npz").unlink(missing_ok=True)
+            ran(app)
+            assert "OCTMNIST at 224 px is not in" in texts(app)
+            balanced = values.get("train_set") == "balanced"
+            trains = "31,016 images: 7,754 of each class (balanced)" if balanced else "97,477 images: CNV 33,484"
+            assert f"Trains on {trains}" in texts(app)
+            (tmp_path / "sets").mkdir(exist_ok=True)
+            zipfile.ZipFile(tmp_path / "sets" / "octmnist_224.npz", "w").close()
+            ran(app)
+        if preset.distilled:
+            assert "There is no distilled cut yet: train the balanced set first" in texts(app)
+            assert app.button(key="launch-button").disabled
+            continue
+        arguments = launch_arguments(preset.name, make_config(values), parse_seeds(preset.seeds))
+        expected = ["python", "-m", "colora", *arguments, "--runs-dir", str(tmp_path)]
+        assert shlex.split(app.code[0].value) == expected
+
+
+def test_launch_copies_a_group_named_in_the_address(open_page, tmp_path):
+    values = {"backbone": "resnet18:layer2", "method": "head", "lr": 3e-4, "image_size": 96, "selection": "paper"}
+    fabricate(tmp_path, "old", ["done"] * 2, values)
+    app = open_page("launch", folder=tmp_path)
+    app.query_params["clone"] = "old"
+    command = shlex.split(ran(app).code[0].value)
+    expected = launch_arguments("old-2", make_config({"weights": "none", "epochs": 6} | values), [0, 1])
+    assert command == ["python", "-m", "colora", *expected, "--runs-dir", str(tmp_path)]
+    app.number_input(key="launch.image_size").set_value(64)  # what is changed then stays
+    assert "--image-size 64" in ran(app).code[0].value
+    app.selectbox(key="launch-preset").set_value(PRESETS[0].title)
+    assert "--backbone texturenet" in ran(app).code[0].value and "clone" not in app.query_params
+
+
+@pytest.mark.parametrize("asked", ["gone", "../../etc", ""])
+def test_launch_says_when_there_is_nothing_to_copy(open_page, asked):
+    app = open_page("launch")
+    app.query_params["clone"] = asked
+    errors = [error.value for error in ran(app).error]
+    assert len(errors) == bool(asked) and all(error.startswith("No copy. ") for error in errors)
+    assert app.text_input(key="launch-name").value == "quick-look"
+
+
+def test_launch_makes_a_group_of_each_value_of_one_field(open_page, monkeypatch, runs):
+    app = open_page("launch")
+    app.text_input(key="launch.lr").set_value("1e-3, 3e-3,0.01")
+    said = texts(ran(app))
+    assert "**3 groups, 9 runs**: quick-look-lr-0.001, quick-look-lr-0.003, quick-look-lr-0.01." in said
+    command = shlex.split(app.code[0].value)
+    assert "--vary=lr=0.001,0.003,0.01" in command and "--lr" not in command
+    assert app.button(key="launch-button").label == "Launch 3 groups"
+    called = []
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+    app.button(key="launch-button").click()
+    ran(app)
+    assert called[-1][:3] == ["launch", "--name", "quick-look"] and "--vary=lr=0.001,0.003,0.01" in called[-1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"lr": "1e-3, 0"}, "Must be greater than 0, but got 0.0."),
+        ({"lr": "1e-3, 0.001"}, "One of the values is there twice."),
+        ({"lr": "1e-3; 3e-3"}, "A number is needed here, or several with commas."),
+        ({"rank": "1.5"}, "A number is needed here, or several with commas."),
+        ({"rank": "1,2", "lr": "1e-3,3e-3"}, "Only one field can have several values, and another has them already."),
+    ],
+)
+def test_launch_marks_what_is_wrong_with_several_values(open_page, fields, said):
+    app = open_page("launch")
+    for field, text in fields.items():
+        app.text_input(key=f"launch.{field}").set_value(text)
+    assert said in texts(ran(app))
+    assert app.button(key="launch-button").disabled
+
+
+def test_launch_of_several_is_all_or_nothing(open_page, tmp_path):
+    fabricate(tmp_path, "quick-look-merge-every-2", ["done"])
+    app = open_page("launch", folder=tmp_path)
+    app.text_input(key="launch.merge_every").set_value("1, 2")
+    said = texts(ran(app))
+    assert "A group named 'quick-look-merge-every-2' exists already; 'quick-look-2' is free." in said
+    assert app.button(key="launch-button").disabled
+
+
+def test_launch_says_what_it_will_take(open_page):
+    app = open_page("launch")
+    metrics = {metric.label: metric.value for metric in app.metric}
+    # 12 epochs of 776 training images at 0.012 s, and 776 + 320 + 240 evaluated at 0.004 s; three seeds
+    assert metrics["Time"] == "9 min"
+    assert (metrics["Memory"], metrics["Disk"]) == ("1.1 GB", "180.0 MB")
+
+
+def test_launch_warns_where_it_does_not_fit(open_page, monkeypatch):
+    from pages.components import command
+
+    command._asked.clear()
+    full = ESTIMATE | {"memory_bytes": 9_000_000_000, "largest_batch_size": 12}
+    told = command.run_colora
+    app = open_page("overview")
+    monkeypatch.setattr(
+        "pages.components.command.run_colora", lambda a, timeout=0: full if a[0] == "preflight" else told(a)
+    )
+    app.switch_page("pages/launch.py")
+    assert "lower the batch size to 12 or less" in ran(app).warning[0].value
+    command._asked.clear()
+
+
+def test_launch_names_the_differences_from_the_papers_protocol(open_page, tmp_path):
+    app = open_page("launch", folder=tmp_path)
+    titles = [expander.label for expander in app.expander]
+    assert "Against the paper's protocol: 9 differences" in titles
+    assert "- **Images**: here phantom; the paper: OCTMNIST" in texts(app)
+    assert "- **Seeds**: here 3; the paper: 10 independent runs" in texts(app)
+
+
+def test_expected_seconds_of_a_folder_take_its_share_of_training_images():
+    from pages.components.plan import expected_seconds
+
+    folder = ClassCounts(("A", "B"), {"all": (60, 40)}, "")
+    config = make_config({"epochs": 2})
+    found = {"seconds_per_image": 0.3, "eval_seconds_per_image": 0.1}
+    assert expected_seconds(found, config, folder, None) == pytest.approx(2 * (0.3 * 70 + 0.1 * 100))
+    fewer = make_config({"epochs": 2, "train_figures": "pass"})
+    assert expected_seconds(found, fewer, folder, None) == pytest.approx(2 * (0.3 * 70 + 0.1 * 30))
+    assert expected_seconds(found, config, None, None) is None
+    assert expected_seconds(found, make_config({"epochs": 1}), phantom_counts(), None) == pytest.approx(
+        0.3 * 2400 + 0.1 * 2960
+    )
+
+
+def test_launch_on_a_cut_counts_its_images_and_says_what_is_wrong_with_it(open_page, tmp_path):
+    source = fabricate(tmp_path, "source", ["done"])
+    save_cut(tmp_path, distil(read_predictions(Group(source.path), "train"), "mine", make_rule(drop=1, keep=9)))
+    app = open_page("launch", folder=tmp_path)
+    app.selectbox(key="launch.train_set").set_value("complete")
+    app.text_input(key="launch.cut").set_value("mine")
+    said = texts(ran(app))
+    assert "Trains on 36 images: 9 of each class, of the cut mine" in said
+    assert "discard the 1 of highest entropy and keep the next 9." in said
+    assert " --cut mine " in app.code[0].value
+    app.number_input(key="launch.image_size").set_value(96)
+    assert "The cut mine is of images at 64 px." in texts(ran(app))
+    app.text_input(key="launch.cut").set_value("yours")
+    assert "There is no cut yours" in texts(ran(app))
+    assert app.button(key="launch-button").disabled

@@ -1,0 +1,177 @@
+"""The Monitor page over fabricated groups: progress, reasons, curves, and what can be done with the seeds."""
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fabricate import fabricate
+from opened import every_kind, opener, ran, texts
+
+from colora.errors import UserError
+from colora.queue import order
+from colora.runs import read_json, write_json
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return every_kind(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def open_page(monkeypatch, runs):
+    return opener(monkeypatch, runs)
+
+
+def watch(monkeypatch) -> list:
+    """The commands that the page runs from now on."""
+    called: list = []
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+    return called
+
+
+def press(app, opens: str, confirms: str):
+    """Open a dialog and press its button. AppTest runs the whole page, so both in one run."""
+    app.button(key=opens).click()
+    ran(app)
+    app.button(key=opens).click()
+    app.button(key=confirms).click()
+    return ran(app)
+
+
+def traces(app, number: int) -> dict[str, list]:
+    """{trace: its x} of a chart, the bands left out."""
+    found = {}
+    for trace in json.loads(app.get("plotly_chart")[number].proto.spec)["data"]:
+        x = trace["x"]
+        if isinstance(x, dict):  # plotly packs typed arrays
+            x = np.frombuffer(base64.b64decode(x["bdata"]), x["dtype"]).tolist()
+        found[trace["name"]] = x
+    return {name: x for name, x in found.items() if ": " not in name}
+
+
+def test_why_a_seed_failed_and_what_can_be_done(open_page):
+    app = open_page("monitor", "failed")
+    assert app.error[0].value.startswith("**Seed 1 failed.** The GPU ran out of memory at batch size 32")
+    assert [button.key for button in app.button] == ["resume", "retry", "clone", "remove"]
+
+
+def test_a_running_group_shows_progress_speed_and_time_left(open_page):
+    app = open_page("monitor", "running")
+    table = app.dataframe[0].value.set_index("Seed")
+    assert [state[0] for state in table["State"]] == ["done", "running", "queued"]
+    assert table["Progress"].tolist() == [100, 100 * 4.5 / 8, 0]  # four epochs and half of the fifth
+    assert table.loc[1, "Time left"] == "a few seconds"  # 3.5 epochs of 2.5 s
+    assert table.loc[2, "Time left"] == "about 30 s"  # and eight more
+    assert table.loc[[0, 1], "Images/s"].tolist() == [200, 200]  # 400 images in 2 s
+    assert "1 of 3 seeds done · about 30 s left" in texts(app)
+
+
+def test_curves_mark_merges_and_show_single_seeds_on_demand(open_page):
+    app = open_page("monitor", "running")
+    assert len(app.get("plotly_chart")) == 3
+    assert set(traces(app, 0)) == {"Train", "Validation", "Test", "Merge"}
+    assert traces(app, 0)["Merge"] == list(range(1, 9))  # after every epoch
+    app.button_group(key="single-running").set_value([1])
+    drawn = traces(ran(app), 1)
+    assert set(drawn) - {"Train", "Validation", "Test", "Merge"} == {
+        f"seed 1, {s}" for s in ("train", "validation", "test")
+    }
+    assert drawn["seed 1, test"] == [1, 2, 3, 4]
+
+
+def test_a_group_of_one_seed_has_nothing_to_choose(open_page):
+    app = open_page("monitor", "one-done")
+    assert not app.button_group and len(app.get("plotly_chart")) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "opens", "says", "command"),
+    [
+        ("running", "stop", "Finished epochs are kept", "stop"),
+        ("lost", "resume", "Seed 0 (lost) goes on after epoch 3 of 6.", "resume"),
+        ("failed", "retry", "Seeds 1 of **failed** begin anew.", "retry"),
+        ("failed", "remove", "will go to the trash", "rm"),
+    ],
+)
+def test_stop_resume_retry_and_remove_ask_first(open_page, monkeypatch, runs, name, opens, says, command):
+    app = open_page("monitor", name)
+    called = watch(monkeypatch)
+    app.button(key=opens).click()
+    assert says in texts(ran(app)) and not called
+    app.button(key=opens).click()
+    app.button(key=f"confirm-{opens}").click()
+    ran(app)
+    assert called == [[command, str(runs / name)]]
+
+
+def test_a_refused_command_is_a_sentence(open_page, monkeypatch):
+    def refuse(arguments, timeout=0):
+        raise UserError("lost has no stopped, failed or lost seed to resume.")
+
+    app = open_page("monitor", "lost")
+    monkeypatch.setattr("pages.components.command.run_colora", refuse)
+    assert "no stopped, failed or lost seed" in press(app, "resume", "confirm-resume").error[-1].value
+
+
+def test_the_place_in_the_queue_can_be_changed(open_page, monkeypatch, tmp_path):
+    for name, place in (("first", 1), ("second", 2)):
+        group = fabricate(tmp_path, name, ["queued", "queued"])
+        for run in group.runs:
+            write_json(run.path / "queue.json", order.last_place(tmp_path, priority=place) | {"order": place})
+    app = open_page("monitor", "first", folder=tmp_path)
+    called = watch(monkeypatch)
+    app.button(key="queue").click()
+    shown = next(frame.value for frame in ran(app).dataframe if "place" in frame.value)
+    assert shown[["place", "group", "seed", "priority"]].values.tolist() == [
+        [1, "second", 0, 2],
+        [2, "second", 1, 2],
+        [3, "first", 0, 1],
+        [4, "first", 1, 1],
+    ]
+    assert app.number_input(key="priority").value == 1
+    press(app, "queue", "move-first")
+    app.button(key="queue").click()
+    ran(app)
+    app.button(key="queue").click()
+    app.number_input(key="priority").set_value(5)
+    app.button(key="set-priority").click()
+    ran(app)
+    target = ["queue", "move", "first", "--runs-dir", str(tmp_path)]
+    assert called == [[*target, "--first"], [*target, "--priority=5"]]
+
+
+def test_copy_leads_to_launch(open_page):
+    app = open_page("monitor", "running")
+    app.button(key="clone").click()
+    assert ran(app).text_input(key="launch-name").value == "running-2"
+
+
+def test_before_the_first_epoch_it_says_what_will_come(open_page):
+    assert "The curves begin when the first epoch is finished." in texts(open_page("monitor", "waiting"))
+
+
+def test_how_many_images_are_prepared(open_page, tmp_path):
+    group = fabricate(tmp_path, "large", ["starting"])
+    status = group.runs[0].path / "status.json"
+    write_json(status, read_json(status) | {"preparing": [1_200, 100_000]})
+    app = open_page("monitor", "large", folder=tmp_path)
+    assert "Seed 0: preparing images 1,200 of 100,000" in [c.value for c in app.caption]
+
+
+def test_when_nobody_starts_the_waiting_seeds(open_page):
+    app = open_page("monitor", "waiting")
+    assert "Nobody starts the waiting seeds" in app.warning[0].value
+    assert [button.key for button in app.button] == ["stop", "resume", "queue", "clone"]
+
+
+def test_a_split_without_figures_leaves_its_curve_out(open_page, tmp_path):
+    """A file of one's own may lack a class in test, so that AUC is not defined there."""
+    group = fabricate(tmp_path, "lacks", ["done"])
+    path = group.runs[0].path / "metrics.jsonl"
+    rows = [json.loads(line) | {"test_auc": None} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    app = open_page("monitor", "lacks", folder=tmp_path)
+    assert not app.error
+    assert set(traces(app, 2)) == {"Train", "Validation", "Merge"}

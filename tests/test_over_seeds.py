@@ -1,0 +1,77 @@
+"""Medians, quartiles and ranges over seeds, against numpy's and against figures worked out by hand."""
+
+import numpy as np
+import pytest
+
+from colora.evaluate import confusion_matrix, roc
+from colora.over_seeds import GRID, SPREAD, outcome, precision_recall_band, roc_band, row_shares, spreads
+
+LABELS = np.array([0, 0, 1, 1])
+
+
+def told(scores: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions of a model that gives class 1 these probabilities."""
+    p = np.array(scores)
+    return LABELS, np.stack([1 - p, p], axis=1)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5, 10])
+def test_spreads_are_numpys_percentiles(seeds):
+    values = np.random.default_rng(seeds).normal(size=(seeds, 3, 2))
+    found = spreads(values)
+    wanted = np.percentile(values, [50, 25, 75, 0, 100], axis=0)
+    assert np.allclose([found[name] for name in SPREAD], wanted)
+    assert (found["n"] == seeds).all()
+
+
+def test_spreads_leave_out_what_a_seed_does_not_have():
+    found = spreads(np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, np.nan]]))
+    assert found["n"].tolist() == [2, 0]
+    assert (found["median"][0], found["q1"][0], found["high"][0]) == (2.0, 1.5, 3.0)
+    assert np.isnan(found["median"][1])
+
+
+def test_row_shares_of_a_class_without_images_are_not_numbers():
+    shares = row_shares(np.array([[[3, 1], [0, 0]]]))
+    assert shares[0, 0].tolist() == [0.75, 0.25] and np.isnan(shares[0, 1]).all()
+
+
+def test_roc_of_several_seeds_is_averaged_at_each_false_positive_rate():
+    perfect, wrong = told([0.1, 0.2, 0.8, 0.9]), told([0.9, 0.8, 0.2, 0.1])
+    band = roc_band([perfect, perfect, wrong], 1)
+    assert len(band) == GRID + 1 and (band["x"].iloc[0], band["median"].iloc[0]) == (0, 0)
+    inner = band.iloc[1:-1]
+    assert (inner["median"] == 1).all() and (inner["low"] == 0).all() and (inner["q1"] == 0.5).all()
+    assert band.iloc[-1][["low", "high"]].tolist() == [1, 1]
+
+
+def test_between_two_thresholds_roc_is_a_line_and_precision_a_step():
+    middling = told([0.1, 0.6, 0.4, 0.9])  # by score: right, wrong, right, wrong
+    two = [middling, middling]
+    band = roc_band(two, 1).set_index("x")["median"]
+    assert band.loc[0.5] == 1 and np.interp(0.25, band.index[1:], band.to_numpy()[1:]) == pytest.approx(0.5)
+    precision = precision_recall_band(two, 1).set_index("x")["median"]
+    assert precision.loc[0] == precision.iloc[100] == 1  # up to half of the images the only one called is right
+    assert precision.iloc[101] == precision.loc[1] == pytest.approx(2 / 3)
+
+
+def test_one_seed_keeps_its_own_thresholds():
+    only = told([0.1, 0.6, 0.4, 0.9])
+    band = roc_band([only], 1)
+    assert np.array_equal(np.array([band["x"], band["median"]]), np.array(roc(*only, 1)))
+
+
+def test_a_class_without_images_has_no_curve():
+    _, p = told([0.1, 0.6, 0.4, 0.9])
+    assert roc_band([(np.zeros(4, int), p)], 1) is None and precision_recall_band([(np.zeros(4, int), p)], 1) is None
+
+
+def test_outcome_gathers_every_seed():
+    first, second = told([0.1, 0.2, 0.8, 0.9]), told([0.9, 0.2, 0.8, 0.9])
+    found = outcome([first, second], ["A", "B"])
+    assert found.images == 4
+    assert found.matrices.tolist() == [confusion_matrix(*first).tolist(), [[1, 1], [0, 2]]]
+    assert found.whole["accuracy"].tolist() == [1.0, 0.75]
+    recalls = found.figures.pivot(index="seed", columns="class", values="recall")
+    assert recalls["A"].tolist() == [1.0, 0.5] and recalls["B"].tolist() == [1.0, 1.0]
+    assert found.figures.query("`class` == 'B' and seed == 1")["precision"].item() == pytest.approx(2 / 3)

@@ -1,0 +1,186 @@
+"""The Overview page over fabricated groups: what it lists, finds, compares, copies, annotates and removes."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from fabricate import damage, fabricate
+from opened import every_kind, opener, ran, texts
+
+from colora.errors import UserError
+from colora.notes import write_notes
+from colora.results import Spread, run_summary
+from colora.runs import Group
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return every_kind(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def open_page(monkeypatch, runs):
+    return opener(monkeypatch, runs)
+
+
+def table(app):
+    return app.dataframe[0].value.set_index("Group")
+
+
+def tick(app, *groups: str):
+    """As ticking these groups' rows does."""
+    shown = list(table(app).index)
+    key = "groups-" + hashlib.sha256("/".join(shown).encode()).hexdigest()[:12]
+    app.session_state[key] = {"selection": {"rows": [shown.index(name) for name in groups]}}
+    return ran(app)
+
+
+def enabled(app) -> list[str]:
+    return [button.key for button in app.button if not button.disabled]
+
+
+def test_empty_overview_says_what_to_do_first(open_page, tmp_path):
+    app = open_page("overview", folder=tmp_path)
+    assert "Nothing has been run yet" in texts(app)
+    assert [button.label for button in app.button] == ["Set up the quick look"]
+
+
+def test_overview_reads_only_the_groups_it_shows(open_page, tmp_path):
+    for number in range(21):
+        fabricate(tmp_path, f"group-{number:02d}", ["queued"])
+    damage(Group(tmp_path / "group-00"))
+    app = open_page("overview", folder=tmp_path)
+    assert len(app.dataframe[0].value) == 20 and not app.warning
+    app.pagination(key="page").set_value(2)
+    assert len(ran(app).dataframe[0].value) == 1 and "group-00" in app.warning[0].value
+    app.text_input(key="search").set_value("group-07")
+    assert list(table(ran(app)).index) == ["group-07"]
+
+
+def test_overview_lists_each_group_with_state_seeds_and_figures(open_page, runs):
+    shown = table(open_page("overview"))
+    states = {name: row["State"][0] for name, row in shown.iterrows()}
+    assert states["three-done"] == "done" and states["failed"] == "failed" and states["damaged"] == "damaged"
+    assert states["running"] == "running" and states["lost"] == "lost"
+    assert shown.loc["running", "Seeds"] == "1 of 3"
+    assert shown.loc["failed", "Seeds"] == "1 of 2 · failed: 1"
+    assert shown.loc["running", "Progress"] == pytest.approx(100 * (1 + 4.5 / 8) / 3)
+    assert shown.loc["three-done", ["Network", "Method", "Data"]].tolist() == [
+        "ResNet-18 to layer2",
+        "CoLoRA",
+        "phantom (SYNTHETIC)",
+    ]
+    assert shown.loc["real-file", "Data"] == "octmnist_224.npz"
+    spread = Spread.of([run_summary(run)["test"]["accuracy"] for run in Group(runs / "three-done").runs])
+    assert shown.loc["three-done", "Test accuracy"] == f"{spread.median:.3f} [{spread.q1:.3f}–{spread.q3:.3f}]"
+    assert shown.loc["one-done", "Test accuracy"].endswith("(1 seed)")
+    assert shown.loc["paper-rule", "Test AUC"].endswith("optimistic")
+
+
+def test_damaged_group_is_named_with_its_file_and_the_others_are_shown(open_page):
+    app = open_page("overview")
+    assert "**damaged** is damaged" in texts(app) and "status.json cannot be read" in texts(app)
+    assert len(table(app)) == 9
+
+
+def test_search_and_state_narrow_the_list(open_page):
+    app = open_page("overview")
+    app.multiselect(key="state").set_value(["failed", "lost"])
+    assert sorted(table(ran(app)).index) == ["failed", "lost"]
+    app.text_input(key="search").set_value("no such words")
+    assert "No group has all of these words and one of these states." in texts(ran(app))
+
+
+def test_ticked_groups_decide_what_can_be_done(open_page):
+    app = open_page("overview")
+    assert enabled(app) == ["refresh"]
+    assert enabled(tick(app, "lost")) == ["open-one", "clone", "note", "remove", "refresh"]
+    assert enabled(tick(app, "lost", "failed")) == ["compare", "remove", "refresh"]
+    app.multiselect(key="state").set_value(["done"])  # other rows: nothing is ticked
+    assert enabled(ran(app)) == ["refresh"]
+
+
+def test_compare_and_copy_lead_to_their_pages_with_the_groups(open_page):
+    app = tick(open_page("overview"), "three-done", "failed")
+    app.button(key="compare").click()
+    ran(app)
+    assert app.query_params["groups"] == "three-done,failed"
+    app = open_page("overview")
+    app.text_input(key="search").set_value("failed")  # stands in the address, which the next page does not take over
+    app = tick(ran(app), "failed")
+    app.button(key="clone").click()
+    assert ran(app).text_input(key="launch-name").value == "failed-2"
+
+
+def test_a_note_is_written_by_the_command_and_shown(open_page, monkeypatch, tmp_path):
+    group = fabricate(tmp_path, "g", ["failed"])
+    called = []
+    app = tick(open_page("overview", folder=tmp_path), "g")
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+    app.button(key="note").click()
+    ran(app)
+    app.text_area(key="note-text").set_value("- the first try")
+    app.button(key="note").click()  # AppTest runs the whole page, so the dialog has to be opened in the same run
+    app.button(key="save-note").click()
+    ran(app)
+    assert called == [["note", str(group.path), "--text=- the first try"]]
+    write_notes(group, "the first try")
+    assert table(ran(app)).loc["g", "Notes"] == "the first try"
+
+
+def test_groups_are_removed_after_a_question_and_brought_back(open_page, monkeypatch, tmp_path):
+    for name in ("old", "older"):
+        fabricate(tmp_path, name, ["stopped"])
+    called = []
+    app = tick(open_page("overview", folder=tmp_path), "old", "older")
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+    app.button(key="remove").click()
+    ran(app)
+    assert not called and "will go to the trash" in texts(app)
+    app.button(key="remove").click()
+    app.button(key="confirm-remove").click()
+    ran(app)
+    assert called == [["rm", str(tmp_path / "old")], ["rm", str(tmp_path / "older")]]
+    assert "**old, older** are in the trash." in [info.value for info in app.info]
+    called.clear()
+    app.button(key="undo").click()
+    ran(app)
+    assert called == [["rm", "--undo", str(tmp_path / name)] for name in ("old", "older")]
+    assert "undo" not in [button.key for button in app.button]
+
+
+def test_a_refused_removal_says_why(open_page, monkeypatch, tmp_path):
+    fabricate(tmp_path, "busy", ["running"])
+
+    def refuse(arguments, timeout=0):
+        raise UserError("busy still waits or runs: stop it first.")
+
+    app = tick(open_page("overview", folder=tmp_path), "busy")
+    monkeypatch.setattr("pages.components.command.run_colora", refuse)
+    app.button(key="remove").click()
+    ran(app)
+    app.button(key="remove").click()
+    app.button(key="confirm-remove").click()
+    assert "busy still waits or runs" in ran(app).error[0].value
+
+
+def test_the_panel_of_this_computer(open_page, monkeypatch, runs):
+    from colora.devices import Gpu, Machine
+
+    gpu = Gpu(0, "NVIDIA H100", 0.83, 12_000_000_000, 80_000_000_000)
+    here = Machine(16, 0.37, 5_100_000_000, 16_000_000_000, 150_000_000_000, 270_000_000_000, (gpu,), None)
+    monkeypatch.setattr("pages.components.machine.machine", lambda folder: here)
+    from pages.components.machine import _machine
+
+    _machine.clear()
+    app = open_page("overview")
+    said = texts(app)
+    assert "**GPU 0** · 83% busy" in said and "NVIDIA H100" in said
+    bars = [bar.proto.text for bar in app.get("progress")]
+    assert bars == [
+        "12.0 GB of 80.0 GB used",
+        "37% of 16 cores",
+        "5.1 GB of 16.0 GB used",
+        "150.0 GB of 270.0 GB used",
+    ]
+    _machine.clear()
