@@ -1,7 +1,7 @@
 """A run's images by their place in its data: a page of them at a time, without torch and without the set in memory.
 
-Whatever can be mapped is read where it lies, because 25 images of a mapped file take a fraction of a millisecond and no
-copy of the set could be faster (benchmarks/gallery.py):
+Whatever can be mapped is read where it lies: 25 images of a mapped file take a fraction of a millisecond, and no copy
+would be faster (benchmarks/README.md):
 
     MedMNIST            the unpacked .npy files
     npz, not compressed the file itself, mapped inside the archive

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from colora import plots
+from colora.duration import duration
 from colora.errors import UserError
 from colora.overview import Line
 from colora.queue import view
@@ -49,11 +50,7 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
     text = f"{done} of {len(group.runs)} seeds done"
     if group.active:
         known = [seconds for seconds in left.values() if seconds is not None]
-        text += (
-            f" · {show.duration(sum(known))} left"
-            if len(known) == len(left)
-            else " · time left is known after an epoch"
-        )
+        text += f" · {duration(sum(known))} left" if len(known) == len(left) else " · time left is known after an epoch"
     with st.container(horizontal=True, vertical_alignment="center"):
         show.state_badge(group.state)
         st.caption(text, width="content")
@@ -90,7 +87,7 @@ def seed_table(group: Group, left: dict[int, float | None]) -> pd.DataFrame:
                 "State": [status["state"]],
                 "Progress": 100 * progress(run),
                 "Epoch": f"{status['epoch']} of {status['epochs']}",
-                "Time left": show.duration(wait) if waits and wait is not None else None,
+                "Time left": duration(wait) if waits and wait is not None else None,
                 "Images/s": found["images_per_s"],
                 "Best epoch": found["summary"].get("selected_epoch"),
                 "Validation accuracy": found["summary"].get("val", {}).get("accuracy"),

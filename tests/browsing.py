@@ -103,3 +103,11 @@ def page(browser):
 def idle(page, seconds: float = 30) -> None:
     """Until the page's script has run to its end."""
     page.wait_for_selector('.stApp[data-test-script-state="notRunning"]', timeout=1000 * seconds)
+
+
+def type_in(page, label: str, text: str, shown: str) -> None:
+    """Type, leave the field, and wait for what the command then says; the page may go on counting."""
+    field = page.get_by_label(label, exact=True)
+    field.fill(text)
+    field.press("Tab")
+    page.get_by_text(shown).wait_for()

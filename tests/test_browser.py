@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import IN_BROWSER, idle, served
+from browsing import IN_BROWSER, idle, served, type_in
 from fabricate import damage, fabricate
 
 from colora.catalog import NOTICE
@@ -28,14 +28,6 @@ def fabricated_runs(tmp_path_factory) -> Iterator[str]:
     damage(fabricate(runs_dir, "half-written", ["done"]))
     with served(runs_dir) as address:
         yield address
-
-
-def type_in(page, label: str, text: str, shown: str) -> None:
-    """Type, leave the field, and wait for what the command then says; the page may go on counting."""
-    field = page.get_by_label(label, exact=True)
-    field.fill(text)
-    field.press("Tab")
-    page.get_by_text(shown).wait_for()
 
 
 def counts_of_confusion_matrix(page) -> list[int]:
@@ -147,7 +139,7 @@ def test_download_is_followed_left_cancelled_and_continued(page, medmnist, monke
     assert len(medmnist.asked) == 2 and medmnist.asked[1].startswith("bytes=")
 
 
-@pytest.mark.parametrize("name", ["overview", "launch", "data", "monitor", "compare", "evaluate"])
+@pytest.mark.parametrize("name", ["overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil"])
 def test_no_page_is_wider_than_the_screen(page, fabricated_runs, name):
     page.goto(f"{fabricated_runs}/{'' if name == 'overview' else name}?group=fabricated")
     page.get_by_role("heading").first.wait_for()

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browsing import IN_BROWSER, ROOT, idle, served
+from browsing import IN_BROWSER, ROOT, idle, served, type_in
 from fabricate import fabricate
 
 from colora.notes import read_notes
@@ -29,14 +29,6 @@ def at_row(page, number: int, x: int) -> None:
 def cells(page) -> list[str]:
     """What the table says to a screen reader, cell by cell."""
     return page.get_by_test_id("stDataFrame").first.locator("td").all_text_contents()
-
-
-def type_in(page, label: str, text: str, shown: str) -> None:
-    """Type, leave the field, and wait for what the command then says; the page may go on counting."""
-    field = page.get_by_label(label, exact=True)
-    field.fill(text)
-    field.press("Tab")
-    page.get_by_text(shown).wait_for()
 
 
 def button(page, name: str):

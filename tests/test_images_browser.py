@@ -1,6 +1,5 @@
 """Images and Distil in a real browser: look, decide, cut, train on the cut, compare."""
 
-# ruff: noqa: F401, F811  (browser and page are fixtures)
 import json
 import os
 import re
@@ -9,16 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from browsing import IN_BROWSER, ROOT, idle, served
 from fabricate import fabricate
-from test_browser import CHROMIUM, ROOT, browser, idle, page, served
 
 from colora.cuts import read_cut
 from colora.verdicts import current
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, google-chrome or chromium-browser on PATH"),
-]
+pytestmark = IN_BROWSER
 LONG = 300_000  # milliseconds: training on a busy machine
 
 

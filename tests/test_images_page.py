@@ -322,6 +322,15 @@ def test_figures_11_and_12_are_pictures_to_keep(open_images, runs):
     assert len(app.get("image")) == 2
 
 
+def test_a_rank_beyond_every_class_shows_the_usual_one(open_images, runs):
+    app = open_images("three-done", view="Figures 11 and 12", **{"sheet-rank": "5000"})
+    assert "From rank 16 of each class" in texts(app)
+    app.number_input(key="sheet-rank").set_value(190)
+    ran(app)
+    app.segmented_control(key="part").set_value("test")  # which has 50 of each class
+    assert "From rank 25 of each class" in texts(ran(app))
+
+
 @pytest.mark.parametrize("page", ["images", "distil"])
 def test_without_runs_and_without_predictions_the_page_says_what_is_missing(open_images, tmp_path, page):
     assert "no run has been launched" in texts(open_images(folder=tmp_path, page=page))

@@ -10,7 +10,7 @@ from opened import COUNTS, ESTIMATE, every_kind, opener, ran, texts
 from colora.catalog import NOTICE
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate")
+PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil")
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import pytest
 
 from colora.config import make_config
-from colora.presets import EVERY, PRESETS
+from colora.presets import PRESETS
 from colora.protocol import differences, open_points
 
-PAPER = {preset.name: preset for preset in EVERY if preset.title.startswith("Paper")}
+PAPER = {preset.name: preset for preset in PRESETS if preset.title.startswith("Paper")}
 
 
 def departs(values: dict, seeds: int = 10) -> dict[str, str]:

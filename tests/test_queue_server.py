@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from browsing import IN_BROWSER, type_in
 from queueing import Lab, busy, wait_for
 from serving import ROOT, Site, trainers
-from test_browser import CHROMIUM, browser, type_in  # noqa: F401  (a fixture among them)
 
 from colora.config import make_config
 from colora.presets import PRESETS
@@ -26,8 +26,7 @@ from colora.queue.supervisor import supervising
 from colora.runs import STATES, Group, Run, create_group, list_groups, read_json, read_json_lines, write_json
 
 pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, google-chrome or chromium-browser on PATH"),
+    *IN_BROWSER,
     pytest.mark.skipif(sys.platform != "linux", reason="process groups are killed as on Linux"),
 ]
 RIGHT_WITHIN_SECONDS = 3  # with nothing but the training beside it: a busier machine is given more
@@ -48,7 +47,7 @@ def site(lab) -> Iterator[Site]:
     site.kill()
 
 
-def tab(browser, site: Site):  # noqa: F811
+def tab(browser, site: Site):
     page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
     page.set_default_timeout(30_000 * busy())
     return page
@@ -78,6 +77,7 @@ def begin_here(page, site: Site, epochs: int) -> Group:
     group = create_group(site.runs_dir, "begun", config, [0, 1, 2], order.last_place(site.runs_dir))
     page.goto(f"{site.address}/monitor?group=begun")
     page.locator(".st-key-resume button").first.click()
+    page.locator(".st-key-confirm-resume button").first.click()
     return group
 
 
@@ -123,7 +123,7 @@ def seconds_until_right(page, site: Site, group: Group, begin: float) -> float:
 
 
 @rounds(short=1, loop=20)
-def test_the_real_server_is_killed_with_its_process_group(browser, lab, site, rounds):  # noqa: F811
+def test_the_real_server_is_killed_with_its_process_group(browser, lab, site, rounds):
     """It has launched the group; supervisor and runs do not notice, and the next server shows them as they are."""
     page, group, least, late = tab(browser, site), None, [0, 0, 0], []
     for _ in range(rounds):
@@ -157,7 +157,7 @@ def test_the_real_server_is_killed_with_its_process_group(browser, lab, site, ro
 
 @pytest.mark.kill
 @pytest.mark.slow
-def test_the_real_server_is_killed_while_it_launches(browser, lab, site):  # noqa: F811
+def test_the_real_server_is_killed_while_it_launches(browser, lab, site):
     """Then there is the whole group, which somebody starts or Resume does, or none and its name is free."""
     page, there = tab(browser, site), []
     for number in range(20):
@@ -217,15 +217,14 @@ def press_something(page) -> str | None:
             return None
         key = random.choices(there, [1 if key == "remove" else 4 for key in there])[0]  # else little else happens
         page.locator(f".st-key-{key} button").first.click(timeout=2000)
-        if key != "resume":
-            page.locator(f".st-key-confirm-{key} button").first.click(timeout=5000)
+        page.locator(f".st-key-confirm-{key} button").first.click(timeout=5000)
         return key
     except Error:  # the other browser or the terminal was faster
         return None
 
 
 @rounds(short=2, loop=20)
-def test_two_browsers_and_a_terminal_act_at_once(browser, lab, site, rounds):  # noqa: F811
+def test_two_browsers_and_a_terminal_act_at_once(browser, lab, site, rounds):
     """Never a traceback, a damaged folder or two processes for one run; who comes too late reads a sentence."""
     group = lab.group("g", 3, epochs=10_000, seconds=2)
     write_json(group.path / "plan.json", {"epochs": 10_000, "seconds": 2})  # for what begins anew

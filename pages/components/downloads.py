@@ -17,12 +17,12 @@ from streamlit.delta_generator import DeltaGenerator
 from colora.catalog import split_backbone
 from colora.data.medmnist import damages, on_disk, remote_file
 from colora.download import Progress, RemoteFile
+from colora.duration import duration
 from colora.errors import UserError
 from colora.medmnist_info import info
 from colora.storage import size_text
 from colora.transfers import Transfer, cancel, downloads, start_download, transfer_id
 from colora.weights import damage, remote_weights, weights_on_disk
-from pages.components.show import duration
 
 POLL_SECONDS = 0.4
 NOT_BUSY = '<style>[data-testid="stStatusWidget"] {display: none}</style>'

@@ -83,10 +83,13 @@ def choose_rank(orders: dict[int, np.ndarray]) -> int:
     """The paper's 5000 where every class reaches it, else the middle of the smallest class."""
     smallest = min(map(len, orders.values()))
     usual = PAPER_RANK if smallest >= PAPER_RANK + EACH else max(1, smallest // 2)
+    largest = max(map(len, orders.values()))
+    if (st.session_state.get("sheet-rank") or 1) > largest:  # chosen for a group with more images
+        st.session_state["sheet-rank"] = usual
     return st.number_input(
         "Rank of the second sheet",
         1,
-        max(map(len, orders.values())),
+        largest,
         usual,
         step=EACH,
         key="sheet-rank",

@@ -12,6 +12,7 @@ import streamlit as st
 from colora.config import RunConfig, launch_arguments
 from colora.cuts import Cut
 from colora.data.counts import ClassCounts
+from colora.duration import duration
 from colora.errors import UserError
 from colora.protocol import differences, open_points
 from colora.storage import size_text
@@ -19,7 +20,6 @@ from pages.components import fields
 from pages.components.command import model_questions
 from pages.components.downloads import free_room
 from pages.components.runs import runs_dir
-from pages.components.show import duration
 
 POLL_SECONDS = 0.2
 

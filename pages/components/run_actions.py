@@ -5,8 +5,9 @@ import streamlit as st
 
 from colora.errors import UserError
 from colora.queue import view
+from colora.queue.actions import goes_on
 from colora.queue.supervisor import supervising
-from colora.runs import ACTIVE, ENDED_EARLY, Group
+from colora.runs import ENDED_EARLY, Group
 from pages.components import command, group_actions
 
 SHOWN_PLACES = 50  # of the queue
@@ -88,11 +89,12 @@ def actions(group: Group) -> None:
     states = {run.state for run in group.runs}
     forgotten = "queued" in states and supervising(group.path.parent) is None
     with st.container(horizontal=True, vertical_alignment="center"):
-        if states & {"queued", *ACTIVE} and st.button("Stop …", icon=":material/stop:", key="stop"):
+        if any(map(goes_on, group.runs)) and st.button("Stop …", icon=":material/stop:", key="stop"):
             confirm_stop(group)
         if states & set(ENDED_EARLY) or forgotten:
             meaning = "Seeds that stopped, failed or were lost go on after their last finished epoch."
-            if st.button("Resume …", icon=":material/resume:", key="resume", help=meaning):
+            label = "Run the missing seeds …" if "done" in states else "Resume …"
+            if st.button(label, icon=":material/resume:", key="resume", help=meaning):
                 confirm_resume(group)
         if states & set(AGAIN):
             meaning = "The same seeds from the first epoch on."

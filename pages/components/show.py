@@ -108,17 +108,6 @@ def literal(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_[]<>~$:" else c for c in text)
 
 
-def duration(seconds: float) -> str:
-    """`about 3 min`; nobody plans by the second."""
-    if seconds < 10:
-        return "a few seconds"
-    if seconds < 90:
-        return f"about {round(seconds, -1):.0f} s"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.1f} h" if seconds < 36_000 else f"about {seconds / 3600:.0f} h"
-
-
 def time_text(iso: str) -> str:
     """`23 Nov, 17:08`: a time of group.json on the reader's own clock, as the browser tells its zone."""
     zone = ZoneInfo(st.context.timezone) if st.context.timezone else UTC
