@@ -11,10 +11,10 @@ INSTALLED := .venv/.installed
 # uv installs several times faster than pip; the PATH puts the one in .venv first.
 UV_INSTALL = PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip install --python $(PY)
 
-.PHONY: help app test test-kill lint clean
+.PHONY: help app test test-kill test-slurm lint clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  make app PORT=8600         another port than 8501"
 	@echo "  make app TORCH=cpu         PyTorch without GPU support, a far smaller download (on a new .venv)"
@@ -28,6 +28,9 @@ test: $(INSTALLED) ## run the whole test suite
 
 test-kill: $(INSTALLED) ## kill and stop runs at random moments, many times
 	@$(PY) -m pytest -q -m kill --durations=10
+
+test-slurm: $(INSTALLED) ## run the slower tests on a SLURM of one node (needs root, slurm-wlm, munge)
+	@$(PY) -m pytest -q -m slurm --durations=10
 
 lint: $(INSTALLED) ## check the code with ruff
 	@$(PY) -m ruff check .

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from colora.catalog import NOTICE
+from colora.cli_cluster import add_cluster_command
 from colora.cli_files import Bar, add_file_commands
 from colora.cli_images import add_image_commands
-from colora.cli_runs import add_run_commands, follow, report_end
+from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
 from colora.config import RunConfig, absolute_paths, make_config, parse_seeds
+from colora.engines import ENGINES, engine_named
 from colora.errors import UserError
 from colora.presets import PRESETS
 from colora.queue.verdict import short
@@ -70,6 +72,14 @@ def _parser() -> Parser:
     _add_seeds(launch)
     launch.add_argument("--vary", metavar="SETTING=A,B,...", help="one group for each value, named NAME-SETTING-VALUE")
     launch.add_argument("--priority", type=int, default=0, help="higher ones start first (default 0)")
+    launch.add_argument("--engine", choices=list(ENGINES), default="local", help="this machine's queue, or SLURM")
+    launch.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for this launch, as time=2:00:00 (docs/cluster.md)",
+    )
     launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
     _add_config(launch)
 
@@ -112,6 +122,7 @@ def _parser() -> Parser:
     add_run_commands(command, with_json)
     add_file_commands(command, with_json)
     add_image_commands(command, with_json)
+    add_cluster_command(command, with_json)
     return parser
 
 
@@ -172,8 +183,8 @@ def _print_json(value: Any) -> None:
 
 
 def _launch(args: argparse.Namespace) -> int:
+    from colora.engines.slurm.site import asked_from
     from colora.launch import launch_groups
-    from colora.queue.supervisor import ensure_supervisor
 
     config, configs = _config(args), {args.name: _config(args)}
     if args.vary:
@@ -189,28 +200,31 @@ def _launch(args: argparse.Namespace) -> int:
             print(f"{args.name}: {found.says()}", flush=True)
 
     with Bar("ImageNet weights") as bar:
-        groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, tell)
-    pid = ensure_supervisor(args.runs_dir)
+        wanted = (args.engine, asked_from(args.slurm))
+        groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, tell, *wanted)
+    begun = {group.name: engine_named(args.engine).start(group, args.priority) for group in groups}
     if args.wait:
         code = follow(groups[0])
         if code is None:
             _show(argparse.Namespace(group=groups[0].path, json=args.json))
         return report_end(Group(groups[0].path)) if code is None else code
-    started = [
-        {"name": g.name, "path": str(g.path), "seeds": seeds, "pid": pid, "estimate": estimates[0]} for g in groups
-    ]
+    shared = {"seeds": seeds, "estimate": estimates[0] if estimates else None}
+    started = [{"name": group.name, "path": str(group.path), **shared, **begun[group.name]} for group in groups]
     if args.json:
         _print_json(started if args.vary else started[0])
         return 0
-    for group in groups:
-        print(f"{group.name}: {len(seeds)} seeds are queued and train in turn; see colora show {group.path}")
+    for row in started:
+        how = f"wait in SLURM as job {row['job']}" if "job" in row else "are queued and train in turn"
+        print(f"{row['name']}: {len(seeds)} seeds {how}; see colora show {row['path']}")
     return 0
 
 
 def _show(args: argparse.Namespace) -> int:
     from colora.results import group_summary
 
-    _show_summary(group_summary(open_group(args.group)), args.json)
+    group = open_group(args.group)
+    look_beyond(group)
+    _show_summary(group_summary(Group(group.path)), args.json)
     return 0
 
 

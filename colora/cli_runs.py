@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from colora.config import parse_seeds
+from colora.engines import engine_named, engine_of
 from colora.errors import UserError
+from colora.queue import order
 from colora.queue.verdict import short
-from colora.runs import Group, open_group
+from colora.runs import ACTIVE, Group, open_group
 
 FOLLOW_SECONDS = 0.2
 LOOK_SECONDS = 2  # how often a command that waits sees to it that a supervisor works
@@ -64,29 +67,25 @@ def _gpus(text: str) -> list[str]:
 
 
 def _stop(args: argparse.Namespace) -> int:
-    from colora.queue.actions import STOP_WAIT_SECONDS, stop
-
     group = open_group(args.group)
-    states = stop(group, 0 if args.no_wait else STOP_WAIT_SECONDS)
+    engine = engine_of(group)
+    states = engine.stop(group, 0 if args.no_wait else engine.STOP_WAIT_SECONDS)
     document = {"name": group.name, "seeds": {str(seed): state for seed, state in states.items()}}
     said = ", ".join(f"seed {seed} {state}" for seed, state in states.items())
     return _say(args, document, f"{group.name}: {said}")
 
 
 def _resume(args: argparse.Namespace) -> int:
-    from colora.queue.actions import resume
-
     group = open_group(args.group)
-    started = {"name": group.name, **resume(group)}
+    started = {"name": group.name, **engine_of(group).resume(group)}
     seeds = ", ".join(map(str, started["seeds"])) or "that wait"
     return _say(args, started, f"{group.name}: seeds {seeds} continue in the background")
 
 
 def _retry(args: argparse.Namespace) -> int:
-    from colora.queue.actions import retry
-
     group = open_group(args.group)
-    started = {"name": group.name, **retry(group, parse_seeds(args.seeds) if args.seeds else None)}
+    seeds = parse_seeds(args.seeds) if args.seeds else None
+    started = {"name": group.name, **engine_of(group).retry(group, seeds)}
     return _say(args, started, f"{group.name}: seeds {', '.join(map(str, started['seeds']))} begin anew")
 
 
@@ -124,13 +123,18 @@ def _trash(args: argparse.Namespace) -> int:
 
 
 def _queue(args: argparse.Namespace) -> int:
-    from colora.queue.actions import move
     from colora.queue.view import rows
 
     if args.job == "move":
         if not args.target or (args.end is None and args.priority is None):
             raise UserError("Say what to move and where: colora queue move NAME[/seed-NN] --first|--last|--priority N.")
-        move(args.runs_dir, args.target.removeprefix(f"{args.runs_dir}/"), args.end, args.priority)
+        target = args.target.removeprefix(f"{args.runs_dir}/")
+        known = args.runs_dir / target.partition("/")[0]
+        engine = engine_of(Group(known)) if (known / "group.json").is_file() else engine_named("local")
+        engine.move(args.runs_dir, target, args.end, args.priority)
+    else:
+        for group in unfinished_elsewhere(args.runs_dir):
+            look_beyond(group)
     found = rows(args.runs_dir)
     lines = [
         f"{row['place'] or '':>4}  {row['group']}/seed-{row['seed']:02d}  {row['state']:<8} priority {row['priority']}"
@@ -163,14 +167,17 @@ def _train(args: argparse.Namespace) -> int:
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last is Windows'
         if number := getattr(signal, name, None):
             signal.signal(number, lambda received, _: asked.append(received))
-    return train_run(args.run_dir, lambda: bool(asked))
+
+    def taken_back() -> bool:
+        """Whether SLURM, and not a person, wants the run to end (colora.engines.slurm.task)."""
+        return "COLORA_TASK" in os.environ and set(asked) == {signal.SIGTERM} and not (args.run_dir / "stop").exists()
+
+    return train_run(args.run_dir, lambda: bool(asked), taken_back)
 
 
 def follow(group: Group) -> int | None:
     """Stay until all seeds have ended, with a bar; the exit code where Ctrl-C or SIGTERM stopped the group before."""
-    from colora.queue.actions import stop
-    from colora.queue.supervisor import ensure_supervisor
-
+    engine = engine_of(group)
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with _Progress(group) as progress:
@@ -179,17 +186,35 @@ def follow(group: Group) -> int | None:
                 progress.update(now)
                 if time.monotonic() - looked > LOOK_SECONDS:
                     looked = time.monotonic()
-                    ensure_supervisor(group.path.parent)
+                    engine.look(group) if group.engine == "local" else look_beyond(now)
                 time.sleep(FOLLOW_SECONDS)
             progress.update(now)
     except KeyboardInterrupt:
         print("\nstopping after the current step", file=sys.stderr)
-        stop(Group(group.path))
+        engine.stop(Group(group.path), engine.STOP_WAIT_SECONDS)
         print(f"stopped; continue with: colora resume {group.path}", file=sys.stderr)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
     return None
+
+
+def look_beyond(group: Group) -> None:
+    """Ask a cluster about a group's unfinished seeds. Without its answer the run folders are what is told."""
+    if group.engine == "local" or not group.active:
+        return
+    try:
+        engine_of(group).look(group)
+    except UserError as error:
+        print(f"Not asked: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def unfinished_elsewhere(runs_dir: Path) -> list[Group]:
+    """The groups whose seeds wait or run on a cluster."""
+    names = {
+        folder.parent for folder in order.run_folders(runs_dir) if order.written_state(folder) in ("queued", *ACTIVE)
+    }
+    return [group for path in sorted(names) if (group := Group(path)).engine != "local"]
 
 
 class _Progress:

@@ -1,15 +1,16 @@
-"""From a config to queued seeds: check that they can train, and make the run folders. `colora.queue` does the rest."""
+"""From a config to queued seeds: check that they can train, and make the run folders. `colora.engines` do the rest."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colora.config import RunConfig, absolute_paths
 from colora.cuts import PINNED, read_cut
 from colora.data import check_cut, check_dataset
 from colora.data.sizes import dataset_sizes
 from colora.download import Progress, quiet
+from colora.engines import engine_named
 from colora.errors import UserError
 from colora.queue import order
 from colora.queue.audit import record
@@ -31,9 +32,11 @@ def launch(
     on_progress: Progress = quiet,
     priority: int = 0,
     on_estimate: Callable[["Preflight"], None] = lambda found: None,
+    engine: str = "local",
+    asked: dict[str, Any] | None = None,
 ) -> Group:
     """One group, as `launch_groups` makes several."""
-    return launch_groups(runs_dir, {name: config}, seeds, on_progress, priority, on_estimate)[0]
+    return launch_groups(runs_dir, {name: config}, seeds, on_progress, priority, on_estimate, engine, asked)[0]
 
 
 def launch_groups(
@@ -43,17 +46,21 @@ def launch_groups(
     on_progress: Progress = quiet,
     priority: int = 0,
     on_estimate: Callable[["Preflight"], None] = lambda found: None,
+    engine: str = "local",
+    asked: dict[str, Any] | None = None,
 ) -> list[Group]:
     """Checks data, cuts, models and weights, then makes every group, by name, with all seeds queued, or none of them.
 
-    `ensure_supervisor` starts them. ImageNet weights that are not on this machine are downloaded, which `on_progress`
-    follows; data sets are not. `on_estimate` is told what the runs will take before they are queued, or refused for it.
-    Raises UserError, and leaves no folder behind, where the runs would certainly fail.
+    Their engine's `start` starts them. ImageNet weights that are not on this machine are downloaded, which
+    `on_progress` follows; data sets are not. `on_estimate` is told what the runs will take before they are queued, or
+    refused for it; on a cluster memory and GPU are another machine's. `asked` is what this launch asks of it beyond
+    its site file. Raises UserError, and leaves no folder behind, where the runs would certainly fail.
     """
     runs_dir = Path(runs_dir)
     configs = {name: absolute_paths(config) for name, config in configs.items()}
     for name in configs:
         check_name(runs_dir, name)
+        engine_named(engine).check(runs_dir, name, seeds, asked or {}, priority)
     alike = {config.model_copy(update=NO_MATTER).model_dump_json(): config for config in configs.values()}
     cuts = {config.cut: read_cut(runs_dir, config.cut) for config in alike.values() if config.cut}
     for config in alike.values():
@@ -61,20 +68,21 @@ def launch_groups(
         if config.cut:
             check_cut(config, cuts[config.cut])
         _check_model(config, on_progress)
-        _check_fit(config, len(seeds) * len(configs), runs_dir, on_estimate)
+        if engine == "local":
+            _check_fit(config, len(seeds) * len(configs), runs_dir, on_estimate)
     with editing(runs_dir):
         groups: list[Group] = []
         try:
             for name, config in configs.items():
                 documents = {PINNED: cuts[config.cut].model_dump()} if config.cut else None
                 place = order.last_place(runs_dir, priority)
-                groups.append(create_group(runs_dir, name, config, seeds, place, documents))
+                groups.append(create_group(runs_dir, name, config, seeds, place, documents, engine, asked))
         except (UserError, OSError):
             for group in groups:  # nobody has seen them: nothing starts while the queue is being edited
                 shutil.rmtree(group.path)
             raise
     for group in groups:
-        record(runs_dir, "launch", group.name, seeds)
+        record(runs_dir, "launch", group.name, seeds, **({} if engine == "local" else {"engine": engine}))
     return groups
 
 

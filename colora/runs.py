@@ -1,12 +1,13 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
-    runs/GROUP/group.json            config, seeds, created, by whom
+    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines)
     runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.cuts)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        queue.json    its place: order, priority, since when, whose (colora.queue.order)
                        stop          exists: a person wants this run to stop
                        process.json, exit.json     its guard, and how its process ended (colora.queue.guard)
+                       job.json      what SLURM said of it (colora.engines.slurm.records, also of runs/GROUP/slurm/)
                        environment.json, metrics.jsonl, log.txt, tensorboard/
                        data-problems.txt   exists: images that did not open and were left out, one a line
                        checkpoint/last.safetensors, history/epoch-01.safetensors ..., model.safetensors
@@ -62,6 +63,14 @@ class Run:
     def seed(self) -> int:
         return int(self.path.name.removeprefix("seed-"))
 
+    @property
+    def engine(self) -> str:
+        """Who starts this run, as its group.json says: a name in colora.engines.ENGINES."""
+        try:
+            return engine_name(read_json(self.path.parent / "group.json"))
+        except UserError:  # the group is damaged, or just being made: only this machine's processes can be judged
+            return "local"
+
     @cached_property
     def _config_file(self) -> dict[str, Any]:
         return read_json(self.path / "config.json")
@@ -116,8 +125,8 @@ class Run:
     def _followed(self, status: dict[str, Any]) -> dict[str, Any]:
         """An active run's status, by what has become of its process."""
         process = status["process"]
-        if process and not is_visible(process):
-            gone = verdict.fallen_silent(self.path, status["heartbeat"])
+        if process and (self.engine != "local" or not is_visible(process)):  # a cluster starts its runs again by itself
+            gone = verdict.fallen_silent(self.path, status["heartbeat"]) and not verdict.suspended(self.path)
             status |= verdict.silent(status) if gone else {}
         elif not is_alive(process) and not verdict.guard_lives(self.path):
             status = self.written_status()  # its last word may have been written after the first look
@@ -182,7 +191,8 @@ class Group:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """group.json: schema_version, config, seeds, created (ISO 8601, UTC), launched_by."""
+        """group.json: schema_version, config, seeds, created (ISO 8601, UTC), launched_by, engine; what this launch
+        asked of SLURM, if anything, as "slurm"."""
         return read_json(self.path / "group.json")
 
     @cached_property
@@ -191,6 +201,11 @@ class Group:
             return RunConfig(**self.info["config"])
         except ValidationError as error:
             raise UserError(f"{self.path / 'group.json'} does not hold this version's settings: {error}") from error
+
+    @property
+    def engine(self) -> str:
+        """Who starts its runs: a name in colora.engines.ENGINES."""
+        return engine_name(self.info)
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -209,6 +224,11 @@ class Group:
     def active(self) -> bool:
         """Something still changes in this folder."""
         return any(run.state in (*ACTIVE, "queued") for run in self.runs)
+
+
+def engine_name(info: dict[str, Any]) -> str:
+    """The engine that group.json names."""
+    return info.get("engine", "local") if isinstance(info, dict) else "local"
 
 
 def run_folder(seed: int) -> str:
@@ -234,11 +254,14 @@ def create_group(
     seeds: list[int],
     place: dict[str, Any] | None = None,
     documents: dict[str, Any] | None = None,
+    engine: str = "local",
+    asked: dict[str, Any] | None = None,
 ) -> Group:
     """A new group with every seed queued, at `place` of the queue. It is there once it is complete.
 
-    `documents`: JSON documents by file name, in the group's folder before any seed can start. Raises UserError for a
-    bad or taken name, or a folder that cannot be written.
+    `documents`: JSON documents by file name, in the group's folder before any seed can start. `engine` is to start
+    them; `asked` is what this launch asks of it beyond the site's settings. Raises UserError for a bad or taken name,
+    or a folder that cannot be written.
     """
     check_name(runs_dir, name)
     path, beside = Path(runs_dir) / name, Path(runs_dir) / f".{name}.{os.getpid()}.new"
@@ -248,6 +271,7 @@ def create_group(
         "seeds": seeds,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "launched_by": getpass.getuser(),
+        "engine": engine,
     }
     for left in path.parent.glob(f".{name}.*.new"):  # by a launch that was killed
         shutil.rmtree(left, ignore_errors=True)
@@ -257,7 +281,7 @@ def create_group(
             write_json(beside / file, document)
         for seed in seeds:
             create_run(beside, seed, config, place)
-        write_json(beside / "group.json", info)
+        write_json(beside / "group.json", info | ({engine: asked} if asked else {}))
         beside.rename(path)
         sync_folder(path.parent)
     except OSError as error:

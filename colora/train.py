@@ -94,10 +94,13 @@ class Reporter:
         self.write(state=state, reason=reason, process=None, finished=time.time())
 
 
-def train_run(run_dir: Path, should_stop: Callable[[], bool] = lambda: False) -> int:
+def train_run(
+    run_dir: Path, should_stop: Callable[[], bool] = lambda: False, taken_back: Callable[[], bool] = lambda: False
+) -> int:
     """Trains the run to its end and returns the exit code: 0 done or stopped, 1 failed, 2 failed by a user's mistake.
 
-    `should_stop` is asked now and then; the file `stop` in the run folder does the same.
+    `should_stop` is asked now and then; the file `stop` in the run folder does the same. Where a stop was nobody's
+    wish, since a cluster takes the place of this run back (`taken_back`), it does not stay stopped but waits.
     """
     run = Run(Path(run_dir).absolute())
     if run.state == "done":
@@ -109,6 +112,10 @@ def train_run(run_dir: Path, should_stop: Callable[[], bool] = lambda: False) ->
         with reporter.beating():
             _train(run, reporter, should_stop)
     except Stopped as stop:
+        if taken_back():
+            done = reporter.status["epoch"]
+            reporter.end("queued", f"SLURM took its place back; it goes on after epoch {done} when it is run again.")
+            return 0
         reporter.end("stopped", str(stop))
         (run.path / "stop").unlink(missing_ok=True)
         return 0

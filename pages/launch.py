@@ -10,7 +10,7 @@ from colora.config import make_config, parse_seeds
 from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
 from colora.errors import UserError
-from pages.components import counts, downloads, fields, form, plan, start
+from pages.components import cluster, counts, downloads, fields, form, plan, start
 from pages.components.command import run_colora
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
@@ -129,11 +129,16 @@ def ready(values: dict[str, Any], classes: ClassCounts | None, cut: Cut | None) 
     name, seeds = st.session_state["launch-name"].strip(), parse_seeds(st.session_state["launch-seeds"])
     names = [name + ending for ending in start.endings(series)]
     plan.show_amount(names, seeds, config)
-    arguments = plan.arguments_of(name, config, seeds, series)
+    engine, wrong = cluster.choose()
+    cluster.show_script(names[0], seeds, engine)
+    arguments = plan.arguments_of(name, config, seeds, series) + engine
     plan.show_command(arguments, config)
     plan.show_protocol(config, len(seeds))
     label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
-    if st.button(label, type="primary", icon=":material/play_arrow:", key="launch-button"):
+    pressed = st.button(
+        label, type="primary", icon=":material/play_arrow:", disabled=wrong is not None, key="launch-button"
+    )
+    if pressed:
         launch(names, arguments)
     st.caption("The training goes on when you close this page or the browser.")
     class_names = config.class_names or (classes.class_names if classes else ())

@@ -14,7 +14,7 @@ from colora.overview import Line
 from colora.queue import view
 from colora.results import band, preparing, progress, run_summary, seconds_left
 from colora.runs import ACTIVE, Group, Run
-from pages.components import show
+from pages.components import cluster, show
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed
 from pages.components.run_actions import actions
@@ -211,6 +211,7 @@ def live(path: Path, refreshing: bool) -> None:
             "Test accuracy": st.column_config.NumberColumn(format="%.3f"),
         },
     )
+    cluster.show_jobs(group)
     if any(len(run.metrics) for run in group.runs):
         curves(group)
     else:

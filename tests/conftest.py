@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 
 import numpy as np
 import pytest
+from cluster import Cluster, missing
 from host import Host, write_package
 from PIL import Image
 from queueing import Lab
@@ -49,6 +50,16 @@ def lab(tmp_path) -> Iterator[Lab]:
     lab = Lab(tmp_path / "runs")
     yield lab
     lab.close()
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory) -> Iterator[Cluster]:
+    """A real SLURM of one node, for all tests; each leaves it empty."""
+    if reason := missing():
+        pytest.skip(reason)
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    yield cluster
+    cluster.close()
 
 
 def mistake(capsys, *arguments) -> str:

@@ -2,6 +2,7 @@
 
     python tests/stand_in.py supervise RUNS_DIR SLOTS TERM_AFTER KILL_AFTER LINGER
     python tests/stand_in.py train RUN_DIR
+    python tests/stand_in.py -m colora.engines.slurm.task GROUP_DIR SUBMISSION
 
 RUN_DIR/plan.json, or its group's, says how the training process behaves: `epochs`, `seconds` an epoch, `exit` with this
 code after the first epoch, `deaf` to the stop file and SIGTERM, with a `family` of deaf processes of its own (one in a
@@ -39,7 +40,8 @@ def train(folder: Path) -> int:
     given = [place / "plan.json" for place in (folder, folder.parent) if (place / "plan.json").exists()]
     plan = PLAN | (read_json(given[0]) if given else {})
     asked: list[int] = []
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if plan["deaf"] else lambda number, _: asked.append(number))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN if plan["deaf"] else lambda number, _: asked.append(number))
     status = read_json(folder / "status.json") | {"process": own_process(), "epochs": plan["epochs"]}
 
     def tell(**changes) -> None:
@@ -57,6 +59,9 @@ def train(folder: Path) -> int:
         end = time.monotonic() + plan["seconds"]
         while time.monotonic() < end:
             time.sleep(STEP_SECONDS)
+            if set(asked) == {signal.SIGTERM} and "COLORA_TASK" in os.environ and not (folder / "stop").exists():
+                tell(state="queued", process=None, reason=f"SLURM took its place back in epoch {epoch}.")
+                return 0
             if not plan["deaf"] and (asked or (folder / "stop").exists()):
                 tell(state="stopped", process=None, reason=f"Stopped on request in epoch {epoch}.")
                 (folder / "stop").unlink(missing_ok=True)
@@ -84,6 +89,10 @@ def main() -> int:
         set_clock(Path(offset))
     if sys.argv[1] == "train":
         return train(Path(sys.argv[2]))
+    if sys.argv[1] == "-m":  # as a job's script calls Python
+        from colora.engines.slurm import task
+
+        return task.main(sys.argv[3:], command)
     import colora.queue.supervisor
     from colora.queue.slots import make_slots
     from colora.queue.supervisor import Supervisor, supervise

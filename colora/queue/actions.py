@@ -90,6 +90,13 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
     Without `seeds`: those stopped, failed, lost or damaged. Named ones may also be new to the group. Raises UserError
     where one is waiting, running or done.
     """
+    chosen, new = begin_anew(group, seeds)
+    record(group.path.parent, "retry", group.name, chosen, new=new)
+    return {"seeds": chosen, "pid": ensure_supervisor(group.path.parent)}
+
+
+def begin_anew(group: Group, seeds: list[int] | None) -> tuple[list[int], list[int]]:
+    """Fresh folders for these seeds, queued: (all of them, those new to the group)."""
     runs_dir, config = group.path.parent, group.config
     with editing(runs_dir):
         states = {run.seed: run.state for run in Group(group.path).runs}
@@ -109,8 +116,7 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
             create_run(group.path, seed, config, place)
         if new := sorted(set(chosen) - set(states)):
             write_json(group.path / "group.json", group.info | {"seeds": sorted({*states, *new})})
-    record(runs_dir, "retry", group.name, chosen, new=new)
-    return {"seeds": chosen, "pid": ensure_supervisor(runs_dir)}
+    return chosen, new
 
 
 def move(runs_dir: Path, target: str, end: str | None = None, priority: int | None = None) -> list[Path]:

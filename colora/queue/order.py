@@ -54,7 +54,12 @@ def written_state(folder: Path) -> str:
 
 
 def is_mine(folder: Path) -> bool:
-    """Whether this user, on this host, is to look after a run: who queued it, or whose process it has been."""
+    """Whether this user, on this host, is to look after a run: who queued it, or whose process it has been.
+
+    Never one that another engine starts.
+    """
+    if Run(folder).engine != "local":
+        return False
     known = place(folder)
     if known["host"] is not None:
         return known["host"] == socket.gethostname() and known["user"] == getpass.getuser()
@@ -66,8 +71,9 @@ def is_mine(folder: Path) -> bool:
 
 
 def waiting(runs_dir: Path) -> list[Path]:
-    """The queued runs in the order in which they start: priority, then order, then group, then seed."""
-    return in_order(folder for folder in run_folders(runs_dir) if written_state(folder) == "queued")
+    """The runs queued here, in the order in which they start: priority, then order, then group, then seed."""
+    queued = (folder for folder in run_folders(runs_dir) if written_state(folder) == "queued")
+    return in_order(folder for folder in queued if Run(folder).engine == "local")
 
 
 def in_order(folders: Iterator[Path]) -> list[Path]:

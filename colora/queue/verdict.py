@@ -64,6 +64,14 @@ def fallen_silent(folder: Path, heartbeat: float) -> bool:
     return now - _heard[key][1] > PATIENCE_SECONDS
 
 
+def suspended(folder: Path) -> bool:
+    """Whether a cluster said, when it was last asked, that it lets this run rest (colora.engines.slurm.records)."""
+    try:
+        return read_json(folder / "job.json")["state"] in ("SUSPENDED", "STOPPED")
+    except UserError:  # not a cluster's, or not asked yet
+        return False
+
+
 def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
     """{"state", "reason"} of a run on this host that counts as active and whose process is gone."""
     again = f"Resume continues after epoch {status['epoch']}."

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from colora.engines import engine_named
 from colora.queue import order
 from colora.queue.supervisor import supervising
 from colora.runs import ACTIVE, Run
@@ -11,9 +12,15 @@ NOBODY = "nobody starts it yet: colora resume does"
 
 
 def rows(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row a running or waiting seed: group, seed, state, place (from 1, of those waiting), priority, note."""
-    runs = [Run(folder) for folder in order.run_folders(runs_dir) if order.written_state(folder) in ACTIVE]
+    """One row a running or waiting seed: group, seed, state, place, priority, note.
+
+    The place counts from 1 among those that wait for this machine; a cluster has an order of its own.
+    """
+    found = [(folder, order.written_state(folder)) for folder in order.run_folders(runs_dir)]
+    runs = [Run(folder) for folder, state in found if state in ACTIVE]
     running = [_row(run, None, "") for run in runs if run.state in ACTIVE]
+    elsewhere = [Run(folder) for folder, state in found if state == "queued" and Run(folder).engine != "local"]
+    running += [_row(run, None, engine_named(run.engine).note(run)) for run in elsewhere]
     someone = supervising(runs_dir) is not None
     waiting = []
     for number, folder in enumerate(order.waiting(runs_dir), start=1):

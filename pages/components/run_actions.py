@@ -3,10 +3,10 @@
 import pandas as pd
 import streamlit as st
 
+from colora.engines import engine_of
 from colora.errors import UserError
 from colora.queue import view
 from colora.queue.actions import goes_on
-from colora.queue.supervisor import supervising
 from colora.runs import ENDED_EARLY, Group
 from pages.components import command, group_actions
 
@@ -87,7 +87,7 @@ def move(group: Group) -> None:
 def actions(group: Group) -> None:
     """Stop what runs; resume what ended before its time, or begin it anew; move what waits; remove what has ended."""
     states = {run.state for run in group.runs}
-    forgotten = "queued" in states and supervising(group.path.parent) is None
+    forgotten = "queued" in states and engine_of(group).forgotten(group)
     with st.container(horizontal=True, vertical_alignment="center"):
         if any(map(goes_on, group.runs)) and st.button("Stop …", icon=":material/stop:", key="stop"):
             confirm_stop(group)

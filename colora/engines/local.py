@@ -1,0 +1,31 @@
+"""This machine as an engine: the queue of the runs folder and its supervisor. `colora supervise --gpus 0,1` uses
+several GPUs."""
+
+from pathlib import Path
+from typing import Any
+
+from colora.errors import UserError
+from colora.queue.actions import STOP_WAIT_SECONDS, move, resume, retry, stop
+from colora.queue.supervisor import ensure_supervisor, supervising
+from colora.runs import Group
+
+__all__ = ["STOP_WAIT_SECONDS", "check", "forgotten", "look", "move", "resume", "retry", "start", "stop"]
+
+
+def check(runs_dir: Path, name: str, seeds: list[int], asked: dict[str, Any], priority: int = 0) -> None:
+    """The local queue takes everything, but no wishes for a cluster."""
+    if asked:
+        raise UserError("--slurm goes with --engine slurm: this machine's queue takes no such settings.")
+
+
+def start(group: Group, priority: int = 0) -> dict[str, Any]:
+    """The seeds are queued already, at the place of their priority."""
+    return {"pid": ensure_supervisor(group.path.parent)}
+
+
+def look(group: Group) -> None:
+    ensure_supervisor(group.path.parent)
+
+
+def forgotten(group: Group) -> bool:
+    return any(run.state == "queued" for run in group.runs) and supervising(group.path.parent) is None

@@ -1,0 +1,194 @@
+"""One contract for every engine: whatever starts the runs, they live, stop, go on and end in the same way.
+
+The local queue trains with a supervisor, SLURM with a real one of one node (tests/cluster.py). Most runs are stand-ins
+that train nothing (tests/stand_in.py); one case trains, stops and compares the bits.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from engine_bench import Bench, epochs, on_slurm
+from queueing import wait_for
+
+from colora.config import make_config
+from colora.engines import engine_of
+from colora.engines.slurm.records import task_of
+from colora.launch import launch
+from colora.process import is_alive
+from colora.queue import order
+from colora.queue.verdict import process_file
+from colora.runs import Group, Run, create_group, read_json_lines
+from colora.train import train_run
+
+TIMES = {"seconds", "eval_seconds", "images_per_s", "peak_memory_mib"}
+
+
+# Of SLURM these are in `make test`, since they tell most; `make test-slurm` has all.
+SHORT = ("test_launch_progress_and_finish", "test_stop_ends_what_runs_and_what_waits_and_resume_goes_on_with_it")
+
+
+def pytest_generate_tests(metafunc):
+    if "bench" in metafunc.fixturenames:
+        marks = () if metafunc.function.__name__ in SHORT else pytest.mark.slurm
+        metafunc.parametrize("bench", ["local", pytest.param("slurm", marks=marks)], indirect=True)
+
+
+@pytest.fixture
+def bench(request, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    if request.param == "local":
+        bench, cluster = Bench(tmp_path / "runs", "local"), None
+    else:
+        cluster = request.getfixturevalue("slurm")
+        bench = on_slurm(cluster, tmp_path, monkeypatch)
+    yield bench
+    if cluster:
+        cluster.empty()
+    bench.close()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, tiny_npz) -> Run:
+    """A real training that nothing has interrupted."""
+    small = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
+    config = make_config({"dataset": f"npz:{tiny_npz}", "epochs": 20, **small})
+    run = create_group(tmp_path_factory.mktemp("unbroken"), "whole", config, [4]).runs[0]
+    assert train_run(run.path) == 0
+    return run
+
+
+def test_launch_progress_and_finish(bench):
+    group = bench.begun("g", 2, epochs=3, seconds=0.3)
+    seen = set()
+    wait_for(lambda: seen.add(Run(group.runs[1].path).status["epoch"]) or bench.states(group) == ["done"] * 2)
+    assert seen >= {0, 1} and [epochs(run) for run in group.runs] == [[1, 2, 3]] * 2
+    assert Group(group.path).state == "done" and not any(run.status["reason"] for run in Group(group.path).runs)
+    log = (group.runs[0].path / "log.txt").read_text()
+    assert log.startswith("begins")
+
+
+def test_stop_ends_what_runs_and_what_waits_and_resume_goes_on_with_it(bench):
+    group = bench.begun("g", 2, epochs=4, seconds=0.4)
+    first = group.runs[0]
+    wait_for(lambda: Run(first.path).status["epoch"] >= 1)
+    trainer = process_file(first.path)["child"]
+    assert engine_of(group).stop(Group(group.path), 30) == {0: "stopped", 1: "stopped"}
+    assert not is_alive(trainer) and not any(Run(run.path).stop_requested for run in group.runs)
+    finished = epochs(first)
+    assert 1 <= len(finished) < 4 and epochs(group.runs[1]) == []
+    assert "request" in Run(first.path).status["reason"]
+    assert engine_of(group).resume(Group(group.path))["seeds"] == [0, 1]
+    bench.until(group, "done", "done")
+    assert [epochs(run) for run in group.runs] == [[1, 2, 3, 4]] * 2
+
+
+def test_a_failure_has_its_reason_and_retry_begins_anew(bench):
+    group = bench.begun("g", 1, epochs=3, seconds=0.1, exit=3, say="the last line")
+    bench.until(group, "failed")
+    reason = Run(group.runs[0].path).status["reason"]
+    assert "exit code 3" in reason and "the last line" in reason and "Resume continues after epoch 1" in reason
+    assert engine_of(group).retry(Group(group.path))["seeds"] == [0]
+    bench.until(group, "done")
+    assert epochs(group.runs[0]) == [1, 2]  # the plan went to the trash with the rest
+
+
+def test_a_killed_training_failed_and_says_so(bench):
+    group = bench.begun("g", 1, epochs=2, seconds=60)
+    os.kill(bench.trainer(group.runs[0])["pid"], signal.SIGKILL)
+    bench.until(group, "failed")
+    assert "killed by signal 9 (SIGKILL)" in Run(group.runs[0].path).status["reason"]
+
+
+def test_missing_seeds_are_added_and_the_others_left_alone(bench):
+    group = bench.begun("g", 1, epochs=2, seconds=0.1)
+    bench.until(group, "done")
+    before = (group.runs[0].path / "status.json").read_bytes()
+    assert engine_of(group).retry(Group(group.path), [3, 5])["seeds"] == [3, 5]
+    bench.until(Group(group.path), "done", "done", "done")
+    assert [run.seed for run in Group(group.path).runs] == [0, 3, 5]
+    assert (group.runs[0].path / "status.json").read_bytes() == before
+
+
+def test_whoever_launched_may_die(bench):
+    """The process that started the group is killed, and with it (locally) the supervisor."""
+    group = bench.group("g", 2, epochs=3, seconds=0.4)
+    code = f"""
+        import time
+        from pathlib import Path
+        from colora.engines import engine_of
+        from colora.runs import Group
+        group = Group(Path({str(group.path)!r}))
+        engine_of(group).start(group)
+        print("started", flush=True)
+        time.sleep(600)
+    """
+    supervisor = bench.supervise() if bench.engine == "local" else None
+    launcher = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert launcher.stdout.readline() == "started\n"
+        wait_for(lambda: Run(group.runs[0].path).status["epoch"] >= 1)
+    finally:
+        launcher.kill()
+        launcher.wait()
+        launcher.stdout.close()
+    if supervisor:
+        os.killpg(supervisor.pid, signal.SIGKILL)
+        supervisor.wait()
+        bench.supervise()
+    bench.until(group, "done", "done")
+    assert [epochs(run) for run in group.runs] == [[1, 2, 3]] * 2
+
+
+def test_order_among_waiting_seeds(bench):
+    now = bench.begun("now", 1, epochs=1, seconds=1.5)
+    wait_for(lambda: Run(now.runs[0].path).state == "running")
+    if bench.engine == "slurm":
+        bench.configure(extra=["--exclusive"])
+    groups = [bench.begun(name, 1, epochs=1, seconds=0.1) for name in ("a", "b")]
+    engine_of(now).move(bench.runs_dir, "b", None, 3)
+    assert [order.place(group.runs[0].path)["priority"] for group in groups] == [0, 3]
+    for group in (now, *groups):
+        bench.until(group, "done")
+    begun = [process_file(group.runs[0].path)["started"] for group in groups]
+    assert begun[1] < begun[0]
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_to_the_same_bits(bench, unbroken, request):
+    """Real training, on the node's own Python; SLURM also takes the node back in mid-epoch."""
+    if bench.engine == "slurm":
+        bench.configure(python=sys.executable, memory="2G")
+    group = launch(bench.runs_dir, "cut", unbroken.config, [4], engine=bench.engine)
+    engine_of(group).start(group)
+    run = group.runs[0]
+    wait_for(lambda: Run(run.path).status["epoch"] >= 2, 90, lambda: Run(run.path).status)
+    assert engine_of(group).stop(Group(group.path), 60) == {4: "stopped"}
+    finished = len(epochs(run))
+    assert 2 <= finished < 20
+    engine_of(group).resume(Group(group.path))
+    if bench.engine == "slurm":
+        wait_for(lambda: len(epochs(run)) > finished, 90, lambda: Run(run.path).status)
+        cluster, task = request.getfixturevalue("slurm"), task_of(run.path)
+        cluster.requeue(task)
+        wait_for(lambda: Run(run.path).state == "queued", 60, lambda: Run(run.path).status)
+        assert "SLURM took its place back" in Run(run.path).status["reason"] and len(epochs(run)) < 20
+        cluster.at_once(task)
+    bench.until(group, "done", seconds=120)
+    assert (run.path / "model.safetensors").read_bytes() == (unbroken.path / "model.safetensors").read_bytes()
+    assert figures(run) == figures(unbroken)
+
+
+def test_a_run_whose_place_is_taken_back_waits_and_one_that_a_person_stops_is_stopped(tmp_path, unbroken):
+    group = create_group(tmp_path, "g", unbroken.config, [0, 1])
+    for run, taken_back, state in zip(group.runs, (True, False), ("queued", "stopped"), strict=True):
+        assert train_run(run.path, lambda: True, lambda taken_back=taken_back: taken_back) == 0
+        assert (Run(run.path).state, Run(run.path).status["process"], epochs(run)) == (state, None, [])
+
+
+def figures(run: Run) -> list[dict]:
+    rows = read_json_lines(run.path / "metrics.jsonl")
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
