@@ -15,8 +15,9 @@ def _colora(model: nn.Module, config: RunConfig, seed: int) -> None:
         adapt(model, CoLoRAConfig(config.order, config.rank, config.targets, config.bias), seed=seed)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.", field="targets") from error
-    device = next(model.parameters()).device  # "meta" where only sizes are asked for
-    fit_forms_(model, torch.zeros(1, 3, config.image_size, config.image_size, device=device), config.batch_size)
+    device = next(model.parameters()).device
+    if device.type != "meta":  # there only sizes are asked for
+        fit_forms_(model, torch.zeros(1, 3, config.image_size, config.image_size, device=device), config.batch_size)
 
 
 def _head(model: nn.Module, config: RunConfig, seed: int) -> None:
