@@ -6,7 +6,10 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
 START_SECONDS = 30
@@ -131,6 +134,20 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for keeper in self._keepers():  # of jobs that a failed test has left behind: they outlive slurmd
+            for process in [*keeper.children(recursive=True), keeper]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+    def _keepers(self) -> list[psutil.Process]:
+        """The living slurmstepd processes of this cluster, and of no other on this machine."""
+        own, found = f"SLURM_CONF={self.conf}\0".encode(), []
+        for process in psutil.process_iter(["name"]):
+            with suppress(OSError, psutil.NoSuchProcess):  # it has ended meanwhile
+                if process.info["name"].startswith("slurmstepd") and process.status() != psutil.STATUS_ZOMBIE:
+                    environment = Path(f"/proc/{process.pid}/environ").read_bytes()  # psutil stops at its odd title
+                    found += [process] if own in environment else []
+        return found
 
 
 def _free_port() -> int:
