@@ -16,7 +16,7 @@ from colora.scores import SeedPredictions, Whose, read_predictions, score_images
 from colora.thumbnails import Pictures, Place, open_pictures, tile
 from colora.verdicts import current, verdicts_folder
 from pages.components.listed import sorted_rows
-from pages.components.runs import _stamp, reading, runs_dir
+from pages.components.runs import file_stamp, reading, runs_dir
 
 KEPT_PREDICTIONS = 4  # of 97,477 images and 10 seeds: about 30 MB each
 KEPT_TABLES = 6  # about 25 MB each
@@ -55,7 +55,7 @@ def scores(group: Group, split: str, whose: Whose) -> pd.DataFrame:
 
 def _stamps(group: Group, split: str) -> list[Any]:
     files = (f"predictions/{split}.parquet", "metrics.jsonl", "config.json")
-    return [tuple(_stamp(run.path / name) for name in files) for run in group.runs]
+    return [tuple(file_stamp(run.path / name) for name in files) for run in group.runs]
 
 
 @st.cache_resource(show_spinner="Reading the predictions …", max_entries=KEPT_PREDICTIONS)
@@ -113,7 +113,7 @@ def _opened() -> dict[Any, Pictures]:
 
 def _data_stamp(dataset: str) -> Any:
     kind, _, place = dataset.partition(":")
-    return _stamp(Path(place).expanduser()) if kind == "npz" else None
+    return file_stamp(Path(place).expanduser()) if kind == "npz" else None
 
 
 def places(table: pd.DataFrame, split: str) -> list[Place]:
@@ -126,7 +126,7 @@ def verdicts(checksum: str) -> pd.DataFrame:
     """Every reader's standing verdicts on these data, read anew when a reader's file has changed."""
     folder = verdicts_folder(runs_dir())
     files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
-    return _verdicts(checksum, [(str(file), _stamp(file)) for file in files])
+    return _verdicts(checksum, [(str(file), file_stamp(file)) for file in files])
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
