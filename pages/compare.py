@@ -41,7 +41,8 @@ def chosen_groups() -> list[Group]:
     if len(known) > MOST:
         st.warning(f"{len(known)} groups were asked for; the first {MOST} are shown.", icon=":material/warning:")
     st.session_state["compared"] = known[:MOST]
-    st.query_params["groups"] = ",".join(known[:MOST])
+    if asked != (told := ",".join(known[:MOST])):
+        st.query_params["groups"] = told
     st.multiselect(
         f"Groups of runs, {FEWEST} to {MOST}",
         list(groups),

@@ -28,7 +28,7 @@ class Bench(Lab):
 
     def group(self, name: str, seeds: int = 1, priority: int = 0, **plan: Any) -> Group:
         config, place = RunConfig(epochs=plan.get("epochs", 2)), order.last_place(self.runs_dir, priority)
-        group = create_group(self.runs_dir, name, config, list(range(seeds)), place, self.engine)
+        group = create_group(self.runs_dir, name, config, list(range(seeds)), place, engine=self.engine)
         for run in group.runs:
             write_json(run.path / "plan.json", plan)
         return group

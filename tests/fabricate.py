@@ -58,7 +58,7 @@ def metrics_row(seed: int, epoch: int) -> dict[str, Any]:
             f"{split}_auc": macro_auc(labels, p),
         }
     times = {"seconds": 2.0, "eval_seconds": 0.5, "images_per_s": sum(COUNTS["train"]) / 2.0}
-    return row | times | {"peak_memory_mib": 1000.0 + seed, "merges": epoch}
+    return row | times | {"peak_memory_mib": 1000.0 + seed}
 
 
 def resolved(config: RunConfig, warnings: list[str]) -> Resolved:
@@ -122,7 +122,7 @@ def fill_run(
         run.write_resolved(resolved(run.config, warnings))
         lines = [f"seed {run.seed} on cpu, fp32, 2 threads (test data)"]
         for epoch in range(1, epochs_done + 1):
-            row = metrics_row(run.seed, epoch)
+            row = metrics_row(run.seed, epoch) | {"merges": epoch // run.config.merge_every}
             append_json(run.path / "metrics.jsonl", row)
             write_epoch_outputs(run, epoch)
             lines.append(f"epoch {epoch}/{epochs}  loss {row['train_loss']:.3f}  validation {row['val_accuracy']:.3f}")

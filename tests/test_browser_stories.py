@@ -51,6 +51,8 @@ def groups(tmp_path) -> Path:
 
 
 def test_groups_are_found_annotated_compared_removed_and_brought_back(page, groups):
+    from playwright.sync_api import expect
+
     with served(groups) as address:
         page.goto(address)
         idle(page)
@@ -58,8 +60,9 @@ def test_groups_are_found_annotated_compared_removed_and_brought_back(page, grou
         page.get_by_label("Search", exact=True).press("Enter")
         page.wait_for_url("**/?search=fail")
         page.reload()  # keeps the view
+        expect(page.get_by_label("Search", exact=True)).to_have_value("fail")
+        page.wait_for_function("() => document.querySelector('td')")
         idle(page)
-        assert page.get_by_label("Search", exact=True).input_value() == "fail"
         assert "failing" in cells(page) and "older" not in cells(page)
 
         at_row(page, 0, TICK)
@@ -71,6 +74,7 @@ def test_groups_are_found_annotated_compared_removed_and_brought_back(page, grou
 
         page.get_by_label("Search", exact=True).fill("")
         page.get_by_label("Search", exact=True).press("Enter")
+        page.wait_for_function("() => [...document.querySelectorAll('td')].some(cell => cell.textContent === 'older')")
         idle(page)
         at_row(page, 0, TICK)
         at_row(page, 2, TICK)
@@ -98,7 +102,7 @@ def test_groups_are_found_annotated_compared_removed_and_brought_back(page, grou
 
 
 def test_a_table_of_groups_follows_what_runs_while_someone_types(page, tmp_path):
-    group = fabricate(tmp_path / "runs", "going-on", ["running"])
+    group = fabricate(tmp_path / "runs", "going-on", ["running"], epochs_done=6)
     with served(tmp_path / "runs") as address:
         page.goto(address)
         page.get_by_text("This computer").wait_for()

@@ -86,7 +86,7 @@ def test_monitor_shows_each_job_with_its_node_and_why_it_waits(open_page, comman
     command("squeue", f"[ $1 = --version ] && echo slurm 22.05.8 || printf '{answer}'")
     config = make_config({"backbone": "resnet18:layer2", "weights": "none", "image_size": 64, "epochs": 6})
     place = order.last_place(tmp_path / "runs") | {"submission": 1}
-    group = create_group(tmp_path / "runs", "g", config, [0, 3], place, "slurm")
+    group = create_group(tmp_path / "runs", "g", config, [0, 3], place, engine="slurm")
     fill_run(group.runs[0], "running", 2, None, own_process() | {"host": "gpu07"}, [])
     records.claim(group.path)
     records.write_submission(group.path, 1, job="12", seeds=[0, 3], request=Site().model_dump())
@@ -104,7 +104,7 @@ def test_monitor_shows_each_job_with_its_node_and_why_it_waits(open_page, comman
 def test_monitor_says_that_slurm_does_not_answer_and_shows_what_it_said_last(open_page, command, tmp_path):
     command("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
     place = order.last_place(tmp_path / "runs") | {"submission": 1}
-    group = create_group(tmp_path / "runs", "g", make_config({"weights": "none"}), [0], place, "slurm")
+    group = create_group(tmp_path / "runs", "g", make_config({"weights": "none"}), [0], place, engine="slurm")
     records.claim(group.path)
     records.write_submission(group.path, 1, job="12", seeds=[0], request=Site().model_dump())
     records.write_job(group.runs[0].path, Job("12_0", "PENDING", reason="Priority"))

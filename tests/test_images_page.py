@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricate import CLASS_NAMES, COUNTS, damage, fabricate, labels_of, probabilities
+from fabricate import CLASS_NAMES, damage, fabricate, labels_of, probabilities
 from opened import opener, ran, texts
-from safetensors.numpy import save_file
 
 from colora import verdicts
 from colora.catalog import NOTICE
@@ -23,10 +22,9 @@ CHECKSUM = "0" * 64  # of fabricated data
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """Groups of each kind; the first one keeps the predictions of its epochs, with a merge in every second one."""
+    """Groups of each kind; the first one merged after every second epoch."""
     path = tmp_path_factory.mktemp("runs")
-    for run in fabricate(path, "three-done", ["done"] * 3).runs:
-        keep_epochs(run)
+    fabricate(path, "three-done", ["done"] * 3, {"merge_every": 2})
     fabricate(path, "another", ["done"])
     fabricate(path, "one-done", ["done"])
     fabricate(path, "paper-rule", ["done"] * 2, {"selection": "paper"})
@@ -39,17 +37,6 @@ def runs(tmp_path_factory) -> Path:
     fabricate(path, "torn", ["done"])
     table.write_bytes(table.read_bytes()[:1000])
     return path
-
-
-def keep_epochs(run) -> None:
-    folder = run.path / "predictions" / "epochs"
-    folder.mkdir()
-    for epoch in range(1, run.config.epochs + 1):
-        outputs = {split: probabilities(split, run.seed, epoch) for split in COUNTS}
-        save_file(outputs, folder / f"epoch-{epoch:02d}.safetensors")
-    lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) | {"merges": epoch // 2} for epoch, line in enumerate(lines, start=1)]
-    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 @pytest.fixture
@@ -110,7 +97,7 @@ def test_any_score_sorts_in_both_directions(open_images, runs, score, largest_fi
     app = open_images("three-done")
     app.selectbox(key="sort").set_value(score)
     assert ids(ran(app)) == sorted_ids(runs, "three-done", "train", "best", score, largest_first)[:25]
-    app.segmented_control(key="order").set_value("easiest")
+    app.segmented_control(key="direction").set_value("easiest")
     assert ids(ran(app)) == sorted_ids(runs, "three-done", "train", "best", score, not largest_first)[:25]
 
 
@@ -196,7 +183,7 @@ def test_pages_turn_and_the_address_keeps_the_view(open_images, runs):
     ran(app)
     expected = sorted_ids(runs, "three-done", "train")
     assert ids(app) == expected[25:50] and app.query_params["rank"] == "26"
-    again = open_images("three-done", part="Validation", sort="Margin", rank="26", order="Most certain first")
+    again = open_images("three-done", part="Validation", sort="Margin", rank="26", direction="Most certain first")
     assert ids(again) == sorted_ids(runs, "three-done", "val", "best", "margin", True)[25:50]
     assert again.segmented_control(key="part").value == "val"
 

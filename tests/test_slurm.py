@@ -43,7 +43,7 @@ def site_file(tmp_path, monkeypatch):
 def group(tmp_path, site_file) -> Group:
     """Two seeds, submitted as job 12."""
     place = order.last_place(tmp_path / "runs") | {"submission": 1}
-    group = create_group(tmp_path / "runs", "g", RunConfig(epochs=5), [0, 3], place, "slurm")
+    group = create_group(tmp_path / "runs", "g", RunConfig(epochs=5), [0, 3], place, engine="slurm")
     assert records.claim(group.path) == 1
     records.write_submission(group.path, 1, job="12", seeds=[0, 3], request=Site().model_dump())
     return group
@@ -61,6 +61,9 @@ def says(monkeypatch):
 
 
 def set_state(run: Run, state: str, **changes) -> None:
+    lines = [json.dumps({"epoch": epoch}) + "\n" for epoch in range(1, changes.get("epoch", 0) + 1)]
+    if lines:
+        (run.path / "metrics.jsonl").write_text("".join(lines))
     write_json(run.path / "status.json", Run(run.path).written_status() | {"state": state} | changes)
 
 

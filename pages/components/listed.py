@@ -130,7 +130,7 @@ def choose_order() -> str:
         default="hardest",
         required=True,
         format_func=ORDERS.get,
-        key="order",
+        key="direction",
         bind="query-params",
         on_change=from_the_start,
     )

@@ -92,7 +92,9 @@ def chosen_group(what: str) -> Group:
     if asked and asked not in groups:
         st.warning(f"There is no group named '{asked}' in {runs_dir()}. This is the newest one instead.")
     name = asked if asked in groups else next(iter(groups))
-    st.query_params["group"] = st.session_state["last-group"] = st.session_state["group"] = name
+    st.session_state["last-group"] = st.session_state["group"] = name
+    if st.query_params.get("group") != name:  # each write sends the whole address, over what a widget just put there
+        st.query_params["group"] = name
     st.selectbox("Group of runs", list(groups), key="group", on_change=_follow_choice)
     return groups[name]
 
