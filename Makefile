@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 # uv installs several times faster than pip; the PATH puts the one in .venv first.
 UV_INSTALL = PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip install --python $(PY)
 
-.PHONY: help app test test-kill test-slurm lint clean
+.PHONY: help app test test-real test-kill test-slurm lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ test: $(INSTALLED) ## run the whole test suite
 
 test-kill: $(INSTALLED) ## kill and stop runs at random moments, many times
 	@$(PY) -m pytest -q -m kill --durations=10
+
+test-real: $(INSTALLED) ## train, distil and train again on real scans, where they lie beside the project
+	@$(PY) -m pytest -q -m real --durations=10
 
 test-slurm: $(INSTALLED) ## run the slower tests on a SLURM of one node (needs root, slurm-wlm, munge)
 	@$(PY) -m pytest -q -m slurm --durations=10

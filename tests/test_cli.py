@@ -267,6 +267,7 @@ def test_launch_mistakes_leave_no_folder(tmp_path, tiny_npz, capsys, trained):
     assert "is not a group of runs" in mistake(capsys, "show", tmp_path)
 
 
+@pytest.mark.kill
 def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_npz):
     """Launch without --wait; stop; resume; kill -9 a training process, then the supervisor, a guard and its run."""
     launched = colora(
