@@ -88,16 +88,7 @@ def what_to_know(summaries: Summaries) -> None:
 def choices() -> tuple[str, str]:
     """(split, metric); the address keeps them."""
     with st.container(horizontal=True):
-        split = st.segmented_control(
-            "Images",
-            ["test", "val", "train"],
-            default="test",
-            required=True,
-            format_func=plots.SPLIT_NAMES.get,
-            key="split",
-            bind="query-params",
-            help="Test: images kept apart. Validation: they choose the epoch. Train: the models have seen them.",
-        )
+        split = show.choose_split()
         metric = st.segmented_control(
             "Figure",
             list(CURVES),

@@ -58,16 +58,7 @@ def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int |
     learnt = [row for row in about["seeds"] if "selected_epoch" in row]
     grid = st.grid(3, min_column_width=260, vertical_alignment="top")
     with grid.cell():
-        split = st.segmented_control(
-            "Images",
-            ["test", "val", "train"],
-            default="test",
-            required=True,
-            format_func=plots.SPLIT_NAMES.get,
-            key="split",
-            bind="query-params",
-            help="Test: images kept apart. Validation: they choose the epoch. Train: the models have seen them.",
-        )
+        split = show.choose_split()
     with grid.cell():
         options = [ALL] * (len(learnt) > 1) + [f"Seed {row['seed']}" for row in learnt]
         if st.session_state.get("seed") not in options:

@@ -103,6 +103,20 @@ def spread_text(spread: dict[str, Any] | None) -> str:
     return f"{three(spread['median'])} [{three(spread['iqr'][0])}–{three(spread['iqr'][1])}]"
 
 
+def choose_split() -> str:
+    """Whose figures are shown; the address keeps it, for every page that asks."""
+    return st.segmented_control(
+        "Images",
+        ["test", "val", "train"],
+        default="test",
+        required=True,
+        format_func=SPLIT_NAMES.get,
+        key="split",
+        bind="query-params",
+        help="Test: images kept apart. Validation: they choose the epoch. Train: the models have seen them.",
+    )
+
+
 def literal(text: str) -> str:
     """Names of files and groups in Markdown, shown as they are."""
     return "".join(f"\\{c}" if c in "\\`*_[]<>~$:" else c for c in text)
