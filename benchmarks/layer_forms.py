@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import nn
 
 from colora.conv import CoLoRAConv
 from colora.environment import environment
-from colora.forms import choose_form
+from colora.forms import Form, choose_form
 from colora.images import choose_device
 
 # Cin, Cout, kernel, stride, pixels, batch
@@ -76,8 +77,7 @@ def measure(shape: tuple[int, ...], rounds: int, device: torch.device) -> dict:
 
     layers = {
         "full": conv(),
-        "fused": CoLoRAConv(conv(), form="fused"),
-        "factored": CoLoRAConv(conv(), form="factored"),
+        **{form: CoLoRAConv(conv(), form=form) for form in get_args(Form)},
     }
     for layer in layers.values():
         layer.to(device, memory_format=torch.channels_last)
@@ -101,7 +101,7 @@ def measure(shape: tuple[int, ...], rounds: int, device: torch.device) -> dict:
         for name, layer in layers.items():
             times[name].append(timed(layer))
     full = np.array(times["full"])
-    ratios = {name: round(float(np.median(np.array(times[name]) / full)), 3) for name in ("fused", "factored")}
+    ratios = {name: round(float(np.median(np.array(times[name]) / full)), 3) for name in get_args(Form)}
     names = ("in_channels", "out_channels", "kernel", "stride", "pixels", "batch")
     milliseconds = round(1000 * float(np.median(full)), 2)
     shape_named = dict(zip(names, shape, strict=True))

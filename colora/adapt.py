@@ -139,16 +139,18 @@ def adapted_layers(model: nn.Module) -> dict[str, CoLoRAConv]:
 
 @torch.no_grad()
 def fit_forms_(model: nn.Module, image: Tensor, batch_size: int) -> None:
-    """Choose each adapted layer's form by the size of the maps it will see: those of `image` (1, C, *spatial), sent
-    once through the model, times `batch_size`. A layer that the image does not reach keeps its form."""
+    """Choose each adapted layer's form by the size of the maps it will see: those of `image` (1, C, *spatial) times
+    `batch_size`. The image goes once through the model in shape only (torch's meta device): nothing is computed or
+    allocated. A layer that it does not reach keeps its form."""
 
     def choose(layer: CoLoRAConv, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         layer.form = choose_form(layer.base, batch_size * math.prod(output.shape[2:]))
 
     hooks = [layer.register_forward_hook(choose) for layer in adapted_layers(model).values()]
     training = {module: module.training for module in model.modules()}
+    shapes = {name: value.detach().to("meta") for name, value in (*model.named_parameters(), *model.named_buffers())}
     try:
-        model.eval()(image)
+        torch.func.functional_call(model.eval(), shapes, (image.to("meta"),))
     finally:
         for hook in hooks:
             hook.remove()

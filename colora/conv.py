@@ -35,7 +35,7 @@ def keyed_generator(*key: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
-def _plain_autograd() -> bool:
+def _no_transform() -> bool:
     """Gradients are wanted, in reverse mode, and neither torch.compile nor a torch.func transform is at work."""
     return (
         torch.is_grad_enabled()
@@ -60,7 +60,8 @@ class CoLoRAConv(nn.Module):
         pointwise    Kp  (r, Cout, Cin/G)        Glorot uniform, fan-in Cin/G, fan-out Cout/G
         depthwise    Kd  (r, Cout or Cin, *k)    zero; per output channel (inception) or input channel (separable)
         bias_update  db  (Cout)                  zero; none with bias="none", or with "auto" where the base has no bias
-    bias="all" gives a base without bias one of zeros. `form` is "fused", "factored" or "auto" (`colora.forms`).
+    bias="all" gives a base without bias one of zeros. `form` is "plain", "fused", "factored"
+    or "auto" (`colora.forms`).
     Raises TypeError for other layers, ValueError for wrong settings.
     """
 
@@ -85,8 +86,8 @@ class CoLoRAConv(nn.Module):
             raise ValueError(f"bias must be 'auto', 'all' or 'none', got {bias!r}")
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}")
-        if form not in ("auto", "fused", "factored"):
-            raise ValueError(f"form must be 'auto', 'fused' or 'factored', got {form!r}")
+        if form not in ("auto", "plain", "fused", "factored"):
+            raise ValueError(f"form must be 'auto', 'plain', 'fused' or 'factored', got {form!r}")
         if form == "factored" and base.transposed:
             raise ValueError(f"form 'factored' is for plain convolutions, not for {type(base).__name__}")
         self.order, self.rank, self.groups = order, rank, base.groups
@@ -151,10 +152,11 @@ class CoLoRAConv(nn.Module):
         return self.bias if self.bias_update is None else self.bias + self.bias_update
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if not self.base.transposed and x.dim() == self.weight.dim() and _plain_autograd():
+        by_hand = self.form != "plain" and not self.base.transposed and x.dim() == self.weight.dim()
+        if by_hand and _no_transform():
             return adapted_conv(self, x)
         weight, bias = self.effective_weight(), self.effective_bias()
-        if not torch.is_autocast_enabled(x.device.type):
+        if x.is_meta or not torch.is_autocast_enabled(x.device.type):
             weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         if not self.base.transposed:
             return self.base._conv_forward(x, weight, bias)

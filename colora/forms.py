@@ -1,12 +1,13 @@
-"""How an adapted convolution, W = K0 + dK, is computed: two backward passes, and the rule that chooses per layer.
+"""How an adapted convolution, W = K0 + dK, is computed: three backward passes, and the rule that chooses per layer.
 
-The forward pass is one convolution with W. For the backward pass only x, K0 and the factors are kept and W is made
-again, so that an adapted layer never holds a kernel more than a trainable one. With g the output's gradient
+The forward pass is one convolution with W. With g the output's gradient
     gx  = conv_transpose(g, W)
-and the two forms differ in how they reach gKp and gKd:
+and the forms differ in how they reach gKp and gKd, and in what they keep until then:
 
-fused     the full kernel gradient gW, contracted to those of the factors.
-factored  gW is never made:
+plain     autograd's own rules. They never leave C++, which is what counts in small layers, but keep W beside K0.
+fused     the same figures by hand: the full kernel gradient gW, contracted to those of the factors. Only x, K0 and
+          the factors are kept and W is made again, so that no layer holds a kernel more than a trainable one.
+factored  keeps as little, and gW is never made:
               gKd = depthwise kernel gradient (z, g),                          z = pointwise(x), made again, not stored
               gKp = pointwise kernel gradient (x, depthwise_transpose(g, Kd))
           (inception; separable swaps the two). It saves up to a quarter of the work where Cin and Cout are large, and
@@ -14,8 +15,7 @@ factored  gW is never made:
           On a CPU it takes as many images at a time as keep z in the cache and below the size from which the C
           library maps and unmaps memory at every call: up to half of the time of a layer with large maps.
 
-Transposed kinds, images without a batch, torch.compile and torch.func go through the same forward pass, and back by
-autograd's own rules.
+Transposed kinds, images without a batch, torch.compile and torch.func are computed plainly whatever the form.
 
 The paper's own picture, two small convolutions beside the frozen one, is left out: it makes the same extra maps as the
 factored form and has to keep them for the backward pass.
@@ -30,69 +30,79 @@ if TYPE_CHECKING:
     from colora.conv import CoLoRAConv
 
 Order = Literal["inception", "separable"]
-Form = Literal["fused", "factored"]
-FACTORED_FROM_CHANNELS = 128  # measured: benchmarks/results/layer_forms.json
+Form = Literal["plain", "fused", "factored"]
+PLAIN_UP_TO_WEIGHTS = 100_000  # measured: benchmarks/results/layer_forms.json
+FACTORED_FROM_CHANNELS = 128
 FACTORED_FROM_CHANNELS_LARGE, LARGE_POSITIONS = 64, 40_000  # where a batch's map has so many pixels
+_ONES = {n: (1,) * n for n in (1, 2, 3)}
 CPU_MAP_BYTES = 16 * 2**20  # the largest z at a time; measured between 4 and 32 MiB
 
 
-def _aligned(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> tuple[Tensor, Tensor]:
-    """Views of Kp and Kd whose product is dK's terms (r, G, Cout/G, Cin/G, *k), a 1 where a factor does not vary."""
-    rank, _, width = pointwise.shape
+def _terms(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> list[tuple[Tensor, Tensor]]:
+    """Each term's Kp (Cout, Cin/G, 1, ...) and Kd (Cout or 1, Cin/G or 1, *k), whose product is its part of dK."""
+    rank, out_channels, width = pointwise.shape
     sides = depthwise.shape[2:]
-    kp = pointwise.reshape(rank, groups, -1, width, *[1] * len(sides))
-    shape = (-1, 1) if order == "inception" else (1, width)
-    return kp, depthwise.reshape(rank, groups, *shape, *sides)
+    term = () if rank == 1 else (rank,)  # the paper's one term needs no unbinding
+    kp = pointwise.reshape(*term, out_channels, width, *_ONES[len(sides)])
+    if order == "inception":
+        kd = depthwise.reshape(*term, out_channels, 1, *sides)
+    elif groups == 1:
+        kd = depthwise.reshape(*term, 1, width, *sides)
+    else:
+        kd = depthwise.reshape(*term, groups, width, *sides).repeat_interleave(out_channels // groups, len(term))
+    return list(zip(kp, kd, strict=True)) if term else [(kp, kd)]
 
 
 def kernel_update(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> Tensor:
     """dK (Cout, Cin/G, *k) of the factors Kp (r, Cout, Cin/G) and Kd (r, Cout or Cin, *k)."""
-    kp, kd = _aligned(pointwise, depthwise, order, groups)
-    delta = kp[0] * kd[0]
-    for r in range(1, len(kp)):
-        delta = torch.addcmul(delta, kp[r], kd[r])
-    return delta.flatten(0, 1)
+    (kp, kd), *more = _terms(pointwise, depthwise, order, groups)
+    delta = kp * kd
+    for kp, kd in more:
+        delta = torch.addcmul(delta, kp, kd)
+    return delta
 
 
 def updated_kernel(weight: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> Tensor:
     """K0 + dK (Cout, Cin/G, *k) in K0's memory format: one pass a term, where adding dK would take two."""
-    kp, kd = _aligned(pointwise, depthwise, order, groups)
-    kernel = weight.unflatten(0, (groups, -1))  # (G, Cout/G, Cin/G, *k)
-    for r in range(len(kp)):
-        kernel = torch.addcmul(kernel, kp[r], kd[r])
-    return kernel.flatten(0, 1)
+    for kp, kd in _terms(pointwise, depthwise, order, groups):
+        weight = torch.addcmul(weight, kp, kd)
+    return weight
 
 
 def factor_gradients(
     kernel_grad: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, groups: int
 ) -> tuple[Tensor, Tensor]:
     """(gKp, gKd) of the gradient (Cout, Cin/G, *k) with respect to dK: the adjoint of `kernel_update`."""
-    kp, kd = _aligned(pointwise, depthwise, order, groups)
-    g = kernel_grad.to(pointwise.dtype).unflatten(0, (groups, -1))  # (G, Cout/G, Cin/G, *k)
-    sides = tuple(range(3, g.dim()))
-    single = all(g.shape[side] == 1 for side in sides)  # a sum of one would cost a pass
-    channels = 2 if order == "inception" else 1  # that Kd does not tell apart
-    gp = [(g * kd[r]).squeeze(sides) if single else (g * kd[r]).sum(sides) for r in range(len(kd))]
-    gd = [(g * kp[r]).sum(channels) for r in range(len(kp))]
-    return _stacked(gp).flatten(1, 2), _stacked(gd).flatten(1, 2)
+    g = kernel_grad.to(pointwise.dtype)
+    sides = tuple(range(2, g.dim()))
+    single = g.shape[2:].numel() == 1  # a sum of one would cost a pass
+    terms = _terms(pointwise, depthwise, order, groups)
+    gp = [g * kd if single else (g * kd).sum(sides) for _, kd in terms]
+    if order == "inception":
+        gd = [(g * kp).sum(1) for kp, _ in terms]
+    else:
+        gd = [(g * kp).unflatten(0, (groups, -1)).sum(1) for kp, _ in terms]
+    return _stacked(gp, pointwise), _stacked(gd, depthwise)
 
 
-def _stacked(terms: list[Tensor]) -> Tensor:
-    """torch.stack, which copies, only where there is more than one."""
-    return torch.stack(terms) if len(terms) > 1 else terms[0].unsqueeze(0)
+def _stacked(terms: list[Tensor], factor: Tensor) -> Tensor:
+    """The terms' gradients in the factor's shape; torch.stack, which copies, only where there is more than one."""
+    return (torch.stack(terms) if len(terms) > 1 else terms[0]).reshape(factor.shape)
 
 
 def choose_form(base: nn.Module, positions: int | None = None) -> Form:
-    """The faster form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json.
+    """The fastest form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json.
 
     `positions` is the number of the output's pixels in a batch, where it is known (`colora.adapt.fit_forms_`).
     """
     spatial = any(side > 1 for side in base.kernel_size)
-    plain = not base.transposed and base.groups == 1 and all(stride == 1 for stride in base.stride)
+    unstrided = not base.transposed and base.groups == 1 and all(stride == 1 for stride in base.stride)
     narrow = min(base.in_channels // base.groups, base.out_channels)
     large = positions is not None and positions >= LARGE_POSITIONS
     enough = FACTORED_FROM_CHANNELS_LARGE if large else FACTORED_FROM_CHANNELS
-    return "factored" if plain and spatial and narrow >= enough else "fused"
+    if unstrided and spatial and narrow >= enough:
+        return "factored"
+    return "plain" if base.weight.numel() <= PLAIN_UP_TO_WEIGHTS else "fused"
 
 
 class Geometry(NamedTuple):
@@ -105,7 +115,10 @@ class Geometry(NamedTuple):
 
 
 def adapted_conv(layer: "CoLoRAConv", x: Tensor) -> Tensor:
-    """The output (B, Cout, *spatial') of a layer that is not transposed, for x (B, Cin, *spatial)."""
+    """The output (B, Cout, *spatial') of a layer that is not transposed, for x (B, Cin, *spatial).
+
+    Small layers take as long as Python takes to get here and back, so that each call counts.
+    """
     base = layer.base
     padding = base.padding
     if base.padding_mode != "zeros" or padding == "same":
@@ -114,42 +127,46 @@ def adapted_conv(layer: "CoLoRAConv", x: Tensor) -> Tensor:
         padding = "valid"
     if padding == "valid":
         padding = (0,) * len(base.kernel_size)
-    kind = x.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-    bias = layer.effective_bias()
+    if torch.is_autocast_enabled(x.device.type):
+        x = x.to(torch.get_autocast_dtype(x.device.type))
     return AdaptedConv.apply(
-        x.to(dtype), layer.weight, None if bias is None else bias.to(dtype), layer.pointwise, layer.depthwise,
+        x, layer.weight, layer.bias, layer.pointwise, layer.depthwise, layer.bias_update,
         layer.order, layer.form, Geometry(base.stride, padding, base.dilation, base.groups),
     )  # fmt: skip
 
 
 class AdaptedConv(torch.autograd.Function):
-    """y = conv(x, K0 + dK(Kp, Kd)) + b in x's dtype; gradients for x, b, Kp and Kd."""
+    """y = conv(x, K0 + dK(Kp, Kd)) + b0 + db in x's dtype; gradients for x, Kp, Kd and db."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, pointwise: Tensor, depthwise: Tensor, order: Order,
-        form: Form, geometry: Geometry,
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, pointwise: Tensor, depthwise: Tensor,
+        bias_update: Tensor | None, order: Order, form: Form, geometry: Geometry,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(x, weight, pointwise, depthwise)
         ctx.order, ctx.form, ctx.geometry = order, form, geometry
         kernel = updated_kernel(weight, pointwise, depthwise, order, geometry.groups).to(x.dtype)
+        if bias is not None:
+            bias = (bias if bias_update is None else bias + bias_update).to(x.dtype)
         return _conv(x, kernel, bias, geometry)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
         x, weight, pointwise, depthwise = ctx.saved_tensors
-        factors, at = (pointwise, depthwise, ctx.order), ctx.geometry
-        wanted_x, wanted_bias, fused = ctx.needs_input_grad[0], ctx.needs_input_grad[2], ctx.form == "fused"
+        order, at, fused = ctx.order, ctx.geometry, ctx.form == "fused"
+        wanted_x, *_, wanted_bias, _, _, _ = ctx.needs_input_grad
         gx = gk = gb = None
         if wanted_x or fused:
-            kernel = (updated_kernel(weight, *factors, at.groups) if wanted_x else weight).to(x.dtype)
-            gx, gk, gb = _conv_backward(g, x, kernel, at, [wanted_x, fused, fused and wanted_bias])
+            kernel = updated_kernel(weight, pointwise, depthwise, order, at.groups) if wanted_x else weight
+            gx, gk, gb = _conv_backward(g, x, kernel.to(x.dtype), at, [wanted_x, fused, fused and wanted_bias])
             del kernel
-        if wanted_bias and not fused:
-            gb = g.sum([0, *range(2, g.dim())])
-        gp, gd = factor_gradients(gk, *factors, at.groups) if fused else _factored(g, x, *factors, at)
-        return gx, None, gb, gp, gd, None, None, None
+        if wanted_bias:
+            gb = (g.sum([0, *range(2, g.dim())]) if gb is None else gb).to(pointwise.dtype)
+        if fused:
+            gp, gd = factor_gradients(gk, pointwise, depthwise, order, at.groups)
+        else:
+            gp, gd = _factored(g, x, pointwise, depthwise, order, at)
+        return gx, None, None, gp, gd, gb, None, None, None
 
 
 def _conv(x: Tensor, kernel: Tensor, bias: Tensor | None, at: Geometry) -> Tensor:

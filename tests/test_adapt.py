@@ -197,10 +197,10 @@ def test_forms_follow_the_size_of_the_maps():
 
     def forms(batch_size: int) -> str:
         fit_forms_(model["way"], torch.zeros(1, 3, 40, 40), batch_size)
-        return "".join(layer.form[1] for layer in adapted_layers(model).values())  # "u"sed together, or f"a"ctored
+        return "".join(layer.form[1] for layer in adapted_layers(model).values())  # p"l"ain, f"u"sed or f"a"ctored
 
-    assert forms(24) == "uuuauuua"  # 38,400 pixels, and a sixteenth of them after the pool
-    assert forms(25) == "uaaauuua"  # 40,000
-    assert forms(400) == "uaaaauua"
+    assert forms(24) == "lllallua"  # 38,400 pixels, and a sixteenth of them after the pool
+    assert forms(25) == "laaallua"  # 40,000
+    assert forms(400) == "laaaalua"
     assert [module.training for module in model.modules()] == mode
     assert all(p.grad is None for p in model.parameters())

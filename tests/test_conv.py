@@ -52,7 +52,8 @@ ORDERS = ("inception", "separable")
 GRID = list(itertools.product(CASES, ORDERS, (1, 3), (True, False)))
 LAYOUTS = [(case, torch.contiguous_format) for case in CASES]
 LAYOUTS += [(c, torch.channels_last if c[0] == 2 else torch.channels_last_3d) for c in CASES if c[0] > 1]
-FORM_GRID = [(c, o, f) for c in CASES for o in ORDERS for f in ("fused", "factored") if f == "fused" or not c[1]]
+FORMS = ("plain", "fused", "factored")
+FORM_GRID = [(c, o, f) for c in CASES for o in ORDERS for f in FORMS if f == "plain" or not c[1]]
 
 
 def readable(value):
@@ -64,7 +65,7 @@ def readable(value):
 
 
 def trained_layer(
-    geometry, order, rank, bias, adapt_bias="auto", n=2, transposed=False, dtype=torch.float64, form="auto"
+    geometry, order, rank, bias, adapt_bias="auto", n=2, transposed=False, dtype=torch.float64, form="fused"
 ):
     """An adapted layer whose factors are all random, as after some training."""
     torch.manual_seed(0)
@@ -190,7 +191,7 @@ def test_gradients_are_those_of_plain_autograd(case, order, form):
     assert not layer.bias.requires_grad
 
 
-@pytest.mark.parametrize("form", ["fused", "factored"])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("order", ORDERS)
 def test_second_derivatives_too(order, form):
     layer = trained_layer({"kernel_size": 2, "padding": 1, "groups": 2}, order, 2, True, form=form)
@@ -199,7 +200,7 @@ def test_second_derivatives_too(order, form):
     assert torch.autograd.gradgradcheck(lambda x, *_: layer(x), (x, *factors), fast_mode=True)
 
 
-@pytest.mark.parametrize("form", ["fused", "factored"])
+@pytest.mark.parametrize("form", FORMS)
 def test_transforms_and_compilers_see_plain_operations(form):
     layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
     x = images(2)
@@ -219,7 +220,7 @@ def test_transforms_and_compilers_see_plain_operations(form):
     assert torch.allclose(got, expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("form", ["fused", "factored"])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("order", ORDERS)
 def test_gradients_under_autocast_stay_near_the_exact_ones(order, form):
     geometry = {"kernel_size": 3, "padding": 1}
@@ -289,7 +290,7 @@ def test_no_kernel_is_kept_for_the_backward_pass(order, form):
     assert {t.data_ptr() for t in kept} == there
 
 
-@pytest.mark.parametrize("form", ["fused", "factored"])
+@pytest.mark.parametrize("form", FORMS)
 def test_an_image_without_a_batch(form):
     layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
     assert torch.allclose(layer(images(2)[0]), layer(images(2))[0], rtol=0, atol=1e-12)
@@ -369,7 +370,7 @@ def test_wrong_arguments_say_what_was_expected():
         CoLoRAConv(nn.Conv2d(2, 2, 1), rank=0)
     with pytest.raises(ValueError, match="bias must be"):
         CoLoRAConv(nn.Conv2d(2, 2, 1), bias="some")
-    with pytest.raises(ValueError, match="form must be 'auto', 'fused' or 'factored', got 'fast'"):
+    with pytest.raises(ValueError, match="form must be 'auto', 'plain', 'fused' or 'factored', got 'fast'"):
         CoLoRAConv(nn.Conv2d(2, 2, 1), form="fast")
     with pytest.raises(ValueError, match="form 'factored' is for plain convolutions, not for ConvTranspose1d"):
         CoLoRAConv(nn.ConvTranspose1d(2, 2, 1), form="factored")
