@@ -40,9 +40,11 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    # Read when torch loads: threads that wait asleep leave the cores to other runs. Two runs on 2 cores that spin
-    # instead take several times as long a step.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when torch loads. A thread that waits spins for a few microseconds, then sleeps: without the spinning a run
+    # alone takes a fifth longer, with much of it runs on the same cores hold each other up
+    # (benchmarks/waiting_threads.py).
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")}
     args = _parser().parse_args(arguments)
     try:
         return args.run(args)
