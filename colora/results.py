@@ -211,3 +211,15 @@ def seconds_left(runs: list[Run]) -> dict[int, float | None]:
         seconds = float(own[run.seed].median()) if run.seed in own else usual
         left[run.seed] = None if seconds is None else seconds * run.status["epochs"] * (1 - progress(run))
     return left
+
+
+def group_seconds_left(runs: list[Run], left: dict[int, float | None]) -> float | None:
+    """Expected seconds until all of a group is finished, of the seeds' own (`seconds_left`); None where one is unknown.
+
+    As many seeds as train now go on side by side: it is their share of all the work, or the longest seed's.
+    """
+    known = [seconds for seconds in left.values() if seconds is not None]
+    if len(known) < len(left):
+        return None
+    at_once = max(1, sum(run.state in ACTIVE for run in runs))
+    return max(sum(known) / at_once, *known)

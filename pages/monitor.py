@@ -12,7 +12,7 @@ from colora.duration import duration
 from colora.errors import UserError
 from colora.overview import Line
 from colora.queue import view
-from colora.results import band, preparing, progress, run_summary, seconds_left
+from colora.results import band, group_seconds_left, preparing, progress, run_summary, seconds_left
 from colora.runs import ACTIVE, Group, Run
 from pages.components import cluster, show
 from pages.components.frame import inside_app
@@ -49,8 +49,8 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
     done = sum(run.state == "done" for run in group.runs)
     text = f"{done} of {len(group.runs)} seeds done"
     if group.active:
-        known = [seconds for seconds in left.values() if seconds is not None]
-        text += f" · {duration(sum(known))} left" if len(known) == len(left) else " · time left is known after an epoch"
+        seconds = group_seconds_left(group.runs, left)
+        text += " · time left is known after an epoch" if seconds is None else f" · {duration(seconds)} left"
     with st.container(horizontal=True, vertical_alignment="center"):
         show.state_badge(group.state)
         st.caption(text, width="content")

@@ -8,6 +8,7 @@ from colora.results import (
     Spread,
     band,
     best_run,
+    group_seconds_left,
     group_summary,
     preparing,
     progress,
@@ -15,7 +16,7 @@ from colora.results import (
     seconds_left,
     selected_row,
 )
-from colora.runs import Run, append_json, create_group, own_process, read_json, write_json
+from colora.runs import Group, Run, append_json, create_group, own_process, read_json, write_json
 
 
 def row(epoch, val, test, loss=0.5):
@@ -108,3 +109,9 @@ def test_progress_and_time_left_count_training_and_evaluation(tmp_path):
     left = seconds_left(group.runs)
     assert left[0] == pytest.approx(1.5 * 3.0)  # an epoch and a half of 2 s training and 1 s evaluation
     assert left[1] == pytest.approx(3 * 3.0)  # reckoned with the other seed's epochs
+    assert group_seconds_left(group.runs, left) == pytest.approx(13.5)  # one after the other
+    for run in group.runs:
+        write_json(run.path / "status.json", read_json(run.path / "status.json") | changes)
+    both = Group(group.path).runs
+    assert group_seconds_left(both, {0: 4.5, 1: 9.0}) == 9.0  # side by side: the longer one's
+    assert group_seconds_left(both, {0: 4.5, 1: None}) is None
