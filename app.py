@@ -3,6 +3,8 @@
 import streamlit as st
 
 from colora.catalog import NOTICE
+from colora.queue import audit
+from pages.components.command import signed_in
 from pages.components.frame import navigation
 
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
@@ -10,6 +12,7 @@ ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 <path d="M4 11q12 9 24 0M4 17q12 9 24 0M4 23q12 9 24 0" stroke="white" stroke-width="3" fill="none"/></svg>"""
 COMPACT = """<style>[data-testid="stMainBlockContainer"] {padding: 4.5rem clamp(1rem, 3vw, 5rem) 3rem}</style>"""
 
+audit.signed_in = signed_in
 page = navigation()
 st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
 st.html(COMPACT)

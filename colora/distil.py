@@ -17,9 +17,10 @@ import pandas as pd
 from colora.catalog import SCORES
 from colora.cuts import Cut, Source, cut_hash, pinned_cut
 from colora.errors import UserError
+from colora.queue.audit import acting_user
 from colora.rules import Rule
 from colora.scores import SeedPredictions, Whose, score_images, score_one_model, whose_says
-from colora.verdicts import Decision, current, decide, own_user
+from colora.verdicts import Decision, current, decide
 
 Pool = Literal["run", "train"]
 FATES = ("excluded", "dropped", "kept", "rest")
@@ -269,7 +270,7 @@ def distil(predictions: SeedPredictions, name: str, rule: Rule, whose: Whose = "
     return Cut(
         name=name,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        user=own_user(),
+        user=acting_user(),
         rule=rule,
         pool=pool,
         source=Source(

@@ -7,7 +7,6 @@ Nothing is ever changed or deleted: an undo is an event, and the reader's verdic
 A file that a crash left with half a last line is read without it, says so, and takes further events.
 """
 
-import getpass
 import json
 import os
 import re
@@ -25,7 +24,7 @@ import pandas as pd
 from colora.catalog import VERDICTS
 from colora.errors import UserError
 from colora.files import append_bytes, remembered, sync_folder
-from colora.queue.audit import own_folder
+from colora.queue.audit import acting_user, own_folder
 from colora.runs import NAME
 from colora.storage import disk_errors, locked
 
@@ -42,14 +41,9 @@ class Journal:
     problems: list[str]
 
 
-def own_user() -> str:
-    """Who is signed in to the app, else the operating system's user."""
-    return os.environ.get("COLORA_USER") or getpass.getuser()
-
-
 def own_reader(user: str | None = None) -> str:
-    """The reader's name of who is at the keyboard (`user`, else `own_user`), fit for a file name."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", user or own_user()).lstrip("._-")[:80]
+    """The reader's name of who is at the keyboard (`user`, else `acting_user`), fit for a file name."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", user or acting_user()).lstrip("._-")[:80]
     return name or "reader"
 
 
@@ -106,7 +100,7 @@ def judge(
     """Append a verdict and return its event.
 
     `label` is the right class of a wrong label (None: wrong, the right one unknown); `user` who is signed in (default
-    `own_user`). Raises UserError for a bad reader's name, an unknown verdict, or a label with another verdict than
+    `acting_user`). Raises UserError for a bad reader's name, an unknown verdict, or a label with another verdict than
     wrong_label.
     """
     event = judgement(reader, data_checksum, image_id, verdict, label, note, user)
@@ -144,7 +138,7 @@ def _event(reader: str, action: str, data_checksum: str, image_id: str, user: st
         "id": uuid.uuid4().hex,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "reader": reader,
-        "user": user or own_user(),
+        "user": user or acting_user(),
         "action": action,
         "data_checksum": data_checksum,
         "image_id": image_id,

@@ -10,7 +10,6 @@ from colora.rules import Rule
 from colora.runs import Group
 from colora.scores import SeedPredictions, Whose, whose_says
 from pages.components import cut_preview, cut_rule, listed, scored, show
-from pages.components.command import signed_in
 from pages.components.frame import inside_app
 from pages.components.runs import chosen_group, runs_dir, show_damage, show_damaged_seeds, summary
 from pages.components.saved_cuts import saved_cuts, train_on
@@ -52,8 +51,6 @@ def save(found: SeedPredictions, whose: Whose, pool: Pool, rule: Rule) -> None:
         if pressed:
             try:
                 cut = distil(found, name.strip(), rule, whose, pool)
-                if user := signed_in():
-                    cut = cut.model_copy(update={"user": user})
                 save_cut(runs_dir(), cut, replace)
             except UserError as error:
                 st.error(str(error), icon=":material/error:")

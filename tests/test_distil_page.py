@@ -13,6 +13,7 @@ from colora import verdicts
 from colora.cuts import list_cuts, read_cut
 from colora.distil import distil, divide, overlap, pool_of
 from colora.errors import UserError
+from colora.queue import audit
 from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions, score_images
@@ -131,7 +132,9 @@ def saved(app, name: str):
     return ran(app)
 
 
-def test_a_cut_is_saved_listed_removed_and_brought_back(open_distil, runs):
+def test_a_cut_is_saved_listed_removed_and_brought_back(open_distil, runs, monkeypatch):
+    monkeypatch.setattr(audit, "signed_in", audit.signed_in)  # app.py sets it: taken back with the test
+    monkeypatch.setattr("pages.components.command.signed_in", lambda: "ann@clinic")
     app = saved(open_distil(), "mine")
     expected = distil(read_predictions(Group(runs / "three-done"), "train"), "mine", make_rule(drop=1, keep=29))
     assert read_cut(runs, "mine").hash == expected.hash and "Saved as **mine**" in texts(app)
@@ -143,6 +146,9 @@ def test_a_cut_is_saved_listed_removed_and_brought_back(open_distil, runs):
     app.button(key="undo-cut").click()
     ran(app)
     assert read_cut(runs, "mine").hash == expected.hash
+    assert read_cut(runs, "mine").user == "ann@clinic"
+    done = [(line["action"], line["user"]) for line in audit.recorded(runs)]
+    assert done == [(action, "ann@clinic") for action in ("cut", "cut-rm", "cut-undo")]
 
 
 def test_a_taken_name_is_refused_until_it_may_be_replaced(open_distil, runs):

@@ -4,10 +4,23 @@ import getpass
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from colora.files import append_json, read_json_lines
+
+
+def nobody() -> None:
+    """Who has signed in, outside the app."""
+
+
+signed_in: Callable[[], str | None] = nobody  # the app puts in who has signed in to the session that asks
+
+
+def acting_user() -> str:
+    """Who does this: who is signed in to the app, or whom COLORA_USER names, or the operating system's user."""
+    return signed_in() or os.environ.get("COLORA_USER") or getpass.getuser()
 
 
 def own_folder(runs_dir: Path) -> Path:
@@ -18,10 +31,10 @@ def own_folder(runs_dir: Path) -> Path:
 
 
 def record(runs_dir: Path, action: str, group: str, seeds: list[int], **detail: Any) -> None:
-    """One line: time (UTC), user (signed in to the app, else the operating system's), host, what and to whom."""
+    """One line: time (UTC), user, host, what and to whom."""
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "user": os.environ.get("COLORA_USER") or getpass.getuser(),
+        "user": acting_user(),
         "host": socket.gethostname(),
         "action": action,
         "group": group,
