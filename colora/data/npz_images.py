@@ -7,7 +7,6 @@ the same rules: complete or absent, for this user alone, deleted when unused for
 
 import hashlib
 import os
-import shutil
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ import numpy as np
 from colora.data.npz import FORMAT
 from colora.data.npz_file import NpzFile, damage, open_npz
 from colora.data.prepare import Progress
-from colora.data.prepared import ELSEWHERE, README, cache_dir, drop_unused
+from colora.data.prepared import ELSEWHERE, cache_dir, new_entry
 from colora.errors import UserError
-from colora.storage import check_room, disk_errors, locked, made_folder
+from colora.storage import disk_errors, locked, made_folder
 
 COPY_BYTES = 1 << 22
 LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member: the lengths of its name and of its extra field
@@ -74,16 +73,8 @@ def _entry_name(path: Path, key: str) -> str:
 
 def _copy(file: NpzFile, key: str, entry: Path, on_progress: Progress) -> None:
     """`entry`/images.npy: a member of the archive, which is a .npy file; complete or absent."""
-    with locked(entry.parent):
-        drop_unused(entry.parent)
-    part, member, images = entry.with_name(entry.name + ".part"), file.members[key], file.header(key).shape[0]
-    try:
-        with disk_errors(part, ELSEWHERE):
-            if part.exists():
-                shutil.rmtree(part)
-            part.mkdir(mode=0o700)  # patients' images are this user's alone
-            (entry.parent / "README.txt").write_text(README)
-            check_room(part, member.file_size, f"Unpacking the {images:,} images of {file.path.name}", ELSEWHERE)
+    member, images = file.members[key], file.header(key).shape[0]
+    with new_entry(entry, member.file_size, f"Unpacking the {images:,} images of {file.path.name}") as part:
         with damage(file.path):
             stream = file.archive.open(member)
         with stream, open(part / "images.npy", "wb") as out:
@@ -96,12 +87,7 @@ def _copy(file: NpzFile, key: str, entry: Path, on_progress: Progress) -> None:
             with disk_errors(part, ELSEWHERE):
                 out.flush()
                 os.fsync(out.fileno())
-        with disk_errors(part, ELSEWHERE):
-            os.replace(part, entry)
-        on_progress(images, images)
-    finally:
-        if part.exists():
-            shutil.rmtree(part)
+    on_progress(images, images)
 
 
 def _parts(file: NpzFile, stream: BinaryIO) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -164,35 +165,46 @@ def _key(root: str, paths: list[str], image_size: int, on_progress: Progress) ->
 
 
 def _write(entry: Path, root: str, paths: list[str], image_size: int, on_progress: Progress) -> None:
-    """Makes the entry, under its lock; a part that an ended process left behind is replaced.
+    """Makes the entry, under its lock.
 
     The chunks are written, not assigned to a mapping: on a full disk that would end the process with a signal.
     """
+    notes, shape = Notes(), (len(paths), image_size, image_size)
+    doing = f"Preparing {len(paths):,} images at {image_size} px"
+    with new_entry(entry, math.prod(shape), doing) as part, open(part / "images.npy", "wb", buffering=0) as file:
+        with disk_errors(part, ELSEWHERE):
+            start = _write_header(file, shape)
+        for images in _chunks(root, paths, image_size, notes, on_progress):
+            with disk_errors(part, ELSEWHERE):
+                _write_all(file, np.stack(images).data.cast("B"))
+        with disk_errors(part, ELSEWHERE):
+            file.seek(0)
+            opened = len(paths) - len(notes.left_out)
+            assert _write_header(file, (opened, *shape[1:])) == start  # numpy leaves room for a longer axis
+            os.fsync(file.fileno())
+            found = {"left_out": notes.left_out, "converted": notes.converted.found}
+            (part / "notes.json").write_text(json.dumps(found))
+
+
+@contextmanager
+def new_entry(entry: Path, size: int, doing: str) -> Iterator[Path]:
+    """A folder beside `entry`, with room for `size` bytes, that becomes it at the end, and is gone if `doing` fails.
+
+    What an ended process left behind is replaced. Raises UserError where the disk does not take it.
+    """
     with locked(entry.parent):
         drop_unused(entry.parent)
-    part, notes = entry.with_name(entry.name + ".part"), Notes()
-    shape = (len(paths), image_size, image_size)
+    part = entry.with_name(entry.name + ".part")
     try:
         with disk_errors(part, ELSEWHERE):
             if part.exists():
                 shutil.rmtree(part)
             part.mkdir(mode=0o700)  # patients' images are this user's alone
             (entry.parent / "README.txt").write_text(README)
-            check_room(part, math.prod(shape), f"Preparing {len(paths):,} images at {image_size} px", ELSEWHERE)
-        with open(part / "images.npy", "wb", buffering=0) as file:
-            with disk_errors(part, ELSEWHERE):
-                start = _write_header(file, shape)
-            for images in _chunks(root, paths, image_size, notes, on_progress):
-                with disk_errors(part, ELSEWHERE):
-                    _write_all(file, np.stack(images).data.cast("B"))
-            with disk_errors(part, ELSEWHERE):
-                file.seek(0)
-                opened = len(paths) - len(notes.left_out)
-                assert _write_header(file, (opened, *shape[1:])) == start  # numpy leaves room for a longer axis
-                os.fsync(file.fileno())
-                found = {"left_out": notes.left_out, "converted": notes.converted.found}
-                (part / "notes.json").write_text(json.dumps(found))
-                os.replace(part, entry)
+            check_room(part, size, doing, ELSEWHERE)
+        yield part
+        with disk_errors(part, ELSEWHERE):
+            os.replace(part, entry)
     finally:
         if part.exists():
             shutil.rmtree(part)
