@@ -5,7 +5,7 @@ import streamlit as st
 from colora.catalog import NOTICE
 from colora.queue import audit
 from pages.components.command import signed_in
-from pages.components.frame import navigation
+from pages.components.frame import navigation, run
 
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 <rect width="32" height="32" rx="7" fill="#0b6e82"/>
@@ -16,6 +16,6 @@ audit.signed_in = signed_in
 page = navigation()
 st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
 st.html(COMPACT)
-st.session_state["inside-app"] = True
+st.session_state["inside-app"] = page.title
 st.caption(f":material/science: **CoLoRA Studio** · {NOTICE}")
-page.run()
+run(page)

@@ -24,19 +24,9 @@ if TYPE_CHECKING:
 NO_MATTER = {"lr": 1.0, "merge_every": 1}  # to whether a run can train
 
 
-def launch(
-    runs_dir: Path,
-    name: str,
-    config: RunConfig,
-    seeds: list[int],
-    on_progress: Progress = quiet,
-    priority: int = 0,
-    on_estimate: Callable[["Preflight"], None] = lambda found: None,
-    engine: str = "local",
-    asked: dict[str, Any] | None = None,
-) -> Group:
-    """One group, as `launch_groups` makes several."""
-    return launch_groups(runs_dir, {name: config}, seeds, on_progress, priority, on_estimate, engine, asked)[0]
+def launch(runs_dir: Path, name: str, config: RunConfig, seeds: list[int], **options: Any) -> Group:
+    """One group, with the options of `launch_groups`."""
+    return launch_groups(runs_dir, {name: config}, seeds, **options)[0]
 
 
 def launch_groups(

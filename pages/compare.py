@@ -8,7 +8,7 @@ from colora.compare import FEWEST, MOST, Summaries, cautions, differences, group
 from colora.config import RunConfig
 from colora.errors import UserError
 from colora.runs import Group, list_groups
-from pages.components import show
+from pages.components import address, show
 from pages.components.frame import inside_app
 from pages.components.readers import epoch_band
 from pages.components.runs import runs_dir, show_damage, show_damaged_seeds, summary
@@ -33,7 +33,7 @@ def chosen_groups() -> list[Group]:
         st.info("There is nothing to compare yet: no run has been launched.", icon=":material/info:")
         st.page_link("pages/launch.py", label="Launch a first run", icon=":material/play_arrow:")
         st.stop()
-    asked = st.query_params.get("groups")
+    asked = address.get("groups")
     names = list(groups)[:FEWEST] if asked is None else list(dict.fromkeys(filter(None, asked.split(","))))
     if gone := [name for name in names if name not in groups]:
         st.warning(f"There is no group named {', '.join(gone)} in {runs_dir()}.", icon=":material/warning:")
@@ -41,8 +41,7 @@ def chosen_groups() -> list[Group]:
     if len(known) > MOST:
         st.warning(f"{len(known)} groups were asked for; the first {MOST} are shown.", icon=":material/warning:")
     st.session_state["compared"] = known[:MOST]
-    if asked != (told := ",".join(known[:MOST])):
-        st.query_params["groups"] = told
+    address.put("groups", ",".join(known[:MOST]))
     st.multiselect(
         f"Groups of runs, {FEWEST} to {MOST}",
         list(groups),
@@ -55,7 +54,7 @@ def chosen_groups() -> list[Group]:
 
 
 def follow_choice() -> None:
-    st.query_params["groups"] = ",".join(st.session_state["compared"])
+    address.put("groups", ",".join(st.session_state["compared"]))
 
 
 def readable(groups: list[Group]) -> tuple[list[Group], Summaries]:
@@ -92,11 +91,9 @@ def choices() -> tuple[str, str]:
         metric = st.segmented_control(
             "Figure",
             list(CURVES),
-            default="accuracy",
             required=True,
             format_func=plots.METRIC_NAMES.get,
-            key="metric",
-            bind="query-params",
+            key=address.one("metric", list(CURVES), plots.METRIC_NAMES.get),
         )
     return split, metric
 
@@ -168,7 +165,7 @@ def curves(groups: list[Group], short: dict[str, str], split: str, metric: str, 
         f"{plots.METRIC_NAMES[metric]} on {plots.SPLIT_NAMES[split].lower()} over epochs, {len(groups)} groups",
         pd.concat(tables, ignore_index=True),
         f"compare-{split}-{metric}-curves",
-        origin.partition(" · ")[0],
+        f"{origin.partition(' · ')[0]} · all epochs, none selected",
     )
 
 

@@ -12,7 +12,7 @@ from colora.data.medmnist import SHARED_PATIENTS
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, default_folder, info, names
 from colora.weights import IMAGENET, checkpoints_folder
-from pages.components import counts, downloads, show
+from pages.components import address, counts, downloads, show
 from pages.components.frame import inside_app
 
 PHANTOM, FOLDER = "phantom", "folder"
@@ -31,27 +31,21 @@ def choose() -> tuple[str, str | None]:
             "Set",
             SETS,
             format_func=TITLES.get,
-            key="set",
-            bind="query-params",
-            persist_state="session",
+            key=address.one("set", SETS, TITLES.get),
             help="MedMNIST's sets of small images with one label each, generated images, or your own. Type to search.",
         )
     with grid.cell():
         if name == FOLDER:
             own = st.text_input(
                 "Folder of images",
-                key="images",
-                bind="query-params",
-                persist_state="session",
+                key=address.text("images"),
                 placeholder="/path/to/folder",
                 help="On the computer that runs this app, with one sub-folder of images for each class.",
             )
             return name, own.strip() or None
         folder = st.text_input(
             "Folder of MedMNIST's files",
-            key="folder",
-            bind="query-params",
-            persist_state="session",
+            key=address.text("folder"),
             placeholder=str(default_folder()),
             help="On the computer that runs this app; empty: where the medmnist package keeps them. "
             "A launch asks for the same folder.",

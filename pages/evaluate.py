@@ -10,7 +10,7 @@ from colora.errors import UserError
 from colora.evaluate import wilson
 from colora.results import Spread
 from colora.runs import Group
-from pages.components import show
+from pages.components import address, show
 from pages.components.evaluation import class_table, confusions_and_images, threshold_curves
 from pages.components.frame import inside_app
 from pages.components.readers import View, seeds_with_predictions
@@ -61,24 +61,20 @@ def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int |
         split = show.choose_split()
     with grid.cell():
         options = [ALL] * (len(learnt) > 1) + [f"Seed {row['seed']}" for row in learnt]
-        if st.session_state.get("seed") not in options:
-            st.session_state.pop("seed", None)  # it was another group's
         best = about["best_seed"]
         seed = st.selectbox(
             "Models",
             options,
-            key="seed",
-            bind="query-params",
+            key=address.one("seed", options),
             help=f"A seed is one training with its own random start. Seed {best} is the best by the group's selection "
             "rule.",
         )
     with grid.cell():
-        last = max(row["epoch"] for row in learnt)
+        epochs = [SELECTED, *map(str, range(1, max(row["epoch"] for row in learnt) + 1))]
         epoch = st.select_slider(
             "Epoch",
-            [SELECTED, *map(str, range(1, last + 1))],
-            key="epoch",
-            bind="query-params",
+            epochs,
+            key=address.one("epoch", epochs),
             help="An epoch is one pass over the training images. 'selected': each seed's own, by the selection rule. "
             "Any other one shows how the models learnt; choosing it by its test figures would make them optimistic.",
         )
@@ -142,7 +138,7 @@ def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) ->
                 f"{plots.METRIC_NAMES[metric]} of each seed on train, validation and test",
                 table,
                 f"{name}-{at}-seeds-{metric}",
-                f"{show.data_title(about)} · {show.which_epoch(about, epoch)}",
+                f"Train, validation and test splits of {show.data_title(about)} · {show.which_epoch(about, epoch)}",
             )
     columns = ["val_accuracy", "test_accuracy", "test_auc", "val_auc", "train_accuracy"]
     st.dataframe(

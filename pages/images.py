@@ -7,7 +7,7 @@ from colora.catalog import SCORES
 from colora.errors import UserError
 from colora.runs import Group
 from colora.scores import SeedPredictions, whose_says
-from pages.components import listed, scored, show
+from pages.components import address, listed, scored, show
 from pages.components.browse import browse
 from pages.components.frame import inside_app
 from pages.components.hardest import hardest
@@ -22,11 +22,9 @@ def choose_view() -> str:
     return st.segmented_control(
         "View",
         list(VIEWS),
-        default="browse",
         required=True,
         format_func=VIEWS.get,
-        key="view",
-        bind="query-params",
+        key=address.one("view", list(VIEWS), VIEWS.get),
         help="Figures 11 and 12 of the paper: the least certain images of each class, and typical ones.",
     )
 
@@ -48,22 +46,27 @@ def looking(group: Group, about: dict, found: SeedPredictions, split: str) -> No
     chosen = listed.choose_filters(split, found.class_names, table, score)
     rows = scored.order_of(group, split, whose, score, order)
     chosen_list = listed.listed(table, rows, found.class_names, score, chosen, judged)
-    st.caption(f"{SCORES[score].about} {origin_of(found, about, whose)}.")
-    st.fragment(one_or_many)(group, about, found, chosen_list, split)
+    origin = origin_of(found, about, whose)
+    st.caption(f"{SCORES[score].about} {origin}.")
+    st.fragment(one_or_many)(group, about, found, chosen_list, split, origin)
 
 
-def one_or_many(group: Group, about: dict, found: SeedPredictions, chosen_list: listed.Listed, split: str) -> None:
+def one_or_many(
+    group: Group, about: dict, found: SeedPredictions, chosen_list: listed.Listed, split: str, origin: str
+) -> None:
+    address.tell()
     source = scored.pictures(group, split)
     many, one = st.empty(), st.empty()  # two places: what is in the other one disappears at once
     try:
-        if image_id := st.query_params.get("image"):
+        if image_id := address.get("image"):
             with one.container():
                 one_image(group, about, found, chosen_list, split, source, image_id)
         else:
             with many.container():
-                browse(found, chosen_list, split, source, scored.verdicts(found.data_checksum))
+                browse(found, chosen_list, split, source, scored.verdicts(found.data_checksum), origin)
     except UserError as error:  # here, since a part of the page that runs alone has no page around it
         st.error(str(error), icon=":material/error:")
+    address.tell()
 
 
 inside_app()

@@ -14,7 +14,7 @@ from colora.overview import Line
 from colora.queue import view
 from colora.results import band, group_seconds_left, preparing, progress, run_summary, seconds_left
 from colora.runs import ACTIVE, Group, Run
-from pages.components import cluster, show
+from pages.components import address, cluster, show
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed
 from pages.components.run_actions import actions
@@ -126,11 +126,11 @@ def reasons(group: Group) -> None:
 
 def curves(group: Group) -> None:
     """Loss, accuracy and AUC over the epochs; single seeds where someone asks for them."""
-    data = show.data_title(about(Line(group)))
+    origin = f"Train, validation and test splits of {show.data_title(about(Line(group)))} · all epochs, none selected"
     seeds: list[int] = []
     if len(group.runs) > 1:
         known = [run.seed for run in group.runs]
-        seeds = st.pills("Single seeds", known, selection_mode="multi", key=f"single-{group.name}")
+        seeds = st.pills("Single seeds", known, selection_mode="multi", key=address.several("single", known))
     stamps = [(run.state == "damaged", file_stamp(run.path / "metrics.jsonl")) for run in group.runs]
     drawn = _drawn(group, str(group.path), stamps, tuple(sorted(seeds)))
     grid = st.grid(3, min_column_width=300)
@@ -144,7 +144,7 @@ def curves(group: Group) -> None:
                 f"{plots.METRIC_NAMES[metric]} on train, validation and test over epochs, {group.name}",
                 table,
                 f"{group.name}-{metric}-curves",
-                data,
+                origin,
             )
     st.caption(SPREAD + (MERGES if len(merged_after(group.runs)) else ""))
 
@@ -217,6 +217,7 @@ def live(path: Path, refreshing: bool) -> None:
     else:
         st.info("The curves begin when the first epoch is finished.", icon=":material/show_chart:")
     log(group)
+    address.tell()
     if refreshing != group.active:
         st.rerun()  # the whole page once more: its buttons depend on whether something runs
 

@@ -9,7 +9,7 @@ import streamlit as st
 from colora.errors import UserError
 from colora.overview import FOREIGN, SORTS, Line, lines
 from colora.runs import STATES
-from pages.components import group_actions, live, machine
+from pages.components import address, group_actions, live, machine
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
 from pages.components.show import STATE_COLUMN, data_title, method_title, model_title, spread_text, time_text
@@ -49,15 +49,15 @@ def find() -> list[Line]:
     with grid.cell():
         search = st.text_input(
             "Search",
-            key="search",
-            bind="query-params",
+            key=address.text("search"),
             icon=":material/search:",
             placeholder="name, network, method, data, note, person",
         )
     with grid.cell():
-        states = st.multiselect("State", STATES, key="state", bind="query-params", placeholder="any")
+        states = st.multiselect("State", STATES, key=address.several("state", STATES), placeholder="any")
     with grid.cell():
-        sort = st.selectbox("Order", list(SORTS), format_func=SORTS.get, key="order", bind="query-params")
+        key = address.one("order", list(SORTS), SORTS.get)
+        sort = st.selectbox("Order", list(SORTS), format_func=SORTS.get, key=key)
     return lines(runs_dir(), search, states, sort)
 
 
@@ -141,7 +141,7 @@ found = find()
 active: list[Line] = []
 if found:
     place, pages = st.container(), -(-len(found) // ROWS)
-    number = min(pages, st.pagination(pages, key="page", bind="query-params")) if pages > 1 else 1
+    number = st.pagination(pages, key=address.page_number("page", pages)) if pages > 1 else 1
     shown = found[(number - 1) * ROWS : number * ROWS]
     with place:
         table(shown)

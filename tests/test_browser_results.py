@@ -1,11 +1,15 @@
 """Reading results in a real browser: compare two groups, click a confusion cell, come back to the same view."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from browsing import IN_BROWSER, idle, served
 from fabricate import fabricate, labels_of, probabilities
 
+from colora.catalog import NOTICE
 from colora.predictions import mistakes
 from colora.results import run_summary
 from colora.runs import Group
@@ -81,11 +85,61 @@ def test_seed_epoch_and_cells_are_in_the_address_and_survive_a_reload(page, addr
     page.get_by_text("seed 2 at epoch 1, chosen by hand").first.wait_for()
     for part in ("group=small", "seed=Seed+2", "epoch=1"):
         assert part in page.url
-    page.goto(f"{page.url}&cells=per+cent")
+    page.get_by_text("per cent", exact=True).click()
+    page.wait_for_url("**cells=per+cent**")
+    page.reload()
     shares = page.locator(".stPlotlyChart .annotation-text tspan.line:first-child", has_text="%")
     shares.nth(15).wait_for()
     page.get_by_text("seed 2 at epoch 1, chosen by hand").first.wait_for()
     idle(page)
+
+
+PAUSES = (0.0, 0.2, 0.6, 1.0)  # seconds between two choices
+
+
+def choose_models(page, name: str) -> None:
+    """The list may close again while the page is being renewed."""
+    from playwright.sync_api import TimeoutError
+
+    option = page.get_by_role("option", name=name)
+    for _ in range(5):
+        page.get_by_role("combobox", name="Models").click()
+        with suppress(TimeoutError):
+            option.wait_for(timeout=2000)
+            break
+    option.click()
+
+
+def test_choices_in_quick_succession_all_come_into_the_address(page, address):
+    """Each second one falls into the run that the first has set off, in which everything below takes another place."""
+    page.goto(f"{address}/evaluate?group=small")
+    page.get_by_text("Click a cell to see its images.").wait_for()
+    idle(page)
+    buttons = page.get_by_test_id("stButtonGroup")
+    for turn in range(8):
+        seed, cells = ("Seed 2", "per cent") if turn % 2 == 0 else ("All seeds", "images")
+        split = "Validation" if turn % 4 < 2 else "Test"
+        choose_models(page, seed)
+        page.wait_for_timeout(1000 * PAUSES[turn % 4])
+        buttons.get_by_text(cells, exact=True).last.click()
+        page.wait_for_timeout(1000 * PAUSES[(turn + 1) % 4])
+        buttons.get_by_text(split, exact=True).first.click()
+        expected = {"group": ["small"]}
+        if seed == "Seed 2":
+            expected |= {"seed": [seed], "cells": [cells]}
+        if split == "Validation":
+            expected["split"] = [split]
+        page.wait_for_url(lambda url: parse_qs(urlsplit(url).query) == expected, timeout=10_000)  # noqa: B023
+        idle(page)
+        assert parse_qs(urlsplit(page.url).query) == expected
+    choose_models(page, "Seed 1")
+    buttons.get_by_text("per cent", exact=True).last.click()
+    page.wait_for_url("**cells=per+cent**")
+    page.reload()
+    shares = page.locator(".stPlotlyChart .annotation-text tspan.line:first-child", has_text="%")
+    shares.nth(15).wait_for()
+    idle(page)
+    assert buttons.locator('[aria-checked="true"]').all_text_contents()[:2] == ["Test", "per cent"]
 
 
 def test_two_groups_are_compared_and_the_address_shows_the_same_elsewhere(page, address, browser):
@@ -119,4 +173,8 @@ def test_a_figure_is_saved_under_its_name_as_a_picture_or_as_vectors(page, addre
         with page.expect_download() as download:
             chart.locator('[data-title*="ownload"]').first.click()
         assert download.value.suggested_filename == f"small-3-seeds-selected-test-confusion.{kind}"
-        assert download.value.path().read_bytes().startswith(first)
+        picture = download.value.path().read_bytes()
+        assert picture.startswith(first)
+    said = re.sub("<[^>]*>", " ", picture.decode())
+    for part in ("Test split of phantom (SYNTHETIC), 200 images", "chosen on validation", NOTICE):
+        assert part in " ".join(said.split())

@@ -73,7 +73,7 @@ def test_curves_mark_merges_and_show_single_seeds_on_demand(open_page):
     assert len(app.get("plotly_chart")) == 3
     assert set(traces(app, 0)) == {"Train", "Validation", "Test", "Merge"}
     assert traces(app, 0)["Merge"] == list(range(1, 9))  # after every epoch
-    app.button_group(key="single-running").set_value([1])
+    app.button_group(key="single").set_value([1])
     drawn = traces(ran(app), 1)
     assert set(drawn) - {"Train", "Validation", "Test", "Merge"} == {
         f"seed 1, {s}" for s in ("train", "validation", "test")

@@ -1,10 +1,13 @@
 """The figures draw the numbers they are given, at the right place and in the right colour."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from colora import plots
+from colora.catalog import NOTICE
 from colora.evaluate import class_auc, roc
 from colora.evaluate import confusion_matrix as count_confusions
 from colora.over_seeds import outcome
@@ -217,3 +220,13 @@ def test_class_shares_are_of_each_split_and_carry_their_counts():
     many = plots.class_shares({"train": tuple(range(1, 12))}, [f"organ {c}" for c in range(11)])
     looks = {(trace.marker.color, trace.marker.pattern.shape) for trace in many.data}
     assert len(looks) == 11 and many.data[0].texttemplate is None
+
+
+def test_a_caption_stands_under_the_axis_title_once():
+    figure = plots.class_shares({"train": [1, 3]}, ["A", "B"])
+    before = figure.layout.xaxis.title.text or ""
+    for origin in ("Test split of <a>.npz, " + 8 * "a long name ", "Train split of b.npz"):
+        assert plots.captioned(figure, origin) is figure
+    lines = figure.layout.xaxis.title.text.split("<br>")
+    assert [re.sub("<[^>]*>", "", line) for line in lines] == [*filter(None, [before]), "Train split of b.npz", NOTICE]
+    assert "&lt;a&gt;.npz" in plots.captioned(figure, "<a>.npz").layout.xaxis.title.text

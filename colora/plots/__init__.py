@@ -13,12 +13,13 @@ from colora.plots.style import (
     METRIC_NAMES,
     SPLIT_COLOURS,
     SPLIT_NAMES,
+    captioned,
     class_colour,
 )
 
 __all__ = [
-    "CLASS_COLOURS", "CLASS_DASHES", "COST_NAMES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES", "WHOLE_RANGE_GROUPS",
-    "Cell", "class_colour", "class_curves", "class_shares", "compared_curves", "confusion_matrix", "confusion_table",
-    "contact_sheet", "cost_scatter", "curve_table", "divided_scores", "image_timeline", "learning_curves",
-    "seed_figures", "seed_probabilities", "sorted_scores", "thinned",
+    "CLASS_COLOURS", "CLASS_DASHES", "COST_NAMES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES",
+    "WHOLE_RANGE_GROUPS", "Cell", "captioned", "class_colour", "class_curves", "class_shares", "compared_curves",
+    "confusion_matrix", "confusion_table", "contact_sheet", "cost_scatter", "curve_table", "divided_scores",
+    "image_timeline", "learning_curves", "seed_figures", "seed_probabilities", "sorted_scores", "thinned",
 ]  # fmt: skip

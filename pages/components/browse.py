@@ -7,7 +7,7 @@ from colora import plots
 from colora.errors import UserError
 from colora.scores import SeedPredictions
 from colora.thumbnails import Pictures
-from pages.components import scored, show
+from pages.components import address, scored, show
 from pages.components.gallery import gallery
 from pages.components.listed import Listed, score_title
 
@@ -21,7 +21,7 @@ CURVE = (
 def first_shown(count: int) -> int:
     """Position of the first image on show, from the address: ranks count from 1."""
     try:
-        rank = int(st.query_params.get("rank", 1))
+        rank = int(address.get("rank") or 1)
     except ValueError:
         rank = 1
     if rank > count:  # of a list that was longer: its last page
@@ -31,17 +31,22 @@ def first_shown(count: int) -> int:
 
 def go_to(rank: int) -> None:
     if rank > 1:
-        st.query_params["rank"] = str(rank)
+        address.put("rank", str(rank))
     else:
-        st.query_params.pop("rank", None)
+        address.drop("rank")
 
 
 def open_image(image_id: str) -> None:
-    st.query_params["image"] = image_id
+    address.put("image", image_id)
 
 
 def browse(
-    found: SeedPredictions, chosen_list: Listed, split: str, source: Pictures | UserError, judged: pd.DataFrame
+    found: SeedPredictions,
+    chosen_list: Listed,
+    split: str,
+    source: Pictures | UserError,
+    judged: pd.DataFrame,
+    origin: str,
 ) -> None:
     count = len(chosen_list)
     if not count:
@@ -52,7 +57,7 @@ def browse(
     size = pager(count, first)
     rows = chosen_list.part(first, first + size)
     with above:
-        curve(found, chosen_list, rows, first)
+        curve(found, chosen_list, rows, first, origin)
     if isinstance(source, UserError):
         st.warning(f"The images themselves cannot be shown: {source}", icon=":material/hide_image:")
     elif source.checksum not in (None, found.data_checksum):
@@ -76,7 +81,7 @@ def browse(
     )
 
 
-def curve(found: SeedPredictions, chosen_list: Listed, rows: pd.DataFrame, first: int) -> None:
+def curve(found: SeedPredictions, chosen_list: Listed, rows: pd.DataFrame, first: int, origin: str) -> None:
     """Figure 10 with the place of the grid in it, and the slider that moves the grid."""
     curves, score = chosen_list.curves(), chosen_list.score
     values = rows[score].to_numpy()
@@ -87,10 +92,11 @@ def curve(found: SeedPredictions, chosen_list: Listed, rows: pd.DataFrame, first
         (float(values[0]), float(values[-1])),
         chosen_list.reached(first),
     )
-    st.plotly_chart(
+    show.chart(
         figure,
+        f"{found.group.name}-{found.split}-{score}",
+        origin,
         key="curve",
-        config=show.CHART_CONFIG,
         alt=f"{score_title(score)} over the rank in each class: {', '.join(found.class_names)}",
     )
     count = len(chosen_list)
@@ -122,7 +128,7 @@ def pager(count: int, first: int) -> int:
             on_change=lambda: go_to(st.session_state["from-rank"]),
             help="5000 shows 5000 to 5024, as in the paper's figure 12.",
         )
-        size = st.selectbox("On a page", SIZES, key="per", bind="query-params", width=110)
+        size = st.selectbox("On a page", SIZES, key=address.one("per", SIZES), width=110)
         last = min(first + size, count)
         st.button(
             "Previous",

@@ -115,7 +115,7 @@ def show_counts(counts: ClassCounts, title: str, note: str = "") -> None:
         )
     with grid.cell():
         st.markdown("**Images of each class**")
-        st.caption(note) if note else st.empty()
+        st.caption(f"{counts.source}  \n{note}" if note else counts.source)
         shown = pd.concat([table, pd.DataFrame([{"Class": "All", **totals}])], ignore_index=True)
         st.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
         n = min(k for k in counts.counts["train"] if k)
@@ -141,6 +141,7 @@ def show_folder(counts: ClassCounts, title: str) -> None:
         )
     with grid.cell():
         st.markdown("**Images of each class**")
+        st.caption(counts.source)
         shown = pd.concat([table, pd.DataFrame([{"Class": "All", "Images": counts.total("all")}])], ignore_index=True)
         st.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
         st.caption("About 70 % of them train, 15 % validate and 15 % test; the split is made when a run starts.")

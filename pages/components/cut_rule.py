@@ -7,6 +7,7 @@ import streamlit as st
 from colora.catalog import SCORES, VERDICTS
 from colora.distil import Pool
 from colora.rules import EXCLUDABLE, Rule, make_rule
+from pages.components import address
 
 KINDS = {
     "rank": ("By rank (the paper)", "Of each class, the hardest go, the next so many stay."),
@@ -31,11 +32,9 @@ def choose_pool(all_trained_on: bool) -> Pool:
     return st.segmented_control(
         "Which images are sorted",
         list(POOLS),
-        default="run",
         required=True,
         format_func=POOLS.get,
-        key="pool",
-        bind="query-params",
+        key=address.one("pool", list(POOLS), POOLS.get),
         disabled=all_trained_on,
         help="Trained on: the images that the group learnt from (in the paper the balanced set). Otherwise every image "
         "of the train split; the models have not seen all of them, which makes scores differ."
@@ -48,10 +47,13 @@ def choose_kind() -> str:
         "Rule",
         list(KINDS),
         captions=[about for _, about in KINDS.values()],
-        format_func=lambda kind: KINDS[kind][0],
-        key="rule",
-        bind="query-params",
+        format_func=_kind_title,
+        key=address.one("rule", list(KINDS), _kind_title),
     )
+
+
+def _kind_title(kind: str) -> str:
+    return KINDS[kind][0]
 
 
 def begin_anew(about: Any, smallest: int) -> None:
@@ -65,62 +67,66 @@ def choose_rule(kind: str, score: str, smallest: int, readers: list[str]) -> Rul
     """The rule as the form has it. Raises UserError for what does not go together."""
     values: dict[str, Any] = {"kind": kind}
     drop, keep = usual_sizes(smallest)
-    bound: dict[str, Any] = {"bind": "query-params"}
     if kind in ("rank", "share", "threshold"):
         values["score"] = score
     left, right = st.columns(2)
     if kind == "rank":
         with left:
             values["drop"] = st.number_input(
-                "Discard, hardest of each class", 0, None, drop, key="drop", help=f"Paper: {PAPER_DROP}.", **bound
+                "Discard, hardest of each class", 0, key=_count("drop", drop, 0), help=f"Paper: {PAPER_DROP}."
             )
         with right:
             values["keep"] = st.number_input(
-                "Keep, the next of each class", 1, None, keep, key="keep", help=f"Paper: {PAPER_KEEP:,}.", **bound
+                "Keep, the next of each class", 1, key=_count("keep", keep, 1), help=f"Paper: {PAPER_KEEP:,}."
             )
     elif kind == "share":
         with left:
-            dropped = st.number_input("Discard, % of each class", 0.0, 99.0, 2.0, 1.0, key="drop-share", **bound)
+            key = address.number("drop-share", 2.0, 0.0, 99.0)
+            dropped = st.number_input("Discard, % of each class", 0.0, 99.0, step=1.0, key=key)
         with right:
-            kept = st.number_input("Keep, % of each class", 1.0, 100.0, 90.0, 1.0, key="keep-share", **bound)
+            key = address.number("keep-share", 90.0, 1.0, 100.0)
+            kept = st.number_input("Keep, % of each class", 1.0, 100.0, step=1.0, key=key)
         values |= {"drop_share": round(dropped / 100, 6), "keep_share": round(kept / 100, 6)}
     elif kind == "threshold":
         unit = SCORES[score].title
         with left:
-            values["lowest"] = st.number_input(f"{unit} from", value=None, step=0.05, key="lowest", **bound)
+            key = address.number("lowest")
+            values["lowest"] = st.number_input(f"{unit} from", value=None, step=0.05, key=key)
         with right:
-            values["highest"] = st.number_input(f"{unit} to", value=None, step=0.05, key="highest", **bound)
+            key = address.number("highest")
+            values["highest"] = st.number_input(f"{unit} to", value=None, step=0.05, key=key)
     elif kind == "random":
         with left:
-            values["keep"] = st.number_input("Keep of each class", 1, None, keep, key="keep", **bound)
+            values["keep"] = st.number_input("Keep of each class", 1, key=_count("keep", keep, 1))
         with right:
-            values["seed"] = st.number_input("Random seed", 0, None, 0, key="draw", **bound)
+            values["seed"] = st.number_input("Random seed", 0, key=_count("draw", 0, 0))
     if readers or kind == "verdicts":
         values |= choose_verdicts(readers)
     return make_rule(**values)
 
 
+def _count(key: str, usual: int, least: int) -> str:
+    return address.number(key, usual, least, whole=True)
+
+
 def choose_verdicts(readers: list[str]) -> dict[str, Any]:
     """What people decided, which comes before every rule."""
-    bound: dict[str, Any] = {"bind": "query-params"}
     exclude = st.pills(
         "Leave out what people judged",
         EXCLUDABLE,
         format_func=VERDICTS.get,
         selection_mode="multi",
-        key="exclude",
+        key=address.several("exclude", EXCLUDABLE, VERDICTS.get),
         help="Verdicts are given on the Images page. The source data are never changed.",
-        **bound,
     )
     correct = st.toggle(
         "Use corrected labels",
-        key="correct",
+        key=address.flag("correct"),
         help="Where readers named the right class, train with it. The given one stays where they contradict.",
-        **bound,
     )
     values: dict[str, Any] = {"exclude": list(exclude), "correct_labels": correct}
     if len(readers) > 1 and (exclude or correct):
-        values["readers"] = st.pills(
-            "Whose verdicts", readers, selection_mode="multi", key="readers", help="None chosen: everyone's.", **bound
-        ) or None  # fmt: skip
+        key = address.several("readers", readers)
+        chosen = st.pills("Whose verdicts", readers, selection_mode="multi", key=key, help="None chosen: everyone's.")
+        values["readers"] = chosen or None
     return values

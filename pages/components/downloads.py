@@ -23,6 +23,7 @@ from colora.medmnist_info import info
 from colora.storage import size_text
 from colora.transfers import Transfer, cancel, downloads, start_download, transfer_id
 from colora.weights import damage, remote_weights, weights_on_disk
+from pages.components import address
 
 POLL_SECONDS = 0.4
 NOT_BUSY = '<style>[data-testid="stStatusWidget"] {display: none}</style>'
@@ -136,6 +137,7 @@ class Shown:
     def follow(self) -> None:
         """The page's last call: fresh figures until a download begins or ends, then the page anew."""
         begun = {known for known, transfer in self.transfers.items() if transfer.active}
+        address.tell()
         if self.places:
             st.html(NOT_BUSY)
         while self.places:

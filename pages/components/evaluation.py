@@ -12,10 +12,11 @@ from colora.evaluate import wilson
 from colora.plots.evaluation import Kind
 from colora.results import Spread
 from colora.thumbnails import Place
-from pages.components import show
+from pages.components import address, show
 from pages.components.readers import Picture, View, found_images, pictures
 
 MISTAKES = "All mistakes"
+CELLS = ("images", "per cent")
 TILES = 6  # images at a time
 CURVES: dict[Kind, tuple[str, str]] = {
     "roc": (
@@ -48,8 +49,6 @@ def whose_name(view: View) -> str:
 def confusions_and_images(view: View, origin: str) -> None:
     """The matrix, and beside it the images of the cell that was clicked."""
     options = cell_names(view.class_names)
-    if st.session_state.get("show") not in options:
-        st.session_state.pop("show", None)  # classes of another group
     grid = st.grid(2, min_column_width=330)
     with grid.cell():
         matrix_place = st.container()
@@ -58,8 +57,7 @@ def confusions_and_images(view: View, origin: str) -> None:
         chosen = st.selectbox(
             "Which ones",
             list(options),
-            key="show",
-            bind="query-params",
+            key=address.one("show", list(options)),
             on_change=first_page,
             help="Or click a cell of the confusion matrix.",
         )
@@ -77,18 +75,17 @@ def cell_names(class_names: tuple[str, ...]) -> dict[str, tuple[int, int] | None
 
 
 def first_page() -> None:
-    st.session_state["tiles"] = 1
+    if st.session_state.get("tiles", 1) != 1:
+        st.session_state["tiles"] = 1
 
 
 def confusions(view: View, chosen: tuple[int, int] | None, origin: str) -> None:
     per_cent = (
         st.segmented_control(
             "Cells show",
-            ["images", "per cent"],
-            default="images",
+            CELLS,
             required=True,
-            key="cells",
-            bind="query-params",
+            key=address.one("cells", CELLS),
             help="Images: how many. Per cent: their share of the true class.",
         )
         == "per cent"
@@ -132,11 +129,8 @@ def gallery(view: View, cell: tuple[int, int] | None, origin: str) -> None:
         st.info("No image is there.", icon=":material/check_circle:")
         return
     pages = -(-len(found) // TILES)
-    if st.session_state.get("tiles", 1) > pages:
-        first_page()
-    number = 1
-    if pages > 1:
-        number = min(pages, st.pagination(pages, key="tiles", bind="query-params", max_visible_pages=5))
+    key = address.page_number("tiles", pages)
+    number = st.pagination(pages, key=key, max_visible_pages=5) if pages > 1 else 1
     tiles(view, found.iloc[(number - 1) * TILES : number * TILES])
     names = np.array(view.class_names)
     table = found.assign(true=names[found["true"]], called=names[found["called"]]).drop(columns=["position", "label"])

@@ -1,6 +1,9 @@
 """The frame around every page: navigation, and how a page asks to be shown inside it."""
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import StopException
+
+from pages.components import address
 
 
 def navigation() -> st.Page:
@@ -23,13 +26,25 @@ def navigation() -> st.Page:
     )
 
 
+def run(page: st.Page) -> None:
+    """Draw the page, then write what it shows into the address, also where it ended early."""
+    try:
+        page.run()
+    except StopException:
+        address.tell()
+        raise
+    address.tell()
+
+
 def inside_app() -> None:
-    """Each page's first call: see to it that app.py runs around it.
+    """Each page's first call: see to it that app.py runs around it, and that it shows what its address asks for.
 
     Until app.py has run once, Streamlit takes a folder named `pages` for its older kind of multipage app, and
     runs the page of a reloaded or shared address alone, without the notice. Naming the pages ends that; then
     all runs again.
     """
-    if not st.session_state.pop("inside-app", False):
+    page = st.session_state.pop("inside-app", None)
+    if page is None:
         navigation()
         st.rerun()
+    address.arrive(page)

@@ -14,7 +14,7 @@ from colora.errors import UserError
 from colora.runs import Group
 from colora.scores import SeedPredictions, whose_says
 from colora.thumbnails import Pictures
-from pages.components import scored, show
+from pages.components import address, scored, show
 from pages.components.listed import choose_score, choose_whose, score_title
 
 EACH = 25  # images of a class, as in the paper
@@ -36,11 +36,9 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
             pool = st.segmented_control(
                 "Which images",
                 list(POOLS),
-                default="used",
                 required=True,
                 format_func=POOLS.get,
-                key="sheet-pool",
-                bind="query-params",
+                key=address.one("sheet-pool", list(POOLS), POOLS.get),
                 help="The paper's figure 11 sorts the balanced set, which is what its models trained on.",
             )
     if pool == "used":
@@ -84,16 +82,12 @@ def choose_rank(orders: dict[int, np.ndarray]) -> int:
     smallest = min(map(len, orders.values()))
     usual = PAPER_RANK if smallest >= PAPER_RANK + EACH else max(1, smallest // 2)
     largest = max(map(len, orders.values()))
-    if (st.session_state.get("sheet-rank") or 1) > largest:  # chosen for a group with more images
-        st.session_state["sheet-rank"] = usual
     return st.number_input(
         "Rank of the second sheet",
         1,
         largest,
-        usual,
         step=EACH,
-        key="sheet-rank",
-        bind="query-params",
+        key=address.number("sheet-rank", usual, 1, largest, whole=True),
         width=220,
         help="1 is the least certain image of its class. The paper shows 5000 to 5025.",
     )

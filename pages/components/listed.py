@@ -12,6 +12,7 @@ from colora.catalog import SCORES, VERDICTS
 from colora.plots import SPLIT_NAMES
 from colora.runs import Group
 from colora.scores import Whose
+from pages.components import address
 
 ORDERS = {"hardest": "Least certain first", "easiest": "Most certain first"}
 ANSWERS = {"right": "Right", "wrong": "Wrong"}
@@ -74,11 +75,9 @@ def choose_split(splits: Sequence[str]) -> str:
     return st.segmented_control(
         "Split",
         list(splits),
-        default=splits[0],
         required=True,
         format_func=SPLIT_NAMES.get,
-        key="part",
-        bind="query-params",
+        key=address.one("part", splits, SPLIT_NAMES.get),
         on_change=from_the_start,
         help="Train: what the models learn from, all of it. Validation: it chose the epoch. Test: kept apart.",
     )
@@ -94,9 +93,8 @@ def choose_whose(group: Group, seeds: Sequence[int]) -> Whose:
         "Whose model sorts",
         list(names),
         format_func=names.get,
-        key="model",
+        key=address.one("model", list(names), names.get),
         width=230,
-        bind="query-params",
         on_change=from_the_start,
         help="The paper sorts by its best model. The mean averages the probabilities (softmax) of all seeds.",
     )
@@ -109,9 +107,8 @@ def choose_score(seeds: int, label: str = "Sort by") -> str:
         label,
         known,
         format_func=score_title,
-        key="sort",
+        key=address.one("sort", known, score_title),
         width=230,
-        bind="query-params",
         on_change=_another_score,
         help="  \n".join(f"**{SCORES[name].title}**: {SCORES[name].about}" for name in known),
     )
@@ -127,26 +124,24 @@ def choose_order() -> str:
     return st.segmented_control(
         "Order",
         list(ORDERS),
-        default="hardest",
         required=True,
         format_func=ORDERS.get,
-        key="direction",
-        bind="query-params",
+        key=address.one("direction", list(ORDERS), ORDERS.get),
         on_change=from_the_start,
     )
 
 
 def from_the_start() -> None:
     """Another list begins at its first image, and no image of the former one stays open."""
-    for name in ("rank", "image"):
-        st.query_params.pop(name, None)
+    address.drop("rank", "image")
 
 
 def forget_other_group(name: str) -> None:
-    """What was chosen among another group's images and classes means nothing here."""
-    if st.session_state.get("images-of") not in (None, name):
+    """What was chosen among another group's images means nothing here, unless the address asks for it."""
+    before, opened = st.session_state.get("images-of", (name, None))
+    if before != name and opened == address.opened():
         _clear()
-    st.session_state["images-of"] = name
+    st.session_state["images-of"] = name, address.opened()
 
 
 def choose_filters(split: str, class_names: Sequence[str], table: pd.DataFrame, score: str) -> dict[str, Any]:
@@ -154,31 +149,36 @@ def choose_filters(split: str, class_names: Sequence[str], table: pd.DataFrame, 
     active = sum(map(_is_set, FILTERS))
     label = f"Filters · {active} set" if active else "Filters"
     with st.expander(label, icon=":material/filter_alt:", key="filters", on_change="rerun"):
-        options: dict[str, Any] = {"bind": "query-params", "on_change": from_the_start}
+        options: dict[str, Any] = {"on_change": from_the_start}
         many = {"selection_mode": "multi", **options}
         name, step, grid = SCORES[score].title, 0.05, st.grid(3, min_column_width=240)
         chosen: dict[str, Any] = {
-            "true": grid.pills("True class", list(class_names), key="true", **many),
-            "predicted": grid.pills("Predicted class", list(class_names), key="predicted", **many),
-            "answer": grid.pills("Prediction", list(ANSWERS), format_func=ANSWERS.get, key="answer", **options),
-            "from": grid.number_input(f"{name} from", value=None, step=step, key="from", **options),
-            "to": grid.number_input(f"{name} to", value=None, step=step, key="to", **options),
+            "true": grid.pills("True class", class_names, key=address.several("true", class_names), **many),
+            "predicted": grid.pills(
+                "Predicted class", class_names, key=address.several("predicted", class_names), **many
+            ),
+            "answer": _one_or_none(grid, "Prediction", ANSWERS, "answer", options),
+            "from": grid.number_input(f"{name} from", value=None, step=step, key=address.number("from"), **options),
+            "to": grid.number_input(f"{name} to", value=None, step=step, key=address.number("to"), **options),
         }
         if split == "train" and not table["used"].all():
-            names = {"format_func": TRAINED.get, "key": "trained"}
-            chosen["trained"] = grid.pills("In training", list(TRAINED), **names, **options)
+            chosen["trained"] = _one_or_none(grid, "In training", TRAINED, "trained", options)
         if table["patient_id"].notna().any():
             about = "The whole id, as in the data."
-            chosen[PATIENT] = grid.text_input("Patient", key=PATIENT, help=about, **options)
-        chosen["verdict"] = st.pills("Verdict", list(JUDGED), format_func=JUDGED.get, key="verdict", **many)
+            chosen[PATIENT] = grid.text_input("Patient", key=address.text(PATIENT), help=about, **options)
+        key = address.several("verdict", JUDGED, JUDGED.get)
+        chosen["verdict"] = st.pills("Verdict", list(JUDGED), format_func=JUDGED.get, key=key, **many)
         st.button("Clear all", icon=":material/filter_alt_off:", on_click=_clear, disabled=not active, key="clear")
     return {name: value for name, value in chosen.items() if value not in (None, [], "")}
 
 
+def _one_or_none(place: Any, label: str, names: dict[str, str], key: str, options: dict[str, Any]) -> str | None:
+    kept = address.one(key, list(names), names.get, default=None)
+    return place.pills(label, list(names), format_func=names.get, key=kept, **options)
+
+
 def _is_set(name: str) -> bool:
-    """By its widget, or by the address before that is made."""
-    value = st.session_state[name] if name in st.session_state else st.query_params.get(name)
-    return value not in (None, [], "")
+    return address.get(name) not in (None, "")
 
 
 def _clear() -> None:
@@ -186,6 +186,7 @@ def _clear() -> None:
         if name in st.session_state:
             empty = [] if name in ("true", "predicted", "verdict") else "" if name == PATIENT else None
             st.session_state[name] = empty
+    address.drop(*FILTERS)
     from_the_start()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components import address
 from pages.components.downloads import NOT_BUSY
 
 LOOK_SECONDS = 2.0
@@ -17,6 +18,7 @@ YIELD_SECONDS = 0.25  # how long an action may wait for the script to let go
 
 def follow(stamp: Callable[[], Any]) -> None:
     """The page's last call: shows it anew once `stamp()` gives something else than now."""
+    address.tell()
     st.html(NOT_BUSY)
     place, before = st.empty(), stamp()
     while stamp() == before:

@@ -17,7 +17,7 @@ from colora.runs import Group
 from colora.scores import SeedPredictions
 from colora.thumbnails import Pictures, Place, lossless
 from colora.timeline import timeline
-from pages.components import judging, scored, show
+from pages.components import address, judging, scored, show
 from pages.components.browse import first_shown, go_to, open_image
 from pages.components.gallery import gallery
 from pages.components.listed import Listed, score_title
@@ -29,7 +29,7 @@ NEIGHBOURS = 3  # on either side
 
 
 def back() -> None:
-    st.query_params.pop("image", None)
+    address.drop("image")
 
 
 def one_image(
@@ -56,11 +56,12 @@ def one_image(
     with right:
         facts(found, record, split, chosen_list, position)
         judging.verdict_buttons(found.data_checksum, image_id, found.class_names, int(record["label"]))
+    origin = f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, image {image_id}"
     left, right = st.columns(2, gap="large")
     with left:
-        every_seed(found, row)
+        every_seed(found, row, origin)
     with right:
-        over_epochs(group, found, record, split)
+        over_epochs(group, found, record, split, origin)
     if position is not None:
         neighbours(found, chosen_list, position, split, source)
     other_groups(group, found, record, split)
@@ -198,7 +199,7 @@ def facts(
         st.table(table.set_index("Score"), border="horizontal", alt="Every score of this image")
 
 
-def every_seed(found: SeedPredictions, row: int) -> None:
+def every_seed(found: SeedPredictions, row: int, origin: str) -> None:
     values = found.probabilities[:, row]  # (S, C)
     table = pd.DataFrame(values, columns=found.class_names)
     table.insert(0, "seed", found.seeds)
@@ -210,10 +211,11 @@ def every_seed(found: SeedPredictions, row: int) -> None:
         f"Probability of each class by seed; the seeds vote for {votes}",
         table,
         f"{found.group.name}-{found.split}-{row}-seeds",
+        f"{origin} · each seed's selected epoch, {show.chosen_on(found.group.config.selection)}",
     )
 
 
-def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], split: str) -> None:
+def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], split: str, origin: str) -> None:
     """The image's timeline in one seed, with the merges of the updates."""
     with reading(group):
         best = best_run(group)
@@ -241,10 +243,11 @@ def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], sp
         plots.image_timeline(table, found.class_names, selected),
         "Over the epochs",
         f"Seed {run.seed} as it learnt. Solid line: the selected epoch, {selected}."
-        + (f" Dotted: {merges} merges of the updates." if merges else ""),
+        + (f" Dotted: {merges} merge{'s' * (merges > 1)} of the updates." if merges else ""),
         f"Probability of each class for this image over {len(table)} epochs of seed {run.seed}",
         table,
         f"{group.name}-seed-{run.seed}-{split}-{int(record['index'])}-epochs",
+        f"{origin} · seed {run.seed}, all epochs; the selected one {show.chosen_on(group.config.selection)}",
     )
     if len(runs) > 1:
         if "timeline-seed" not in st.session_state:

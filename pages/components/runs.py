@@ -11,6 +11,7 @@ import streamlit as st
 from colora.errors import UserError
 from colora.results import group_summary
 from colora.runs import Group, list_groups
+from pages.components import address
 
 ROOT = Path(__file__).parent.parent.parent  # where app.py is
 DAMAGE = (
@@ -88,17 +89,16 @@ def chosen_group(what: str) -> Group:
         st.info(f"There is nothing to {what} yet: no run has been launched.", icon=":material/info:")
         st.page_link("pages/launch.py", label="Launch a first run", icon=":material/play_arrow:")
         st.stop()
-    asked = st.query_params.get("group") or st.session_state.get("last-group")
+    asked = address.get("group") or st.session_state.get("last-group")
     if asked and asked not in groups:
         st.warning(f"There is no group named '{asked}' in {runs_dir()}. This is the newest one instead.")
     name = asked if asked in groups else next(iter(groups))
     st.session_state["last-group"] = st.session_state["group"] = name
-    if st.query_params.get("group") != name:  # each write sends the whole address, over what a widget just put there
-        st.query_params["group"] = name
+    address.put("group", name)
     st.selectbox("Group of runs", list(groups), key="group", on_change=_follow_choice)
     return groups[name]
 
 
 def _follow_choice() -> None:
     """The address names the group, so that a reload or a shared link shows the same one."""
-    st.query_params["group"] = st.session_state["group"]
+    address.put("group", st.session_state["group"], waits=True)

@@ -11,7 +11,7 @@ from colora.config import format_seeds, parse_seeds
 from colora.cuts import Cut, list_cuts, read_cut, remove_cut, restore_cut
 from colora.errors import UserError
 from colora.runs import Group
-from pages.components import command, form, show
+from pages.components import address, command, form, show
 from pages.components.runs import reading, runs_dir, summary
 
 ROLES = {
@@ -57,9 +57,7 @@ def saved_cuts() -> None:
         },
     )
     names = [row["name"] for row in usable]
-    if st.session_state.get("cut") not in names:
-        st.session_state.pop("cut", None)
-    name = st.selectbox("Cut", names, key="cut", bind="query-params")
+    name = st.selectbox("Cut", names, key=address.one("cut", names))
     one_cut(read_cut(runs_dir(), name))
 
 

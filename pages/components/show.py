@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from colora.catalog import BACKBONES, METHODS, split_backbone
-from colora.plots import SPLIT_NAMES
+from colora.plots import SPLIT_NAMES, captioned
+from pages.components import address
 
 STATES = {
     "queued": ("gray", ":material/schedule:", "waits for its turn"),
@@ -34,6 +35,7 @@ CHIP_COLOURS = {
 STATE_COLUMN = st.column_config.MultiselectColumn(
     "State", options=list(STATES), color=[CHIP_COLOURS[colour] for colour, _, _ in STATES.values()]
 )
+SPLITS = ("test", "val", "train")  # in the order of their weight
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 PICTURE_FORMATS = {"png": "PNG", "svg": "SVG"}
 PICTURE_SCALE = 3  # a PNG for print: three pixels for each one on the screen
@@ -107,12 +109,10 @@ def choose_split() -> str:
     """Whose figures are shown; the address keeps it, for every page that asks."""
     return st.segmented_control(
         "Images",
-        ["test", "val", "train"],
-        default="test",
+        SPLITS,
         required=True,
         format_func=SPLIT_NAMES.get,
-        key="split",
-        bind="query-params",
+        key=address.one("split", SPLITS, SPLIT_NAMES.get),
         help="Test: images kept apart. Validation: they choose the epoch. Train: the models have seen them.",
     )
 
@@ -182,19 +182,22 @@ def show_figure(
     origin: str = "",
     on_click: Callable[[], None] | None = None,
 ) -> None:
-    """A figure under its title and one plain sentence, with what it rests on and its table as a file.
+    """A figure under its title and one plain sentence, with what it rests on inside it, and its table as a file.
 
-    The file repeats `origin` on each line, so that a table that travels alone tells where it comes from. `on_click`
+    Picture and file repeat `origin`, so that one that travels alone tells where it comes from. `on_click`
     is called when someone clicks a point, which then stands in the session's state under `figure_key(name)`.
     """
     st.markdown(f"**{title}**")
     st.caption(says)
-    figure.update_layout(paper_bgcolor=st.get_option(f"theme.{theme_type()}.backgroundColor"))  # of its picture too
     selecting: dict[str, Any] = {"on_select": on_click, "selection_mode": "points"} if on_click else {}
-    st.plotly_chart(figure, key=figure_key(name), config=chart_config(name), alt=alt, **selecting)
-    if origin:
-        st.caption(origin)
+    chart(figure, name, origin, key=figure_key(name), alt=f"{alt}. {origin}" if origin else alt, **selecting)
     csv_button(table, name, origin)
+
+
+def chart(figure: go.Figure, name: str, origin: str, **options: Any) -> None:
+    """A figure whose camera saves it under `name`, on the page's colour and with what it rests on."""
+    captioned(figure, origin).update_layout(paper_bgcolor=st.get_option(f"theme.{theme_type()}.backgroundColor"))
+    st.plotly_chart(figure, config=chart_config(name), **options)
 
 
 def figure_key(name: str) -> str:

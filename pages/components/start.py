@@ -8,7 +8,7 @@ from colora.errors import UserError
 from colora.presets import PRESETS, Preset
 from colora.runs import NAME, open_group
 from colora.vary import suffix
-from pages.components import form
+from pages.components import address, form
 from pages.components.runs import reading, runs_dir
 
 TITLES = {preset.title: preset for preset in PRESETS}
@@ -48,8 +48,7 @@ def _preset_chosen() -> None:
     if preset := TITLES.get(st.session_state["launch-preset"]):
         _start_from(preset)
         st.session_state.pop("launch-copied", None)
-        for name in ("clone", "cut"):
-            st.query_params.pop(name, None)
+        address.drop("clone", "cut")
 
 
 def _start_from(preset: Preset) -> None:
@@ -59,7 +58,7 @@ def _start_from(preset: Preset) -> None:
 
 def _copy_asked_for() -> None:
     """`?clone=GROUP`, once in a tab for each visit that names it; `&cut=NAME` sets that, too."""
-    asked = st.query_params.get("clone")
+    asked = address.get("clone")
     if not asked or st.session_state.get("launch-copied") == asked:
         return
     try:
@@ -71,7 +70,7 @@ def _copy_asked_for() -> None:
     except UserError as error:
         st.error(f"No copy. {error}", icon=":material/error:")
         return
-    if cut := st.query_params.get("cut"):
+    if cut := address.get("cut"):
         values |= {"cut": cut, "train_set": "complete", "per_class": None}  # the cut names the images itself
     form.fill(values)
     st.session_state["launch-name"], st.session_state["launch-seeds"] = free_name(asked), format_seeds(seeds)

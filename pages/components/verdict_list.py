@@ -12,7 +12,7 @@ from colora.plots import SPLIT_NAMES
 from colora.runs import Group
 from colora.scores import SeedPredictions
 from colora.verdicts_csv import csv_bytes, import_csv
-from pages.components import scored
+from pages.components import address, scored
 from pages.components.command import signed_in
 from pages.components.judging import reader
 from pages.components.runs import runs_dir
@@ -85,7 +85,7 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
             return
         del st.session_state["verdict-table"]
         st.session_state["to-view"] = ("browse", split)
-        st.query_params["image"] = image_id
+        address.put("image", image_id)
         st.rerun()
 
 
