@@ -1,6 +1,6 @@
 """What an epoch spends outside forward, backward and optimizer, on the images of a real training loop.
 
-    OMP_WAIT_POLICY=PASSIVE python benchmarks/epoch.py --backbone vgg16 --image-size 224 --batch-size 32 \\
+    GOMP_SPINCOUNT=1000 python benchmarks/epoch.py --backbone vgg16 --image-size 224 --batch-size 32 \\
                             --out benchmarks/results/epoch_cpu_vgg16_224.json
 
 In each round the loop of `colora train` (`colora.fit.Fit`) trains one epoch and merges; then forward, backward and

@@ -1,6 +1,6 @@
 """One adapted layer, forward and backward, against the plain trainable convolution: which form pays where.
 
-    OMP_WAIT_POLICY=PASSIVE python benchmarks/layer_forms.py --out benchmarks/results/layer_forms.json
+    GOMP_SPINCOUNT=1000 python benchmarks/layer_forms.py --out benchmarks/results/layer_forms.json
 
 `colora.forms.choose_form` follows this table. A ratio is the median over rounds of paired ratios, the forms
 interleaved.
