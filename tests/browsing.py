@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+PATIENCE_SECONDS = 120  # of a browser on a machine that trains meanwhile
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 IN_BROWSER = [
     pytest.mark.browser,
@@ -50,7 +51,7 @@ def served(runs_dir: Path, killed: bool = False) -> Iterator[str]:
             stderr=out,
         )
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE_SECONDS
         while True:
             assert server.poll() is None and time.monotonic() < end, log.read_text()
             try:
@@ -61,7 +62,7 @@ def served(runs_dir: Path, killed: bool = False) -> Iterator[str]:
         yield f"http://localhost:{port}"
     finally:
         server.kill() if killed else server.terminate()
-        server.wait(20)
+        server.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,7 @@ def browser():
 def page(browser):
     """A tab; at the end it must have seen no script or console error, traceback or foreign host."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
     tab, errors = context.new_page(), []
     tab.on("pageerror", lambda error: errors.append(str(error)))
     # Opened below the root, Streamlit first looks for its server there (404), then where it is.
@@ -100,9 +102,9 @@ def page(browser):
     context.close()
 
 
-def idle(page, seconds: float = 30) -> None:
+def idle(page) -> None:
     """Until the page's script has run to its end."""
-    page.wait_for_selector('.stApp[data-test-script-state="notRunning"]', timeout=1000 * seconds)
+    page.wait_for_selector('.stApp[data-test-script-state="notRunning"]')
 
 
 def type_in(page, label: str, text: str, shown: str) -> None:

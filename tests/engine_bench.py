@@ -13,7 +13,7 @@ from colora.config import RunConfig
 from colora.engines import engine_of
 from colora.queue import order
 from colora.queue.supervisor import supervising
-from colora.runs import Group, Run, create_group, read_json_lines, write_json
+from colora.runs import Group, Run, create_group, read_json_lines
 
 SITE = {"time": "00:10:00", "cpus": 1, "memory": "200M", "signal_seconds": 20, "parallel": 1}
 
@@ -29,8 +29,7 @@ class Bench(Lab):
     def group(self, name: str, seeds: int = 1, priority: int = 0, **plan: Any) -> Group:
         config, place = RunConfig(epochs=plan.get("epochs", 2)), order.last_place(self.runs_dir, priority)
         group = create_group(self.runs_dir, name, config, list(range(seeds)), place, engine=self.engine)
-        for run in group.runs:
-            write_json(run.path / "plan.json", plan)
+        self.plan(group, **plan)
         return group
 
     def supervise(self, *arguments, **options) -> subprocess.Popen:

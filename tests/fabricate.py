@@ -6,6 +6,7 @@ its own fixed noise, so that loss, accuracy, AUC and predictions agree with each
 
 import os
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ def labels_of(split: str) -> np.ndarray:
     return np.repeat(np.arange(len(CLASS_NAMES)), COUNTS[split])
 
 
+@cache
 def probabilities(split: str, seed: int, epoch: int) -> np.ndarray:
-    """(N, C) of a learner that knows more with each epoch, and a little more about its training images."""
+    """(N, C) of a learner that knows more with each epoch, and a little more about its training images. Read-only."""
     labels = labels_of(split)
     rng = np.random.default_rng([seed, list(COUNTS).index(split)])
     noise = rng.normal(size=(len(labels), len(CLASS_NAMES)))
@@ -45,10 +47,14 @@ def probabilities(split: str, seed: int, epoch: int) -> np.ndarray:
     knowledge = talent * (1 - np.exp(-epoch / 3)) * (1.25 if split == "train" else 1)
     logits = 1.5 * (noise + knowledge * np.eye(len(CLASS_NAMES))[labels])
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+    p = (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+    p.flags.writeable = False  # one array for all who ask
+    return p
 
 
+@cache
 def metrics_row(seed: int, epoch: int) -> dict[str, Any]:
+    """Read-only."""
     row: dict[str, Any] = {"epoch": epoch}
     for split in COUNTS:
         labels, p = labels_of(split), probabilities(split, seed, epoch)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fabricate import damage, fabricate
+from queueing import PATIENCE_SECONDS
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
@@ -47,7 +48,8 @@ def every_kind(path: Path) -> Path:
 
 
 def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest]:
-    """`opened("monitor", "failed")` runs a page on a group; on another runs folder than `runs` with `folder`."""
+    """`opened("monitor", "failed")` runs a page on a group; on another runs folder than `runs` with `folder`, with more
+    in its address with `query`."""
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr("pages.components.command.run_colora", told)
     monkeypatch.setattr("pages.components.live.follow", lambda stamp: None)  # which ends with the test's patience
@@ -57,14 +59,17 @@ def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest
         new_manager(self, *args, **kwargs)
         PagesManager.uses_pages_directory = False
 
-    def opened(page: str, group: str | None = None, folder: Path = runs, fresh_server: bool = False) -> AppTest:
-        monkeypatch.setenv("COLORA_RUNS_DIR", str(folder))
+    def opened(
+        page: str, group: str | None = None, folder: Path = runs, fresh_server: bool = False, **query: str
+    ) -> AppTest:
+        monkeypatch.setenv("COLORA_RUNS_DIR", str(runs.parent / "none"))  # the first run tells the pages, no more
         if not fresh_server:  # AppTest's own server is one that has never run app.py, before each run
             monkeypatch.setattr(PagesManager, "__init__", manager_of_a_server_that_knows_the_pages)
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run()
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE_SECONDS).run()
+        monkeypatch.setenv("COLORA_RUNS_DIR", str(folder))
         app.switch_page(f"pages/{page}.py")
-        if group:
-            app.query_params["group"] = group
+        for name, value in (({"group": group} if group else {}) | query).items():
+            app.query_params[name] = value
         return ran(app)
 
     return opened

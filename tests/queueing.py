@@ -16,9 +16,10 @@ from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, write_json
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
+PATIENCE_SECONDS = 180  # for what takes a second on a machine with nothing else to do
 
 
-def wait_for(condition, seconds: float = 30, what: Any = "") -> None:
+def wait_for(condition, seconds: float = PATIENCE_SECONDS, what: Any = "") -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s in vain {what() if callable(what) else what}"
@@ -45,9 +46,13 @@ class Lab:
         config = RunConfig(epochs=plan.get("epochs", 2))
         place = order.last_place(self.runs_dir, priority)
         group = create_group(self.runs_dir, name, config, list(range(seeds)), place)
+        self.plan(group, **plan)
+        return group
+
+    def plan(self, group: Group, **plan) -> None:
+        """How the group's runs behave when they are started next."""
         for run in group.runs:
             write_json(run.path / "plan.json", plan)
-        return group
 
     def supervise(
         self, slots: int = 1, term_after: float = 0.5, kill_after: float = 0.5, linger: float = 60
@@ -64,7 +69,7 @@ class Lab:
         path = self.runs_dir.parent / "supervisor.log"
         return path.read_text() if path.exists() else ""
 
-    def until(self, group: Group, *states: str, seconds: float = 30) -> None:
+    def until(self, group: Group, *states: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the group's seeds are in these states."""
         wait_for(lambda: self.states(group) == list(states), seconds, lambda: (self.states(group), states, self.log()))
 

@@ -4,9 +4,10 @@
     python tests/stand_in.py train RUN_DIR
     python tests/stand_in.py -m colora.engines.slurm.task GROUP_DIR SUBMISSION
 
-RUN_DIR/plan.json, or its group's, says how the training process behaves: `epochs`, `seconds` an epoch, `exit` with this
-code after the first epoch, `deaf` to the stop file and SIGTERM, with a `family` of deaf processes of its own (one in a
-session apart). Like a real one it goes on after its last finished epoch; metrics.jsonl keeps what each epoch "found".
+RUN_DIR/plan.json, or its group's or the runs folder's, says how the training process behaves: `epochs`, `seconds` an
+epoch, `exit` with this code after the first epoch, `deaf` to the stop file and SIGTERM, with a `family` of deaf
+processes of its own (one in a session apart). Once there is a file RUN_DIR/go, every epoch ends at once. Like a real
+one it goes on after its last finished epoch; metrics.jsonl keeps what each epoch "found".
 
 The file that STAND_IN_CLOCK names holds seconds by which the wall clock of these processes is wrong.
 """
@@ -37,7 +38,7 @@ def found(epoch: int) -> dict:
 
 
 def train(folder: Path) -> int:
-    given = [place / "plan.json" for place in (folder, folder.parent) if (place / "plan.json").exists()]
+    given = [place / "plan.json" for place in (folder, *folder.parents[:2]) if (place / "plan.json").exists()]
     plan = PLAN | (read_json(given[0]) if given else {})
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +58,7 @@ def train(folder: Path) -> int:
     first = len(read_json_lines(folder / "metrics.jsonl")) + 1
     for epoch in range(first, plan["epochs"] + 1):
         end = time.monotonic() + plan["seconds"]
-        while time.monotonic() < end:
+        while time.monotonic() < end and not (folder / "go").exists():
             time.sleep(STEP_SECONDS)
             if set(asked) == {signal.SIGTERM} and "COLORA_TASK" in os.environ and not (folder / "stop").exists():
                 tell(state="queued", process=None, reason=f"SLURM took its place back in epoch {epoch}.")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import IN_BROWSER, idle, served, type_in
+from browsing import IN_BROWSER, PATIENCE_SECONDS, idle, served, type_in
 from fabricate import damage, fabricate
 
 from colora.catalog import NOTICE
@@ -37,12 +37,13 @@ def counts_of_confusion_matrix(page) -> list[int]:
     return [int(count) for count in texts.locator("tspan.line:first-child").all_text_contents()]
 
 
-def test_quick_look_from_launch_to_evaluation(page, tmp_path):
+def test_quick_look_from_launch_to_evaluation(page, browser, tmp_path):
+    """And on the way: leave, look from another browser, come back."""
     with served(tmp_path / "runs") as address:
-        quick_look(page, address)
+        quick_look(page, browser, address)
 
 
-def quick_look(page, address: str) -> None:
+def quick_look(page, browser, address: str) -> None:
     page.goto(address)
     page.get_by_text(NOTICE).wait_for()
     page.get_by_role("button", name="Set up the quick look").click()
@@ -53,10 +54,13 @@ def quick_look(page, address: str) -> None:
         type_in(page, "Epochs", "1", "--epochs 1")
     page.get_by_role("button", name="Launch", exact=True).click()
 
-    page.wait_for_url("**/monitor?group=quick-look", timeout=60_000)
+    page.wait_for_url("**/monitor?group=quick-look", timeout=1000 * TRAINING_SECONDS)
     page.get_by_role("heading", name="Monitor").wait_for()
     page.get_by_text("Stop …").wait_for()
     seeds = 3 if SCREENSHOT else 2
+    page.goto("about:blank")
+    elsewhere(browser, address, seeds)
+    page.goto(f"{address}/monitor?group=quick-look")
     page.get_by_text(f"{seeds} of {seeds} seeds done").wait_for(timeout=1000 * TRAINING_SECONDS)
     page.get_by_text("Stop …").wait_for(state="detached")
     assert page.locator(".stPlotlyChart").count() == 3
@@ -80,6 +84,17 @@ def quick_look(page, address: str) -> None:
         page.goto(f"{address}/evaluate?group=quick-look")
         page.get_by_text("Test split of phantom (SYNTHETIC)").first.wait_for()
         keep_screenshot(page, Path(SCREENSHOT))
+
+
+def elsewhere(browser, address: str, seeds: int) -> None:
+    """A telephone that has never seen the app shows the same group."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
+    other = context.new_page()
+    other.goto(f"{address}/monitor?group=quick-look")
+    other.get_by_text(f" of {seeds} seeds done").wait_for()
+    other.get_by_text("Stop …").wait_for()
+    context.close()
 
 
 def keep_screenshot(page, path: Path) -> None:
@@ -150,5 +165,4 @@ def test_no_page_is_wider_than_the_screen(page, fabricated_runs, name):
         page.get_by_text(NOTICE).wait_for()
         # the layout follows a change of width a little later; a page that stays too wide times out here
         main = 'document.querySelector("[data-testid=stMain]")'
-        within = f"() => {main}.scrollWidth === {main}.clientWidth"
-        page.wait_for_function(within, timeout=10_000)
+        page.wait_for_function(f"() => {main}.scrollWidth === {main}.clientWidth")

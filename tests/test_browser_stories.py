@@ -2,21 +2,19 @@
 
 import json
 import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-from browsing import IN_BROWSER, ROOT, idle, served, type_in
+from browsing import IN_BROWSER, PATIENCE_SECONDS, idle, served, type_in
 from fabricate import fabricate
+from queueing import Lab, wait_for
 
 from colora.notes import read_notes
-from colora.runs import Group, read_json, write_json
+from colora.queue.actions import stop
+from colora.runs import Group, Run, read_json, write_json
 
 pytestmark = IN_BROWSER
 TRAINING_SECONDS = 600
-PATIENCE_SECONDS = 90  # of a browser on a machine that trains
 ROW, TICK, NAME = 35, 16, 80  # pixels: height of a row, and where in it the box and the name are
 
 
@@ -33,11 +31,6 @@ def cells(page) -> list[str]:
 
 def button(page, name: str):
     return page.get_by_role("button", name=name)
-
-
-@pytest.fixture(autouse=True)
-def patience(page) -> None:
-    page.set_default_timeout(1000 * PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -60,7 +53,7 @@ def test_groups_are_found_annotated_compared_removed_and_brought_back(page, grou
         page.get_by_label("Search", exact=True).press("Enter")
         page.wait_for_url("**/?search=fail")
         page.reload()  # keeps the view
-        expect(page.get_by_label("Search", exact=True)).to_have_value("fail")
+        expect(page.get_by_label("Search", exact=True)).to_have_value("fail", timeout=1000 * PATIENCE_SECONDS)
         page.wait_for_function("() => document.querySelector('td')")
         idle(page)
         assert "failing" in cells(page) and "older" not in cells(page)
@@ -121,17 +114,13 @@ def test_a_table_of_groups_follows_what_runs_while_someone_types(page, tmp_path)
         idle(page)
 
 
-def test_launch_leave_come_back_kill_the_server_stop_and_resume(page, browser, tmp_path):
-    runs_dir = tmp_path / "runs"
-    run = runs_dir / "quick-look" / "seed-04"
+@pytest.mark.parametrize("trains", [False, pytest.param(True, marks=[pytest.mark.kill, pytest.mark.slow])])
+def test_launch_leave_come_back_kill_the_server_stop_and_resume(page, browser, lab, trains):
+    """`make test` has a stand-in that trains nothing, already launched; the quick look is launched from the form there,
+    and tests/test_queue_server.py kills the server under real training."""
+    runs_dir = lab.runs_dir
     with served(runs_dir, killed=True) as address:
-        page.goto(f"{address}/launch")
-        page.get_by_text("python -m colora launch --name quick-look").wait_for()
-        type_in(page, "Random seeds", "4", "--seeds 4")
-        type_in(page, "Image size", "32", "--image-size 32")
-        type_in(page, "Epochs", "400", "--epochs 400")
-        page.get_by_role("button", name="Launch", exact=True).click()
-        page.wait_for_url("**/monitor?group=quick-look", timeout=60_000)
+        launched(page, address, lab, trains)
         page.locator(".stPlotlyChart").first.wait_for(timeout=1000 * TRAINING_SECONDS)  # an epoch is finished
         page.goto("about:blank")  # leave
 
@@ -141,36 +130,46 @@ def test_launch_leave_come_back_kill_the_server_stop_and_resume(page, browser, t
         other.get_by_text("0 of 1 seeds done").wait_for()
         other.locator(".stPlotlyChart").first.wait_for()
         other.context.close()
+        run = Group(runs_dir / "quick-look").runs[0].path
         before = read_json(run / "status.json")
 
-    try:
-        after = wait_for_epoch(run, before["epoch"] + 1)  # the server is gone, the run is not
-        assert after["process"] == before["process"]
-        with served(runs_dir) as address:
-            page.goto(f"{address}/monitor?group=quick-look")
-            button(page, "Stop …").click()
-            button(page, "Stop the seeds").click()
-            button(page, "Resume …").wait_for()
-            stopped = read_json(run / "status.json")
-            assert stopped["state"] == "stopped" and stopped["epoch"] >= after["epoch"]
-            page.reload()
-            button(page, "Resume …").click()
-            page.get_by_text(f"Seed 4 (stopped) goes on after epoch {stopped['epoch']} of 400.").wait_for()
-            page.get_by_test_id("stDialog").get_by_role("button", name="Resume").click()
-            button(page, "Stop …").wait_for()
-            wait_for_epoch(run, stopped["epoch"] + 1)
-    finally:
-        end = [sys.executable, "-m", "colora", "stop", str(run.parent)]
-        subprocess.run(end, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    after = wait_for_epoch(run, before["epoch"] + 1)  # the server is gone, the run is not
+    assert after["process"] == before["process"]
+    with served(runs_dir) as address:
+        page.goto(f"{address}/monitor?group=quick-look")
+        button(page, "Stop …").click()
+        button(page, "Stop the seeds").click()
+        button(page, "Resume …").wait_for()
+        stopped = read_json(run / "status.json")
+        assert stopped["state"] == "stopped" and stopped["epoch"] >= after["epoch"]
+        page.reload()
+        button(page, "Resume …").click()
+        says = f"Seed {Run(run).seed} (stopped) goes on after epoch {stopped['epoch']} of {stopped['epochs']}."
+        page.get_by_text(says).wait_for()
+        page.get_by_test_id("stDialog").get_by_role("button", name="Resume").click()
+        button(page, "Stop …").wait_for()
+        wait_for_epoch(run, stopped["epoch"] + 1)
+    assert stop(Group(run.parent)) == {Run(run).seed: "stopped"}
     epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert epochs == list(range(1, len(epochs) + 1))  # none twice, none left out
 
 
+def launched(page, address: str, lab: Lab, trains: bool) -> None:
+    """A group of one seed that does not end by itself, and the Monitor page that shows it."""
+    if not trains:
+        lab.group("quick-look", epochs=10_000, seconds=0.3)
+        lab.supervise(linger=600)  # else Resume may start one of real runs
+        page.goto(f"{address}/monitor?group=quick-look")
+        return
+    page.goto(f"{address}/launch")
+    page.get_by_text("python -m colora launch --name quick-look").wait_for()
+    type_in(page, "Random seeds", "4", "--seeds 4")
+    type_in(page, "Image size", "32", "--image-size 32")
+    type_in(page, "Epochs", "400", "--epochs 400")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.wait_for_url("**/monitor?group=quick-look", timeout=1000 * TRAINING_SECONDS)
+
+
 def wait_for_epoch(run: Path, epoch: int) -> dict:
-    end = time.monotonic() + TRAINING_SECONDS
-    while True:
-        status = read_json(run / "status.json")
-        if status["epoch"] >= epoch:
-            return status
-        assert status["state"] in ("queued", "starting", "running") and time.monotonic() < end, status
-        time.sleep(0.2)
+    wait_for(lambda: read_json(run / "status.json")["epoch"] >= epoch, TRAINING_SECONDS, lambda: Run(run).status)
+    return read_json(run / "status.json")

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,13 @@ import pytest
 from conftest import mistake, write_folder, write_npz
 from fabricate import fabricate
 from PIL import Image
+from queueing import PATIENCE_SECONDS, wait_for
 
 import colora.predict as colora_predict
 from colora.cli import _config, _parser, main
 from colora.config import make_config
 from colora.presets import PRESETS
+from colora.queue.supervisor import supervising
 from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, read_json, write_json
 from colora.train import train_run
@@ -44,16 +45,9 @@ def colora(*arguments, **options):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         **options,
     )
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -303,16 +297,22 @@ def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_np
         wait_for(lambda: not Group(group).active)
 
 
-def test_ctrl_c_on_a_launch_that_waits_stops_the_group(tmp_path, tiny_npz):
+def test_ctrl_c_on_a_launch_that_waits_stops_the_group(lab, tiny_npz):
+    """The launch is real, what it starts are stand-ins that never end by themselves."""
+    write_json(lab.runs_dir / "plan.json", {"epochs": 1, "seconds": 3600})
+    supervisor = lab.supervise()
+    wait_for(lambda: supervising(lab.runs_dir))
+    group = lab.runs_dir / "g"
     launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", "400", "--seeds", "0-1"]
-    command = [sys.executable, "-m", "colora", *launch, "--runs-dir", str(tmp_path), "--wait"]
+    command = [sys.executable, "-m", "colora", *launch, "--runs-dir", str(lab.runs_dir), "--wait"]
     waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: (tmp_path / "g" / "group.json").exists() and Run(tmp_path / "g" / "seed-00").state == "running")
+    wait_for(lambda: (group / "group.json").exists() and Run(group / "seed-00").state == "running")
     waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=60)
+    _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
     assert waiting.returncode == 130
-    assert said.splitlines()[-1] == f"stopped; continue with: colora resume {tmp_path / 'g'}"
-    assert [run.state for run in Group(tmp_path / "g").runs] == ["stopped", "stopped"]
+    assert said.splitlines()[-1] == f"stopped; continue with: colora resume {group}"
+    assert [run.state for run in Group(group).runs] == ["stopped", "stopped"]
+    assert supervising(lab.runs_dir)["pid"] == supervisor.pid  # it does not end with the launch
 
 
 def test_a_failed_seed_ends_launch_with_its_reason(tmp_path, capsys):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import mistake
+from queueing import PATIENCE_SECONDS
 
 import colora.weights
 from colora.cli import main
@@ -30,7 +31,7 @@ def document(capsys, *arguments, code=0):
     return json.loads(capsys.readouterr().out)
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=PATIENCE_SECONDS):
     end = time.monotonic() + seconds
     while not (met := condition()):
         assert time.monotonic() < end, "waited in vain"
@@ -139,7 +140,7 @@ def test_ctrl_c_keeps_what_arrived_and_says_how_to_continue(medmnist):
     part = medmnist.root / "octmnist.npz.part"
     wait_for(lambda: part.exists() and part.stat().st_size)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, out) == (130, "")
     assert err.strip() == "stopped, and what has arrived is kept; continue with: colora data get octmnist --size 28"
     kept = part.stat().st_size

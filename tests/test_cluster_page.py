@@ -109,7 +109,7 @@ def test_monitor_says_that_slurm_does_not_answer_and_shows_what_it_said_last(ope
     records.write_submission(group.path, 1, job="12", seeds=[0], request=Site().model_dump())
     records.write_job(group.runs[0].path, Job("12_0", "PENDING", reason="Priority"))
     app = open_page("monitor", "g")
-    wait_for(lambda: any("Unable to contact slurm controller" in warning.value for warning in ran(app).warning), 30)
+    wait_for(lambda: any("Unable to contact slurm controller" in warning.value for warning in ran(app).warning))
     assert next(d.value for d in app.dataframe if "Job" in d.value)["Waits"].tolist() == [
         "for jobs of higher priority (Priority)"
     ]

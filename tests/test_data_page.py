@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import write_npz
 from opened import opener, ran, texts
+from queueing import PATIENCE_SECONDS
 
 from colora.data.medmnist import get, remote_file
 from colora.runs import own_process, write_json
@@ -62,7 +63,7 @@ def test_a_set_that_is_not_here_can_be_downloaded(open_page, medmnist):
     assert "Images of each class are counted as soon as the set is on this computer." in said
     app.button(key=f"start-{target_id(medmnist.root / 'octmnist.npz')}").click()
     ran(app)
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_SECONDS
     while downloads()[0].active:
         assert time.monotonic() < end
         time.sleep(0.05)

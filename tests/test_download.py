@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from host import forbidden_folder, small_disk
+from queueing import PATIENCE_SECONDS
 
 import colora.download
 from colora.download import RemoteFile, fetch, verify
@@ -190,7 +191,7 @@ def test_two_processes_at_once_download_once(file, host):
     )
     command = [sys.executable, "-c", script, file.url, file.checksum, str(file.path)]
     both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = sorted(process.communicate(timeout=60)[0].strip() for process in both)
+    said = sorted(process.communicate(timeout=PATIENCE_SECONDS)[0].strip() for process in both)
     assert said == ["['downloading', 'verifying']", "['verifying', 'waiting']"]
     assert host.asked == [None]
     assert file.path.read_bytes() == BODY

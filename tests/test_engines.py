@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import cache
 
 import pytest
 from engine_bench import Bench, epochs, on_slurm
@@ -24,6 +25,7 @@ from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, read_json_lines
 from colora.train import train_run
 
+SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
 TIMES = {"seconds", "eval_seconds", "images_per_s", "peak_memory_mib"}
 
 
@@ -52,38 +54,43 @@ def bench(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, tiny_npz) -> Run:
-    """A real training that nothing has interrupted."""
-    small = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
-    config = make_config({"dataset": f"npz:{tiny_npz}", "epochs": 20, **small})
-    run = create_group(tmp_path_factory.mktemp("unbroken"), "whole", config, [4]).runs[0]
-    assert train_run(run.path) == 0
-    return run
+def unbroken(tmp_path_factory, tiny_npz):
+    """A function that gives a real training of so many epochs that nothing has interrupted."""
+
+    @cache
+    def trained(epochs: int) -> Run:
+        config = make_config({"dataset": f"npz:{tiny_npz}", "epochs": epochs, **SMALL})
+        run = create_group(tmp_path_factory.mktemp("unbroken"), "whole", config, [4]).runs[0]
+        assert train_run(run.path) == 0
+        return run
+
+    return trained
 
 
 def test_launch_progress_and_finish(bench):
     group = bench.begun("g", 2, epochs=3, seconds=0.3)
     seen = set()
     wait_for(lambda: seen.add(Run(group.runs[1].path).status["epoch"]) or bench.states(group) == ["done"] * 2)
-    assert seen >= {0, 1} and [epochs(run) for run in group.runs] == [[1, 2, 3]] * 2
+    assert 0 in seen and seen & {1, 2} and [epochs(run) for run in group.runs] == [[1, 2, 3]] * 2
     assert Group(group.path).state == "done" and not any(run.status["reason"] for run in Group(group.path).runs)
     log = (group.runs[0].path / "log.txt").read_text()
     assert log.startswith("begins")
 
 
 def test_stop_ends_what_runs_and_what_waits_and_resume_goes_on_with_it(bench):
-    group = bench.begun("g", 2, epochs=4, seconds=0.4)
+    group = bench.begun("g", 2, epochs=1000, seconds=0.3)
     first = group.runs[0]
     wait_for(lambda: Run(first.path).status["epoch"] >= 1)
     trainer = process_file(first.path)["child"]
-    assert engine_of(group).stop(Group(group.path), 30) == {0: "stopped", 1: "stopped"}
+    assert engine_of(group).stop(Group(group.path), 180) == {0: "stopped", 1: "stopped"}
     assert not is_alive(trainer) and not any(Run(run.path).stop_requested for run in group.runs)
     finished = epochs(first)
-    assert 1 <= len(finished) < 4 and epochs(group.runs[1]) == []
+    assert len(finished) >= 1 and epochs(group.runs[1]) == []
     assert "request" in Run(first.path).status["reason"]
+    bench.plan(group, epochs=len(finished) + 2, seconds=0.1)
     assert engine_of(group).resume(Group(group.path))["seeds"] == [0, 1]
     bench.until(group, "done", "done")
-    assert [epochs(run) for run in group.runs] == [[1, 2, 3, 4]] * 2
+    assert [epochs(run) for run in group.runs] == [[*finished, len(finished) + 1, len(finished) + 2]] * 2
 
 
 def test_a_failure_has_its_reason_and_retry_begins_anew(bench):
@@ -144,13 +151,14 @@ def test_whoever_launched_may_die(bench):
 
 
 def test_order_among_waiting_seeds(bench):
-    now = bench.begun("now", 1, epochs=1, seconds=1.5)
+    now = bench.begun("now", 1, epochs=1, seconds=600)
     wait_for(lambda: Run(now.runs[0].path).state == "running")
     if bench.engine == "slurm":
         bench.configure(extra=["--exclusive"])
     groups = [bench.begun(name, 1, epochs=1, seconds=0.1) for name in ("a", "b")]
     engine_of(now).move(bench.runs_dir, "b", None, 3)
     assert [order.place(group.runs[0].path)["priority"] for group in groups] == [0, 3]
+    (now.runs[0].path / "go").touch()
     for group in (now, *groups):
         bench.until(group, "done")
     begun = [process_file(group.runs[0].path)["started"] for group in groups]
@@ -160,30 +168,34 @@ def test_order_among_waiting_seeds(bench):
 @pytest.mark.slow
 def test_stopped_and_resumed_to_the_same_bits(bench, unbroken, request):
     """Real training, on the node's own Python; SLURM also takes the node back in mid-epoch."""
+    last = 20
     if bench.engine == "slurm":
+        last = 100  # its commands take longer than some epochs of so small a network
         bench.configure(python=sys.executable, memory="2G")
-    group = launch(bench.runs_dir, "cut", unbroken.config, [4], engine=bench.engine)
+    whole = unbroken(last)
+    group = launch(bench.runs_dir, "cut", whole.config, [4], engine=bench.engine)
     engine_of(group).start(group)
     run = group.runs[0]
-    wait_for(lambda: Run(run.path).status["epoch"] >= 2, 90, lambda: Run(run.path).status)
-    assert engine_of(group).stop(Group(group.path), 60) == {4: "stopped"}
+    wait_for(lambda: Run(run.path).status["epoch"] >= 2, 300, lambda: Run(run.path).status)
+    assert engine_of(group).stop(Group(group.path), 180) == {4: "stopped"}
     finished = len(epochs(run))
-    assert 2 <= finished < 20
+    assert 2 <= finished < last
     engine_of(group).resume(Group(group.path))
     if bench.engine == "slurm":
-        wait_for(lambda: len(epochs(run)) > finished, 90, lambda: Run(run.path).status)
+        wait_for(lambda: len(epochs(run)) > finished, 300, lambda: Run(run.path).status)
         cluster, task = request.getfixturevalue("slurm"), task_of(run.path)
         cluster.requeue(task)
         wait_for(lambda: Run(run.path).state == "queued", 60, lambda: Run(run.path).status)
-        assert "SLURM took its place back" in Run(run.path).status["reason"] and len(epochs(run)) < 20
+        assert "SLURM took its place back" in Run(run.path).status["reason"] and len(epochs(run)) < last
         cluster.at_once(task)
-    bench.until(group, "done", seconds=120)
-    assert (run.path / "model.safetensors").read_bytes() == (unbroken.path / "model.safetensors").read_bytes()
-    assert figures(run) == figures(unbroken)
+    bench.until(group, "done", seconds=300)
+    assert (run.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
+    assert figures(run) == figures(whole)
 
 
-def test_a_run_whose_place_is_taken_back_waits_and_one_that_a_person_stops_is_stopped(tmp_path, unbroken):
-    group = create_group(tmp_path, "g", unbroken.config, [0, 1])
+def test_a_run_whose_place_is_taken_back_waits_and_one_that_a_person_stops_is_stopped(tmp_path, tiny_npz):
+    config = make_config({"dataset": f"npz:{tiny_npz}", **SMALL})
+    group = create_group(tmp_path, "g", config, [0, 1])
     for run, taken_back, state in zip(group.runs, (True, False), ("queued", "stopped"), strict=True):
         assert train_run(run.path, lambda: True, lambda taken_back=taken_back: taken_back) == 0
         assert (Run(run.path).state, Run(run.path).status["process"], epochs(run)) == (state, None, [])

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from browsing import IN_BROWSER, ROOT, idle, served
@@ -18,10 +17,12 @@ pytestmark = IN_BROWSER
 LONG = 300_000  # milliseconds: training on a busy machine
 
 
-@pytest.fixture
-def fabricated(tmp_path):
-    runs_dir = tmp_path / "runs"
+@pytest.fixture(scope="module")
+def fabricated(tmp_path_factory):
+    runs_dir = tmp_path_factory.mktemp("fabricated") / "runs"
     fabricate(runs_dir, "fabricated", ["done", "done"])
+    tagged = fabricate(runs_dir, "tagged", ["done"]).runs[0].path / "config.json"
+    tagged.write_text(tagged.read_text().replace('"CNV"', '"<img src=x onerror=alert(1)>"'))
     with served(runs_dir) as address:
         yield address, runs_dir
 
@@ -96,16 +97,17 @@ def test_look_filter_decide_and_cut(page, fabricated):
     assert len(read_cut(runs_dir, "mine").image_ids) == 4 * 29
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_page_is_wider_than_the_screen(page, fabricated, width):
+def test_no_page_is_wider_than_the_screen(page, fabricated):
     address, _ = fabricated
-    page.set_viewport_size({"width": width, "height": 844})
     main = 'document.querySelector("[data-testid=stMain]")'
     for path in ("images?", "images?image=train-0003&", "images?view=Figures+11+and+12&", "distil?"):
+        page.set_viewport_size({"width": 390, "height": 844})
         page.goto(f"{address}/{path}group=fabricated")
         page.get_by_role("heading").first.wait_for()
         ready(page)
-        page.wait_for_function(f"() => {main}.scrollWidth === {main}.clientWidth", timeout=10_000)
+        for width in (390, 1280):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.wait_for_function(f"() => innerWidth === {width} && {main}.scrollWidth === {main}.clientWidth")
 
 
 @pytest.mark.slow
@@ -164,14 +166,10 @@ def colora(*arguments: str) -> str:
     return done.stdout
 
 
-def test_the_tile_texts_are_never_read_as_html(page, tmp_path):
+def test_the_tile_texts_are_never_read_as_html(page, fabricated):
     """A class named like a tag is shown as it is."""
-    runs_dir = tmp_path / "runs"
-    group = fabricate(runs_dir, "fabricated", ["done"])
-    config = Path(group.runs[0].path / "config.json")
-    config.write_text(config.read_text().replace('"CNV"', '"<img src=x onerror=alert(1)>"'))
-    with served(runs_dir) as address:
-        page.goto(f"{address}/images?group=fabricated")
-        page.locator(".tile").nth(24).wait_for()
-        assert page.locator(".tile .name").filter(has_text="<img src=x onerror=alert(1)>").count() > 0
-        assert page.locator(".tile img[src=x]").count() == 0
+    address, _ = fabricated
+    page.goto(f"{address}/images?group=tagged")
+    page.locator(".tile").nth(24).wait_for()
+    assert page.locator(".tile .name").filter(has_text="<img src=x onerror=alert(1)>").count() > 0
+    assert page.locator(".tile img[src=x]").count() == 0

@@ -45,13 +45,7 @@ def open_images(monkeypatch, runs, tmp_path):
     open_page = opener(monkeypatch, runs)
 
     def opened(group: str | None = None, folder: Path = runs, page: str = "images", **query):
-        if not query:
-            return open_page(page, group, folder)
-        app = open_page("overview", folder=folder)
-        app.switch_page(f"pages/{page}.py")
-        for name, value in ({"group": group} | query).items():
-            app.query_params[name] = value
-        return ran(app)
+        return open_page(page, group, folder, **query)
 
     yield opened
     for file in verdicts.verdicts_folder(runs).glob("*.jsonl"):

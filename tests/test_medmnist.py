@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import write_npz
 from host import small_disk
+from queueing import PATIENCE_SECONDS
 
 from colora import medmnist_info
 from colora.config import absolute_paths, config_problems, make_config
@@ -44,7 +45,9 @@ def test_the_real_table_has_eleven_sets():
 
 def test_the_table_is_read_without_torch():
     script = "import sys, colora.data, colora.transfers; print(colora.medmnist_info.names()[2], 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert done.stdout.split() == ["octmnist", "False"], done.stderr
 
 
@@ -278,7 +281,7 @@ def test_two_processes_unpack_once(medmnist):
         subprocess.Popen([sys.executable, "-c", UNPACK, "0.005"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    one, other = (process.communicate(timeout=60)[0].strip() for process in both)
+    one, other = (process.communicate(timeout=PATIENCE_SECONDS)[0].strip() for process in both)
     assert one == other == load().checksum()
     assert {p.name for p in medmnist.root.iterdir()} == {"octmnist.npz", "octmnist"}
 
@@ -286,7 +289,7 @@ def test_two_processes_unpack_once(medmnist):
 def test_what_a_killed_process_left_is_cleared(medmnist):
     (medmnist.root / "octmnist.npz").write_bytes(medmnist.files["octmnist.npz"])
     with subprocess.Popen([sys.executable, "-c", UNPACK, "0.1"], cwd=ROOT) as process:
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_SECONDS
         while not list(medmnist.root.glob(".octmnist.*/train_images.npy")):
             assert time.monotonic() < end
             time.sleep(0.02)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import load, write_folder
 from PIL import Image
+from queueing import PATIENCE_SECONDS
 
 from colora.config import RunConfig
 from colora.data import load_dataset, prepared
@@ -171,7 +172,7 @@ def start(root, log):
 
 def test_two_processes_at_once_do_the_work_once(root, tmp_path):
     processes = [start(root, tmp_path / "log") for _ in range(2)]
-    told = [process.communicate(timeout=60) for process in processes]
+    told = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told
     answers = [out.split()[:4] for out, _ in told]
     assert answers[0] == answers[1]
@@ -182,7 +183,7 @@ def test_two_processes_at_once_do_the_work_once(root, tmp_path):
 def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(root, tmp_path):
     log = tmp_path / "log"
     process = start(root, log)
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end and not (log.exists() and len(log.read_text().splitlines()) > 20):
         time.sleep(0.01)
     process.kill()

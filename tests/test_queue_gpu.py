@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import stand_in
-from queueing import wait_for
+from queueing import PATIENCE_SECONDS, wait_for
 
 from colora.cli import main
 from colora.files import read_json, write_json
@@ -98,9 +98,9 @@ def test_memory_that_comes_back_late_is_waited_for(machine):
     late = f"import time; time.sleep(0.5); open({str(machine / '0' / 'memory.used')!r}, 'w').write('100')"
     writer = subprocess.Popen([sys.executable, "-c", late])
     begin = time.monotonic()
-    assert gpu.left_mib("0", 100, [7], 10) == 0
-    assert 0.3 < time.monotonic() - begin < 8
-    assert writer.wait(20) == 0
+    assert gpu.left_mib("0", 100, [7], PATIENCE_SECONDS) == 0
+    assert 0.3 < time.monotonic() - begin < PATIENCE_SECONDS
+    assert writer.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_run_counts_as_stopped_once_its_gpu_memory_is_back(machine, lab):
@@ -128,5 +128,5 @@ def test_the_guard_asks_nothing_on_a_cpu_slot(machine, tmp_path):
     command = [sys.executable, "-m", "colora.queue.guard", str(tmp_path), "--", sys.executable, "-c", ""]
     guard = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
     write_json(tmp_path / "process.json", {"guard": identity(guard.pid), "child": None})
-    assert guard.wait(20) == 0
+    assert guard.wait(PATIENCE_SECONDS) == 0
     assert read_json(tmp_path / "exit.json")["gpu_left_mib"] == 0

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from queueing import wait_for
+from queueing import PATIENCE_SECONDS, wait_for
 
 from colora.files import read_json, write_json
 from colora.process import identity, is_alive
@@ -45,7 +45,7 @@ def child_of(folder) -> dict:
 
 def test_the_exit_code_and_the_output_are_on_disk(guarded, tmp_path):
     guard = guarded("import sys; print('said', flush=True); sys.exit(3)")
-    assert guard.wait(20) == 0
+    assert guard.wait(PATIENCE_SECONDS) == 0
     ending = read_json(tmp_path / "exit.json")
     assert (ending["code"], ending["signal"], ending["oom_kills"]) == (3, None, 0)
     assert ending["guard"]["pid"] == guard.pid
@@ -61,7 +61,7 @@ def test_a_signal_is_on_disk_and_nothing_is_left(guarded, tmp_path, apart):
     wait_for(lambda: (tmp_path / "log.txt").read_text().strip())
     grandchild = identity(int((tmp_path / "log.txt").read_text()))
     os.kill(child["pid"], signal.SIGKILL)
-    assert guard.wait(20) == 0
+    assert guard.wait(PATIENCE_SECONDS) == 0
     ending = read_json(tmp_path / "exit.json")
     assert (ending["code"], ending["signal"], ending["child"]) == (None, 9, child)
     assert not is_alive(grandchild)
@@ -75,17 +75,16 @@ def test_a_killed_process_group_of_the_guard_spares_the_run(guarded, tmp_path):
     time.sleep(0.3)
     assert guard.poll() is None and is_alive(child)
     os.killpg(guard.pid, signal.SIGKILL)
-    guard.wait(20)
+    guard.wait(PATIENCE_SECONDS)
     assert is_alive(child)
     os.kill(child["pid"], signal.SIGKILL)
 
 
 def test_sigterm_goes_to_the_run(guarded, tmp_path):
     guard = guarded("import time; time.sleep(60)")
-    child_of(tmp_path)
-    time.sleep(0.2)  # the handler is set right after the start
+    child_of(tmp_path)  # written after the handler is set
     guard.terminate()
-    assert guard.wait(20) == 0
+    assert guard.wait(PATIENCE_SECONDS) == 0
     assert read_json(tmp_path / "exit.json")["signal"] == signal.SIGTERM
 
 

@@ -1,4 +1,4 @@
-"""Listing very many runs: 200 groups of 10 seeds within the promised times, with room for a busy machine."""
+"""Listing very many runs: 200 groups of 10 seeds within the promised times; `make test` gives any machine room."""
 
 import json
 import os
@@ -6,21 +6,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fabricate import damage, fabricate
+from queueing import busy
 
 from colora.runs import listing, write_json
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "listing.py"
 
 
-def test_a_first_listing_takes_less_than_a_second_and_a_refresh_a_tenth():
+@pytest.mark.parametrize("room", [pytest.param(5, id="room"), pytest.param(1, id="promised", marks=pytest.mark.kill)])
+def test_a_first_listing_takes_less_than_a_second_and_a_refresh_a_tenth(room):
     here = os.environ | {"PYTHONPATH": str(BENCHMARK.parents[1])}
     command = [sys.executable, str(BENCHMARK)]
     done = subprocess.run(command, env=here, capture_output=True, text=True, check=True, timeout=300)
     result = json.loads(done.stdout)
     assert result["groups"] * result["seeds"] == 2000
-    assert result["first_seconds"] < 2
-    assert result["refresh_seconds"]["median"] < 0.2
+    assert result["first_seconds"] < 1 * room * busy()
+    assert result["refresh_seconds"]["median"] < 0.1 * room * busy()
 
 
 def test_the_listing_counts_seeds_and_survives_damage(tmp_path):

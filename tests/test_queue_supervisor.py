@@ -7,7 +7,7 @@ import time
 
 import pytest
 import stand_in
-from queueing import wait_for
+from queueing import PATIENCE_SECONDS, wait_for
 
 import colora.queue.supervisor
 from colora.process import is_alive, own_process, tree
@@ -59,7 +59,7 @@ def test_of_two_supervisors_one_works(lab):
 
 
 def test_runs_outlive_their_supervisor_and_the_next_adopts_them(lab):
-    group = lab.group("g", 2, epochs=3, seconds=0.5)
+    group = lab.group("g", 2, epochs=3, seconds=600)
     first = lab.supervise()
     trainer = lab.trainer(group.runs[0])
     os.killpg(first.pid, signal.SIGKILL)
@@ -67,14 +67,16 @@ def test_runs_outlive_their_supervisor_and_the_next_adopts_them(lab):
     assert is_alive(trainer) and Run(group.runs[0].path).state in ("starting", "running")
     assert supervising(lab.runs_dir) is None
     lab.supervise()
+    wait_for(lambda: "g/seed-00: adopted" in lab.log())
+    for run in group.runs:
+        (run.path / "go").touch()
     lab.until(group, "done", "done")
-    assert "g/seed-00: adopted" in lab.log()
     assert [row["epoch"] for row in read_json_lines(group.runs[0].path / "metrics.jsonl")] == [1, 2, 3]
     assert process_file(group.runs[1].path)["slot"] == "cpu-0"
 
 
 def test_a_killed_run_failed_with_its_reason_and_resumes(lab):
-    group = lab.group("g", 1, epochs=3, seconds=0.5, say="the last line")
+    group = lab.group("g", 1, epochs=1000, seconds=0.3, say="the last line")
     lab.supervise()
     run = group.runs[0].path
     wait_for(lambda: Run(run).written_status()["epoch"] >= 1)
@@ -84,9 +86,11 @@ def test_a_killed_run_failed_with_its_reason_and_resumes(lab):
     reason = Run(run).status["reason"]
     assert "killed by signal 9 (SIGKILL), probably out of memory" in reason
     assert reason.endswith("the last line")
+    finished = len(read_json_lines(run / "metrics.jsonl"))
+    lab.plan(group, epochs=finished + 2, seconds=0.1)
     requeue(Group(group.path))
     lab.until(group, "done")
-    assert [row["epoch"] for row in read_json_lines(run / "metrics.jsonl")] == [1, 2, 3]
+    assert [row["epoch"] for row in read_json_lines(run / "metrics.jsonl")] == list(range(1, finished + 3))
 
 
 def test_how_a_run_ended_is_read_without_any_supervisor(lab):
@@ -109,14 +113,14 @@ def test_how_a_run_ended_is_read_without_any_supervisor(lab):
 
 def test_a_stop_that_is_heeded(lab):
     group = lab.group("g", 2, epochs=9, seconds=1)
-    lab.supervise(term_after=60)
+    lab.supervise(term_after=600)
     lab.until(group, "running", "queued")
     begin = time.monotonic()
-    assert stop(Group(group.path)) == {0: "stopped", 1: "stopped"}
-    assert time.monotonic() - begin < 50  # nobody waited for the grace to end
+    assert stop(Group(group.path), 500) == {0: "stopped", 1: "stopped"}
+    assert time.monotonic() - begin < 500  # nobody waited for the grace to end
     assert Run(group.runs[1].path).status["reason"] == "Stopped on request before it started."
     # The wish is taken away right after the state is written, so a reader may see it a moment longer.
-    wait_for(lambda: not any((run.path / "stop").exists() for run in group.runs), 5)
+    wait_for(lambda: not any((run.path / "stop").exists() for run in group.runs))
 
 
 def test_a_deaf_run_and_its_family_are_gone_when_it_counts_as_stopped(lab):
@@ -127,8 +131,8 @@ def test_a_deaf_run_and_its_family_are_gone_when_it_counts_as_stopped(lab):
     family = tree(trainer)
     (group.runs[0].path / "stop").touch()
     assert Run(group.runs[0].path).state == "stopping"
-    wait_for(lambda: Run(group.runs[0].path).state == "stopped" or not any(map(is_alive, family)), 10)
-    lab.until(group, "stopped", seconds=10)
+    wait_for(lambda: Run(group.runs[0].path).state == "stopped" or not any(map(is_alive, family)))
+    lab.until(group, "stopped")
     assert not any(map(is_alive, family))
     assert Run(group.runs[0].path).status["reason"].startswith("Stopped on request: its process was ended.")
 
@@ -142,12 +146,12 @@ def test_stop_works_where_no_supervisor_does_and_starts_nothing(lab):
 
 def test_a_supervisor_without_work_ends_and_misses_nothing(lab):
     supervisor = lab.supervise(linger=0.5)
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(PATIENCE_SECONDS) == 0
     for number in range(3):  # queued at the very time at which the other ends
         group = lab.group(f"g{number}", epochs=1, seconds=0.02)
         second = lab.supervise(linger=0)
         lab.until(group, "done")
-        assert second.wait(20) == 0
+        assert second.wait(PATIENCE_SECONDS) == 0
 
 
 def test_whoever_queues_finds_or_starts_the_supervisor(lab):
@@ -229,7 +233,7 @@ def test_a_run_started_by_hand_takes_a_slot_and_can_be_stopped(lab):
         time.sleep(1)
         assert lab.states(other) == ["queued"]
         (run.path / "stop").touch()
-        assert trainer.wait(20) == 0
+        assert trainer.wait(PATIENCE_SECONDS) == 0
         lab.until(other, "running")
     finally:
         trainer.kill()

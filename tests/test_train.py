@@ -33,16 +33,27 @@ from colora.train import train_run
 TIMES = ("seconds", "eval_seconds", "images_per_s", "peak_memory_mib")
 
 
+SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1, "epochs": 2}
+
+
 @pytest.fixture
 def new_run(tmp_path, tiny_npz):
     """A function that makes a one-seed group on the tiny data and returns its run."""
 
     def make(name="g", seed=0, dataset=None, **settings):
-        small = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
-        config = make_config({"dataset": dataset or f"npz:{tiny_npz}", "epochs": 2, **small, **settings})
+        config = make_config({"dataset": dataset or f"npz:{tiny_npz}", **SMALL, **settings})
         return create_group(tmp_path / "runs", name, config, [seed]).runs[0]
 
     return make
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_npz) -> Run:
+    """A finished run of two epochs, as `new_run()` makes them; for reading."""
+    config = make_config({"dataset": f"npz:{tiny_npz}", **SMALL})
+    run = create_group(tmp_path_factory.mktemp("trained"), "g", config, [0]).runs[0]
+    assert train_run(run.path) == 0
+    return Run(run.path)
 
 
 def figures(run) -> list[dict]:
@@ -53,10 +64,8 @@ def reason(run) -> str:
     return Run(run.path).status["reason"]
 
 
-def test_a_finished_run_holds_everything(new_run):
-    run = new_run(epochs=2)
-    assert train_run(run.path) == 0
-    run = Run(run.path)
+def test_a_finished_run_holds_everything(trained):
+    run = Run(trained.path)
     assert run.state == "done"
     assert run.status["epoch"] == 2
     assert run.metrics["epoch"].tolist() == [1, 2]
@@ -92,10 +101,8 @@ def test_predictions_are_the_selected_models(new_run):
     )
 
 
-def test_the_saved_model_is_plain_and_reproduces_the_predictions(new_run):
-    run = new_run()
-    train_run(run.path)
-    run = Run(run.path)
+def test_the_saved_model_is_plain_and_reproduces_the_predictions(trained):
+    run = Run(trained.path)
     state = load_file(run.path / "model.safetensors")
     assert set(state) == set(build("resnet18:layer1", 3, 32).state_dict())
     data = load_dataset(run.config)
@@ -163,9 +170,8 @@ def test_resume_continues_with_the_same_bits(new_run, settings):
 
 
 @pytest.mark.parametrize("place", ["save_epoch", "save_checkpoint", "append_json", "save_model", "_save_predictions"])
-def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, monkeypatch, place):
-    whole, cut = new_run("whole"), new_run("cut")
-    assert train_run(whole.path) == 0
+def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypatch, place):
+    cut = new_run("cut")
 
     def crash(*args):
         raise RuntimeError("cut off here")
@@ -176,8 +182,8 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, monkeypatch, plac
     assert Run(cut.path).state == "failed"
     assert "RuntimeError: cut off here" in reason(cut)
     assert train_run(cut.path) == 0
-    assert figures(cut) == figures(whole)
-    assert (cut.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
+    assert figures(cut) == figures(trained)
+    assert (cut.path / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
 
 
 def test_figures_of_the_training_pass_are_those_of_its_steps(new_run, monkeypatch):
@@ -205,12 +211,10 @@ def test_head_and_rest_have_their_own_rates_under_one_schedule():
     np.testing.assert_allclose(rates, np.outer([1, 0.5, last], [1e-4, 1e-2]), rtol=1e-12)
 
 
-def test_a_finished_run_returns_at_once(new_run):
-    run = new_run(epochs=1)
-    train_run(run.path)
-    before = {p: p.stat().st_mtime_ns for p in run.path.rglob("*")}
-    assert train_run(run.path) == 0
-    assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
+def test_a_finished_run_returns_at_once(trained):
+    before = {p: p.stat().st_mtime_ns for p in trained.path.rglob("*")}
+    assert train_run(trained.path) == 0
+    assert {p: p.stat().st_mtime_ns for p in trained.path.rglob("*")} == before
 
 
 def test_resume_keeps_the_forms_of_the_first_start(new_run, monkeypatch):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from queueing import PATIENCE_SECONDS
 
 from colora.errors import UserError
 from colora.verdicts import (
@@ -124,7 +125,7 @@ for i in range(20):
     for process in started:
         assert process.stdout.readline() == "ready\n"
     for process in started:
-        process.communicate("go\n", timeout=60)
+        process.communicate("go\n", timeout=PATIENCE_SECONDS)
         assert process.returncode == 0
     assert problems(tmp_path) == []
     found = standing(tmp_path)
