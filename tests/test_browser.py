@@ -148,7 +148,9 @@ def test_download_is_followed_left_cancelled_and_continued(page, medmnist, monke
         medmnist.pause = 0.01
         small.get_by_role("button", name="Continue").click()
         small.get_by_text(re.compile("ready$")).wait_for()
-        page.get_by_role("paragraph").filter(has_text=f"Counted from the labels in {medmnist.root / 'octmnist'}").wait_for()
+        page.get_by_role("paragraph").filter(
+            has_text=f"Counted from the labels in {medmnist.root / 'octmnist'}"
+        ).wait_for()
         idle(page)
         assert small.get_by_role("button").all_text_contents() == ["fact_checkVerify"]
     assert len(medmnist.asked) == 2 and medmnist.asked[1].startswith("bytes=")
