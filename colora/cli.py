@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 something failed, 2 a mistake a person can put right.
 
 import argparse
 import json
-import os
 import sys
 import types
 import typing
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from colora import processor
 from colora.catalog import NOTICE
 from colora.cli_cluster import add_cluster_command
 from colora.cli_files import Bar, add_file_commands
@@ -40,11 +40,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    # Read when torch loads. A thread that waits spins for a few microseconds, then sleeps: without the spinning a run
-    # alone takes a fifth longer, with much of it runs on the same cores hold each other up
-    # (benchmarks/waiting_threads.py).
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")}
+    processor.prepare()
     args = _parser().parse_args(arguments)
     try:
         return args.run(args)
