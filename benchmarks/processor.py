@@ -2,8 +2,8 @@
 
     python benchmarks/processor.py --out benchmarks/results/processor.json
 
-`spin` is GOMP_SPINCOUNT: how often a waiting OpenMP thread looks before the kernel puts it to sleep (libgomp's own: about
-300,000; 0 is what OMP_WAIT_POLICY=PASSIVE means). `kept` is whether freed memory stays with the process up to a
+`spin` is GOMP_SPINCOUNT: how often a waiting OpenMP thread looks before the kernel puts it to sleep. libgomp's own is
+about 300,000; 0 is what OMP_WAIT_POLICY=PASSIVE means. `kept` is whether freed memory stays with the process up to a
 gigabyte, or glibc moves its thresholds as it likes. The settings take turns, alone and with two processes on the same
 cores; a figure is the median step of CoLoRA over the processes.
 """
