@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Order = Literal["inception", "separable"]
 Form = Literal["plain", "fused", "factored"]
-PLAIN_UP_TO_WEIGHTS = 75_000  # measured: benchmarks/results/layer_forms.json
+PLAIN_UP_TO_WEIGHTS = 100_000  # measured: benchmarks/results/layer_forms.json
 FACTORED_FROM_CHANNELS = 128
 FACTORED_FROM_CHANNELS_LARGE, LARGE_POSITIONS = 64, 40_000  # where a batch's map has so many pixels
 _ONES = {n: (1,) * n for n in (1, 2, 3)}
