@@ -90,12 +90,12 @@ def epoch_axis(figure: go.Figure, tables: Iterable[pd.DataFrame]) -> None:
 
 
 def between(
-    table: pd.DataFrame, low: str, high: str, fill: str, name: str, legendgroup: str | None = None
+    table: pd.DataFrame, low: str, high: str, fill: str, name: str, legendgroup: str | None = None, x: str = "epoch"
 ) -> go.Scatter:
-    """The area between two columns, as one closed outline: up along `high`, back along `low`."""
-    epochs = table["epoch"].to_numpy()
+    """The area between two columns over `x`, as one closed outline: up along `high`, back along `low`."""
+    places = table[x].to_numpy()
     return go.Scatter(
-        x=np.concatenate([epochs, epochs[::-1]]),
+        x=np.concatenate([places, places[::-1]]),
         y=np.concatenate([table[high].to_numpy(), table[low].to_numpy()[::-1]]),
         name=f"{name}: {low} to {high}",
         legendgroup=legendgroup or name,

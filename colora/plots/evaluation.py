@@ -3,10 +3,10 @@
 from itertools import cycle, islice
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from colora.plots.curves import between
 from colora.plots.style import CLASS_DASHES, GREY, base_figure, class_colour, rgba
 
 AXES = {
@@ -34,7 +34,7 @@ def class_curves(bands: list[pd.DataFrame | None], class_names: list[str], areas
             continue
         several = table["n"].max() > 1
         if several:
-            traces.append(_middle_half(table, rgba(class_colour(c), 0.25), name))
+            traces.append(between(table, "q1", "q3", rgba(class_colour(c), 0.25), name, x="x"))
         lines.append(
             go.Scatter(
                 x=table["x"],
@@ -53,22 +53,6 @@ def class_curves(bands: list[pd.DataFrame | None], class_names: list[str], areas
     figure.update_xaxes(range=[-0.01, 1.01])
     figure.update_yaxes(range=[-0.01, 1.02])
     return figure
-
-
-def _middle_half(table: pd.DataFrame, fill: str, name: str) -> go.Scatter:
-    x = table["x"].to_numpy()
-    return go.Scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([table["q3"].to_numpy(), table["q1"].to_numpy()[::-1]]),
-        name=f"{name}: middle half",
-        legendgroup=name,
-        showlegend=False,
-        fill="toself",
-        fillcolor=fill,
-        line={"width": 0},
-        mode="lines",
-        hoverinfo="skip",
-    )
 
 
 def curve_table(bands: list[pd.DataFrame | None], class_names: list[str], kind: Kind) -> pd.DataFrame:
