@@ -20,7 +20,7 @@ from colora.files import remembered, write_json
 from colora.queue.audit import own_folder, record
 from colora.queue.trash import listed, to_trash
 from colora.rules import Rule
-from colora.runs import NAME
+from colora.runs import check_file_name
 from colora.storage import disk_errors, locked
 
 SCHEMA_VERSION = 1
@@ -135,12 +135,9 @@ def save_cut(runs_dir: Path, cut: Cut, replace: bool = False) -> Path:
 
 
 def _file(runs_dir: Path, name: str) -> Path:
-    if not NAME.fullmatch(name) or names_file(name):
-        raise UserError(
-            f"'{name}' cannot name a cut: use up to 80 letters, digits, dots, dashes and underscores, beginning with a "
-            "letter or a digit and not ending in .json.",
-            field="name",
-        )
+    check_file_name(name, "a cut")
+    if names_file(name):
+        raise UserError(f"'{name}' cannot name a cut: leave out the .json.", field="name")
     return cuts_folder(runs_dir) / f"{name}.json"
 
 

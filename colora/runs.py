@@ -235,14 +235,19 @@ def run_folder(seed: int) -> str:
     return f"seed-{seed:02d}"
 
 
-def check_name(runs_dir: Path, name: str) -> None:
-    """Raises UserError for a name that is bad, or that a group has already."""
+def check_file_name(name: str, what: str, field: str = "name") -> None:
+    """Raises UserError, marking `field`, where `name` does not fit `what` ("a group"): it becomes a file's name."""
     if not NAME.fullmatch(name):
         raise UserError(
-            f"'{name}' cannot name a group: use up to 80 letters, digits, dots, dashes and underscores, "
+            f"'{name}' cannot name {what}: use up to 80 letters, digits, dots, dashes and underscores, "
             "beginning with a letter or a digit.",
-            field="name",
+            field=field,
         )
+
+
+def check_name(runs_dir: Path, name: str) -> None:
+    """Raises UserError for a name that is bad, or that a group has already."""
+    check_file_name(name, "a group")
     if (Path(runs_dir) / name).exists():
         raise UserError(f"A group named '{name}' exists already in {runs_dir}: choose another name.", field="name")
 

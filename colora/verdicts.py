@@ -25,7 +25,7 @@ from colora.catalog import VERDICTS
 from colora.errors import UserError
 from colora.files import append_bytes, remembered, sync_folder
 from colora.queue.audit import acting_user, own_folder
-from colora.runs import NAME
+from colora.runs import NAME, check_file_name
 from colora.storage import disk_errors, locked
 
 COLUMNS = ("reader", "image_id", "verdict", "label", "note", "time", "user", "data_checksum")
@@ -170,12 +170,7 @@ def undo(
 
 def reader_file(runs_dir: Path, reader: str) -> Path:
     """It need not exist. Raises UserError for a name that cannot be a file's."""
-    if not NAME.fullmatch(reader):
-        raise UserError(
-            f"'{reader}' cannot name a reader: use up to 80 letters, digits, dots, dashes and underscores, beginning "
-            "with a letter or a digit.",
-            field="reader",
-        )
+    check_file_name(reader, "a reader", "reader")
     return verdicts_folder(runs_dir) / f"{reader}.jsonl"
 
 
