@@ -45,7 +45,7 @@ def test_quick_look_from_launch_to_evaluation(page, browser, tmp_path):
 
 def quick_look(page, browser, address: str) -> None:
     page.goto(address)
-    page.get_by_text(NOTICE).wait_for()
+    page.get_by_role("paragraph").filter(has_text=NOTICE).wait_for()
     page.get_by_role("button", name="Set up the quick look").click()
     page.get_by_text("python -m colora launch --name quick-look").wait_for()
     if not SCREENSHOT:  # two seeds of one epoch on small images show the same path in less time
@@ -164,7 +164,7 @@ def test_no_page_is_wider_than_the_screen(page, fabricated_runs, name):
         idle(page)
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 844})
-        page.get_by_text(NOTICE).wait_for()
+        page.get_by_role("paragraph").filter(has_text=NOTICE).wait_for()
         # the layout follows a change of width a little later; a page that stays too wide times out here
         main = 'document.querySelector("[data-testid=stMain]")'
         page.wait_for_function(f"() => {main}.scrollWidth === {main}.clientWidth")
