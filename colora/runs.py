@@ -213,11 +213,11 @@ class Group:
 
     @cached_property
     def state(self) -> str:
-        """One word for the whole: the most urgent of its runs' states."""
+        """One word for the whole: the most urgent of its runs' states, and running while one seed follows another."""
         states = {run.state for run in self.runs}
         for state in ("running", "stopping", "starting", "damaged", "failed", "lost", "queued", "stopped"):
             if state in states:
-                return "running" if state == "queued" and "done" in states else state
+                return "running" if state in ("starting", "queued") and "done" in states else state
         return "done"
 
     @property

@@ -100,7 +100,7 @@ def what_is_true(group: Group) -> tuple[str, int]:
     done = states.count("done")
     if done == len(states):
         return "done", done
-    if "running" in states or (done and "queued" in states):
+    if "running" in states or (done and "gone" not in states):
         return "running", done
     return next((state for state in ("starting", "gone") if state in states), "queued"), done
 

@@ -182,7 +182,8 @@ def test_a_file_that_did_not_change_is_read_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("states", "whole"),
     [(("done", "done"), "done"), (("done", "failed"), "failed"), (("done", "queued"), "running"),
-     (("queued", "queued"), "queued"), (("stopped", "done"), "stopped"), (("running", "failed"), "running")],
+     (("done", "starting"), "running"), (("starting", "queued"), "starting"), (("queued", "queued"), "queued"),
+     (("stopped", "done"), "stopped"), (("running", "failed"), "running")],
 )  # fmt: skip
 def test_the_state_of_a_group(group, states, whole):
     for run, state in zip(group.runs, states, strict=True):
