@@ -41,9 +41,9 @@ class Journal:
     problems: list[str]
 
 
-def own_reader(user: str | None = None) -> str:
-    """The reader's name of who is at the keyboard (`user`, else `acting_user`), fit for a file name."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", user or acting_user()).lstrip("._-")[:80]
+def own_reader() -> str:
+    """The reader's name of who is at the keyboard, fit for a file name."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", acting_user()).lstrip("._-")[:80]
     return name or "reader"
 
 
@@ -95,28 +95,20 @@ def judge(
     verdict: str,
     label: int | None = None,
     note: str = "",
-    user: str | None = None,
 ) -> dict[str, Any]:
     """Append a verdict and return its event.
 
-    `label` is the right class of a wrong label (None: wrong, the right one unknown); `user` who is signed in (default
-    `acting_user`). Raises UserError for a bad reader's name, an unknown verdict, or a label with another verdict than
-    wrong_label.
+    `label` is the right class of a wrong label (None: wrong, the right one unknown). Raises UserError for a bad
+    reader's name, an unknown verdict, or a label with another verdict than wrong_label.
     """
-    event = judgement(reader, data_checksum, image_id, verdict, label, note, user)
+    event = judgement(reader, data_checksum, image_id, verdict, label, note)
     with writing(runs_dir, reader) as path:
         append_events(path, [event])
     return event
 
 
 def judgement(
-    reader: str,
-    data_checksum: str,
-    image_id: str,
-    verdict: str,
-    label: int | None,
-    note: str,
-    user: str | None = None,
+    reader: str, data_checksum: str, image_id: str, verdict: str, label: int | None, note: str
 ) -> dict[str, Any]:
     """The event of `judge`, not written yet; raises what `judge` does."""
     if verdict not in VERDICTS:
@@ -129,16 +121,16 @@ def judgement(
         raise UserError("A verdict names an image and the checksum of its data.", field="image_id")
     if len(note) > MOST_NOTE:
         raise UserError(f"A note has up to {MOST_NOTE:,} characters; this one has {len(note):,}.", field="note")
-    event = _event(reader, "judge", data_checksum, image_id, user)
+    event = _event(reader, "judge", data_checksum, image_id)
     return event | {"verdict": verdict, "label": label, "note": note}
 
 
-def _event(reader: str, action: str, data_checksum: str, image_id: str, user: str | None) -> dict[str, Any]:
+def _event(reader: str, action: str, data_checksum: str, image_id: str) -> dict[str, Any]:
     return {
         "id": uuid.uuid4().hex,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "reader": reader,
-        "user": user or acting_user(),
+        "user": acting_user(),
         "action": action,
         "data_checksum": data_checksum,
         "image_id": image_id,
@@ -146,11 +138,7 @@ def _event(reader: str, action: str, data_checksum: str, image_id: str, user: st
 
 
 def undo(
-    runs_dir: Path,
-    reader: str,
-    data_checksum: str | None = None,
-    image_id: str | None = None,
-    user: str | None = None,
+    runs_dir: Path, reader: str, data_checksum: str | None = None, image_id: str | None = None
 ) -> dict[str, Any] | None:
     """Take back the reader's last verdict that stands (of one image or one data set, if named): returns the event taken
     back, None where there is none."""
@@ -163,7 +151,7 @@ def undo(
         if not standing:
             return None
         last = standing[-1]
-        taken_back = _event(reader, "undo", last["data_checksum"], last["image_id"], user) | {"undoes": last["id"]}
+        taken_back = _event(reader, "undo", last["data_checksum"], last["image_id"]) | {"undoes": last["id"]}
         append_events(path, [taken_back])
     return last
 

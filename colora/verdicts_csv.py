@@ -33,9 +33,7 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def import_csv(
-    runs_dir: Path, source: Path | bytes, reader: str | None = None, user: str | None = None
-) -> dict[str, int]:
+def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) -> dict[str, int]:
     """Append what a file (or its bytes) in the form of `export_csv` holds: {"added", "known"}; lines that stand already
     are left out. Needs the columns image_id, verdict, data_checksum, and reader where `reader` does not replace it.
 
@@ -51,9 +49,7 @@ def import_csv(
         try:
             reader_file(runs_dir, name)
             label = _label(row.get("label", ""))
-            event = judgement(
-                name, row["data_checksum"], row["image_id"], row["verdict"], label, row.get("note", ""), user
-            )
+            event = judgement(name, row["data_checksum"], row["image_id"], row["verdict"], label, row.get("note", ""))
         except UserError as error:
             raise UserError(f"Line {line} of the file: {error}", field="file") from error
         events.setdefault(name, []).append(event | {"imported": True})

@@ -84,7 +84,8 @@ def test_what_is_no_verdict_is_said_and_writes_nothing(tmp_path, change, sentenc
 def test_a_name_at_the_keyboard_becomes_a_readers_name(monkeypatch):
     monkeypatch.setenv("COLORA_USER", "Dr. Ann Müller <ann@clinic.org>")
     assert own_reader() == "Dr.-Ann-M-ller-ann-clinic.org-"
-    assert own_reader("../..") == "reader"
+    monkeypatch.setenv("COLORA_USER", "../..")
+    assert own_reader() == "reader"
 
 
 @pytest.mark.parametrize("torn", [b'{"id": "5", "action": "ju', b"\xff\xfe"])

@@ -27,8 +27,8 @@ UNDONE = "undone-verdict"
 
 def reader() -> str:
     """Whose verdicts these are: the person signed in, else a name that can be changed for the session."""
-    if user := signed_in():
-        return verdicts.own_reader(user)
+    if signed_in():
+        return verdicts.own_reader()
     if "reader" not in st.session_state:
         st.session_state["reader"] = verdicts.own_reader()
     return st.session_state["reader"]
@@ -97,7 +97,7 @@ def _judge(who: str, checksum: str, image_id: str, verdict: str, class_names: li
     other = class_names.index(right) if verdict == "wrong_label" and right != UNKNOWN else None
     note = st.session_state.get(f"note-{image_id}", "").strip()
     try:
-        verdicts.judge(runs_dir(), who, checksum, image_id, verdict, other, note, signed_in())
+        verdicts.judge(runs_dir(), who, checksum, image_id, verdict, other, note)
     except UserError as error:
         st.session_state["verdict-problem"] = str(error)
 

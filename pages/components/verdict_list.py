@@ -13,7 +13,6 @@ from colora.runs import Group
 from colora.scores import SeedPredictions
 from colora.verdicts_csv import csv_bytes, import_csv
 from pages.components import address, scored
-from pages.components.command import signed_in
 from pages.components.judging import reader
 from pages.components.runs import runs_dir
 
@@ -116,7 +115,7 @@ def files(judged: pd.DataFrame, checksum: str) -> None:
         mine = st.checkbox(f"As verdicts of {reader()}, whoever the file names", key="verdict-mine")
         if given and st.button("Import", key="verdict-import"):
             try:
-                added = import_csv(runs_dir(), given.getvalue(), reader() if mine else None, signed_in())
+                added = import_csv(runs_dir(), given.getvalue(), reader() if mine else None)
             except UserError as error:
                 st.error(str(error), icon=":material/error:")
             else:
