@@ -12,6 +12,7 @@ from typing import Any
 
 from colora.errors import UserError
 
+WINDOWS = os.name == "nt"
 REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a moment
 REPLACE_PAUSE_SECONDS = 0.02
 SETTLED_SECONDS = 0.1  # a file changed this recently may change again within one tick of its time of change
@@ -33,7 +34,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def _replace(beside: Path, path: Path) -> None:
-    for _ in range(REPLACE_TRIES if os.name == "nt" else 0):
+    for _ in range(REPLACE_TRIES if WINDOWS else 0):
         try:
             return os.replace(beside, path)
         except PermissionError:
@@ -42,7 +43,7 @@ def _replace(beside: Path, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # Windows cannot open a folder; its rename is durable enough
+    if not WINDOWS:  # it cannot open a folder; its rename is durable enough
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -60,12 +61,19 @@ def append_json(path: Path, value: Any) -> None:
 
 
 def append_bytes(path: Path, data: bytes) -> None:
-    """Adds to a file and syncs it; one write, so that lines of several processes do not mix."""
+    """Adds to a file and syncs it; one write, so that lines of several processes do not mix. A part that a full disk
+    has taken is given back, so that the next line does not follow half of one."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    taken = 0
     try:
-        while data:  # a second round only where the disk took a part
-            data = data[os.write(handle, data) :]
+        while taken < len(data):  # a second round only where the disk took a part
+            taken += os.write(handle, data[taken:])
         os.fsync(handle)
+    except OSError:
+        end = os.lseek(handle, 0, os.SEEK_CUR)
+        if os.fstat(handle).st_size == end:  # nobody has added anything behind it
+            os.ftruncate(handle, end - taken)
+        raise
     finally:
         os.close(handle)
 

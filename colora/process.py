@@ -2,9 +2,11 @@
 
 A pid alone is no identity: it is used again. Pid, start time, host, boot and pid namespace together are one. On Linux
 the start time is field 22 of /proc/PID/stat in ticks since boot, which stays put when the wall clock is set. Linux is
-tested; elsewhere psutil's start time, within a second, is the best effort. psutil is imported only where it is needed.
+tested; elsewhere psutil's start time, within a second, is the best effort, and tells one boot from another as well.
+psutil is imported only where it is needed.
 """
 
+import getpass
 import os
 import signal
 import socket
@@ -17,17 +19,14 @@ from typing import Any
 Identity = dict[str, Any]
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # what Windows calls terminate
 ASK = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)  # to end by itself; Windows' goes to a process group
+WITHIN = 0 if sys.platform == "linux" else 1  # by how much two start times of one process may differ
 
 
 @cache
 def boot_id() -> str:
-    """Changes with every start of the machine."""
+    """Changes with every start of the machine; empty where the system gives its starts no name."""
     path = Path("/proc/sys/kernel/random/boot_id")
-    if path.exists():
-        return path.read_text().strip()
-    import psutil
-
-    return str(int(psutil.boot_time()))
+    return path.read_text().strip() if path.exists() else ""
 
 
 @cache
@@ -49,7 +48,7 @@ def _start_time(pid: int) -> float | None:
 
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.NoSuchProcess:
         return None
 
@@ -65,7 +64,8 @@ def identity(pid: int) -> Identity:
 
 def is_identity(value: Any) -> bool:
     """Whether a value out of a file, which may be damaged, can be taken for one."""
-    return isinstance(value, dict) and {"pid", "started", "host", "boot_id"} <= set(value)
+    wanted = {"pid": int, "started": int | float, "host": str, "boot_id": str}
+    return isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in wanted.items())
 
 
 def own_process() -> Identity:
@@ -85,7 +85,7 @@ def is_alive(known: Identity | None) -> bool:
         return False
     if not is_visible(known):
         return True
-    return known["boot_id"] == boot_id() and _start_time(known["pid"]) == known["started"]
+    return known["boot_id"] == boot_id() and _equal(_start_time(known["pid"]), known["started"])
 
 
 def lives_here(known: Identity | None) -> bool:
@@ -95,8 +95,14 @@ def lives_here(known: Identity | None) -> bool:
 
 def same(one: Identity | None, other: Identity | None) -> bool:
     """Whether two identities are of one process."""
-    keys = ("pid", "started", "host", "boot_id")
-    return one is not None and other is not None and all(one[key] == other[key] for key in keys)
+    if one is None or other is None:
+        return False
+    alike = all(one[key] == other[key] for key in ("pid", "host", "boot_id"))
+    return alike and _equal(one["started"], other["started"])
+
+
+def _equal(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and abs(one - other) <= WITHIN
 
 
 def tree(known: Identity) -> list[Identity]:
@@ -162,6 +168,14 @@ def own_session(console: str = "none") -> dict[str, Any]:
         consoles = {"none": subprocess.DETACHED_PROCESS, "own": subprocess.CREATE_NO_WINDOW, "shared": 0}
         return {"creationflags": consoles[console] | subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
+
+
+def os_user() -> str:
+    """The operating system's user; `uid-1000` where it has no name, as in a container run under a foreign number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 def cpu_count() -> int:

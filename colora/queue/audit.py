@@ -1,6 +1,5 @@
 """Who did what to the runs of a folder: runs/.colora/audit.jsonl, which is only ever added to."""
 
-import getpass
 import os
 import socket
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from colora.files import append_json, read_json_lines
+from colora.process import os_user
 
 
 def nobody() -> None:
@@ -20,7 +20,7 @@ signed_in: Callable[[], str | None] = nobody  # the app puts in who has signed i
 
 def acting_user() -> str:
     """Who does this: who is signed in to the app, or whom COLORA_USER names, or the operating system's user."""
-    return signed_in() or os.environ.get("COLORA_USER") or getpass.getuser()
+    return signed_in() or os.environ.get("COLORA_USER") or os_user()
 
 
 def own_folder(runs_dir: Path) -> Path:
