@@ -54,15 +54,21 @@ def add_run_commands(command: Callable, with_json: Callable) -> None:
     end.add_argument("--last", dest="end", action="store_const", const="last", help="behind all others")
     queue.add_argument("--priority", type=int, help="higher ones start first, whatever the order")
 
-    supervise = on_folder(command("supervise", _supervise, "start what is queued; other commands start it themselves"))
-    supervise.add_argument("--gpus", type=_gpus, help="numbers, as 0,1 (default all that are found), or none")
-    supervise.add_argument("--slots-per-gpu", type=int, default=1, help="runs at a time on each GPU (default 1)")
-    supervise.add_argument("--slots", type=int, help="train on the CPU, so many runs at a time (default 1)")
+    about = "start what is queued; other commands start it themselves, on the slots that were asked for last"
+    supervise = on_folder(command("supervise", _supervise, about))
+    for flag, name, kind, about in (
+        ("--gpus", "gpus", _gpus, "numbers, as 0,1, or none, or all that are found (default)"),
+        ("--slots-per-gpu", "per_gpu", int, "runs at a time on each GPU (default 1)"),
+        ("--slots", "cpu_slots", int, "train on the CPU, so many runs at a time (default 1)"),
+    ):
+        supervise.add_argument(flag, dest=name, type=kind, default=argparse.SUPPRESS, help=about)
     train = command("train", _train, None)  # started by a run's guard, for one seed
     train.add_argument("--run-dir", type=Path, required=True)
 
 
-def _gpus(text: str) -> list[str]:
+def _gpus(text: str) -> list[str] | None:
+    if text.strip() == "all":
+        return None
     return [] if text.strip() == "none" else [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -145,14 +151,15 @@ def _queue(args: argparse.Namespace) -> int:
 
 
 def _supervise(args: argparse.Namespace) -> int:
-    from colora.queue.slots import make_slots
+    from colora.queue.slots import asked_slots, keep_asked, make_slots
     from colora.queue.supervisor import Supervisor, supervise
 
     if not args.runs_dir.is_dir():
         raise UserError(f"There is no runs folder {args.runs_dir}: launch something, or name another with --runs-dir.")
-    slots = make_slots(args.gpus, args.slots_per_gpu, args.slots)
+    if asked := {name: vars(args)[name] for name in ("gpus", "per_gpu", "cpu_slots") if name in vars(args)}:
+        keep_asked(args.runs_dir, asked)
     try:
-        if not supervise(Supervisor(args.runs_dir, slots)):
+        if not supervise(Supervisor(args.runs_dir, make_slots(**asked_slots(args.runs_dir)))):
             print(f"A supervisor works on {args.runs_dir} already.")
     except KeyboardInterrupt:
         print("\nthe supervisor has ended; what runs goes on, and the next one takes it over", file=sys.stderr)

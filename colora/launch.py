@@ -15,7 +15,8 @@ from colora.errors import UserError
 from colora.queue import order
 from colora.queue.audit import record
 from colora.queue.lock import editing
-from colora.queue.supervisor import slot_count
+from colora.queue.slots import sharing
+from colora.queue.supervisor import slot_names
 from colora.runs import Group, check_name, create_group
 
 if TYPE_CHECKING:
@@ -98,4 +99,6 @@ def look_ahead(config: RunConfig, seeds: int, runs_dir: Path, classes: int | Non
     """What these runs will take, on the slots that train them. Raises UserError for bad data or networks."""
     from colora.preflight import preflight  # torch
 
-    return preflight(config, seeds, Path(runs_dir), dataset_sizes(config), slot_count(runs_dir), classes)
+    slots = slot_names(runs_dir)
+    at_once = min(seeds, sharing(slots))
+    return preflight(config, seeds, Path(runs_dir), dataset_sizes(config), len(slots), classes, at_once)

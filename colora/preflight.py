@@ -26,7 +26,7 @@ from colora.errors import UserError
 from colora.fit import eval_batch_size, make_optimizer
 from colora.images import autocast, choose_device, choose_precision
 from colora.methods import apply_method
-from colora.process import Identity, lives_here, resident_bytes
+from colora.process import Identity, cpu_count, lives_here, resident_bytes
 from colora.queue.cgroup import free_memory
 from colora.queue.order import run_folders, written_state
 from colora.queue.verdict import process_file
@@ -46,7 +46,7 @@ class Estimate:
 
     device: str
     memory_bytes: int
-    memory_free_bytes: int
+    memory_free_bytes: int  # each seed's share, where several train at once
     largest_batch_size: int  # that would fit, 0 if not even the network does
     disk_bytes: int
     seconds_per_image: float  # one training step's share
@@ -92,13 +92,14 @@ def preflight(
     sizes: Sizes | None,
     slots: int = 1,
     classes: int | None = None,  # default: those of the data, or 4
+    at_once: int = 1,  # seeds that share the device's memory
 ) -> Preflight:
     """Raises UserError where the network cannot be built on this machine; what cannot fit is said in `refused`."""
     there = next(folder for folder in (runs_dir.absolute(), *runs_dir.absolute().parents) if folder.exists())
-    found = estimate(config, classes or (sizes.classes if sizes else 4), trains_ahead(there, slots))
+    found = estimate(config, classes or (sizes.classes if sizes else 4), trains_ahead(there, slots), at_once)
     refused = field = epoch = seed = whole = None
     try:
-        check_fit(config, found, seeds, there)
+        check_fit(config, found, seeds, there, at_once)
     except UserError as error:
         refused, field = str(error), error.field
     if sizes:
@@ -115,17 +116,18 @@ def _epoch_seconds(config: RunConfig, found: Estimate, sizes: Sizes) -> float:
     return sizes.used * found.seconds_per_image + seen * found.eval_seconds_per_image
 
 
-def estimate(config: RunConfig, classes: int = 4, ahead: Sequence[Identity] = ()) -> Estimate:
+def estimate(config: RunConfig, classes: int = 4, ahead: Sequence[Identity] = (), at_once: int = 1) -> Estimate:
     """Builds the network with random weights and trains it for a few steps on noise. Raises UserError as `build`.
 
-    The memory of the processes `ahead`, which will have ended by then, counts as free.
+    The memory of the processes `ahead`, which will have ended by then, counts as free; of what is free, and of the
+    CPU's threads, each of the `at_once` seeds that train side by side has its share.
     """
     try:
         device = choose_device(config.device)
     except ValueError as error:
         raise UserError(f"{str(error).capitalize()}: choose device 'auto' or 'cpu'.", field="device") from error
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    if config.threads or at_once > 1:
+        torch.set_num_threads(config.threads or max(1, cpu_count() // at_once))
     model = build(config.backbone, classes, config.image_size)
     apply_method(model, config, seed=0)
     model.to(device, memory_format=torch.channels_last)
@@ -160,7 +162,7 @@ def estimate(config: RunConfig, classes: int = 4, ahead: Sequence[Identity] = ()
     fixed = kept[0] - PROBE[0] * each + FLOAT * (weights + 3 * trained)  # gradients and Adam's two moments
     if device.type != "cuda":
         fixed += PROCESS_BYTES
-    free = _free_bytes(device, ahead)
+    free = _free_bytes(device, ahead) // at_once
     largest = max(0, int((free - fixed) // per_image))
     seconds = _seconds_per_image(step, min(config.batch_size, largest), device)
     model.eval()
@@ -209,7 +211,7 @@ def trains_ahead(runs_dir: Path, slots: int) -> list[Identity]:
     return [known for known in trainers if lives_here(known)][slots - 1 :]
 
 
-def check_fit(config: RunConfig, found: Estimate, seeds: int, runs_dir: Path) -> None:
+def check_fit(config: RunConfig, found: Estimate, seeds: int, runs_dir: Path, at_once: int = 1) -> None:
     """Raises UserError, with what to lower, where a run cannot fit into memory or the runs onto the disk."""
     if found.memory_bytes > found.memory_free_bytes:
         lower = (
@@ -217,9 +219,11 @@ def check_fit(config: RunConfig, found: Estimate, seeds: int, runs_dir: Path) ->
             if found.largest_batch_size
             else "take a smaller image size or backbone"
         )
+        each = f" for each of the {at_once} seeds that train at once" if at_once > 1 else ""
+        fewer = ", or train fewer at a time (colora supervise)" if at_once > 1 else ""
         raise UserError(
             f"Batch size {config.batch_size} at {config.image_size} px needs about {size_text(found.memory_bytes)} of "
-            f"memory, but {size_text(found.memory_free_bytes)} are free on {found.device}: {lower}.",
+            f"memory, but {size_text(found.memory_free_bytes)} are free on {found.device}{each}: {lower}{fewer}.",
             field="batch_size",
         )
     check_room(runs_dir, seeds * found.disk_bytes, f"The {seeds} run{'s' * (seeds > 1)}", "choose another --runs-dir")

@@ -16,7 +16,7 @@ from colora.data.sizes import Sizes, dataset_sizes
 from colora.errors import UserError
 from colora.files import write_json
 from colora.preflight import START_SECONDS, _free_bytes, check_fit, estimate, preflight, trains_ahead
-from colora.process import own_process, resident_bytes
+from colora.process import cpu_count, own_process, resident_bytes
 from colora.runs import Run, create_group
 from colora.train import train_run
 
@@ -58,6 +58,21 @@ def test_what_cannot_fit_is_refused_with_what_to_lower(found, tmp_path):
     with pytest.raises(UserError, match=r"The 3 runs needs? 3000\.0 TB, but the disk"):
         check_fit(config, replace(found, disk_bytes=10**15), 3, tmp_path)
     check_fit(config, replace(found, memory_free_bytes=found.memory_bytes), 3, tmp_path)
+    shared = r"on cpu for each of the 2 seeds that train at once: .* \(colora supervise\)\."
+    with pytest.raises(UserError, match=shared):
+        check_fit(config, tight, 3, tmp_path, at_once=2)
+
+
+def test_seeds_that_train_side_by_side_share_memory_and_threads(found, monkeypatch):
+    monkeypatch.setattr(colora.preflight, "_free_bytes", lambda *_: 9_000_000_000)
+    before = torch.get_num_threads()
+    try:
+        shared = estimate(make_config(SMALL | {"batch_size": 8, "threads": None}), at_once=3)
+        assert torch.get_num_threads() == max(1, cpu_count() // 3)
+    finally:
+        torch.set_num_threads(before)
+    assert shared.memory_free_bytes == 3_000_000_000
+    assert shared.memory_bytes == found.memory_bytes
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from colora.process import identity
 from colora.queue import gpu
 from colora.queue.actions import stop
 from colora.queue.detach import ROOT
-from colora.queue.slots import make_slots
-from colora.queue.supervisor import Supervisor, slot_count
+from colora.queue.gpu import left_mib, used_mib
+from colora.queue.slots import make_slots, sharing
+from colora.queue.supervisor import Supervisor, slot_names
 from colora.queue.verdict import process_file
 from colora.runs import Run
 
@@ -50,10 +51,10 @@ def machine(tmp_path, monkeypatch) -> Path:
 
 def test_found_gpus_are_those_that_nvidia_smi_lists(machine, monkeypatch, lab):
     assert [slot.name for slot in make_slots(per_gpu=2)] == ["gpu-0-0", "gpu-1-0", "gpu-0-1", "gpu-1-1"]
-    assert slot_count(lab.runs_dir) == 2
+    assert slot_names(lab.runs_dir) == ["gpu-0-0", "gpu-1-0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert [slot.name for slot in make_slots()] == ["gpu-1-0"]
-    assert slot_count(lab.runs_dir) == 1
+    assert slot_names(lab.runs_dir) == ["gpu-1-0"]
     (machine / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert [slot.name for slot in make_slots()] == ["cpu-0"]
@@ -62,11 +63,27 @@ def test_found_gpus_are_those_that_nvidia_smi_lists(machine, monkeypatch, lab):
 def test_the_supervisor_takes_the_slots_that_are_asked_for(machine, monkeypatch, lab):
     asked = []
     monkeypatch.setattr("colora.queue.supervisor.supervise", lambda supervisor: asked.append(supervisor.slots) or True)
-    for arguments in (["--gpus", "1", "--slots-per-gpu", "2"], ["--gpus", "none", "--slots", "2"], []):
+    for arguments in (
+        [], ["--gpus", "1", "--slots-per-gpu", "2"], ["--gpus", "none", "--slots", "2"], [], ["--gpus", "all"]
+    ):  # fmt: skip
         assert main(["supervise", "--runs-dir", str(lab.runs_dir), *arguments]) == 0
     names = [[slot.name for slot in slots] for slots in asked]
-    assert names == [["gpu-1-0", "gpu-1-1"], ["cpu-0", "cpu-1"], ["gpu-0-0", "gpu-1-0"]]
+    both, two = ["gpu-0-0", "gpu-1-0"], ["cpu-0", "cpu-1"]
+    assert names == [both, ["gpu-1-0", "gpu-1-1"], two, two, both]  # what was asked for last is remembered
     assert main(["supervise", "--runs-dir", str(lab.runs_dir), "--gpus", "0", "--slots-per-gpu", "0"]) == 2
+    assert slot_names(lab.runs_dir) == both
+
+
+def test_how_many_runs_share_a_device():
+    assert sharing(["cpu-0"]) == 1 and sharing(["cpu-0", "cpu-1", "cpu-2"]) == 3
+    assert sharing(slot.name for slot in make_slots(["0", "10", "3"], per_gpu=2)) == 2
+
+
+def test_a_driver_that_hangs_costs_no_run(machine, monkeypatch):
+    (machine / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr("colora.queue.gpu.ASK_SECONDS", 0.1)
+    assert [slot.name for slot in make_slots()] == ["cpu-0"]
+    assert used_mib("0") is None and left_mib("0", 100, [1], 0) == 0
 
 
 def test_each_run_sees_the_gpu_of_its_slot_and_no_slot_has_two(machine, lab):

@@ -47,9 +47,13 @@ def left_mib(gpu: str, before: int, gone: list[int], patience: float) -> int:
 
 
 def _ask(question: str, gpu: str | None = None) -> list[str]:
-    """The lines of nvidia-smi's answer; none where there is no such program, or it refuses."""
+    """The lines of nvidia-smi's answer; none where there is no such program, or it refuses or hangs, as one does
+    whose driver is in trouble."""
     if not shutil.which("nvidia-smi"):
         return []
     command = ["nvidia-smi", question, "--format=csv,noheader,nounits", *(["--id", gpu] if gpu is not None else [])]
-    asked = subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return []
     return [line.strip() for line in asked.stdout.splitlines() if line.strip()] if asked.returncode == 0 else []

@@ -4,6 +4,7 @@ They are the operating system's, so that a process that dies lets go; what stand
 """
 
 import hashlib
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,8 @@ PROBE_SECONDS = 2  # longer than anyone holds the lock only to see whether it is
 
 def _beside(runs_dir: Path, ending: str) -> Path:
     folder = made_folder(state_dir() / "locks", "set XDG_STATE_HOME to a folder that you may write to")
-    path = str(Path(runs_dir).resolve())
-    return folder / f"supervisor-{hashlib.sha256(path.encode()).hexdigest()[:16]}.{ending}"
+    whose = f"{socket.gethostname()}:{Path(runs_dir).resolve()}"  # a home, and the state in it, may be several hosts'
+    return folder / f"supervisor-{hashlib.sha256(whose.encode()).hexdigest()[:16]}.{ending}"
 
 
 def info_path(runs_dir: Path) -> Path:
@@ -27,6 +28,11 @@ def info_path(runs_dir: Path) -> Path:
 
 def log_path(runs_dir: Path) -> Path:
     return _beside(runs_dir, "log")
+
+
+def slots_path(runs_dir: Path) -> Path:
+    """Where `colora.queue.slots` keeps what was asked for last."""
+    return _beside(runs_dir, "slots")
 
 
 def supervisor_lock(runs_dir: Path) -> FileLock:

@@ -1,11 +1,17 @@
 """Where runs train at the same time: one slot a GPU, or one for the CPU, unless asked for more."""
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from colora.errors import UserError
+from colora.files import read_json, write_json
 from colora.process import cpu_count
 from colora.queue.gpu import found_gpus
+from colora.queue.lock import slots_path
 
 
 @dataclass(frozen=True)
@@ -37,3 +43,20 @@ def make_slots(gpus: list[str] | None = None, per_gpu: int = 1, cpu_slots: int |
         for n in range(per_gpu)  # one on each GPU before a second on any
         for name in names
     ]
+
+
+def keep_asked(runs_dir: Path, asked: dict[str, Any]) -> None:
+    """Remember the arguments of `make_slots` for the supervisors of this runs folder that start by themselves."""
+    make_slots(**asked)  # what makes no slots is refused, and not remembered
+    write_json(slots_path(runs_dir), asked)
+
+
+def asked_slots(runs_dir: Path) -> dict[str, Any]:
+    """The arguments of `make_slots` that were remembered last on this host; {} where nobody has asked for any."""
+    path = slots_path(runs_dir)
+    return read_json(path) if path.exists() else {}
+
+
+def sharing(names: Iterable[str]) -> int:
+    """How many runs may train on one device at the same time, by the names of the slots."""
+    return max(Counter(name.rpartition("-")[0] for name in names).values())
