@@ -36,6 +36,11 @@ class Stopped(Exception):
     """A person, or a signal, asked this run to stop."""
 
 
+def wish(run: Run) -> str:
+    """Whose wish it was that a run ends now, as the beginning of a sentence."""
+    return "Stopped on request" if run.stop_requested else "Ended by a signal (a shutdown, or Ctrl-C)"
+
+
 def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
     """Adam over what trains; the head, in a group of its own, has its own rate. `schedule` scales both from "peak"."""
     head, rest = [], []
@@ -86,7 +91,7 @@ class Fit:
                 outputs[split] = seen
             else:
                 size = eval_batch_size(self.config, images.device)
-                outputs[split] = probabilities(self.model, images, size, self.precision)
+                outputs[split] = probabilities(self.model, images, size, self.precision, lambda: self._heed(epoch))
             labels = images.labels.cpu().numpy()
             row[f"{split}_loss"] = evaluate.cross_entropy(labels, outputs[split])
             row[f"{split}_accuracy"] = evaluate.accuracy(labels, outputs[split])
@@ -127,10 +132,14 @@ class Fit:
                 looked = time.monotonic()
                 self._check_loss(total, epoch)
                 self.reporter.write(step=number, steps=steps)
-            if self.should_stop() or self.run.stop_requested:
-                self.reporter.write(state="stopping")
-                raise Stopped(f"Stopped on request in epoch {epoch}; resume continues after epoch {epoch - 1}.")
+            self._heed(epoch)
         return torch.cat(seen)[order.argsort().to(images.device)].cpu().numpy() if seen else None
+
+    def _heed(self, epoch: int) -> None:
+        """Raises Stopped where a person, or a signal, wants an end: after a step, or a batch of an evaluation."""
+        if self.run.stop_requested or self.should_stop():
+            self.reporter.write(state="stopping")
+            raise Stopped(f"{wish(self.run)} in epoch {epoch}; resume continues after epoch {epoch - 1}.")
 
     def _set_rates(self, steps_per_epoch: int) -> None:
         """Half a cosine from each group's peak to 0 over the whole run (Loshchilov & Hutter, SGDR, no restarts)."""

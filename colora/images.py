@@ -2,7 +2,7 @@
 normalised there."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -51,12 +51,22 @@ def _shared(images: np.ndarray) -> Tensor:
 
 
 @torch.inference_mode()
-def probabilities(model: nn.Module, images: DeviceImages, batch_size: int, precision: str) -> np.ndarray:
-    """Softmax of the logits in evaluation mode: (N, C) float32, rows sum to 1, in the images' order."""
+def probabilities(
+    model: nn.Module,
+    images: DeviceImages,
+    batch_size: int,
+    precision: str,
+    before_batch: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Softmax of the logits in evaluation mode: (N, C) float32, rows sum to 1, in the images' order.
+
+    What `before_batch` raises ends it.
+    """
     was_training = model.training
     model.eval()
     parts = []
     for inputs, _ in images.batches(torch.arange(len(images)), batch_size):
+        before_batch()
         with autocast(images.device, precision):
             logits = model(inputs)  # (B, C)
         parts.append(logits.float().softmax(1).cpu())

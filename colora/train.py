@@ -36,12 +36,13 @@ from colora.data import SPLITS, Dataset, Split, load_dataset, training_split, us
 from colora.data.prepare import RULE, Progress
 from colora.environment import environment
 from colora.errors import UserError
-from colora.fit import Fit, Stopped, eval_batch_size, make_optimizer
+from colora.fit import Fit, Stopped, eval_batch_size, make_optimizer, wish
 from colora.history import save_epoch
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.methods import apply_method
 from colora.results import selected_row
 from colora.runs import ACTIVE, Run, append_json, own_process, read_json_lines, write_bytes, write_json
+from colora.storage import FULL
 
 HEARTBEAT_SECONDS = 5  # at least so often, also while a long step or evaluation tells nothing
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
@@ -125,22 +126,23 @@ def train_run(
         return 2
     except Exception as error:
         traceback.print_exc()  # into log.txt; the reason is for people
-        reporter.end("failed", _reason(error, run.config))
+        reporter.end("failed", _reason(error, run))
         return 1
     reporter.end("done")
     print("done", flush=True)
     return 0
 
 
-def _reason(error: Exception, config: RunConfig) -> str:
+def _reason(error: Exception, run: Run) -> str:
+    config = run.config
     text = str(error).strip().split("\n")[0]
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
         return (
             f"Out of memory at batch size {config.batch_size} and {config.image_size} px: lower the batch size first, "
             "then the image size, or take a smaller backbone."
         )
-    if isinstance(error, OSError) and error.errno == 28:
-        return f"The disk is full ({error.filename}): free some space, then resume this run."
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"The disk is full ({error.filename or run.path}): free some space, then resume this run."
     return f"An unexpected error, {type(error).__name__}: {text}. The log has the details."
 
 
@@ -197,7 +199,13 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
             print(_line(row, config.epochs), flush=True)
     model = load_model(run, config, resolved).to(device)
     trained_labels = training.labels if cut and cut.labels else None
-    _save_predictions(run, model, dataset, images, used, trained_labels, config, resolved.precision)
+
+    def heed() -> None:
+        if run.stop_requested or should_stop():
+            reporter.write(state="stopping")
+            raise Stopped(f"{wish(run)} after the last epoch; resume goes on with the predictions.")
+
+    _save_predictions(run, model, dataset, images, used, trained_labels, config, resolved.precision, heed)
 
 
 def _cut(run: Run, config: RunConfig) -> Cut | None:
@@ -223,7 +231,7 @@ def _preparing(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) ->
         looked = time.monotonic()
         if should_stop() or run.stop_requested:
             reporter.write(state="stopping", preparing=None)
-            raise Stopped("Stopped on request while the images were prepared; resume prepares them anew.")
+            raise Stopped(f"{wish(run)} while the images were prepared; resume prepares them anew.")
         reporter.write(preparing=[done, total])
 
     return tell
@@ -286,6 +294,9 @@ def _take_up(run: Run, model: nn.Module, resolved: Resolved, progress: dict[str,
         metrics.append(progress["metrics"])
     lines = "".join(json.dumps(row) + "\n" for row in metrics)
     write_bytes(run.path / "metrics.jsonl", lines.encode())
+    for part in ("checkpoint", "history", "predictions"):  # what a killed process was writing
+        for path in (run.path / part).rglob(".*.tmp"):
+            path.unlink()
     for path in (run.path / "history").glob("epoch-*.safetensors"):
         if int(path.stem.removeprefix("epoch-")) > progress["epoch"]:
             path.unlink()
@@ -312,6 +323,7 @@ def _save_predictions(
     trained_labels: np.ndarray | None,
     config: RunConfig,
     precision: str,
+    heed: Callable[[], None],
 ) -> None:
     """The selected model on every image of every split, the whole train split included.
 
@@ -319,7 +331,7 @@ def _save_predictions(
     """
     for name in SPLITS:
         split = dataset.splits[name]
-        p = probabilities(model, images[name], eval_batch_size(config, images[name].device), precision)
+        p = probabilities(model, images[name], eval_batch_size(config, images[name].device), precision, heed)
         table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
         for c in range(dataset.classes):
             table[f"p_{c}"] = p[:, c]

@@ -1,10 +1,13 @@
 """Training one seed: what the folder holds, equal bits for equal seeds, resume after a cut at any place."""
 
+import errno
 import itertools
 import json
 import math
+import os
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from importlib.metadata import version
 
 import numpy as np
@@ -54,6 +57,12 @@ def trained(tmp_path_factory, tiny_npz) -> Run:
     run = create_group(tmp_path_factory.mktemp("trained"), "g", config, [0]).runs[0]
     assert train_run(run.path) == 0
     return Run(run.path)
+
+
+def in_second_epoch(run) -> Callable[[], bool]:
+    """Wants to stop after the second of the four steps of epoch 2."""
+    asked = itertools.count(1)
+    return lambda: len(Run(run.path).metrics) == 1 and next(asked) == 2
 
 
 def figures(run) -> list[dict]:
@@ -158,8 +167,7 @@ def test_resume_continues_with_the_same_bits(new_run, settings):
     whole, cut = new_run("whole", epochs=3, **settings), new_run("cut", epochs=3, **settings)
     assert train_run(whole.path) == 0
 
-    calls = itertools.count(1)
-    assert train_run(cut.path, lambda: next(calls) == 6) == 0  # the second of four steps in epoch 2
+    assert train_run(cut.path, in_second_epoch(cut)) == 0
     assert Run(cut.path).state == "stopped"
     assert "resume continues after epoch 1" in reason(cut)
     assert len(Run(cut.path).metrics) == 1
@@ -184,6 +192,35 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypa
     assert train_run(cut.path) == 0
     assert figures(cut) == figures(trained)
     assert (cut.path / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("where", [colora.fit, colora.train])
+def test_a_stop_is_heeded_between_the_batches_of_an_evaluation(new_run, trained, monkeypatch, where):
+    """Which may take minutes, after an epoch and at the end."""
+    run, batches = new_run(), []
+
+    def asked_meanwhile(model, images, size, precision, before_batch):
+        (run.path / "stop").touch()
+        return probabilities(model, images, 1, precision, lambda: batches.append(before_batch()))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, "probabilities", asked_meanwhile)
+        assert train_run(run.path) == 0
+    assert Run(run.path).state == "stopped" and not batches
+    epoch, said = (0, "in epoch 1; resume continues after epoch 0.") if where is colora.fit else (2, "after the last")
+    assert Run(run.path).status["epoch"] == epoch
+    assert reason(run).startswith("Stopped on request") and said in reason(run)
+    (run.path / "checkpoint").mkdir(exist_ok=True)
+    (run.path / "checkpoint" / ".last.safetensors.1.tmp").write_text("what a killed process was writing")
+    assert train_run(run.path) == 0
+    assert figures(run) == figures(trained)
+    assert not list(run.path.rglob("*.tmp"))
+
+
+def test_a_signal_that_nobody_asked_for_is_not_told_as_a_wish(new_run):
+    run = new_run()
+    assert train_run(run.path, lambda: True) == 0
+    assert reason(run) == "Ended by a signal (a shutdown, or Ctrl-C) in epoch 1; resume continues after epoch 0."
 
 
 def test_figures_of_the_training_pass_are_those_of_its_steps(new_run, monkeypatch):
@@ -224,8 +261,7 @@ def test_resume_keeps_the_forms_of_the_first_start(new_run, monkeypatch):
     assert train_run(whole.path) == 0
     assert Run(whole.path).resolved.forms["layer1.0.conv1"] == "factored"
     assert Run(whole.path).resolved.forms["conv1"] == "fused"
-    calls = itertools.count(1)
-    assert train_run(cut.path, lambda: next(calls) == 6) == 0
+    assert train_run(cut.path, in_second_epoch(cut)) == 0
     monkeypatch.setattr(adapt, "choose_form", lambda base, _: "fused")  # as a later version might
     assert train_run(cut.path) == 0
     assert figures(cut) == figures(whole)
@@ -262,15 +298,16 @@ def test_out_of_memory_says_what_to_lower(new_run, monkeypatch):
     assert reason(run).startswith("Out of memory at batch size 16 and 32 px: lower the batch size first")
 
 
-def test_a_full_disk_is_named(new_run, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named(new_run, monkeypatch, number):
     run = new_run()
 
     def full(*args):
-        raise OSError(28, "No space left on device", str(run.path / "checkpoint"))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(colora.train, "save_checkpoint", full)
     assert train_run(run.path) == 1
-    assert "The disk is full" in reason(run)
+    assert f"The disk is full ({run.path})" in reason(run)
     assert "then resume" in reason(run)
 
 
@@ -297,7 +334,7 @@ def test_a_stop_while_the_images_are_prepared_ends_as_stopped(new_run, tiny_fold
     assert said[0] == ("starting", None)
     assert said[-1] == ("starting", "preparing images 16 of 72")
     assert Run(run.path).state == "stopped"
-    assert reason(run) == "Stopped on request while the images were prepared; resume prepares them anew."
+    assert reason(run).endswith("while the images were prepared; resume prepares them anew.")
     assert preparing(Run(run.path)) is None
     monkeypatch.undo()
     assert train_run(run.path) == 0
