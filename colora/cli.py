@@ -24,6 +24,7 @@ from colora.errors import UserError
 from colora.presets import PRESETS
 from colora.queue.verdict import short
 from colora.runs import Group, listing, open_group
+from colora.storage import FORBIDDEN, FULL
 from colora.vary import parse_vary, varied
 
 MODEL = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")  # what decides what is built
@@ -50,6 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` for one, has had enough
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.errno not in (*FULL, *FORBIDDEN):
+            raise
+        why = "the disk is full: free some space" if error.errno in FULL else "there is no permission"
+        what = error.filename or "a file"
+        print(f"colora {args.command}: {what} cannot be read or written: {why}.", file=sys.stderr)
+        return 2
 
 
 def _parser() -> Parser:

@@ -19,7 +19,6 @@ derived where that process is gone: `failed`, `lost` or `stopped` with the reaso
 A file is complete or absent: written beside, synced, renamed. Imports no torch, so that pages can read.
 """
 
-import getpass
 import os
 import re
 import shutil
@@ -37,6 +36,7 @@ from colora.errors import UserError
 from colora.files import append_json, read_json, read_json_lines, sync_folder, write_bytes, write_json
 from colora.process import is_alive, is_identity, is_visible, own_process
 from colora.queue import verdict
+from colora.queue.audit import acting_user
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +108,7 @@ class Run:
     def written_status(self) -> dict[str, Any]:
         """status.json as it stands. Raises UserError where it is missing or damaged."""
         status = read_json(self.path / "status.json")
-        if not isinstance(status, dict) or not set(status) >= STATUS_KEYS or status["state"] not in STATES:
+        if not isinstance(status, dict) or not set(status) >= STATUS_KEYS or not _is_status(status):
             raise UserError(f"{self.path / 'status.json'} cannot be read as a status; the run folder is damaged.")
         if status["process"] is not None and not is_identity(status["process"]):
             raise UserError(f"{self.path / 'status.json'} does not say whose process it is; the run folder is damaged.")
@@ -128,9 +128,11 @@ class Run:
         if process and (self.engine != "local" or not is_visible(process)):  # a cluster starts its runs again by itself
             gone = verdict.fallen_silent(self.path, status["heartbeat"]) and not verdict.suspended(self.path)
             status |= verdict.silent(status) if gone else {}
-        elif not is_alive(process) and not verdict.guard_lives(self.path):
+        elif not is_alive(process) and not verdict.processes_live(self.path):
             status = self.written_status()  # its last word may have been written after the first look
-            if status["state"] in ACTIVE and status["process"] == process:
+            if verdict.never_named(self.path, status):
+                status |= {"state": "queued", "process": None}
+            elif status["state"] in ACTIVE and status["process"] == process:
                 status |= verdict.verdict(self.path, status)
         if status["state"] in ACTIVE and self.stop_requested:
             status["state"] = "stopping"
@@ -209,7 +211,8 @@ class Group:
 
     @cached_property
     def runs(self) -> list[Run]:
-        return [Run(self.path / run_folder(seed)) for seed in self.info["seeds"]]
+        seeds = seeds_of(self.info, self.path / "group.json")
+        return [Run(self.path / run_folder(seed)) for seed in seeds]
 
     @cached_property
     def state(self) -> str:
@@ -226,9 +229,28 @@ class Group:
         return any(run.state in (*ACTIVE, "queued") for run in self.runs)
 
 
+def _is_status(status: dict[str, Any]) -> bool:
+    """Whether the values of a status.json, which may be damaged, are of the kinds that readers count on."""
+    counts = (status[key] for key in ("epoch", "epochs", "step", "steps"))
+    return (
+        status["state"] in STATES
+        and all(type(count) is int and count >= 0 for count in counts)
+        and isinstance(status["heartbeat"], int | float)
+        and isinstance(status["reason"], str | None)
+    )
+
+
 def engine_name(info: dict[str, Any]) -> str:
     """The engine that group.json names."""
     return info.get("engine", "local") if isinstance(info, dict) else "local"
+
+
+def seeds_of(info: Any, path: Path) -> list[int]:
+    """The seeds that the document of `path`, a group.json, names. Raises UserError where it names none."""
+    seeds = info.get("seeds") if isinstance(info, dict) else None
+    if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise UserError(f"{path} does not name its seeds; the group is damaged.")
+    return seeds
 
 
 def run_folder(seed: int) -> str:
@@ -275,7 +297,7 @@ def create_group(
         "config": config.model_dump(),
         "seeds": seeds,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "launched_by": getpass.getuser(),
+        "launched_by": acting_user(),
         "engine": engine,
     }
     for left in path.parent.glob(f".{name}.*.new"):  # by a launch that was killed
@@ -352,7 +374,9 @@ def listing(runs_dir: Path) -> list[dict[str, Any]]:
             states = [run.state for run in group.runs]
             row |= {"state": group.state, "seeds": len(states), "done": states.count("done"), "reason": None}
             row |= {"created": group.info["created"]}
-        except (UserError, KeyError, TypeError) as error:
-            row |= {"state": "damaged", "reason": f"{group.path / 'group.json'} does not name its seeds: {error}"}
+        except UserError as error:
+            row |= {"state": "damaged", "reason": str(error)}
+        except KeyError:
+            row |= {"state": "damaged", "reason": f"{group.path / 'group.json'} does not say when it was made."}
         rows.append(row)
     return rows

@@ -11,8 +11,10 @@ from queueing import PATIENCE_SECONDS, wait_for
 
 from colora.files import read_json, write_json
 from colora.process import identity, is_alive
-from colora.queue.cgroup import free_memory, oom_kills
+from colora.queue.cgroup import CGROUPS, free_memory, oom_kills
 from colora.queue.detach import ROOT
+from colora.queue.guard import pass_on
+from colora.queue.verdict import verdict
 
 PYTHON = sys.executable
 
@@ -86,6 +88,44 @@ def test_sigterm_goes_to_the_run(guarded, tmp_path):
     guard.terminate()
     assert guard.wait(PATIENCE_SECONDS) == 0
     assert read_json(tmp_path / "exit.json")["signal"] == signal.SIGTERM
+
+
+def test_a_signal_at_the_childs_death_leaves_its_exit_code_to_be_found():
+    """Popen's own send_signal would reap it."""
+    child = subprocess.Popen([PYTHON, "-c", "raise SystemExit(5)"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    pass_on(child, signal.SIGTERM)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it is still there
+    assert child.wait() == 5
+    pass_on(child, signal.SIGTERM)  # its pid may be another's by now
+
+
+@pytest.fixture
+def small_memory():
+    """A control group of 60 MB that processes can be put into; skips the test where none can be made."""
+    version = 2 if (CGROUPS / "cgroup.controllers").exists() else 1
+    folder = (CGROUPS if version == 2 else CGROUPS / "memory") / f"colora-test-{os.getpid()}"
+    try:
+        folder.mkdir()
+        (folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")).write_text("60000000")
+    except OSError as error:
+        folder.is_dir() and folder.rmdir()
+        pytest.skip(f"no control group can be made here: {error}")
+    yield folder
+    wait_for(lambda: not (folder / "cgroup.procs").read_text())
+    folder.rmdir()
+
+
+def test_the_kernels_own_kill_for_lack_of_memory_is_told_for_certain(guarded, tmp_path, small_memory):
+    guard = guarded("x = [b'x' * 10**6 for _ in range(200)]", named=False)
+    (small_memory / "cgroup.procs").write_text(str(guard.pid))
+    write_json(tmp_path / "process.json", {"guard": identity(guard.pid), "child": None, "log_offset": 0})
+    assert guard.wait(PATIENCE_SECONDS) == 0
+    ending = read_json(tmp_path / "exit.json")
+    assert ending["signal"] == signal.SIGKILL and ending["oom_kills"] >= 1
+    told = verdict(tmp_path, {"epoch": 2, "process": ending["child"]})
+    assert told["state"] == "failed"
+    assert "the kernel ended it for lack of memory. Lower the batch size" in told["reason"]
 
 
 def test_a_guard_that_is_not_named_starts_nothing(tmp_path, monkeypatch):

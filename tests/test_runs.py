@@ -1,6 +1,6 @@
 """The run folder: atomic files, states that follow the process, groups by name."""
 
-import os
+import json
 import subprocess
 import sys
 
@@ -8,19 +8,17 @@ import pytest
 
 from colora.config import RunConfig
 from colora.errors import UserError
-from colora.process import identity, is_alive
+from colora.process import identity
 from colora.results import group_summary, progress
 from colora.runs import (
     Group,
     Run,
-    append_json,
     create_group,
     list_groups,
     open_group,
     own_process,
+    queued_status,
     read_json,
-    read_json_lines,
-    write_bytes,
     write_json,
 )
 
@@ -70,15 +68,6 @@ def test_lost_is_derived_from_the_process(group):
     assert Run(run.path).state == "lost"
     set_status(run, process=own_process() | {"boot_id": "before"})
     assert Run(run.path).state == "lost"
-
-
-def test_a_zombie_is_dead():
-    child = subprocess.Popen([sys.executable, "-c", "pass"], stdout=subprocess.PIPE)
-    known = identity(child.pid)
-    child.stdout.read()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not is_alive(known)
-    child.wait()
 
 
 def test_a_wish_to_stop_shows_at_once(group):
@@ -151,7 +140,9 @@ def test_a_container_gone_from_this_host_is_judged_like_another_host(group, cloc
 
 @pytest.mark.parametrize(
     ("file", "content"),
-    [("status.json", '{"state": "run'), ("status.json", "[]"), ("status.json", '{"state": "odd"}'),
+    [("status.json", json.dumps(queued_status(3) | {"epoch": "1"})), ("status.json", json.dumps(queued_status(-1))),
+     ("status.json", json.dumps(queued_status(3) | {"heartbeat": None})), ("status.json", '{"state": "run'),
+     ("status.json", "[]"), ("status.json", '{"state": "odd"}'),
      ("status.json", None), ("config.json", "{"), ("config.json", "{}"), ("config.json", "[1]"),
      ("metrics.jsonl", "{\n"), ("status.json", "\x00" * 200)],
 )  # fmt: skip
@@ -167,18 +158,6 @@ def test_a_damaged_run_is_marked_and_the_others_are_not(group, file, content):
     assert progress(again.runs[0]) == 0
 
 
-def test_a_file_that_did_not_change_is_read_once(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    write_json(path, {"a": 1})
-    os.utime(path, (1, 1))
-    first = read_json(path)
-    assert read_json(path) is first
-    path.write_text('{"a": 2}')
-    assert read_json(path) == {"a": 2}  # at once, though its time of change may not tell it from the next one
-    path.write_text('{"a": 3}')
-    assert read_json(path) == {"a": 3}
-
-
 @pytest.mark.parametrize(
     ("states", "whole"),
     [(("done", "done"), "done"), (("done", "failed"), "failed"), (("done", "queued"), "running"),
@@ -189,28 +168,6 @@ def test_the_state_of_a_group(group, states, whole):
     for run, state in zip(group.runs, states, strict=True):
         set_status(run, state=state, process=own_process())
     assert Group(group.path).state == whole
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    write_json(path, {"a": 1})
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space"):
-        write_bytes(path, b"half")
-    assert read_json(path) == {"a": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_a_line_still_being_written_is_left_out(tmp_path):
-    path = tmp_path / "m.jsonl"
-    append_json(path, {"epoch": 1})
-    with open(path, "a") as file:
-        file.write('{"epoch": 2')
-    assert read_json_lines(path) == [{"epoch": 1}]
-    with open(path, "a") as file:
-        file.write("x\n")
-    with pytest.raises(UserError, match="not JSON"):
-        read_json_lines(path)
 
 
 def test_damage_is_a_sentence(group):

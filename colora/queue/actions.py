@@ -7,13 +7,15 @@ from typing import Any
 
 from colora.errors import UserError
 from colora.files import write_json
+from colora.process import is_visible
 from colora.queue import order
 from colora.queue.audit import record
 from colora.queue.lock import editing, supervisor_lock, try_lock
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
 from colora.queue.trash import to_trash
-from colora.queue.verdict import processes_live
+from colora.queue.verdict import heard, processes_live
 from colora.runs import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder
+from colora.storage import check_room, file_size
 
 POLL_SECONDS = 0.2
 STOP_WAIT_SECONDS = 90  # longer than a run is given before it is killed
@@ -58,9 +60,13 @@ def _see_to_the_end(group: Group, wait: float) -> None:
 def requeue(group: Group) -> list[int]:
     """Queue every seed that was stopped, failed or was lost, and those queued on another host; returns those seeds.
 
-    Raises UserError where there is none.
+    Of runs that another host was training it is watched first whether they have really fallen silent. Raises UserError
+    where one has not.
     """
     runs_dir = group.path.parent
+    if alive := heard([run.path for run in group.runs if _can_go_on(run) and _is_elsewhere(run)]):
+        host = Run(alive[0]).written_status()["process"]["host"]
+        raise UserError(f"{alive[0].name} of {group.name} still trains on {host}: stop it there, or wait for its end.")
     with editing(runs_dir):
         place = order.last_place(runs_dir)
         again = [run for run in Group(group.path).runs if _can_go_on(run)]
@@ -69,6 +75,12 @@ def requeue(group: Group) -> list[int]:
             write_json(run.path / "queue.json", place)
             write_json(run.path / "status.json", queued_status(run.config.epochs, run.status["epoch"]))
     return [run.seed for run in again]
+
+
+def _is_elsewhere(run: Run) -> bool:
+    """Whether the process that last told of this run cannot be seen from here."""
+    process = run.written_status()["process"]
+    return process is not None and not is_visible(process)
 
 
 def _can_go_on(run: Run) -> bool:
@@ -109,6 +121,8 @@ def begin_anew(group: Group, seeds: list[int] | None) -> tuple[list[int], list[i
                 raise UserError(f"Seed {seed} of {group.name} is {states[seed]}: only what did not finish is retried.")
             if states.get(seed) == "damaged" and processes_live(group.path / run_folder(seed)):
                 raise UserError(f"Seed {seed} of {group.name} is damaged, and still runs: stop it first.")
+        most = max((_bytes_of(run.path) for run in group.runs), default=0)
+        check_room(runs_dir, len(chosen) * most, f"Training {len(chosen)} of its seeds anew", "empty the trash")
         place = order.last_place(runs_dir)
         for seed in chosen:
             if (group.path / run_folder(seed)).exists():
@@ -117,6 +131,10 @@ def begin_anew(group: Group, seeds: list[int] | None) -> tuple[list[int], list[i
         if new := sorted(set(chosen) - set(states)):
             write_json(group.path / "group.json", group.info | {"seeds": sorted({*states, *new})})
     return chosen, new
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(file_size(path) for path in folder.rglob("*"))
 
 
 def move(runs_dir: Path, target: str, end: str | None = None, priority: int | None = None) -> list[Path]:

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # one number, as the slot says; none on the CPU
     taken = used_mib(gpu) if gpu else None
     before, child = oom_kills(), start(folder, command)
-    signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
+    signal.signal(signal.SIGTERM, lambda number, _: pass_on(child, number))
     known = identity_or_none(child.pid)
     write_json(folder / "process.json", claim | {"child": known})
     code = wait(child, folder / "stop")
@@ -94,6 +94,14 @@ def start(folder: Path, command: list[str]) -> subprocess.Popen:
             close_fds=True,
             **own_session("shared"),
         )
+
+
+def pass_on(child: subprocess.Popen, number: int) -> None:
+    """The signal, while the child's pid is its own. Popen's own way reaps a child that has just ended, whose exit code
+    `wait` is to find."""
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, number)
 
 
 def identity_or_none(pid: int) -> dict[str, Any] | None:

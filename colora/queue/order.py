@@ -6,7 +6,6 @@ queued     seconds since 1970, for people
 host, user who starts it: a supervisor acts only for its own user on its own host
 """
 
-import getpass
 import os
 import socket
 import time
@@ -16,8 +15,8 @@ from typing import Any
 
 from colora.errors import UserError
 from colora.files import read_json, write_json
-from colora.process import is_visible
-from colora.runs import Run, run_folder
+from colora.process import is_visible, os_user
+from colora.runs import Run, run_folder, seeds_of
 
 NOWHERE = {"order": float("inf"), "priority": 0, "queued": None, "host": None, "user": None}
 
@@ -30,8 +29,8 @@ def run_folders(runs_dir: Path) -> Iterator[Path]:
         groups = sorted(entry.path for entry in entries if not entry.name.startswith("."))
     for group in groups:
         try:
-            seeds = read_json(Path(group, "group.json"))["seeds"]
-        except (UserError, TypeError, KeyError):
+            seeds = seeds_of(read_json(path := Path(group, "group.json")), path)
+        except UserError:
             continue
         yield from (Path(group, run_folder(seed)) for seed in seeds)
 
@@ -62,7 +61,7 @@ def is_mine(folder: Path) -> bool:
         return False
     known = place(folder)
     if known["host"] is not None:
-        return known["host"] == socket.gethostname() and known["user"] == getpass.getuser()
+        return known["host"] == socket.gethostname() and known["user"] == os_user()
     try:
         process = Run(folder).written_status()["process"]
     except UserError:
@@ -92,7 +91,7 @@ def last_place(runs_dir: Path, priority: int = 0) -> dict[str, Any]:
         "priority": priority,
         "queued": time.time(),
         "host": socket.gethostname(),
-        "user": getpass.getuser(),
+        "user": os_user(),
     }
 
 

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from colora.process import (
 from colora.queue import order
 from colora.queue.detach import ROOT, detached
 from colora.queue.lock import editing, info_path, log_path, supervisor_lock, try_lock
-from colora.queue.slots import Slot, make_slots
+from colora.queue.slots import Slot, asked_slots, make_slots
 from colora.queue.verdict import memory_left, process_file
 from colora.runs import ACTIVE, Run
 
@@ -127,11 +128,13 @@ class Supervisor:
         that one run's trouble keeps no other from being looked after."""
         try:
             yield
-        except (OSError, UserError) as error:
+        except Exception as error:  # whatever it is, it is this run's alone
             said = f"{_name(folder)}: {type(error).__name__}: {error}"
             if self.trouble.get(folder) != said:
                 self.trouble[folder] = said
-                self.tell(said)
+                known = isinstance(error, OSError | UserError)
+                with suppress(OSError):  # of a disk that is full the log may tell nothing either
+                    self.tell(said if known else f"{said}\n{traceback.format_exc()}")
 
     def finds_work(self) -> bool:
         """Whether there is a run for the next turn; looks only."""
@@ -193,6 +196,9 @@ class Supervisor:
             written, followed = _written(folder), Run(folder).status
             if written.get("state") == "queued" and (folder / "stop").exists():
                 end = {"state": "stopped", "reason": "Stopped on request before it started."}
+            elif written.get("state") in ACTIVE and followed["state"] == "queued":
+                write_json(folder / "status.json", followed)
+                return
             elif written.get("state") in ACTIVE and followed["state"] not in ACTIVE:
                 end = {"state": followed["state"], "reason": followed["reason"]}
             else:
@@ -279,17 +285,17 @@ def supervising(runs_dir: Path) -> Identity | None:
     """The process of the supervisor that looks after a runs folder on this host, for information; None without one."""
     with suppress(UserError):
         process = read_json(info_path(runs_dir))["process"]
-        if is_alive(process):
+        if lives_here(process):
             return process
     return None
 
 
-def slot_count(runs_dir: Path) -> int:
-    """Runs that train at the same time: under the supervisor that works, else under the one that would be started."""
+def slot_names(runs_dir: Path) -> list[str]:
+    """Where runs train at the same time: under the supervisor that works, else under the one that would be started."""
     if supervising(runs_dir):
         with suppress(UserError, KeyError):
-            return len(read_json(info_path(runs_dir))["slots"])
-    return len(make_slots())
+            return read_json(info_path(runs_dir))["slots"]
+    return [slot.name for slot in make_slots(**asked_slots(runs_dir))]
 
 
 def ensure_supervisor(runs_dir: Path, wait: float = START_WAIT_SECONDS) -> int:

@@ -17,6 +17,8 @@ TAIL_BYTES = 32_768
 FULL_BYTES = 2**20  # with less than this free a disk counts as full
 PATIENCE_SECONDS = 120  # for the heartbeat of a run on another host to change, on this process's monotonic clock
 FIRST_SIGHT_SECONDS = 600  # a heartbeat that is older by both hosts' wall clocks when first seen is not waited for
+WATCH_SECONDS = 15  # three heartbeats
+WATCH_POLL_SECONDS = 0.5
 FULL_DISK = re.compile(rf"No space left on device|\[Errno {errno.ENOSPC}\]|Disk quota exceeded")
 
 _heard: dict[str, tuple[float, float]] = {}  # status file -> (heartbeat, when it was last seen to change)
@@ -48,6 +50,13 @@ def processes_live(folder: Path) -> bool:
     return guard_lives(folder) or lives_here(process_file(folder).get("child"))
 
 
+def never_named(folder: Path, status: dict[str, Any]) -> bool:
+    """Whether a supervisor died between telling that it starts this run and naming the guard, which ended then with
+    nothing started: the run waits as before."""
+    unstarted = status["state"] == "starting" and status.get("started") is None
+    return unstarted and not same(status["process"], process_file(folder).get("guard"))
+
+
 def fallen_silent(folder: Path, heartbeat: float) -> bool:
     """Whether a run of another host has stopped telling that it lives.
 
@@ -62,6 +71,21 @@ def fallen_silent(folder: Path, heartbeat: float) -> bool:
     elif _heard[key][0] != heartbeat:
         _heard[key] = (heartbeat, now)
     return now - _heard[key][1] > PATIENCE_SECONDS
+
+
+def heard(folders: list[Path]) -> list[Path]:
+    """Those of runs on other hosts whose heartbeat changes while this process watches: they live, whatever the clocks
+    say. Takes WATCH_SECONDS where none does."""
+    first, end = {folder: _heartbeat(folder) for folder in folders}, time.monotonic() + WATCH_SECONDS
+    while folders and time.monotonic() < end:
+        if found := [folder for folder in folders if _heartbeat(folder) != first[folder]]:
+            return found
+        time.sleep(WATCH_POLL_SECONDS)
+    return []
+
+
+def _heartbeat(folder: Path) -> Any:
+    return _mapping(folder / "status.json").get("heartbeat")
 
 
 def suspended(folder: Path) -> bool:
@@ -118,12 +142,12 @@ def _exit_file(folder: Path, process: dict[str, Any] | None) -> dict[str, Any] |
 
 
 def _how(ending: dict[str, Any]) -> str:
-    number = ending["signal"]
+    number = ending.get("signal")
     if number is None:
-        return f"The training process ended with exit code {ending['code']}."
+        return f"The training process ended with exit code {ending.get('code')}."
     name = next((f" ({known.name})" for known in signal.Signals if known == number), "")
     killed = f"The training process was killed by signal {number}{name}"
-    if ending["oom_kills"]:
+    if ending.get("oom_kills"):
         return f"{killed}: the kernel ended it for lack of memory. Lower the batch size or the image size."
     if number == signal.SIGKILL:
         return f"{killed}, probably out of memory: lower the batch size or the image size."
