@@ -16,6 +16,7 @@ from PIL import Image
 from queueing import Lab
 
 import colora.download
+import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
 from colora import medmnist_info
 from colora.cli import main
 from colora.config import RunConfig

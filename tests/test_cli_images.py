@@ -217,7 +217,7 @@ def test_a_cut_that_selects_nothing_changes_no_bit(trained):
 
 def test_compare_plans_and_launches_the_groups(trained, tmp_path, tiny_npz, capsys, monkeypatch):
     runs, started = trained.parent, []
-    monkeypatch.setattr("colora.queue.supervisor.ensure_supervisor", lambda folder: started.append(folder) or 1)
+    monkeypatch.setattr("colora.engines.local.ensure_supervisor", lambda folder: started.append(folder) or 1)
     assert main(["distil", str(trained), "--drop", "1", "--keep", "5", "--name", "g"]) == 0
     capsys.readouterr()
     planned = document(capsys, "cut", "compare", "g", "--runs-dir", runs, "--plan", "--json")

@@ -144,7 +144,7 @@ def test_memory_of_runs_that_end_before_counts_as_free(tmp_path, monkeypatch):
 
 
 def test_preflight_and_launch_say_what_runs_will_take(tmp_path, tiny_npz, capsys, monkeypatch):
-    monkeypatch.setattr("colora.queue.supervisor.ensure_supervisor", lambda runs_dir: 1)
+    monkeypatch.setattr("colora.engines.local.ensure_supervisor", lambda runs_dir: 1)
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
     flags += ["--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--seeds", "0-4", "--runs-dir", str(tmp_path / "runs")]
     assert main(["preflight", *flags, "--json"]) == 0

@@ -78,7 +78,7 @@ def test_none_is_left_where_the_disk_refuses_the_second(tmp_path, monkeypatch):
 
 
 def test_the_command_makes_every_group(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("colora.queue.supervisor.ensure_supervisor", lambda runs_dir: 1)
+    monkeypatch.setattr("colora.engines.local.ensure_supervisor", lambda runs_dir: 1)
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
     common = ["launch", "--name", "g", "--runs-dir", str(tmp_path), *flags]
     assert main([*common, "--vary", "rank=1,2", "--seeds", "3"]) == 0
