@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from colora.catalog import SCORES, VERDICTS
 from colora.config import launch_arguments, parse_seeds
+from colora.engines import engine_of
 from colora.errors import UserError
 from colora.rules import EXCLUDABLE, Kind
 from colora.runs import Group, open_group
@@ -164,15 +165,14 @@ def _cut_list(args: argparse.Namespace) -> int:
 def _cut_compare(args: argparse.Namespace) -> int:
     from colora.comparison import FULL_LR, launch_comparison, plan_comparison
     from colora.cuts import read_cut
-    from colora.queue.supervisor import ensure_supervisor
 
     cut = read_cut(args.runs_dir, args.name)
     seeds = parse_seeds(args.seeds) if args.seeds else None
     rate = FULL_LR if args.full_lr is None else args.full_lr
     plan = plan_comparison(args.runs_dir, cut, args.prefix or cut.name, seeds, rate)
     if not args.plan:
-        launch_comparison(args.runs_dir, plan)
-        ensure_supervisor(args.runs_dir)
+        for group in launch_comparison(args.runs_dir, plan):
+            engine_of(group).start(group)
     document = {
         "cut": cut.name,
         "hash": cut.hash,

@@ -226,7 +226,7 @@ def test_compare_plans_and_launches_the_groups(trained, tmp_path, tiny_npz, caps
     ]  # fmt: skip
     assert not (runs / "g-full").exists()
     document(capsys, "cut", "compare", "g", "--runs-dir", runs, "--json")
-    assert started == [runs]
+    assert started == [runs] * 3
     assert {name: read_json(runs / name / PINNED)["hash"] for name in ("g-distilled", "g-full")} == dict.fromkeys(
         ("g-distilled", "g-full"), read_cut(runs, "g").hash
     )
