@@ -364,6 +364,25 @@ def test_a_command_that_is_not_there_is_known_by_its_own_name(monkeypatch, tmp_p
         client.call(Site(), [*jobs.WHOLE, "sacct-nowhere"])
 
 
+def test_a_seed_whose_end_only_the_accounting_knows_waits_for_its_word(group, says, monkeypatch):
+    def refuse(site, job_id):
+        raise UserError("the database is away")
+
+    first, second = group.runs
+    set_state(first, "running", epoch=2, heartbeat=1.0, process=own_process())
+    says()
+    monkeypatch.setattr(engine, "remembered", refuse)
+    for _ in range(2):  # the second answer is the first one's
+        with pytest.raises(UserError, match="the database is away"):
+            engine.look(group)
+    assert [run.written_status()["state"] for run in (first, second)] == ["running", "queued"]
+    (second.path / "stop").touch()
+    assert engine.stop(group, 0)[3] == "stopped"  # which needs no accounting
+    says(accounting=(Job("12_0", "TIMEOUT", "n7"),))
+    assert states(group) == ["failed", "stopped"]
+    engine.look(group)
+
+
 def test_which_squeue_is_asked_how(monkeypatch):
     asked, version = [], ""
 
@@ -458,6 +477,63 @@ def test_what_slurm_has_forgotten_is_asked_of_its_accounting_and_heartbeats_are_
     monkeypatch.setattr("colora.queue.verdict._heard", {})
     assert states(group)[0] == "lost"
     assert "keeps no accounting" in Run(first.path).status["reason"]
+
+
+def test_a_wish_to_stop_stays_until_a_run_whose_heart_beats_has_heeded_it(group, says, monkeypatch):
+    run = group.runs[0]
+    set_state(run, "running", epoch=2, process=own_process() | {"host": "n7"})
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    says()
+    (run.path / "stop").touch()
+    assert states(group)[0] == "stopping" and run.stop_requested
+    set_state(run, "running", heartbeat=1.0)
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    assert states(group)[0] == "stopped" and not run.stop_requested
+
+
+def test_resume_leaves_alone_what_lives_though_slurm_does_not_know_it(group, says, monkeypatch):
+    first, second = group.runs
+    set_state(first, "running", epoch=2, process=own_process() | {"host": "n7"})
+    set_state(second, "stopped")
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    submitted = []
+    monkeypatch.setattr(engine, "_submit", lambda group, runs, priority: submitted.append(runs) or {"job": "13"})
+    says()
+    assert engine.resume(group) == {"seeds": [3], "job": "13"} and submitted == [[second]]
+    set_state(second, "done")
+    with pytest.raises(UserError, match="g has no stopped, failed or lost seed to resume"):
+        engine.resume(group)
+
+
+def test_a_run_that_slurm_just_said_to_run_is_not_lost_by_a_wrong_clock(group, says, monkeypatch):
+    run = group.runs[0]
+    set_state(run, "running", heartbeat=time.time() - 3600, process=own_process() | {"host": "n7"})
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.queue.verdict._vouched", {})
+    assert Run(run.path).state == "lost"  # nobody has asked SLURM
+    says(Job("12_0", "RUNNING", "n7"), Job("12_3", "PENDING"))
+    assert states(group)[0] == "running"
+    later = time.monotonic() + 121
+    monkeypatch.setattr("colora.queue.verdict.time.monotonic", lambda: later)
+    assert Run(run.path).state == "lost"
+
+
+def test_the_launch_hears_that_its_priority_has_no_effect(group, monkeypatch, capsys):
+    """As sbatch tells it to whoever is no administrator of SLURM's, with exit code 0; ssh's banner is not its own."""
+
+    def answer(site, command, text=""):
+        remarks = "Authorized use only\nsbatch: error: Nice value must be non-negative, value ignored\n"
+        return "13\n", remarks if "--nice=-2000" in text else ""
+
+    monkeypatch.setattr(engine, "answer", answer)
+    monkeypatch.setattr(engine, "call", lambda site, command, text="": "")
+    assert engine.start(group) == {"job": "13"}
+    begun = engine.start(group, priority=2)
+    assert begun["job"] == records.submission_of(group.runs[0].path)["job"] == "13"
+    assert begun["remark"] == (
+        "error: Nice value must be non-negative, value ignored; Only SLURM's administrators put jobs before those of "
+        "others: priority above 0 has no effect here"
+    )
 
 
 def test_a_suspended_job_is_not_lost(group, says, monkeypatch):
