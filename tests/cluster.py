@@ -16,7 +16,7 @@ import psutil
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
 START_SECONDS = 60  # of which a quiet machine takes three
 END_SECONDS = 60  # for jobs to end: KillWait, and their node's word of it
-LOOK_SECONDS = 3  # how often whoever waits for something looks whether the node is still there
+LOOK_SECONDS = 10  # how often whoever waits for something looks whether the node is still there
 GONE = ("down", "drain", "fail", "unknown")  # what a node's state begins with where it takes no jobs
 
 CONFIGURATION = """
