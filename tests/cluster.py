@@ -1,4 +1,4 @@
-"""A real SLURM of one node on loopback: two CPUs, a fake GPU, no accounting, all in one folder. Needs root."""
+"""A real SLURM of one node on loopback: two CPUs, a fake GPU of four shards, no accounting; in one folder, as root."""
 
 import os
 import secrets
@@ -44,14 +44,14 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 MpiDefault=none
 SwitchType=switch/none
-GresTypes=gpu
+GresTypes=gpu,shard
 ReturnToService=2
 KillWait=5
 UnkillableStepTimeout=600
 MessageTimeout=30
 SchedulerParameters=sched_interval=1,bf_interval=1,enable_user_top
 PriorityType=priority/basic
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 Sockets=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=4000 Gres=gpu:1
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 Sockets=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=4000 Gres=gpu:1,shard:4
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -93,7 +93,7 @@ class Cluster:
         ports = {"ctld_port": _free_port(), "slurmd_port": _free_port()}
         self.conf = folder / "slurm.conf"
         self.conf.write_text(CONFIGURATION.format(folder=folder, host=self.host, **ports))
-        (folder / "gres.conf").write_text("Name=gpu Count=1 File=/dev/null\n")
+        (folder / "gres.conf").write_text("Name=gpu Count=1 File=/dev/null\nName=shard Count=4\n")
         self.environment = os.environ | {"SLURM_CONF": str(self.conf), "PATH": _path()}
         try:
             self._start(

@@ -163,6 +163,9 @@ def test_what_slurm_refuses_leaves_no_group(bench):
         launch(bench.runs_dir, "g", config, [0], engine="slurm", asked={"time": "5 o'clock"})
     with pytest.raises(UserError, match=r"SLURM refused 'sbatch': .*configuration is not available"):
         launch(bench.runs_dir, "g", config, [0], engine="slurm", asked={"gres": "gpu:4"})
+    engine.check(bench.runs_dir, "g", [0], {"gres": "shard:4"})
+    with pytest.raises(UserError, match=r"SLURM refused 'sbatch': .*configuration is not available"):
+        engine.check(bench.runs_dir, "g", [0], {"gres": "shard:5"})
     assert not (bench.runs_dir / "g").exists()
 
 
@@ -217,6 +220,21 @@ def test_a_time_limit_that_no_epoch_fits_into_is_not_tried_for_ever(bench):
     group = bench.begun("g", 1, epochs=2, seconds=600)
     bench.until(group, "failed")
     assert "Not one epoch was finished within the job's time limit" in reason(group)
+
+
+def test_where_slurm_may_not_requeue_the_time_limit_is_the_end_and_resume_goes_on(bench, slurm):
+    bench.configure(requeue=False)
+    group = bench.begun("g", 1, epochs=1000, seconds=0.5)
+    run = group.runs[0].path
+    bench.wait(lambda: Run(run).status["epoch"] >= 1)
+    slurm.run("scancel", "--signal=USR1", "--batch", records.task_of(run))  # as SLURM does before the time limit
+    bench.until(group, "failed")
+    finished = len(epochs(group.runs[0]))
+    assert "The job's time limit is over and SLURM does not run it again (" in reason(group)
+    assert reason(group).endswith(f"Resume continues after epoch {finished}.")
+    bench.plan(group, epochs=finished + 1, seconds=0.1)
+    assert engine.resume(Group(group.path))["seeds"] == [0]
+    bench.until(group, "done")
 
 
 def test_through_an_ssh_prefix(bench, tmp_path, slurm):
