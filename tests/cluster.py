@@ -27,7 +27,7 @@ SlurmdPort={slurmd_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock,cred_expire=2
+AuthInfo=socket={folder}/munge.sock
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -197,7 +197,7 @@ class Cluster:
         self.run("scontrol", "requeue", task)
 
     def at_once(self, task: str) -> None:
-        """Spare the two minutes that SLURM lets a job wait that was requeued; its old credential must be over first."""
+        """Spare the two minutes that SLURM lets a job wait that was requeued; its old credential is revoked by then."""
         self._until(lambda: "PENDING" in self.run("squeue", "--noheader", f"--jobs={task}", "--format=%T"), task)
         self.run("scontrol", "update", f"JobId={task}", "StartTime=now+3")
 

@@ -14,6 +14,7 @@ from datetime import datetime
 import pytest
 
 from colora.cli_cluster import example
+from colora.cli_runs import look_beyond
 from colora.config import RunConfig
 from colora.engines import ENGINES, engine_named
 from colora.engines import slurm as engine
@@ -381,6 +382,25 @@ def test_a_seed_whose_end_only_the_accounting_knows_waits_for_its_word(group, sa
     says(accounting=(Job("12_0", "TIMEOUT", "n7"),))
     assert states(group) == ["failed", "stopped"]
     engine.look(group)
+
+
+def test_a_command_that_waits_says_once_that_slurm_does_not_answer(group, monkeypatch, capsys):
+    answers = iter([UserError("it is away"), UserError("it is away"), {}, UserError("it is away")])
+
+    def ask(site, ids):
+        if isinstance(answer := next(answers), UserError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(engine, "ask", ask)
+    monkeypatch.setattr(engine, "remembered", lambda site, job_id: {"12_0": Job("12_0", "PENDING")})
+    monkeypatch.setattr(engine.look, "__defaults__", (0,))
+    set_state(group.runs[0], "running", process=own_process() | {"host": "n7"})
+    said = []
+    for _ in range(4):
+        look_beyond(group)
+        said.append(capsys.readouterr().err)
+    assert said == ["Not asked: it is away\n", "", "", "Not asked: it is away\n"]
 
 
 def test_which_squeue_is_asked_how(monkeypatch):
