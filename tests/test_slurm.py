@@ -366,7 +366,10 @@ def test_a_command_that_is_not_there_is_known_by_its_own_name(monkeypatch, tmp_p
 
 
 def test_a_seed_whose_end_only_the_accounting_knows_waits_for_its_word(group, says, monkeypatch):
+    asked = []
+
     def refuse(site, job_id):
+        asked.append(job_id)
         raise UserError("the database is away")
 
     first, second = group.runs
@@ -376,7 +379,7 @@ def test_a_seed_whose_end_only_the_accounting_knows_waits_for_its_word(group, sa
     for _ in range(2):  # the second answer is the first one's
         with pytest.raises(UserError, match="the database is away"):
             engine.look(group)
-    assert [run.written_status()["state"] for run in (first, second)] == ["running", "queued"]
+    assert [run.written_status()["state"] for run in (first, second)] == ["running", "queued"] and asked == ["12"]
     (second.path / "stop").touch()
     assert engine.stop(group, 0)[3] == "stopped"  # which needs no accounting
     says(accounting=(Job("12_0", "TIMEOUT", "n7"),))

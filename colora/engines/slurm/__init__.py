@@ -124,18 +124,18 @@ def _look(group: Group, strict: bool = False) -> dict[int, Job]:
     tasks = {run.seed: task for run in group.runs if (task := records.task_of(run.path))}
     open_ones = [seed for seed, task in tasks.items() if _unfinished(before[seed]) or _seen_alive(group, seed)]
     known = ask(load_site(), {tasks[seed].partition("_")[0] for seed in open_ones})
-    account = cache(lambda number: remembered(load_site(), number))
+    account = cache(_account)
     alive, trouble = {}, None
     for run in group.runs:
         if run.seed not in open_ones:
             continue
         job = _of(known, tasks[run.seed])
         if job is None and _unfinished(before[run.seed]) and not run.stop_requested:
-            try:
-                job = _of(account(tasks[run.seed].partition("_")[0]), tasks[run.seed])
-            except UserError as error:
-                trouble = error
+            ended = account(tasks[run.seed].partition("_")[0])
+            if isinstance(ended, UserError):
+                trouble = ended
                 continue
+            job = _of(ended, tasks[run.seed])
         if job:
             records.write_job(run.path, job)
             if not job.finished:
@@ -146,6 +146,14 @@ def _look(group: Group, strict: bool = False) -> dict[int, Job]:
     if strict and trouble:
         raise trouble
     return alive
+
+
+def _account(number: str) -> dict[str, Job] | UserError:
+    """What the accounting says of a job, or what stands against its answer: of many seeds it is asked once."""
+    try:
+        return remembered(load_site(), number)
+    except UserError as error:
+        return error
 
 
 def _of(jobs: dict[str, Job], task: str) -> Job | None:
