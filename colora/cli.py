@@ -209,6 +209,9 @@ def _launch(args: argparse.Namespace) -> int:
         wanted = (args.engine, asked_from(args.slurm))
         groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, tell, *wanted)
     begun = {group.name: engine_named(args.engine).start(group, args.priority) for group in groups}
+    for name, started in begun.items():
+        if remark := started.get("remark"):
+            print(f"{name}: SLURM remarks: {remark}", file=sys.stderr)
     if args.wait:
         code = follow(groups[0])
         if code is None:

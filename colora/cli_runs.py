@@ -20,6 +20,8 @@ from colora.runs import ACTIVE, Group, open_group
 FOLLOW_SECONDS = 0.2
 LOOK_SECONDS = 2  # how often a command that waits sees to it that a supervisor works
 
+_told: dict[Path, str] = {}  # group -> why its cluster has not answered, as it was printed last
+
 
 def add_run_commands(command: Callable, with_json: Callable) -> None:
     """Registers them; `command` and `with_json` are the command line's own."""
@@ -212,8 +214,12 @@ def look_beyond(group: Group) -> None:
         return
     try:
         engine_of(group).look(group)
+        _told.pop(group.path, None)
     except UserError as error:
-        print(f"Not asked: {' '.join(str(error).split())}", file=sys.stderr)
+        said = f"Not asked: {' '.join(str(error).split())}"
+        if _told.get(group.path) != said:
+            print(said, file=sys.stderr)
+        _told[group.path] = said
 
 
 def unfinished_elsewhere(runs_dir: Path) -> list[Group]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ SITE = {"time": "00:10:00", "cpus": 1, "memory": "200M", "signal_seconds": 20, "
 class Bench(Lab):
     """A runs folder whose groups one engine starts, one seed at a time."""
 
-    def __init__(self, runs_dir: Path, engine: str, site: Path | None = None):
+    def __init__(self, runs_dir: Path, engine: str, site: Path | None = None, cluster: Cluster | None = None):
         super().__init__(runs_dir)
-        self.engine, self.site = engine, site
+        self.engine, self.site, self.cluster = engine, site, cluster
         self.supervisor: subprocess.Popen | None = None
 
     def group(self, name: str, seeds: int = 1, priority: int = 0, **plan: Any) -> Group:
@@ -45,6 +46,18 @@ class Bench(Lab):
         engine_of(group).start(group)
         return group
 
+    def wait(self, condition: Callable[[], Any], *patience: Any) -> None:
+        """As long as there is a node to wait for."""
+        super().wait(lambda: (self.cluster and self.cluster.look()) or condition(), *patience)
+
+    def close(self) -> None:
+        """Leaves the cluster empty for the next test, and nothing running even where that fails."""
+        try:
+            if self.cluster:
+                self.cluster.empty()
+        finally:
+            super().close()
+
     def look(self, group: Group) -> None:
         """What a page or a waiting command does now and then."""
         if self.engine == "slurm":
@@ -63,12 +76,13 @@ class Bench(Lab):
 
 def on_slurm(cluster: Cluster, tmp_path: Path, monkeypatch: Any) -> Bench:
     """A bench on a real SLURM, with a Python on the node that trains stand-ins."""
+    cluster.ready()
     for name in ("SLURM_CONF", "PATH"):
         monkeypatch.setenv(name, cluster.environment[name])
     monkeypatch.setenv("COLORA_SLURM", str(tmp_path / "colora-slurm.toml"))
     (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} "$@"\n')
     (tmp_path / "python").chmod(0o755)
-    bench = Bench(tmp_path / "runs", "slurm", tmp_path / "colora-slurm.toml")
+    bench = Bench(tmp_path / "runs", "slurm", tmp_path / "colora-slurm.toml", cluster)
     bench.configure()
     return bench
 

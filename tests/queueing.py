@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,27 @@ def wait_for(condition, seconds: float = PATIENCE_SECONDS, what: Any = "") -> No
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s in vain {what() if callable(what) else what}"
         time.sleep(0.02)
+
+
+@contextmanager
+def in_time(seconds: float = 2 * PATIENCE_SECONDS) -> Iterator[None]:
+    """A command that runs in this very process and does not come to its end gets a Ctrl-C; then the test fails."""
+    late = threading.Event()
+
+    def interrupt() -> None:
+        late.set()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    timer = threading.Timer(seconds, interrupt)
+    timer.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not late.is_set():
+            raise
+    finally:
+        timer.cancel()
+    assert not late.is_set(), f"it did not end within {seconds} s"
 
 
 def busy() -> float:
@@ -71,14 +95,17 @@ class Lab:
 
     def until(self, group: Group, *states: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the group's seeds are in these states."""
-        wait_for(lambda: self.states(group) == list(states), seconds, lambda: (self.states(group), states, self.log()))
+        self.wait(lambda: self.states(group) == list(states), seconds, lambda: (self.states(group), states, self.log()))
+
+    def wait(self, condition, seconds: float = PATIENCE_SECONDS, what: Any = "") -> None:
+        wait_for(condition, seconds, what)
 
     def states(self, group: Group) -> list[str]:
         return [run.state for run in Group(group.path).runs]
 
     def trainer(self, run: Run) -> dict[str, Any]:
         """The identity of a run's training process, once it has started."""
-        wait_for(lambda: is_alive(process_file(run.path).get("child")))
+        self.wait(lambda: is_alive(process_file(run.path).get("child")))
         return process_file(run.path)["child"]
 
     def close(self) -> None:

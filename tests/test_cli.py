@@ -12,7 +12,7 @@ import pytest
 from conftest import mistake, write_folder, write_npz
 from fabricate import fabricate
 from PIL import Image
-from queueing import PATIENCE_SECONDS, wait_for
+from queueing import PATIENCE_SECONDS, in_time, wait_for
 
 import colora.predict as colora_predict
 from colora.cli import _config, _parser, main
@@ -100,7 +100,8 @@ def test_a_preset_is_where_the_flags_start_from():
 
 def test_launch_wait_prints_what_show_prints(tmp_path, tiny_npz, capsys):
     launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", 1, "--seeds", "4"]
-    launched = document(capsys, *launch, "--runs-dir", tmp_path, "--wait", "--json")
+    with in_time():
+        launched = document(capsys, *launch, "--runs-dir", tmp_path, "--wait", "--json")
     assert launched == document(capsys, "show", tmp_path / "g", "--json")
     assert launched["state"] == "done"
     assert [s["seed"] for s in launched["seeds"]] == [4]
@@ -319,7 +320,8 @@ def test_a_failed_seed_ends_launch_with_its_reason(tmp_path, capsys):
     root = write_folder(tmp_path / "oct", patients=2)
     (root / "ONE" / "ONE-9-1.png").write_text("no image")  # found when the pixels are read, not before
     launch = ["launch", "--name", "g", "--dataset", f"folder:{root}", *SMALL, "--seeds", "0", "--wait", "--json"]
-    assert main([*launch, "--runs-dir", str(tmp_path)]) == 1
+    with in_time():
+        assert main([*launch, "--runs-dir", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["seeds"][0]["state"] == "failed"
     assert err.count("\n") == 1

@@ -65,10 +65,29 @@ def test_the_form_offers_slurm_with_the_sites_values_and_shows_the_script(open_p
     shown = shlex.split(next(code.value for code in app.code if "launch" in code.value and "-m colora" in code.value))
     at = shown.index("--engine")
     assert shown[at : at + 4] == ["--engine", "slurm", "--slurm", "time=2:00:00"]
+    app.text_area(key="launch-slurm-extra").set_value("--constraint=a100\n\n--exclusive\n")
+    ran(app)
+    script = next(code.value for code in app.code if code.value.startswith("#!/bin/bash"))
+    assert "#SBATCH --constraint=a100\n#SBATCH --exclusive\n" in script
+    shown = shlex.split(next(code.value for code in app.code if "launch" in code.value and "-m colora" in code.value))
+    assert shown[at + 4 : at + 8] == ["--slurm", "extra=--constraint=a100", "--slurm", "extra=--exclusive"]
+    app.text_area(key="launch-slurm-extra").set_value("--mem=1G")
+    ran(app)
+    assert any("'--mem' is set by CoLoRA itself: set memory instead" in error.value for error in app.error)
+    app.text_area(key="launch-slurm-extra").set_value("")
     app.text_input(key="launch-slurm-time").set_value("soon")
     ran(app)
     assert any("time: 'soon' is no time limit" in error.value for error in app.error)
     assert app.button(key="launch-button").disabled
+
+
+def test_an_ssh_prefix_alone_offers_slurm(open_page, command, tmp_path):
+    (tmp_path / "colora-slurm.toml").write_text('ssh = ["ssh", "login"]\nextra = ["--exclusive"]\n')
+    app = open_page("launch")
+    app.session_state["launch-engine"] = "SLURM"
+    ran(app)
+    assert app.text_area(key="launch-slurm-extra").placeholder == "--exclusive"
+    assert not app.error and any(code.value.startswith("#!/bin/bash") for code in app.code)
 
 
 def test_a_wrong_site_file_is_a_sentence_in_the_form(open_page, command, tmp_path):
@@ -110,9 +129,35 @@ def test_monitor_says_that_slurm_does_not_answer_and_shows_what_it_said_last(ope
     records.write_job(group.runs[0].path, Job("12_0", "PENDING", reason="Priority"))
     app = open_page("monitor", "g")
     wait_for(lambda: any("Unable to contact slurm controller" in warning.value for warning in ran(app).warning))
+    for _ in range(3):  # it is not gone while nobody asks again, nor while the answer is awaited
+        assert any("Unable to contact slurm controller" in warning.value for warning in ran(app).warning)
     assert next(d.value for d in app.dataframe if "Job" in d.value)["Waits"].tolist() == [
         "for jobs of higher priority (Priority)"
     ]
+
+
+def test_the_priority_of_waiting_seeds_can_be_changed(open_page, monkeypatch, tmp_path):
+    place = order.last_place(tmp_path / "runs", priority=-1) | {"submission": 1}
+    group = create_group(tmp_path / "runs", "g", make_config({"weights": "none"}), [0, 3], place, engine="slurm")
+    records.claim(group.path)
+    records.write_submission(group.path, 1, job="12", seeds=[0, 3], request=Site().model_dump())
+    records.write_job(group.runs[1].path, Job("12_3", "PENDING", reason="Priority"))
+    fabricate(tmp_path / "runs", "here", ["queued"])
+    monkeypatch.setattr("colora.engines.slurm.look", lambda group: None)
+    app = open_page("monitor", "g")
+    called = []
+    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+    app.button(key="queue").click()
+    shown = next(frame.value for frame in ran(app).dataframe if "note" in frame.value)
+    assert shown[["group", "seed", "priority"]].values.tolist() == [["g", 0, -1], ["g", 3, -1]]
+    assert shown["note"].tolist()[1] == "in SLURM as 12_3: for jobs of higher priority (Priority)"
+    assert "one above 0 is for SLURM's administrators" in texts(app)
+    assert app.number_input(key="priority").value == -1
+    app.button(key="queue").click()  # the dialog stays open for this run
+    app.number_input(key="priority").set_value(-2)
+    app.button(key="set-priority").click()
+    ran(app)
+    assert called == [["queue", "move", "g", "--runs-dir", str(tmp_path / "runs"), "--priority=-2"]]
 
 
 def test_monitor_of_this_machines_group_says_nothing_of_slurm(open_page, tmp_path):

@@ -5,6 +5,7 @@ that train nothing (tests/stand_in.py); one case trains, stops and compares the 
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from functools import cache
 
 import pytest
 from engine_bench import Bench, epochs, on_slurm
-from queueing import wait_for
+from queueing import PATIENCE_SECONDS
 
 from colora.config import make_config
 from colora.engines import engine_of
@@ -43,13 +44,10 @@ def pytest_generate_tests(metafunc):
 def bench(request, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     if request.param == "local":
-        bench, cluster = Bench(tmp_path / "runs", "local"), None
+        bench = Bench(tmp_path / "runs", "local")
     else:
-        cluster = request.getfixturevalue("slurm")
-        bench = on_slurm(cluster, tmp_path, monkeypatch)
+        bench = on_slurm(request.getfixturevalue("slurm"), tmp_path, monkeypatch)
     yield bench
-    if cluster:
-        cluster.empty()
     bench.close()
 
 
@@ -68,10 +66,12 @@ def unbroken(tmp_path_factory, tiny_npz):
 
 
 def test_launch_progress_and_finish(bench):
-    group = bench.begun("g", 2, epochs=3, seconds=0.3)
-    seen = set()
-    wait_for(lambda: seen.add(Run(group.runs[1].path).status["epoch"]) or bench.states(group) == ["done"] * 2)
-    assert 0 in seen and seen & {1, 2} and [epochs(run) for run in group.runs] == [[1, 2, 3]] * 2
+    group = bench.begun("g", 2, epochs=6, seconds=0.2)
+    seen = []
+    bench.wait(lambda: seen.append(Run(group.runs[1].path).status["epoch"]) or seen[-1])
+    assert seen[0] == 0 and seen[-1] < 6
+    bench.until(group, "done", "done")
+    assert [epochs(run) for run in group.runs] == [[1, 2, 3, 4, 5, 6]] * 2
     assert Group(group.path).state == "done" and not any(run.status["reason"] for run in Group(group.path).runs)
     log = (group.runs[0].path / "log.txt").read_text()
     assert log.startswith("begins")
@@ -80,7 +80,7 @@ def test_launch_progress_and_finish(bench):
 def test_stop_ends_what_runs_and_what_waits_and_resume_goes_on_with_it(bench):
     group = bench.begun("g", 2, epochs=1000, seconds=0.3)
     first = group.runs[0]
-    wait_for(lambda: Run(first.path).status["epoch"] >= 1)
+    bench.wait(lambda: Run(first.path).status["epoch"] >= 1)
     trainer = process_file(first.path)["child"]
     assert engine_of(group).stop(Group(group.path), 180) == {0: "stopped", 1: "stopped"}
     assert not is_alive(trainer) and not any(Run(run.path).stop_requested for run in group.runs)
@@ -104,7 +104,7 @@ def test_a_failure_has_its_reason_and_retry_begins_anew(bench):
 
 
 def test_a_killed_training_failed_and_says_so(bench):
-    group = bench.begun("g", 1, epochs=2, seconds=60)
+    group = bench.begun("g", 1, epochs=2, seconds=600)
     os.kill(bench.trainer(group.runs[0])["pid"], signal.SIGKILL)
     bench.until(group, "failed")
     assert "killed by signal 9 (SIGKILL)" in Run(group.runs[0].path).status["reason"]
@@ -136,8 +136,9 @@ def test_whoever_launched_may_die(bench):
     supervisor = bench.supervise() if bench.engine == "local" else None
     launcher = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     try:
+        assert select.select([launcher.stdout], [], [], PATIENCE_SECONDS)[0], "it has not started the group"
         assert launcher.stdout.readline() == "started\n"
-        wait_for(lambda: Run(group.runs[0].path).status["epoch"] >= 1)
+        bench.wait(lambda: Run(group.runs[0].path).status["epoch"] >= 1)
     finally:
         launcher.kill()
         launcher.wait()
@@ -152,7 +153,7 @@ def test_whoever_launched_may_die(bench):
 
 def test_order_among_waiting_seeds(bench):
     now = bench.begun("now", 1, epochs=1, seconds=600)
-    wait_for(lambda: Run(now.runs[0].path).state == "running")
+    bench.wait(lambda: Run(now.runs[0].path).state == "running")
     if bench.engine == "slurm":
         bench.configure(extra=["--exclusive"])
     groups = [bench.begun(name, 1, epochs=1, seconds=0.1) for name in ("a", "b")]
@@ -176,19 +177,19 @@ def test_stopped_and_resumed_to_the_same_bits(bench, unbroken, request):
     group = launch(bench.runs_dir, "cut", whole.config, [4], engine=bench.engine)
     engine_of(group).start(group)
     run = group.runs[0]
-    wait_for(lambda: Run(run.path).status["epoch"] >= 2, 300, lambda: Run(run.path).status)
+    bench.wait(lambda: Run(run.path).status["epoch"] >= 2, 300, lambda: Run(run.path).status)
     assert engine_of(group).stop(Group(group.path), 180) == {4: "stopped"}
     finished = len(epochs(run))
     assert 2 <= finished < last
     engine_of(group).resume(Group(group.path))
     if bench.engine == "slurm":
-        wait_for(lambda: len(epochs(run)) > finished, 300, lambda: Run(run.path).status)
+        bench.wait(lambda: len(epochs(run)) > finished, 300, lambda: Run(run.path).status)
         cluster, task = request.getfixturevalue("slurm"), task_of(run.path)
         cluster.requeue(task)
-        wait_for(lambda: Run(run.path).state == "queued", 60, lambda: Run(run.path).status)
+        bench.wait(lambda: Run(run.path).state == "queued", 120, lambda: Run(run.path).status)
         assert "SLURM took its place back" in Run(run.path).status["reason"] and len(epochs(run)) < last
         cluster.at_once(task)
-    bench.until(group, "done", seconds=300)
+    bench.until(group, "done", seconds=600)
     assert (run.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
     assert figures(run) == figures(whole)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from colora import presets
 from colora.engines.slurm.site import ASKED, Site
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,12 @@ def test_a_seed_is_its_epochs_with_their_evaluations_and_the_predictions(gpu_hou
     # 20 epochs of 100 images at 10/s; after each 100 + 10,832 + 1,000 images, at the end 109,309, at 100/s
     assert gpu_hours.seed_seconds(100, 10, 100) == pytest.approx(200 + 20 * 119.32 + 1093.09)
     assert [gpu_hours.hours(3600, gpus) for gpus in (1, 4, 10, 16)] == [10, 3, 1, 1]
+
+
+def test_the_presets_are_those_of_the_form(gpu_hours):
+    named = {p.name: (p.values.get("backbone", "vgg16"), p.values.get("method", "colora")) for p in presets.PRESETS}
+    paper = {name: kind for name, kind in named.items() if kind[0] in gpu_hours.CPU_STEPS}
+    assert {name: kind[:2] for name, kind in gpu_hours.PRESETS.items()} == paper
 
 
 def test_a_row_scales_the_published_rate_by_our_step_ratio(gpu_hours):

@@ -1,15 +1,20 @@
 """SLURM's engine without a SLURM: the site file, the script, what squeue says, why jobs end, a task's first look."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
 from colora.cli_cluster import example
+from colora.cli_runs import look_beyond
 from colora.config import RunConfig
 from colora.engines import ENGINES, engine_named
 from colora.engines import slurm as engine
@@ -121,6 +126,18 @@ def test_a_launch_changes_some_settings_for_itself(site_file):
         engine_named("pbs")
 
 
+def test_slurm_is_there_with_sbatch_or_with_an_ssh_prefix_that_leads_to_it(site_file, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert not available()
+    site_file('ssh = ["ssh", "login"]')
+    assert available()
+
+
+@pytest.mark.parametrize("gres", ["gpu:1", "gpu:a100:1", "shard:4"])
+def test_a_gpu_or_a_share_of_one(tmp_path, gres):
+    assert f"#SBATCH --gres={gres}\n" in render(load_site({"gres": gres}), tmp_path / "g", [0], 1)
+
+
 def test_the_example_is_a_valid_site_file_that_names_every_setting():
     text = example()
     enabled = "\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line)
@@ -173,6 +190,23 @@ def test_ssh_gets_one_quoted_command_and_the_script_on_its_input(tmp_path):
         client.call(Site(), ["sbatch-nowhere"])
 
 
+def test_a_connection_that_ssh_keeps_for_later_is_not_waited_for(tmp_path, monkeypatch):
+    """As OpenSSH before 8.5 does it with ControlPersist: a process in the background holds the standard error."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"""#!/bin/sh
+shift
+(i=0; while [ ! -e {tmp_path}/end ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done) </dev/null >/dev/null &
+echo a remark >&2
+exec sh -c "$*"
+""")
+    ssh.chmod(0o755)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 15)
+    try:
+        assert client.answer(Site(ssh=[str(ssh), "login"]), ["echo", "12"]) == ("12\n", "a remark")
+    finally:
+        (tmp_path / "end").touch()
+
+
 def test_squeues_columns_and_both_kinds_of_its_json():
     text = "12_0|RUNNING|n7|2026-01-02T03:04:05|None\n12_1|PENDING||N/A|Resources\n12|CANCELLED||N/A|Dependency\n"
     columns = jobs.from_columns(text)
@@ -199,6 +233,177 @@ def test_squeues_columns_and_both_kinds_of_its_json():
         found = jobs.from_json(json.dumps({"jobs": entries}), {"12"})
         assert set(found) == {"12_0", "12_1", "12_4", "12_6", "12_8"}
         assert found["12_0"] == Job("12_0", "RUNNING", "n7") and found["12_6"].reason == "Resources"
+
+
+# An array's job 4711 on a SLURM 24.05, without the hundred keys that nobody reads here: a task that runs, one that
+# ends, one whose node comes up, one that is held still, those that wait together, and a job that is no array.
+SQUEUE_24 = {
+    "jobs": [
+        {
+            "array_job_id": {"set": True, "infinite": False, "number": 4711},
+            "array_task_id": {"set": True, "infinite": False, "number": task},
+            "array_max_tasks": {"set": True, "infinite": False, "number": 2},
+            "array_task_string": "",
+            "job_id": 4711 + task,
+            "job_state": states,
+            "nodes": "gpu07",
+            "node_count": {"set": True, "infinite": False, "number": 1},
+            "start_time": {"set": True, "infinite": False, "number": 1_767_323_045},
+            "state_reason": "None",
+        }
+        for task, states in enumerate(
+            (["RUNNING"], ["CANCELLED", "COMPLETING"], ["PENDING", "CONFIGURING"], ["RUNNING", "STOPPED"])
+        )
+    ]
+    + [
+        {
+            "array_job_id": {"set": True, "infinite": False, "number": 4711},
+            "array_task_id": {"set": False, "infinite": False, "number": 0},
+            "array_task_string": "4-9%2",
+            "job_id": 4711,
+            "job_state": ["PENDING"],
+            "nodes": "",
+            "start_time": {"set": False, "infinite": False, "number": 0},
+            "state_reason": "JobArrayTaskLimit",
+        },
+        {
+            "array_job_id": {"set": True, "infinite": False, "number": 0},
+            "array_task_id": {"set": False, "infinite": False, "number": 0},
+            "array_task_string": "",
+            "job_id": 4720,
+            "job_state": ["RUNNING"],
+            "nodes": "gpu01",
+            "state_reason": "None",
+        },
+    ],
+    "last_backfill": {"set": True, "infinite": False, "number": 1_767_323_000},
+    "meta": {"plugin": {"data_parser": "data_parser/v0.0.41"}, "slurm": {"release": "24.05.3"}},
+    "errors": [],
+    "warnings": [],
+}
+
+
+def test_the_json_of_slurm_24():
+    found = jobs.from_json(json.dumps(SQUEUE_24), {"4711"})
+    start = datetime.fromtimestamp(1_767_323_045).isoformat()
+    assert found["4711_0"] == Job("4711_0", "RUNNING", "gpu07", start)
+    assert [found[f"4711_{task}"].state for task in range(1, 5)] == ["COMPLETING", "CONFIGURING", "STOPPED", "PENDING"]
+    assert not any(found[f"4711_{task}"].finished or found[f"4711_{task}"].waiting for task in range(4))
+    assert found["4711_9"] == Job("4711_9", "PENDING", reason="JobArrayTaskLimit") and len(found) == 10
+
+
+@pytest.mark.parametrize("json_says", ["no JSON", '{"jobs": [{"id": 12}]}', None])
+def test_where_squeues_json_fails_its_columns_are_read_from_then_on(monkeypatch, json_says):
+    asked = []
+
+    def call(site, command, text=""):
+        asked.append("--json" in command)
+        if "--version" in command:
+            return "slurm 26.11.0"
+        if "--json" in command and json_says is None:
+            raise client.Refused("SLURM refused 'squeue': no plugin", "no plugin")
+        return json_says if "--json" in command else "12_0|RUNNING|n7|N/A|None\n"
+
+    monkeypatch.setattr(jobs, "call", call)
+    monkeypatch.setattr(jobs, "_without_json", set())
+    jobs._version.cache_clear()
+    for _ in range(2):
+        assert jobs.ask(Site(), ["12"]) == {"12_0": Job("12_0", "RUNNING", "n7")}
+    jobs._version.cache_clear()
+    assert asked == [False, True, False, False]
+
+
+def test_an_answer_in_no_known_shape_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(jobs, "_version", lambda ssh: (22, 5))
+    monkeypatch.setattr(jobs, "call", lambda site, command, text="": "welcome to the cluster\n")
+    with pytest.raises(UserError, match="squeue answered what cannot be read here: 'welcome to the cluster'"):
+        jobs.ask(Site(), ["12"])
+
+
+ACCOUNT = """\
+12_0|COMPLETED|n7
+12_3|CANCELLED by 1000|n8
+12_[4-8:2,11%2]|CANCELLED by 1000|None assigned
+12_2|OUT_OF_MEMORY|n[1-2]
+13|TIMEOUT|n9
+"""
+
+
+def test_what_the_accounting_says():
+    found = jobs.from_accounting(ACCOUNT)
+    assert set(found) == {"12_0", "12_2", "12_3", "12_4", "12_6", "12_8", "12_11", "13"}
+    assert found["12_3"] == Job("12_3", "CANCELLED", "n8", reason="CANCELLED by 1000")
+    assert found["12_11"] == Job("12_11", "CANCELLED", reason="CANCELLED by 1000")
+    assert found["12_2"].node == "n[1-2]" and all(job.finished for job in found.values())
+    with pytest.raises(UserError, match=r"sacct answered what cannot be read here: '12_\[1-\.\.\.\]\|PENDING\|n'"):
+        jobs.from_accounting("12_[1-...]|PENDING|n\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Slurm accounting storage is disabled",
+        "env: ‘sacct’: No such file or directory",
+        "bash: line 1: sacct: command not found",
+        "sh: 1: sacct: not found",
+    ],
+)
+def test_without_accounting_nothing_is_remembered(monkeypatch, said):
+    def refuse(site, command, text=""):
+        raise client.Refused(f"SLURM refused 'sacct': {said}", said)
+
+    monkeypatch.setattr(jobs, "call", refuse)
+    assert jobs.remembered(Site(), "12") == {}
+    said = "sacct: error: Problem talking to the database: Connection refused"
+    with pytest.raises(UserError, match="Problem talking to the database"):
+        jobs.remembered(Site(), "12")
+
+
+def test_a_command_that_is_not_there_is_known_by_its_own_name(monkeypatch, tmp_path):
+    """As jobs.ask and jobs.remembered call theirs, with a word for them in the environment."""
+    with pytest.raises(client.Refused, match=r"SLURM refused 'sacct-nowhere': .*sacct-nowhere.*[Nn]o such file"):
+        client.call(Site(), [*jobs.WHOLE, "sacct-nowhere"])
+
+
+def test_a_seed_whose_end_only_the_accounting_knows_waits_for_its_word(group, says, monkeypatch):
+    asked = []
+
+    def refuse(site, job_id):
+        asked.append(job_id)
+        raise UserError("the database is away")
+
+    first, second = group.runs
+    set_state(first, "running", epoch=2, heartbeat=1.0, process=own_process())
+    says()
+    monkeypatch.setattr(engine, "remembered", refuse)
+    for _ in range(2):  # the second answer is the first one's
+        with pytest.raises(UserError, match="the database is away"):
+            engine.look(group)
+    assert [run.written_status()["state"] for run in (first, second)] == ["running", "queued"] and asked == ["12"]
+    (second.path / "stop").touch()
+    assert engine.stop(group, 0)[3] == "stopped"  # which needs no accounting
+    says(accounting=(Job("12_0", "TIMEOUT", "n7"),))
+    assert states(group) == ["failed", "stopped"]
+    engine.look(group)
+
+
+def test_a_command_that_waits_says_once_that_slurm_does_not_answer(group, monkeypatch, capsys):
+    answers = iter([UserError("it is away"), UserError("it is away"), {}, UserError("it is away")])
+
+    def ask(site, ids):
+        if isinstance(answer := next(answers), UserError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(engine, "ask", ask)
+    monkeypatch.setattr(engine, "remembered", lambda site, job_id: {"12_0": Job("12_0", "PENDING")})
+    monkeypatch.setattr(engine.look, "__defaults__", (0,))
+    set_state(group.runs[0], "running", process=own_process() | {"host": "n7"})
+    said = []
+    for _ in range(4):
+        look_beyond(group)
+        said.append(capsys.readouterr().err)
+    assert said == ["Not asked: it is away\n", "", "", "Not asked: it is away\n"]
 
 
 def test_which_squeue_is_asked_how(monkeypatch):
@@ -297,6 +502,63 @@ def test_what_slurm_has_forgotten_is_asked_of_its_accounting_and_heartbeats_are_
     assert "keeps no accounting" in Run(first.path).status["reason"]
 
 
+def test_a_wish_to_stop_stays_until_a_run_whose_heart_beats_has_heeded_it(group, says, monkeypatch):
+    run = group.runs[0]
+    set_state(run, "running", epoch=2, process=own_process() | {"host": "n7"})
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    says()
+    (run.path / "stop").touch()
+    assert states(group)[0] == "stopping" and run.stop_requested
+    set_state(run, "running", heartbeat=1.0)
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    assert states(group)[0] == "stopped" and not run.stop_requested
+
+
+def test_resume_leaves_alone_what_lives_though_slurm_does_not_know_it(group, says, monkeypatch):
+    first, second = group.runs
+    set_state(first, "running", epoch=2, process=own_process() | {"host": "n7"})
+    set_state(second, "stopped")
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    submitted = []
+    monkeypatch.setattr(engine, "_submit", lambda group, runs, priority: submitted.append(runs) or {"job": "13"})
+    says()
+    assert engine.resume(group) == {"seeds": [3], "job": "13"} and submitted == [[second]]
+    set_state(second, "done")
+    with pytest.raises(UserError, match="g has no stopped, failed or lost seed to resume"):
+        engine.resume(group)
+
+
+def test_a_run_that_slurm_just_said_to_run_is_not_lost_by_a_wrong_clock(group, says, monkeypatch):
+    run = group.runs[0]
+    set_state(run, "running", heartbeat=time.time() - 3600, process=own_process() | {"host": "n7"})
+    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.queue.verdict._vouched", {})
+    assert Run(run.path).state == "lost"  # nobody has asked SLURM
+    says(Job("12_0", "RUNNING", "n7"), Job("12_3", "PENDING"))
+    assert states(group)[0] == "running"
+    later = time.monotonic() + 121
+    monkeypatch.setattr("colora.queue.verdict.time.monotonic", lambda: later)
+    assert Run(run.path).state == "lost"
+
+
+def test_the_launch_hears_that_its_priority_has_no_effect(group, monkeypatch, capsys):
+    """As sbatch tells it to whoever is no administrator of SLURM's, with exit code 0; ssh's banner is not its own."""
+
+    def answer(site, command, text=""):
+        remarks = "Authorized use only\nsbatch: error: Nice value must be non-negative, value ignored\n"
+        return "13\n", remarks if "--nice=-2000" in text else ""
+
+    monkeypatch.setattr(engine, "answer", answer)
+    monkeypatch.setattr(engine, "call", lambda site, command, text="": "")
+    assert engine.start(group) == {"job": "13"}
+    begun = engine.start(group, priority=2)
+    assert begun["job"] == records.submission_of(group.runs[0].path)["job"] == "13"
+    assert begun["remark"] == (
+        "error: Nice value must be non-negative, value ignored; Only SLURM's administrators put jobs before those of "
+        "others: priority above 0 has no effect here"
+    )
+
+
 def test_a_suspended_job_is_not_lost(group, says, monkeypatch):
     run = group.runs[0]
     set_state(run, "running", heartbeat=1.0, process=own_process() | {"host": "n7"})
@@ -314,6 +576,25 @@ def test_a_killed_training_on_a_node_may_want_more_memory(group, monkeypatch):
     assert task.conclude(run.path, [], -9, 0) == 1
     reason = Run(run.path).status["reason"]
     assert Run(run.path).state == "failed" and "lack of memory" in reason and "Or raise memory" in reason
+
+
+@pytest.mark.parametrize("refusal", ["job may not be requeued", "nothing"])
+def test_a_turn_that_slurm_does_not_grant_again_fails_with_its_words(group, monkeypatch, tmp_path, refusal):
+    """The time limit is near, and the job has requeue = false, or scontrol does not answer."""
+    run = group.runs[0]
+    says = "exec sleep 60" if refusal == "nothing" else f"echo $* {refusal} >&2; exit 1"
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\n{says}\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    monkeypatch.setattr(task, "REQUEUE_SECONDS", 0.5 if refusal == "nothing" else 60)
+    set_state(run, "queued", epoch=2, reason="SLURM took its place back")
+    assert task.conclude(run.path, [signal.SIGUSR1], 0, first_epoch=1) == 1
+    words = "scontrol has not answered within 0.5 s" if refusal == "nothing" else f"requeue 12_0 {refusal}"
+    assert Run(run.path).state == "failed" and Run(run.path).status["reason"] == (
+        f"The job's time limit is over and SLURM does not run it again ({words}). Resume continues after epoch 2."
+    )
 
 
 def test_tasks_cancelled_while_they_waited_are_found_under_the_arrays_number(group, says):

@@ -5,11 +5,13 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from engine_bench import epochs, on_slurm
-from queueing import wait_for
+from queueing import in_time
 
 from colora.cli import main
 from colora.engines import engine_of
@@ -32,25 +34,18 @@ def bench(slurm, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     bench = on_slurm(slurm, tmp_path, monkeypatch)
     yield bench
-    slurm.empty()
     bench.close()
 
 
-def fail(slurm, run) -> None:
-    """The node dies, and with it the run and its guard, without a word of theirs."""
-    known = process_file(run)
-    slurm.processes[-1].send_signal(signal.SIGSTOP)  # slurmd, which would have told them
-    slurm.run("scontrol", "update", f"NodeName={slurm.host}", "State=DOWN", "Reason=test")
-    guard = known["guard"]["pid"]
+@contextmanager
+def dead_node(bench, run: Run) -> Iterator[None]:
+    """The node dies, and with it the run and its guard, without a word of theirs. Afterwards it is back at work."""
+    child, guard = bench.trainer(run)["pid"], process_file(run.path)["guard"]["pid"]
     keeper = int(Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()[1])  # slurmstepd, its parent
-    for pid in (keeper, guard, known["child"]["pid"]):
-        os.kill(pid, signal.SIGKILL)
-
-
-def back_to_work(slurm) -> None:
-    slurm.processes[-1].send_signal(signal.SIGCONT)
-    slurm.run("scontrol", "update", f"NodeName={slurm.host}", "State=RESUME", check=False)  # or it is back by itself
-    wait_for(lambda: slurm.run("sinfo", "--noheader", "--format=%T").strip() in ("idle", "mixed", "allocated"))
+    with bench.cluster.node_failing():  # slurmd would have told them
+        for pid in (keeper, guard, child):
+            os.kill(pid, signal.SIGKILL)
+        yield
 
 
 def reason(group: Group, seed: int = 0) -> str:
@@ -58,55 +53,53 @@ def reason(group: Group, seed: int = 0) -> str:
 
 
 def test_requeued_in_mid_epoch_it_goes_on_after_its_last_epoch(bench, slurm):
-    group = bench.begun("g", 1, epochs=4, seconds=0.7)
+    group = bench.begun("g", 1, epochs=1000, seconds=0.7)
     run = group.runs[0].path
-    wait_for(lambda: Run(run).status["epoch"] >= 1)
+    bench.wait(lambda: Run(run).status["epoch"] >= 1)
     first, task = process_file(run)["guard"], records.task_of(run)
     slurm.requeue(task)
     bench.until(group, "queued")
-    assert "SLURM took its place back in epoch" in reason(group)
+    finished = len(epochs(group.runs[0]))
+    assert f"SLURM took its place back in epoch {finished + 1}" in reason(group)
+    bench.plan(group, epochs=finished + 2, seconds=0.1)
     slurm.at_once(task)
     bench.until(group, "done")
-    assert epochs(group.runs[0]) == [1, 2, 3, 4]
+    assert epochs(group.runs[0]) == list(range(1, finished + 3))
     assert process_file(run)["guard"] != first and records.task_of(run) == task
 
 
 def test_killed_without_a_word_and_requeued_it_waits_and_goes_on(bench, slurm):
     """As after the death of a node: nobody but SLURM knows that the run waits again."""
-    group = bench.begun("g", 1, epochs=3, seconds=1)
+    group = bench.begun("g", 1, epochs=1000, seconds=0.7)
     run = group.runs[0].path
-    wait_for(lambda: Run(run).status["epoch"] >= 1)
+    bench.wait(lambda: Run(run).status["epoch"] >= 1)
     task = records.task_of(run)
-    fail(slurm, run)
-    try:
+    with dead_node(bench, group.runs[0]):
         bench.until(group, "queued")
-        assert reason(group) == "SLURM runs it again; it goes on after epoch 1."
-    finally:
-        back_to_work(slurm)
+        assert reason(group) == f"SLURM runs it again; it goes on after epoch {Run(run).status['epoch']}."
+    finished = len(epochs(group.runs[0]))
+    bench.plan(group, epochs=finished + 2, seconds=0.1)
     slurm.at_once(task)
     bench.until(group, "done")
-    assert epochs(group.runs[0]) == [1, 2, 3]
+    assert epochs(group.runs[0]) == list(range(1, finished + 3))
 
 
 def test_a_node_that_fails_makes_the_run_lost_where_slurm_does_not_requeue(bench, slurm):
     bench.configure(requeue=False)
-    group = bench.begun("g", 1, epochs=2, seconds=60)
+    group = bench.begun("g", 1, epochs=2, seconds=600)
     run = group.runs[0].path
-    wait_for(lambda: Run(run).status["state"] == "running")
-    fail(slurm, run)
-    try:
+    bench.wait(lambda: Run(run).status["state"] == "running")
+    with dead_node(bench, group.runs[0]):
         bench.until(group, "lost")
-    finally:
-        back_to_work(slurm)
     assert reason(group).startswith(f"The node of its job {records.task_of(run)} on {slurm.host} failed.")
     assert engine_of(group).resume(Group(group.path))["seeds"] == [0]
 
 
 def test_cancelled_by_slurms_own_commands(bench, slurm):
-    group = bench.begun("g", 2, epochs=2, seconds=60)
-    wait_for(lambda: Run(group.runs[0].path).status["state"] == "running")
+    group = bench.begun("g", 2, epochs=2, seconds=600)
+    bench.wait(lambda: Run(group.runs[0].path).status["state"] == "running")
     slurm.run("scancel", records.task_of(group.runs[0].path).partition("_")[0])
-    bench.until(group, "stopped", "stopped", seconds=40)
+    bench.until(group, "stopped", "stopped")
     for seed in (0, 1):
         assert "was cancelled with SLURM's own commands" in reason(group, seed)
 
@@ -120,14 +113,14 @@ def test_a_job_that_cannot_begin_says_what_its_shell_said(bench):
 
 
 def test_why_seeds_wait_and_where_they_run_is_told(bench, slurm, capsys):
-    group = bench.begun("g", 3, epochs=1, seconds=60)
+    group = bench.begun("g", 3, epochs=1, seconds=600)
     first, second = (run.path for run in group.runs[:2])
-    wait_for(lambda: bench.states(group)[0] == "running")
+    bench.wait(lambda: bench.states(group)[0] == "running")
     job = records.task_of(first).partition("_")[0]
     assert records.read_job(first) | {"start": ""} == {
         "task": f"{job}_0", "state": "RUNNING", "node": slurm.host, "start": "", "reason": ""
     }  # fmt: skip
-    wait_for(lambda: bench.look(group) or records.read_job(second)["reason"] == "JobArrayTaskLimit")
+    bench.wait(lambda: bench.look(group) or records.read_job(second)["reason"] == "JobArrayTaskLimit")
     note = f"in SLURM as {job}_1: for other seeds of this group (parallel) (JobArrayTaskLimit)"
     assert [row["note"] for row in rows(bench.runs_dir) if row["seed"] == 1] == [note]
     assert main(["queue", "--runs-dir", str(bench.runs_dir)]) == 0
@@ -145,8 +138,8 @@ def test_why_seeds_wait_and_where_they_run_is_told(bench, slurm, capsys):
 
 
 def test_the_order_among_ones_own_jobs(bench, slurm):
-    now = bench.begun("now", 1, epochs=1, seconds=60)
-    wait_for(lambda: Run(now.runs[0].path).state == "running")
+    now = bench.begun("now", 1, epochs=1, seconds=600)
+    bench.wait(lambda: Run(now.runs[0].path).state == "running")
     bench.configure(extra=["--exclusive"])
     groups = {name: bench.begun(name) for name in "abc"}
     engine.move(bench.runs_dir, "a", "last")
@@ -170,13 +163,16 @@ def test_what_slurm_refuses_leaves_no_group(bench):
         launch(bench.runs_dir, "g", config, [0], engine="slurm", asked={"time": "5 o'clock"})
     with pytest.raises(UserError, match=r"SLURM refused 'sbatch': .*configuration is not available"):
         launch(bench.runs_dir, "g", config, [0], engine="slurm", asked={"gres": "gpu:4"})
+    engine.check(bench.runs_dir, "g", [0], {"gres": "shard:4"})
+    with pytest.raises(UserError, match=r"SLURM refused 'sbatch': .*configuration is not available"):
+        engine.check(bench.runs_dir, "g", [0], {"gres": "shard:5"})
     assert not (bench.runs_dir / "g").exists()
 
 
 def test_a_submission_whose_job_never_became_known_is_resumed_and_its_tasks_leave_alone(bench, slurm):
     """As if whoever launched had died between SLURM's answer and writing it down."""
-    now = bench.begun("now", 1, epochs=1, seconds=60)
-    wait_for(lambda: Run(now.runs[0].path).state == "running")
+    now = bench.begun("now", 1, epochs=1, seconds=600)
+    bench.wait(lambda: Run(now.runs[0].path).state == "running")
     bench.configure(extra=["--exclusive"])
     group = bench.begun("g", 1, epochs=2, seconds=0.3)
     run = group.runs[0]
@@ -185,9 +181,9 @@ def test_a_submission_whose_job_never_became_known_is_resumed_and_its_tasks_leav
     assert engine.forgotten(Group(group.path)) and "not submitted to SLURM" in engine.note(run)
     assert engine.resume(Group(group.path))["seeds"] == [0]
     assert not engine.forgotten(Group(group.path)) and records.task_of(run.path) != first
-    assert engine.stop(Group(now.path), 30) == {0: "stopped"}
+    assert engine.stop(Group(now.path), 180) == {0: "stopped"}
     bench.until(group, "done")
-    wait_for(lambda: not slurm.run("squeue", "--noheader").strip())
+    bench.wait(lambda: not slurm.run("squeue", "--noheader").strip())
     assert epochs(run) == [1, 2]
     assert "belongs to submission 2, not to 1: left alone" in (group.path / "slurm" / "0001_0.log").read_text()
 
@@ -198,10 +194,10 @@ def test_a_time_limit_of_a_minute_stops_in_time_and_goes_on(bench, slurm):
     group = bench.begun("g", 1, epochs=50, seconds=1.5)
     run = group.runs[0].path
     task = records.task_of(run)
-    wait_for(lambda: len(epochs(group.runs[0])) >= 2, 40)
-    bench.until(group, "queued", seconds=80)
+    bench.wait(lambda: len(epochs(group.runs[0])) >= 2)
+    bench.until(group, "queued")
     finished = len(epochs(group.runs[0]))
-    wait_for((run / "exit.json").exists)
+    bench.wait((run / "exit.json").exists)
     assert finished < 50 and read_json(run / "exit.json")["told"][0] == "SIGUSR1"
     plan = {"epochs": finished + 2, "seconds": 0.2}
     write_json(run / "plan.json", plan)
@@ -214,7 +210,7 @@ def test_a_time_limit_of_a_minute_stops_in_time_and_goes_on(bench, slurm):
 def test_what_does_not_heed_the_time_limit_failed_with_that_reason(bench):
     bench.configure(time="00:01:00")
     group = bench.begun("g", 1, epochs=2, seconds=600, deaf=True)
-    bench.until(group, "failed", seconds=150)
+    bench.until(group, "failed", seconds=240)
     assert "at the time limit of 00:01:00" in reason(group) and "signal_seconds (20)" in reason(group)
 
 
@@ -222,8 +218,23 @@ def test_what_does_not_heed_the_time_limit_failed_with_that_reason(bench):
 def test_a_time_limit_that_no_epoch_fits_into_is_not_tried_for_ever(bench):
     bench.configure(time="00:01:00")
     group = bench.begun("g", 1, epochs=2, seconds=600)
-    bench.until(group, "failed", seconds=80)
+    bench.until(group, "failed")
     assert "Not one epoch was finished within the job's time limit" in reason(group)
+
+
+def test_where_slurm_may_not_requeue_the_time_limit_is_the_end_and_resume_goes_on(bench, slurm):
+    bench.configure(requeue=False)
+    group = bench.begun("g", 1, epochs=1000, seconds=0.5)
+    run = group.runs[0].path
+    bench.wait(lambda: Run(run).status["epoch"] >= 1)
+    slurm.run("scancel", "--signal=USR1", "--batch", records.task_of(run))  # as SLURM does before the time limit
+    bench.until(group, "failed")
+    finished = len(epochs(group.runs[0]))
+    assert "The job's time limit is over and SLURM does not run it again (" in reason(group)
+    assert reason(group).endswith(f"Resume continues after epoch {finished}.")
+    bench.plan(group, epochs=finished + 1, seconds=0.1)
+    assert engine.resume(Group(group.path))["seeds"] == [0]
+    bench.until(group, "done")
 
 
 def test_through_an_ssh_prefix(bench, tmp_path, slurm):
@@ -237,12 +248,14 @@ def test_through_an_ssh_prefix(bench, tmp_path, slurm):
     bench.runs_dir.mkdir(parents=True)
     bench.configure(ssh=[str(ssh), "login"])
     engine.check(bench.runs_dir, "g", [0, 1], {})
-    group = bench.begun("g", 2, epochs=3, seconds=0.3)
-    wait_for(lambda: Run(group.runs[0].path).status["epoch"] >= 1)
-    assert engine_of(group).stop(Group(group.path), 30) == {0: "stopped", 1: "stopped"}
+    group = bench.begun("g", 2, epochs=1000, seconds=0.3)
+    bench.wait(lambda: Run(group.runs[0].path).status["epoch"] >= 1)
+    assert engine_of(group).stop(Group(group.path), 180) == {0: "stopped", 1: "stopped"}
+    last = len(epochs(group.runs[0])) + 2
+    bench.plan(group, epochs=last, seconds=0.1)
     engine.resume(Group(group.path))
     bench.until(group, "done", "done")
-    assert [epochs(run) for run in group.runs] == [[1, 2, 3]] * 2
+    assert [epochs(run) for run in group.runs] == [list(range(1, last + 1))] * 2
 
 
 def test_launch_and_wait_on_the_command_line(bench, capsys):
@@ -260,7 +273,8 @@ def test_launch_and_wait_on_the_command_line(bench, capsys):
         "--runs-dir",
         str(bench.runs_dir),
     ]
-    assert main(launch) == 0
+    with in_time():
+        assert main(launch) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "done"
     group = Group(bench.runs_dir / "g")
     assert group.engine == "slurm" and group.info["slurm"] == {"time": "0:05:00", "gres": "gpu:1"}
@@ -268,3 +282,25 @@ def test_launch_and_wait_on_the_command_line(bench, capsys):
     assert "#SBATCH --time=0:05:00" in script and "#SBATCH --gres=gpu:1" in script
     assert main(["cluster", "check", "--json", "--runs-dir", str(bench.runs_dir)]) == 0
     assert "would be taken: 1 CPUs, 2G, no GPU" in json.loads(capsys.readouterr().out)["answer"]
+
+
+def test_a_broken_cluster_is_noticed_by_whoever_waits_and_mended_for_the_next_test(bench, slurm):
+    slurm.run("scontrol", "update", f"NodeName={slurm.host}", "State=DRAIN", "Reason=on purpose")
+    with pytest.raises(RuntimeError, match=r"(?s)the node takes no jobs.*on purpose"):
+        bench.wait(lambda: False)
+    slurm.empty()
+    assert slurm.node() == "idle" and not slurm.broken
+    slurm.processes[-1].kill()
+    with pytest.raises(RuntimeError, match="slurmd ended"):
+        bench.wait(lambda: False)
+    with pytest.raises(RuntimeError, match="slurmd ended"):
+        slurm.empty()
+    restarts, slurm.restarts = slurm.restarts, 0
+    with pytest.raises(RuntimeError, match="an earlier test left the cluster broken: slurmd ended"):
+        slurm.ready()
+    slurm.restarts = 1
+    slurm.ready()
+    slurm.restarts = restarts
+    assert slurm.node() == "idle"
+    group = bench.begun("g", 1, epochs=1, seconds=0.1)
+    bench.until(group, "done")

@@ -25,7 +25,7 @@ class Engine(Protocol):
         """Refuse, before anything is made, what could not be started; `asked` is this launch's own wishes."""
 
     def start(self, group: Group, priority: int = 0) -> dict[str, Any]:
-        """See to it that a new group's queued seeds are trained: {"pid"} or {"job"}."""
+        """See to it that a new group's queued seeds are trained: {"pid"} or {"job"}, perhaps with a "remark"."""
 
     def stop(self, group: Group, wait: float) -> dict[int, str]:
         """Stop what waits or runs; each seed's state once all have stopped, or after `wait` seconds."""

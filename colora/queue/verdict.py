@@ -22,6 +22,7 @@ WATCH_POLL_SECONDS = 0.5
 FULL_DISK = re.compile(rf"No space left on device|\[Errno {errno.ENOSPC}\]|Disk quota exceeded")
 
 _heard: dict[str, tuple[float, float]] = {}  # status file -> (heartbeat, when it was last seen to change)
+_vouched: dict[str, float] = {}  # run folder -> when a cluster last said to this process that it runs
 
 
 def process_file(folder: Path) -> dict[str, Any]:
@@ -88,8 +89,15 @@ def _heartbeat(folder: Path) -> Any:
     return _mapping(folder / "status.json").get("heartbeat")
 
 
+def vouch(folder: Path) -> None:
+    """A cluster has just said that this run's job runs."""
+    _vouched[str(folder)] = time.monotonic()
+
+
 def suspended(folder: Path) -> bool:
-    """Whether a cluster said, when it was last asked, that it lets this run rest (colora.engines.slurm.records)."""
+    """Whether a cluster said that it lets this run rest (colora.engines.slurm.records), or just now that it runs."""
+    if time.monotonic() - _vouched.get(str(folder), -PATIENCE_SECONDS) < PATIENCE_SECONDS:
+        return True
     try:
         return read_json(folder / "job.json")["state"] in ("SUSPENDED", "STOPPED")
     except UserError:  # not a cluster's, or not asked yet

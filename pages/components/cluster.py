@@ -64,7 +64,7 @@ def choose() -> tuple[list[str], str | None]:
 
 
 def _fields(site: Site) -> list[str]:
-    """The fields that one launch may fill in: ["time=2:00:00", ...]."""
+    """The fields that one launch may fill in: ["time=2:00:00", "extra=--exclusive", ...]."""
     grid, texts = st.grid(2, min_column_width=160), []
     for name, label in LABELS.items():
         with grid.cell():
@@ -78,7 +78,15 @@ def _fields(site: Site) -> list[str]:
             ).strip()
         if typed:
             texts.append(f"{name}={typed}")
-    return texts
+    lines = st.text_area(
+        "Further options of sbatch",
+        key="launch-slurm-extra",
+        placeholder="\n".join(site.extra) or "none; one a line, such as --constraint=a100",
+        help="One a line, each with its value. They take the place of the site file's.",
+        height=68,
+        persist_state="session",
+    ).splitlines()
+    return texts + [f"extra={line.strip()}" for line in lines if line.strip()]
 
 
 def show_script(name: str, seeds: list[int], arguments: list[str]) -> None:
@@ -95,9 +103,10 @@ def show_script(name: str, seeds: list[int], arguments: list[str]) -> None:
 
 
 @st.cache_resource
-def _looker() -> tuple[ThreadPoolExecutor, dict[Path, Future]]:
-    """Few workers for all sessions: a controller that does not answer must not hold up a page."""
-    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="colora-slurm"), {}
+def _looker() -> tuple[ThreadPoolExecutor, dict[Path, Future], dict[Path, BaseException | None]]:
+    """Few workers for all sessions: a controller that does not answer must not hold up a page. Beside them the
+    question that each group waits for, and what stood against the last answer."""
+    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="colora-slurm"), {}, {}
 
 
 def show_jobs(group: Group) -> None:
@@ -107,15 +116,16 @@ def show_jobs(group: Group) -> None:
     """
     if group.engine != "slurm":
         return
-    worker, asking = _looker()
+    worker, asking, trouble = _looker()
     last = asking.get(group.path)
     if last is None or last.done():
+        trouble[group.path] = last.exception() if last else None
         asking[group.path] = worker.submit(engine_of(group).look, Group(group.path))
-        error = last.exception() if last else None
-        if isinstance(error, UserError):
-            st.warning(f"What follows may be old: {error}", icon=":material/cloud_off:")
-        elif error is not None:
-            raise error
+    error = trouble.get(group.path)
+    if isinstance(error, UserError):
+        st.warning(f"What follows may be old: {error}", icon=":material/cloud_off:")
+    elif error is not None:
+        raise error
     if engine_of(group).forgotten(group):
         st.warning(
             "Some seeds wait and are not submitted to SLURM: press *Resume*.", icon=":material/hourglass_disabled:"

@@ -62,17 +62,23 @@ def confirm_retry(group: Group) -> None:
 @st.dialog("Place in the queue", icon=":material/low_priority:", width="medium")
 def move(group: Group) -> None:
     """The queue, and where this group's waiting seeds are to stand in it."""
-    runs_dir = group.path.parent
-    waiting = [row for row in view.rows(runs_dir) if row["place"]]
+    runs_dir, here = group.path.parent, group.engine == "local"
+    waiting = [row for row in view.rows(runs_dir) if row["state"] == "queued" and bool(row["place"]) == here]
     own = [row for row in waiting if row["group"] == group.name]
     if not own:
         st.info("Nothing of this group waits any more.", icon=":material/info:")
         return
-    table = pd.DataFrame(waiting[:SHOWN_PLACES])[["place", "group", "seed", "priority"]]
-    st.dataframe(table, hide_index=True, alt="What waits, in the order in which it starts", height="content")
+    columns = ["place", "group", "seed", "priority"] if here else ["group", "seed", "priority", "note"]
+    alt = "What waits, in the order in which it starts" if here else "What waits in SLURM, and for what"
+    st.dataframe(pd.DataFrame(waiting[:SHOWN_PLACES])[columns], hide_index=True, alt=alt, height="content")
     if len(waiting) > SHOWN_PLACES:
         st.caption(f"And {len(waiting) - SHOWN_PLACES} more.")
-    st.caption("A higher priority starts first; among equals the order counts. What runs already is not interrupted.")
+    st.caption(
+        "A higher priority starts first; among equals the order counts. What runs already is not interrupted."
+        if here
+        else "SLURM orders what waits. A priority below 0 lets other jobs go first; one above 0 is for SLURM's "
+        "administrators. *To the front* puts these before your own other jobs, where the cluster allows it."
+    )
     priority = st.number_input("Priority of this group", value=own[0]["priority"], step=1, key="priority")
     target = ["queue", "move", group.name, "--runs-dir", str(runs_dir)]
     with st.container(horizontal=True):

@@ -10,12 +10,14 @@ and how a job ended that could not say so itself. Whoever submitted may be gone;
 reaches SLURM can look, stop and resume.
 """
 
+import math
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from colora.engines.slurm import records
-from colora.engines.slurm.client import call, check_folder
+from colora.engines.slurm.client import answer, call, check_folder
 from colora.engines.slurm.ending import ending, waits_for
 from colora.engines.slurm.jobs import Job, ask, remembered
 from colora.engines.slurm.script import NICE_PER_PRIORITY, render
@@ -36,7 +38,8 @@ ENDING_SECONDS = 20  # for a job to end after its run has
 KILL_AFTER_SECONDS = 60  # after the wish to stop: a step may take long
 ENDED = ("done", "failed", "stopped", "damaged")
 
-_looked: dict[Path, float] = {}  # group -> when this process last asked, on the monotonic clock
+# group -> when this process last asked, on the monotonic clock, and what stood against an answer
+_looked: dict[Path, tuple[float, UserError | None]] = {}
 
 
 def check(runs_dir: Path, name: str, seeds: list[int], asked: dict[str, Any], priority: int = 0) -> None:
@@ -59,11 +62,12 @@ def _test(site: Site, script: str, seeds: list[int]) -> None:
 
 
 def start(group: Group, priority: int = 0) -> dict[str, Any]:
-    return {"job": _submit(group, group.runs, priority)}
+    return _submit(group, group.runs, priority)
 
 
-def _submit(group: Group, runs: list[Run], priority: int = 0) -> str:
-    """One array for these seeds; returns its job number. The script and its answer stay in the group's folder.
+def _submit(group: Group, runs: list[Run], priority: int = 0) -> dict[str, Any]:
+    """One array for these seeds: {"job": its number}, and sbatch's "remark" if it made one, as on a priority that it
+    ignores. The script and its answer stay in the group's folder.
 
     From the moment at which a run's queue.json names the new submission, tasks of earlier ones leave it alone.
     """
@@ -83,39 +87,73 @@ def _submit(group: Group, runs: list[Run], priority: int = 0) -> str:
             write_json(run.path / "status.json", queued_status(run.config.epochs, epoch))
     about = {"seeds": seeds, "request": site.model_dump(), "submitted": time.time(), "by": place["user"]}
     records.write_submission(path, number, job=None, **about)
-    job = call(site, ["sbatch", "--parsable"], script).strip().partition(";")[0]
+    said, remarks = answer(site, ["sbatch", "--parsable"], script)
+    job = said.strip().partition(";")[0]
     records.write_submission(path, number, job=job, **about)
-    return job
+    own = [line.removeprefix("sbatch:").strip() for line in remarks.splitlines() if line.startswith("sbatch:")]
+    if any("nice value" in line.lower() for line in own):  # "Nice value must be non-negative, value ignored"
+        own.append("Only SLURM's administrators put jobs before those of others: priority above 0 has no effect here")
+    return {"job": job} | ({"remark": "; ".join(own)} if own else {})
 
 
 def look(group: Group, pause: float = LOOK_SECONDS) -> None:
-    """Ask SLURM about the group's unfinished seeds, and write down what it says of them: at most every `pause` s."""
+    """Ask SLURM about the group's unfinished seeds, and write down what it says of them: at most every `pause` s.
+
+    In between it raises what the last question was answered with.
+    """
     now = time.monotonic()
-    if now - _looked.get(group.path, -pause) < pause:
-        return
-    _looked[group.path] = now
-    _look(group)
+    asked, trouble = _looked.get(group.path, (-math.inf, None))
+    if now - asked >= pause:
+        _looked[group.path] = (now, trouble)
+        trouble = None
+        try:
+            _look(group, strict=True)
+        except UserError as error:
+            trouble = error
+        _looked[group.path] = (now, trouble)
+    if trouble:
+        raise UserError(str(trouble), field=trouble.field)
 
 
-def _look(group: Group) -> dict[int, Job]:
-    """{seed: Job} of the seeds that SLURM still has; what has ended unsaid is written down."""
+def _look(group: Group, strict: bool = False) -> dict[int, Job]:
+    """{seed: Job} of the seeds that SLURM still has; what has ended unsaid is written down.
+
+    A seed whose end only the accounting could tell waits for its word; `strict` raises what stands against that.
+    """
     before = {run.seed: _written(run) for run in Group(group.path).runs}
     tasks = {run.seed: task for run in group.runs if (task := records.task_of(run.path))}
     open_ones = [seed for seed, task in tasks.items() if _unfinished(before[seed]) or _seen_alive(group, seed)]
     known = ask(load_site(), {tasks[seed].partition("_")[0] for seed in open_ones})
-    alive = {}
+    account = cache(_account)
+    alive, trouble = {}, None
     for run in group.runs:
         if run.seed not in open_ones:
             continue
         job = _of(known, tasks[run.seed])
-        if job is None and _unfinished(before[run.seed]):
-            job = _of(remembered(load_site(), tasks[run.seed].partition("_")[0]), tasks[run.seed])
+        if job is None and _unfinished(before[run.seed]) and not run.stop_requested:
+            ended = account(tasks[run.seed].partition("_")[0])
+            if isinstance(ended, UserError):
+                trouble = ended
+                continue
+            job = _of(ended, tasks[run.seed])
         if job:
             records.write_job(run.path, job)
             if not job.finished:
                 alive[run.seed] = job
+            if not job.finished and not job.waiting:
+                verdict.vouch(run.path)
         _settle(run, job, before[run.seed])
+    if strict and trouble:
+        raise trouble
     return alive
+
+
+def _account(number: str) -> dict[str, Job] | UserError:
+    """What the accounting says of a job, or what stands against its answer: of many seeds it is asked once."""
+    try:
+        return remembered(load_site(), number)
+    except UserError as error:
+        return error
 
 
 def _of(jobs: dict[str, Job], task: str) -> Job | None:
@@ -157,10 +195,10 @@ def _settle(run: Run, job: Job | None, before: dict[str, Any]) -> None:
                 return
             reason = f"SLURM runs it again; it goes on after epoch {status['epoch']}."
             end = {"state": "queued", "reason": reason}
-        elif (run.path / "stop").exists():
-            end = {"state": "stopped", "reason": _stopped(status)}
         elif job is None and status["state"] in ACTIVE and not verdict.fallen_silent(run.path, status["heartbeat"]):
             return  # its heart beats: SLURM's memory, or the site file, is another cluster's
+        elif (run.path / "stop").exists():
+            end = {"state": "stopped", "reason": _stopped(status)}
         else:
             about = records.submission_of(run.path)
             end = ending(job, records.task_of(run.path), status, about["request"], _last(run), records.output(run.path))
@@ -246,18 +284,18 @@ def _stop_unsubmitted(run: Run) -> None:
 
 
 def resume(group: Group) -> dict[str, Any]:
-    """Submit again what did not finish and is in no job any more."""
+    """Submit again what did not finish and is in no job any more; not a run whose heart beats, whatever SLURM knows."""
     alive = _still_alive(group)
     runs = Group(group.path).runs
-    open_ones = [run for run in runs if run.state in (*ENDED_EARLY, "queued", *ACTIVE)]
+    open_ones = [run for run in runs if run.state in (*ENDED_EARLY, "queued")]
     again = [run for run in open_ones if run.seed not in alive]
     if not again:
         raise UserError(
             f"{group.name} has no stopped, failed or lost seed to resume: it is {group.state}.{_alive(alive)}"
         )
-    job = _submit(group, again, _priority(again))
-    record(group.path.parent, "resume", group.name, [run.seed for run in again], job=job)
-    return {"seeds": [run.seed for run in again], "job": job}
+    begun = _submit(group, again, _priority(again))
+    record(group.path.parent, "resume", group.name, [run.seed for run in again], job=begun["job"])
+    return {"seeds": [run.seed for run in again], **begun}
 
 
 def _still_alive(group: Group) -> dict[int, Job]:
@@ -292,9 +330,9 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
         _test(site, render(site, group.path, sorted(wanted), 1), wanted)
     chosen, new = begin_anew(group, seeds)
     fresh = [run for run in Group(group.path).runs if run.seed in chosen]
-    job = _submit(Group(group.path), fresh)
-    record(group.path.parent, "retry", group.name, chosen, new=new, job=job)
-    return {"seeds": chosen, "job": job}
+    begun = _submit(Group(group.path), fresh)
+    record(group.path.parent, "retry", group.name, chosen, new=new, job=begun["job"])
+    return {"seeds": chosen, **begun}
 
 
 def move(runs_dir: Path, target: str, end: str | None = None, priority: int | None = None) -> list[Path]:

@@ -28,7 +28,8 @@ from colora.queue.verdict import verdict
 
 ATTRIBUTES_SECONDS = 75  # a network file system may show a file's old self for a minute
 POLL_SECONDS = 1
-REQUEUED_WAIT_SECONDS = 120  # for SLURM to end this task after it agreed to run it again
+REQUEUE_SECONDS = 60  # for SLURM to answer
+REQUEUED_WAIT_SECONDS = 120  # and to end this task after it agreed to run it again
 PASSED_ON = {signal.SIGUSR1: signal.SIGTERM, signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGINT}
 
 Command = Callable[[Path], list[str]]
@@ -192,10 +193,13 @@ def another_turn(folder: Path, status: dict[str, Any], told: list[int], first_ep
 
 def requeue() -> str:
     """Ask SLURM to run this task again; what it says against that, or nothing."""
+    command = ["scontrol", "requeue", task_name()]
     try:
-        asked = subprocess.run(["scontrol", "requeue", task_name()], capture_output=True, text=True, check=False)
+        asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=REQUEUE_SECONDS)
     except FileNotFoundError:
         return "there is no scontrol on this node"
+    except subprocess.TimeoutExpired:
+        return f"scontrol has not answered within {REQUEUE_SECONDS} s"
     return (asked.stderr.strip() or f"exit code {asked.returncode}") if asked.returncode else ""
 
 
