@@ -12,7 +12,7 @@ from colora.duration import duration
 from colora.errors import UserError
 from colora.overview import Line
 from colora.queue import view
-from colora.results import band, group_seconds_left, preparing, progress, run_summary, seconds_left
+from colora.results import band, preparing, progress, run_summary, seconds_left, seconds_to_end
 from colora.runs import ACTIVE, Group, Run
 from pages.components import address, cluster, show
 from pages.components.frame import inside_app
@@ -45,11 +45,11 @@ def about(line: Line) -> dict[str, Any]:
 
 
 def overall(group: Group, left: dict[int, float | None]) -> None:
-    """The group's state, its progress over all seeds and the time left."""
+    """The group's state, its progress over all seeds and the time left, that of the seed which ends last."""
     done = sum(run.state == "done" for run in group.runs)
     text = f"{done} of {len(group.runs)} seeds done"
     if group.active:
-        seconds = group_seconds_left(group.runs, left)
+        seconds = None if None in left.values() else max(left.values())
         text += " · time left is known after an epoch" if seconds is None else f" · {duration(seconds)} left"
     with st.container(horizontal=True, vertical_alignment="center"):
         show.state_badge(group.state)
@@ -76,18 +76,17 @@ def place_in_queue(group: Group) -> None:
 
 def seed_table(group: Group, left: dict[int, float | None]) -> pd.DataFrame:
     """One row a seed: where it stands, and the figures of its selected epoch so far."""
-    rows, wait = [], 0.0  # the seeds run one after another
+    rows = []
     for run in group.runs:
-        found, status = figures_of(run), run.status
-        waits = status["state"] in (*ACTIVE, "queued")
-        wait = None if wait is None or left[run.seed] is None else wait + left[run.seed]
+        found, status, seconds = figures_of(run), run.status, left[run.seed]
+        goes_on = status["state"] in (*ACTIVE, "queued")
         rows.append(
             {
                 "Seed": run.seed,
                 "State": [status["state"]],
                 "Progress": 100 * progress(run),
                 "Epoch": f"{status['epoch']} of {status['epochs']}",
-                "Time left": duration(wait) if waits and wait is not None else None,
+                "Time left": duration(seconds) if goes_on and seconds is not None else None,
                 "Images/s": found["images_per_s"],
                 "Best epoch": found["summary"].get("selected_epoch"),
                 "Validation accuracy": found["summary"].get("val", {}).get("accuracy"),
@@ -190,7 +189,7 @@ def live(path: Path, refreshing: bool) -> None:
     group = Group(path)
     try:
         with reading(group):
-            left = seconds_left(group.runs)
+            left = seconds_to_end(group.runs, seconds_left(group.runs))
             table = seed_table(group, left)
     except UserError as error:
         show_damage(group, error)

@@ -68,6 +68,14 @@ def test_a_running_group_shows_progress_speed_and_time_left(open_page):
     assert "1 of 3 seeds done · about 30 s left" in texts(app)
 
 
+def test_seeds_that_train_side_by_side_each_have_their_own_time_left(open_page, tmp_path):
+    fabricate(tmp_path, "beside", ["running", "running", "queued"], {"epochs": 8})
+    app = open_page("monitor", "beside", folder=tmp_path)
+    left = app.dataframe[0].value["Time left"].tolist()
+    assert left == ["a few seconds", "a few seconds", "about 30 s"]  # 3.5 epochs of 2.5 s; then eight
+    assert "0 of 3 seeds done · about 30 s left" in texts(app)
+
+
 def test_curves_mark_merges_and_show_single_seeds_on_demand(open_page):
     app = open_page("monitor", "running")
     assert len(app.get("plotly_chart")) == 3
