@@ -14,7 +14,7 @@ from colora.overview import Line
 from colora.queue import view
 from colora.results import band, preparing, progress, run_summary, seconds_left, seconds_to_end
 from colora.runs import ACTIVE, Group, Run
-from pages.components import address, cluster, show
+from pages.components import address, cluster, group_actions, show
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed
 from pages.components.run_actions import actions
@@ -148,16 +148,18 @@ def curves(group: Group) -> None:
     st.caption(SPREAD + (MERGES if len(merged_after(group.runs)) else ""))
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
+@st.cache_resource(show_spinner=False, max_entries=4, scope="session")
 def _drawn(_group: Group, path: str, stamps: Any, seeds: tuple[int, ...]) -> dict[str, tuple[go.Figure, pd.DataFrame]]:
-    """{metric: its figure and table}, drawn once for each state of the metrics files. Not to be changed."""
+    """{metric: its figure and table}, drawn once for each state of the metrics files.
+
+    Each tab has its own, since `show.chart` writes the caption and the page's colour into the figure.
+    """
     drawn, merges = {}, merged_after(_group.runs)
     single = {run.seed: run.metrics for run in _group.runs if run.seed in seeds and len(run.metrics)}
     for metric in CURVES:
         bands = {split: band(_group.runs, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
-        parts = [table.assign(metric=metric, split=split) for split, table in bands.items() if len(table)]
         figure = plots.learning_curves(bands, metric, single, merges)
-        drawn[metric] = figure, pd.concat(parts, ignore_index=True)
+        drawn[metric] = figure, plots.learning_table(bands, metric, single)
     return drawn
 
 
@@ -210,6 +212,7 @@ def live(path: Path, refreshing: bool) -> None:
             "Test accuracy": st.column_config.NumberColumn(format="%.3f"),
         },
     )
+    st.caption(f"Accuracies are of each seed's best epoch so far, {show.chosen_on(group.config.selection)}.")
     cluster.show_jobs(group)
     if any(len(run.metrics) for run in group.runs):
         curves(group)
@@ -217,7 +220,7 @@ def live(path: Path, refreshing: bool) -> None:
         st.info("The curves begin when the first epoch is finished.", icon=":material/show_chart:")
     log(group)
     address.tell()
-    if refreshing != group.active:
+    if refreshing != group.active and not group_actions.dialog_is_open():
         st.rerun()  # the whole page once more: its buttons depend on whether something runs
 
 
@@ -233,3 +236,4 @@ except UserError as error:
 show.about_line(told)
 actions(group)
 st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group.path, group.active)
+show.picture_format()

@@ -79,6 +79,15 @@ def test_the_epoch_axis_has_whole_numbers_only(bands, last, step):
     assert (axis.tick0, axis.dtick) == (1, step)
 
 
+def test_the_table_of_the_curves_holds_the_single_seeds_on_display(bands):
+    single = {7: pd.DataFrame({"epoch": [1, 2], "train_loss": [0.9, 0.8], "val_loss": 0.5, "test_loss": [0.7, 0.6]})}
+    table = plots.learning_table(bands, "loss", single)
+    assert table.query("split == 'test' and seed == 7")["value"].tolist() == [0.7, 0.6]
+    assert table.query("split == 'train' and seed.isna()")["median"].tolist() == [0.5, 0.6, 0.7]
+    assert len(table) == 3 + 3 + 3 * 2 and "seed" not in plots.learning_table(bands, "loss")
+    assert plots.learning_table({"train": bands["val"]}, "auc").empty
+
+
 def test_seed_box_has_the_quartiles_and_every_seed_its_dot():
     values = [0.80, 0.84, 0.86, 0.96]
     table = pd.DataFrame({"seed": range(4), "epoch": [5, 6, 6, 4], "test_accuracy": values})
