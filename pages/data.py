@@ -172,6 +172,7 @@ with sentences():
     else:
         with published.container():
             image_set(name, folder, shown)
+show.picture_format()
 with sentences():
     weights(shown)
 with others, sentences():
