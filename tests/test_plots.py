@@ -8,7 +8,7 @@ import pytest
 
 from colora import plots
 from colora.catalog import NOTICE
-from colora.evaluate import class_auc, roc
+from colora.evaluate import class_auc, class_counts, roc
 from colora.evaluate import confusion_matrix as count_confusions
 from colora.over_seeds import outcome
 
@@ -142,7 +142,7 @@ def test_roc_of_one_seed_is_that_of_evaluate_with_the_area_in_the_legend(predict
     areas = [f"{area:.3f}" for area in class_auc(*predictions)]
     figure = plots.class_curves(bands, CLASSES, areas, "roc")
     for c, trace in enumerate(figure.data[1:]):
-        false_positive_rate, recall = roc(*predictions, c)
+        false_positive_rate, recall = roc(class_counts(*predictions)[c])
         assert np.array_equal(trace.x, false_positive_rate) and np.array_equal(trace.y, recall)
         assert trace.name == f"{CLASSES[c]} {areas[c]}"
         assert trace.line.color == plots.class_colour(c)
