@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics
 
 from colora import evaluate
@@ -99,3 +100,6 @@ def test_wilson_interval_of_a_share():
     # Newcombe 1998, table I: 81 of 263 and 0 of 20
     assert evaluate.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert evaluate.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    for right, n, level in ((0, 1, 0.95), (1, 1, 0.9), (7, 9, 0.99), (31_000, 31_016, 0.95)):
+        theirs = binomtest(right, n).proportion_ci(level, method="wilson")
+        assert evaluate.wilson(right, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
