@@ -24,7 +24,7 @@ app: $(INSTALLED) ## serve the app on http://localhost:8501
 	@exec $(PY) -m streamlit run app.py --server.port=$(PORT)
 
 test: $(INSTALLED) ## run the whole test suite
-	@$(PY) -m pytest -q --durations=10
+	@$(PY) -m pytest -q --durations=10 -n logical --dist loadfile
 
 test-kill: $(INSTALLED) ## kill and stop runs at random moments, many times
 	@$(PY) -m pytest -q -m kill --durations=10

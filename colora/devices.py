@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from colora.process import cpu_count
+from colora.queue import cgroup
 
 NO_GPU = "No NVIDIA GPU is seen: training runs on the CPU."
 NO_LIBRARY = "GPUs are not looked for: the package nvidia-ml-py is not installed."
@@ -39,16 +40,23 @@ class Machine:
     gpu_note: str | None
 
 
+def memory() -> tuple[int, int]:
+    """(free, total) bytes of this machine, or of this process's share of it where that is less."""
+    here = psutil.virtual_memory()
+    free, limit = cgroup.memory() or (here.available, here.total)
+    return min(here.available, free), min(here.total, limit)
+
+
 def machine(folder: Path) -> Machine:
     """The machine now; its disk is the one of `folder`, which need not exist yet."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    memory, disk = psutil.virtual_memory(), shutil.disk_usage(there)
+    (free, total), disk = memory(), shutil.disk_usage(there)
     gpus, note = gpus_here()
     return Machine(
         cores=cpu_count(),
         cpu_busy=psutil.cpu_percent() / 100,
-        memory_used=memory.total - memory.available,
-        memory=memory.total,
+        memory_used=total - free,
+        memory=total,
         disk_used=disk.total - disk.free,
         disk=disk.total,
         gpus=gpus,

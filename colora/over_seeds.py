@@ -4,6 +4,7 @@ Quartiles are linear interpolations between the seeds' values, as everywhere her
 NaN and counts for nothing; where no seed has one, the spread is NaN too.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,8 @@ class Outcome:
 
 def outcome(predictions: Predictions, class_names: list[str]) -> Outcome:
     """Of at least one seed; the seeds' images are the same."""
-    reports = [evaluate.report(labels, p, class_names) for labels, p in predictions]
+    counts = [evaluate.class_counts(labels, p) for labels, p in predictions]
+    reports = [evaluate.report(*seed, class_names, known) for seed, known in zip(predictions, counts, strict=True)]
     rows: list[dict[str, Any]] = [
         {"class": name, "seed": s, **figures}
         for s, report in enumerate(reports)
@@ -65,8 +67,8 @@ def outcome(predictions: Predictions, class_names: list[str]) -> Outcome:
         matrices=np.array([report["confusion_matrix"] for report in reports]),
         figures=pd.DataFrame(rows).astype(dict.fromkeys(numbers, float)),
         whole=pd.DataFrame([{k: r[k] for k in ("accuracy", "auc", "auc_micro", "loss")} for r in reports], dtype=float),
-        roc=[roc_band(predictions, c) for c in range(len(class_names))],
-        precision_recall=[precision_recall_band(predictions, c) for c in range(len(class_names))],
+        roc=[roc_band(seeds) for seeds in zip(*counts, strict=True)],
+        precision_recall=[precision_recall_band(seeds) for seeds in zip(*counts, strict=True)],
     )
 
 
@@ -77,14 +79,15 @@ def row_shares(matrices: np.ndarray) -> np.ndarray:
     return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
 
 
-def roc_band(predictions: Predictions, c: int) -> pd.DataFrame | None:
-    """Recall of class c over 1 - specificity (x): of one seed at its own thresholds, of several on a common grid.
+def roc_band(seeds: Sequence[evaluate.Counts | None]) -> pd.DataFrame | None:
+    """Recall of a class over 1 - specificity (x): of one seed at its own thresholds, of several on a common grid; None
+    where it is not defined.
 
     Between two thresholds a seed's curve is a straight line (Fawcett 2006, vertical averaging).
     """
-    if not _defined(predictions, c):
+    curves = [evaluate.roc(counts) for counts in seeds if counts]
+    if not curves:
         return None
-    curves = [evaluate.roc(labels, p, c) for labels, p in predictions]
     if len(curves) == 1:
         x, recall = curves[0]
         return _table(x, recall[None])
@@ -95,22 +98,17 @@ def roc_band(predictions: Predictions, c: int) -> pd.DataFrame | None:
     return pd.concat([start, table], ignore_index=True)
 
 
-def precision_recall_band(predictions: Predictions, c: int) -> pd.DataFrame | None:
-    """Precision of class c over recall (x), as in `roc_band`; between two thresholds a step, as average precision has
+def precision_recall_band(seeds: Sequence[evaluate.Counts | None]) -> pd.DataFrame | None:
+    """Precision of a class over recall (x), as in `roc_band`; between two thresholds a step, as average precision has
     it."""
-    if not _defined(predictions, c):
+    curves = [evaluate.precision_recall(counts) for counts in seeds if counts]
+    if not curves:
         return None
-    curves = [evaluate.precision_recall(labels, p, c) for labels, p in predictions]
     grid = np.linspace(0, 1, GRID)
     # A recall of 0.1 is at least the grid's 0.1, whatever their last bits; at 0 the first image that is found counts.
     reached = np.maximum(grid - 1e-9, 1e-9)
     precisions = np.stack([precision[np.searchsorted(recall, reached)] for recall, precision in curves])  # (S, GRID)
     return _table(grid, precisions)
-
-
-def _defined(predictions: Predictions, c: int) -> bool:
-    member = predictions[0][0] == c
-    return bool(0 < member.sum() < len(member))
 
 
 def _table(x: np.ndarray, values: np.ndarray) -> pd.DataFrame:

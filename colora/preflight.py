@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -21,13 +20,13 @@ from colora.adapt import adapted_layers
 from colora.backbones import build
 from colora.config import RunConfig
 from colora.data.sizes import Sizes
+from colora.devices import memory
 from colora.duration import duration
 from colora.errors import UserError
 from colora.fit import eval_batch_size, make_optimizer
 from colora.images import autocast, choose_device, choose_precision
 from colora.methods import apply_method
 from colora.process import Identity, cpu_count, lives_here, resident_bytes
-from colora.queue.cgroup import free_memory
 from colora.queue.order import run_folders, written_state
 from colora.queue.verdict import process_file
 from colora.runs import ACTIVE
@@ -200,8 +199,7 @@ def _free_bytes(device: torch.device, ahead: Sequence[Identity]) -> int:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return total if ahead else free  # how much is whose cannot be asked in a container
-    limits = [psutil.virtual_memory().available, free_memory()]
-    return min(limit for limit in limits if limit is not None) + sum(map(resident_bytes, ahead))
+    return memory()[0] + sum(map(resident_bytes, ahead))
 
 
 def trains_ahead(runs_dir: Path, slots: int) -> list[Identity]:

@@ -213,13 +213,20 @@ def seconds_left(runs: list[Run]) -> dict[int, float | None]:
     return left
 
 
-def group_seconds_left(runs: list[Run], left: dict[int, float | None]) -> float | None:
-    """Expected seconds until all of a group is finished, of the seeds' own (`seconds_left`); None where one is unknown.
+def seconds_to_end(runs: list[Run], left: dict[int, float | None]) -> dict[int, float | None]:
+    """Expected seconds until each seed of a group is finished, of their own work (`seconds_left`); None where unknown.
 
-    As many seeds as train now go on side by side: it is their share of all the work, or the longest seed's.
+    What trains now goes on side by side; each waiting seed, in their order, begins where one of them ends first.
     """
-    known = [seconds for seconds in left.values() if seconds is not None]
-    if len(known) < len(left):
-        return None
-    at_once = max(1, sum(run.state in ACTIVE for run in runs))
-    return max(sum(known) / at_once, *known)
+    ends = {run.seed: left[run.seed] for run in runs}
+    places = [ends[run.seed] for run in runs if run.state in ACTIVE] or [0.0]
+    for run in runs:
+        if run.state != "queued":
+            continue
+        if None in places or left[run.seed] is None:
+            ends[run.seed] = None
+            continue
+        first = places.index(min(places))
+        places[first] += left[run.seed]
+        ends[run.seed] = places[first]
+    return ends

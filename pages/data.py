@@ -8,23 +8,26 @@ import streamlit as st
 
 from colora.catalog import BACKBONES
 from colora.data.counts import NOTES, phantom_counts
-from colora.data.medmnist import SHARED_PATIENTS
+from colora.data.medmnist import SHARED_PATIENTS, SPLIT_RULE
+from colora.data.samples import Samples
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, default_folder, info, names
+from colora.storage import size_text
 from colora.weights import IMAGENET, checkpoints_folder
 from pages.components import address, counts, downloads, show
 from pages.components.frame import inside_app
 
-PHANTOM, FOLDER = "phantom", "folder"
-SETS = (*sorted(names(), key=lambda name: name != "octmnist"), PHANTOM, FOLDER)
+PHANTOM, FOLDER, NPZ = "phantom", "folder", "npz"
+SETS = (*sorted(names(), key=lambda name: name != "octmnist"), PHANTOM, FOLDER, NPZ)
 TITLES = {name: info(name).title for name in names()} | {
     PHANTOM: "Generated images (SYNTHETIC)",
     FOLDER: "A folder of your own",
+    NPZ: "A file of your own (.npz)",
 }
 
 
 def choose() -> tuple[str, str | None]:
-    """The set, and the folder of its files where it is not the usual one, or of one's own images."""
+    """The set, and the folder of its files where it is not the usual one, or one's own folder or file of images."""
     grid = st.grid(2, min_column_width=240)
     with grid.cell():
         name = st.selectbox(
@@ -41,6 +44,15 @@ def choose() -> tuple[str, str | None]:
                 key=address.text("images"),
                 placeholder="/path/to/folder",
                 help="On the computer that runs this app, with one sub-folder of images for each class.",
+            )
+            return name, own.strip() or None
+        if name == NPZ:
+            own = st.text_input(
+                "File of images",
+                key=address.text("file"),
+                placeholder="/path/to/file.npz",
+                help="On the computer that runs this app, in MedMNIST's format: images and labels of train, val and "
+                "test.",
             )
             return name, own.strip() or None
         folder = st.text_input(
@@ -98,7 +110,9 @@ def image_set(name: str, folder: str | None, shown: downloads.Shown) -> None:
     else:
         st.info("Images of each class are counted as soon as the set is on this computer.", icon=":material/info:")
     caption(f":material/warning: {SHARED_PATIENTS[name]}" if name in SHARED_PATIENTS else "")
-    counts.show_samples(counts.samples_of_set(name, folder), TITLES[name])
+    samples = counts.samples_of_set(name, folder)
+    caption("" if samples else f"{SPLIT_RULE}.")
+    counts.show_samples(samples, TITLES[name])
 
 
 def generated() -> None:
@@ -122,8 +136,25 @@ def own_folder(root: str | None) -> None:
         st.info("This folder holds too many files to count them while you wait; training counts them.")
         return
     counts.show_folder(found, Path(root).name)
-    counts.show_samples(counts.samples_of_folder(root), Path(root).name)
-    st.page_link("pages/launch.py", label="Launch: train on it as *A folder of images*", icon=":material/play_arrow:")
+    own_samples(counts.samples_of_own("folder", root), root, "A folder of images")
+
+
+def own_file(path: str | None) -> None:
+    """Images of each class in each split of a file, its patients, and some images."""
+    if path is None:
+        st.info("Name a file in MedMNIST's format; nothing of it leaves this computer.")
+        return
+    found = counts.of_source(f"npz:{path}", SIZES[-1], None)
+    assert found is not None  # only a folder may be too large to count
+    counts.show_counts(found, Path(path).name)
+    own_samples(counts.samples_of_own("npz", path), path, "A MedMNIST file (.npz)")
+
+
+def own_samples(samples: Samples, place: str, source: str) -> None:
+    """Some of one's own images, what they take on the disk, and the way to train on them as this `source`."""
+    counts.show_samples(samples, Path(place).name)
+    st.caption(f"{size_text(samples.size)} in {place}.")
+    st.page_link("pages/launch.py", label=f"Launch: train on it as *{source}*", icon=":material/play_arrow:")
 
 
 def weights(shown: downloads.Shown) -> None:
@@ -162,16 +193,20 @@ others = st.container()
 st.subheader("Image sets")
 with sentences():
     name, folder = choose()
-    published, drawn, own = st.empty(), st.empty(), st.empty()  # what is in the other places disappears at once
+    published, drawn, own, single = (st.empty() for _ in range(4))  # what is in the other places disappears at once
     if name == PHANTOM:
         with drawn.container():
             generated()
     elif name == FOLDER:
         with own.container():
             own_folder(folder)
+    elif name == NPZ:
+        with single.container():
+            own_file(folder)
     else:
         with published.container():
             image_set(name, folder, shown)
+show.picture_format()
 with sentences():
     weights(shown)
 with others, sentences():

@@ -109,6 +109,7 @@ try:
         scored.say_why_not(group, about, "train", error)
     else:
         preview(group, about, found)
+        show.picture_format()
 except UserError as error:
     show_damage(group, error)
 st.subheader("Saved cuts")

@@ -166,7 +166,7 @@ def data_and_model(about: dict[str, Any]) -> None:
         names = plots.SPLIT_NAMES | {"train": "Train (whole split)", "used": "Train (images trained on)"}
         rows = {names[s]: dict(zip(data["class_names"], n, strict=True)) for s, n in data["class_counts"].items()}
         counts = pd.DataFrame(rows).T
-        st.table(counts.assign(all=counts.sum(axis=1)), border="horizontal")
+        st.table(counts.assign(all=counts.sum(axis=1)), border="horizontal", alt="Images of each class in each split")
         st.markdown(
             f"- Source: {data['source']}, {data['image_size']} px{', SYNTHETIC' * data['synthetic']}\n"
             f"- Split: {data['split']}\n"
@@ -211,7 +211,13 @@ def models(group: Group, about: dict[str, Any]) -> None:
 
 def no_predictions(group: Group, split: str, seed: int | None, epoch: int | None) -> None:
     """Why there is nothing to evaluate, and what to do instead."""
-    if not seeds_with_predictions(group, split, None):
+    known = seeds_with_predictions(group, split, None)
+    if not known and any(run.state == "done" for run in group.runs):
+        says = (
+            f"No finished seed of {group.name} has predictions of the {plots.SPLIT_NAMES[split].lower()} images: "
+            f"predictions/{split}.parquet is in none of their folders. Choose other images above."
+        )
+    elif not known:
         says = f"No seed of {group.name} has written its predictions: they come with the first seed that is done."
     else:
         whose = f"No seed of {group.name} has" if seed is None else f"Seed {seed} has no"

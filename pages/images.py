@@ -93,5 +93,6 @@ try:
         verdict_list(group, found)
     else:
         looking(group, about, found, split)
+    show.picture_format()
 except UserError as error:
     show_damage(group, error)

@@ -132,8 +132,9 @@ def ready(values: dict[str, Any], classes: ClassCounts | None, cut: Cut | None) 
     engine, wrong = cluster.choose()
     cluster.show_script(names[0], seeds, engine)
     arguments = plan.arguments_of(name, config, seeds, series) + engine
-    plan.show_command(arguments, config)
-    plan.show_protocol(config, len(seeds))
+    configs = plan.configs_of(config, series)
+    plan.show_command(arguments, config, series)
+    plan.show_protocol(configs, len(seeds))
     label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
     pressed = st.button(
         label, type="primary", icon=":material/play_arrow:", disabled=wrong is not None, key="launch-button"
@@ -143,9 +144,9 @@ def ready(values: dict[str, Any], classes: ClassCounts | None, cut: Cut | None) 
     st.caption("The training goes on when you close this page or the browser.")
     class_names = config.class_names or (classes.class_names if classes else ())
     with model:  # last, since they can take seconds
-        estimating = plan.show_model(config, len(class_names) or 4)
+        estimating = plan.show_model(configs, len(class_names) or 4)
     with amount:
-        plan.show_estimate(estimating, config, classes, cut, len(names) * len(seeds))
+        plan.show_estimate(estimating, configs, classes, cut, len(seeds))
 
 
 def launch(names: list[str], arguments: list[str]) -> None:

@@ -12,9 +12,9 @@ from colora.duration import duration
 from colora.errors import UserError
 from colora.overview import Line
 from colora.queue import view
-from colora.results import band, group_seconds_left, preparing, progress, run_summary, seconds_left
+from colora.results import band, preparing, progress, run_summary, seconds_left, seconds_to_end
 from colora.runs import ACTIVE, Group, Run
-from pages.components import address, cluster, show
+from pages.components import address, cluster, group_actions, show
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed
 from pages.components.run_actions import actions
@@ -45,11 +45,11 @@ def about(line: Line) -> dict[str, Any]:
 
 
 def overall(group: Group, left: dict[int, float | None]) -> None:
-    """The group's state, its progress over all seeds and the time left."""
+    """The group's state, its progress over all seeds and the time left, that of the seed which ends last."""
     done = sum(run.state == "done" for run in group.runs)
     text = f"{done} of {len(group.runs)} seeds done"
     if group.active:
-        seconds = group_seconds_left(group.runs, left)
+        seconds = None if None in left.values() else max(left.values())
         text += " · time left is known after an epoch" if seconds is None else f" · {duration(seconds)} left"
     with st.container(horizontal=True, vertical_alignment="center"):
         show.state_badge(group.state)
@@ -76,18 +76,17 @@ def place_in_queue(group: Group) -> None:
 
 def seed_table(group: Group, left: dict[int, float | None]) -> pd.DataFrame:
     """One row a seed: where it stands, and the figures of its selected epoch so far."""
-    rows, wait = [], 0.0  # the seeds run one after another
+    rows = []
     for run in group.runs:
-        found, status = figures_of(run), run.status
-        waits = status["state"] in (*ACTIVE, "queued")
-        wait = None if wait is None or left[run.seed] is None else wait + left[run.seed]
+        found, status, seconds = figures_of(run), run.status, left[run.seed]
+        goes_on = status["state"] in (*ACTIVE, "queued")
         rows.append(
             {
                 "Seed": run.seed,
                 "State": [status["state"]],
                 "Progress": 100 * progress(run),
                 "Epoch": f"{status['epoch']} of {status['epochs']}",
-                "Time left": duration(wait) if waits and wait is not None else None,
+                "Time left": duration(seconds) if goes_on and seconds is not None else None,
                 "Images/s": found["images_per_s"],
                 "Best epoch": found["summary"].get("selected_epoch"),
                 "Validation accuracy": found["summary"].get("val", {}).get("accuracy"),
@@ -149,16 +148,18 @@ def curves(group: Group) -> None:
     st.caption(SPREAD + (MERGES if len(merged_after(group.runs)) else ""))
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
+@st.cache_resource(show_spinner=False, max_entries=4, scope="session")
 def _drawn(_group: Group, path: str, stamps: Any, seeds: tuple[int, ...]) -> dict[str, tuple[go.Figure, pd.DataFrame]]:
-    """{metric: its figure and table}, drawn once for each state of the metrics files. Not to be changed."""
+    """{metric: its figure and table}, drawn once for each state of the metrics files.
+
+    Each tab has its own, since `show.chart` writes the caption and the page's colour into the figure.
+    """
     drawn, merges = {}, merged_after(_group.runs)
     single = {run.seed: run.metrics for run in _group.runs if run.seed in seeds and len(run.metrics)}
     for metric in CURVES:
         bands = {split: band(_group.runs, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
-        parts = [table.assign(metric=metric, split=split) for split, table in bands.items() if len(table)]
         figure = plots.learning_curves(bands, metric, single, merges)
-        drawn[metric] = figure, pd.concat(parts, ignore_index=True)
+        drawn[metric] = figure, plots.learning_table(bands, metric, single)
     return drawn
 
 
@@ -190,7 +191,7 @@ def live(path: Path, refreshing: bool) -> None:
     group = Group(path)
     try:
         with reading(group):
-            left = seconds_left(group.runs)
+            left = seconds_to_end(group.runs, seconds_left(group.runs))
             table = seed_table(group, left)
     except UserError as error:
         show_damage(group, error)
@@ -211,6 +212,7 @@ def live(path: Path, refreshing: bool) -> None:
             "Test accuracy": st.column_config.NumberColumn(format="%.3f"),
         },
     )
+    st.caption(f"Accuracies are of each seed's best epoch so far, {show.chosen_on(group.config.selection)}.")
     cluster.show_jobs(group)
     if any(len(run.metrics) for run in group.runs):
         curves(group)
@@ -218,7 +220,7 @@ def live(path: Path, refreshing: bool) -> None:
         st.info("The curves begin when the first epoch is finished.", icon=":material/show_chart:")
     log(group)
     address.tell()
-    if refreshing != group.active:
+    if refreshing != group.active and not group_actions.dialog_is_open():
         st.rerun()  # the whole page once more: its buttons depend on whether something runs
 
 
@@ -234,3 +236,4 @@ except UserError as error:
 show.about_line(told)
 actions(group)
 st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group.path, group.active)
+show.picture_format()

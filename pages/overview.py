@@ -8,7 +8,7 @@ import streamlit as st
 
 from colora.errors import UserError
 from colora.overview import FOREIGN, SORTS, Line, lines
-from colora.runs import STATES
+from colora.runs import STATES, Run
 from pages.components import address, group_actions, live, machine
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
@@ -109,8 +109,8 @@ def table(shown: list[Line]) -> list[Line]:
     st.caption(
         "Press a name to open it; tick rows to compare, copy, annotate or remove them. Test accuracy and AUC (mean "
         "one-vs-rest area under the ROC curve): median over the seeds [interquartile range], each seed at its "
-        "selected epoch so far. SYNTHETIC: generated images, whose figures mean nothing for patients. Optimistic: the "
-        "test images chose the epoch, as in the paper."
+        "selected epoch so far, the best on validation. SYNTHETIC: generated images, whose figures mean nothing for "
+        "patients. Optimistic: the test images chose the epoch, as in the paper."
     )
     for line in shown:
         if damage := line.damage:
@@ -125,12 +125,12 @@ def table_key(shown: list[Line]) -> str:
 
 
 def stamp(shown: list[Line]) -> list[Any]:
-    """What changes when a shown group does."""
+    """What changes when a shown group does: its files, or the life of a process that can no longer write them."""
     found = []
     for line in shown:
         for run in line.group.runs:
             written = run.path / "status.json"
-            found.append(written.stat().st_mtime_ns if written.exists() else None)
+            found.append((Run(run.path).state, written.stat().st_mtime_ns if written.exists() else None))
     return found
 
 

@@ -17,6 +17,15 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 PATIENCE_SECONDS = 120  # of a browser on a machine that trains meanwhile
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+TELL_EXCEPTIONS = """
+    const told = new Set();
+    new MutationObserver(() => {
+      for (const shown of document.querySelectorAll('[data-testid="stException"]')) {
+        if (!told.has(shown.textContent)) console.error("An exception on the page: " + shown.textContent);
+        told.add(shown.textContent);
+      }
+    }).observe(document, {childList: true, subtree: true});
+"""
 IN_BROWSER = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium, google-chrome or chromium-browser on PATH"),
@@ -31,7 +40,7 @@ def free_port() -> int:
 
 @contextmanager
 def served(runs_dir: Path, killed: bool = False) -> Iterator[str]:
-    """The address of a server over `runs_dir`, ended by its own pid, or killed."""
+    """The address of a server over `runs_dir`, ended by its own pid, or killed. It must have written no traceback."""
     port = free_port()
     log = runs_dir.parent / "server.log"
     with open(log, "wb") as out:
@@ -63,6 +72,8 @@ def served(runs_dir: Path, killed: bool = False) -> Iterator[str]:
     finally:
         server.kill() if killed else server.terminate()
         server.wait(PATIENCE_SECONDS)
+    written = log.read_text(errors="replace")
+    assert "Traceback (most recent call last)" not in written, written
 
 
 @pytest.fixture(scope="module")
@@ -76,30 +87,36 @@ def browser():
         chromium.close()
 
 
+@contextmanager
+def watched(browser, server_dies: bool = False, **options) -> Iterator:
+    """A browser of its own, of which every tab must never see a script or console error, an exception drawn on a page,
+    however briefly, or a foreign host. `server_dies`: what cannot be fetched meanwhile is no error."""
+    usual = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
+    context, errors = browser.new_context(**usual | options), []
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
+    context.add_init_script(TELL_EXCEPTIONS)
+
+    def told(text: str, place: str = "") -> None:
+        unreachable = "net::ERR_" in text or "Failed to fetch" in text
+        # Opened below the root, Streamlit first looks for its server there (404), then where it is.
+        if "/_stcore/" not in place and not (server_dies and unreachable):
+            errors.append(f"{text} {place}")
+
+    context.on("weberror", lambda error: told(str(error.error)))
+    context.on("console", lambda m: told(m.text, str(m.location)) if m.type == "error" else None)
+    context.on("request", lambda r: None if "://localhost:" in r.url or r.url[:4] != "http" else told(r.url))
+    try:
+        yield context
+        assert not errors, errors
+    finally:
+        context.close()
+
+
 @pytest.fixture
 def page(browser):
-    """A tab; at the end it must have seen no script or console error, traceback or foreign host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    context.set_default_timeout(1000 * PATIENCE_SECONDS)
-    tab, errors = context.new_page(), []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    # Opened below the root, Streamlit first looks for its server there (404), then where it is.
-    tab.on(
-        "console",
-        lambda m: (
-            errors.append(f"{m.text} {m.location}")
-            if m.type == "error" and "/_stcore/" not in str(m.location)
-            else None
-        ),
-    )
-    tab.on(
-        "request",
-        lambda r: errors.append(r.url) if r.url.startswith("http") and "://localhost:" not in r.url else None,
-    )
-    yield tab
-    assert not errors
-    assert tab.locator('[data-testid="stException"]').count() == 0
-    context.close()
+    """A tab of a `watched` browser."""
+    with watched(browser) as context:
+        yield context.new_page()
 
 
 def idle(page) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import IN_BROWSER, PATIENCE_SECONDS, idle, served, type_in
+from browsing import IN_BROWSER, idle, served, type_in, watched
 from fabricate import damage, fabricate
 
 from colora.catalog import NOTICE
@@ -28,6 +28,23 @@ def fabricated_runs(tmp_path_factory) -> Iterator[str]:
     damage(fabricate(runs_dir, "half-written", ["done"]))
     with served(runs_dir) as address:
         yield address
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "document.body.innerHTML = '<p data-testid=stException>boom</p>'; setTimeout(() => document.body.remove())",
+        "setTimeout(() => { throw Error('boom') })",
+        "console.error('boom')",
+        "new Image().src = 'http://boom.invalid/'",
+    ],
+)
+def test_a_watched_browser_tells_what_went_wrong_for_a_moment(browser, script):
+    with pytest.raises(AssertionError, match="boom"), watched(browser) as context:
+        tab = context.new_page()
+        tab.goto("data:text/html,<body>")
+        tab.evaluate(script)
+        tab.wait_for_timeout(200)
 
 
 def counts_of_confusion_matrix(page) -> list[int]:
@@ -88,13 +105,11 @@ def quick_look(page, browser, address: str) -> None:
 
 def elsewhere(browser, address: str, seeds: int) -> None:
     """A telephone that has never seen the app shows the same group."""
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    context.set_default_timeout(1000 * PATIENCE_SECONDS)
-    other = context.new_page()
-    other.goto(f"{address}/monitor?group=quick-look")
-    other.get_by_text(f" of {seeds} seeds done").wait_for()
-    other.get_by_text("Stop …").wait_for()
-    context.close()
+    with watched(browser, viewport={"width": 390, "height": 844}) as context:
+        other = context.new_page()
+        other.goto(f"{address}/monitor?group=quick-look")
+        other.get_by_text(f" of {seeds} seeds done").wait_for()
+        other.get_by_text("Stop …").wait_for()
 
 
 def keep_screenshot(page, path: Path) -> None:
@@ -157,14 +172,25 @@ def test_download_is_followed_left_cancelled_and_continued(page, medmnist, monke
 
 
 @pytest.mark.parametrize("name", ["overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil"])
-def test_no_page_is_wider_than_the_screen(page, fabricated_runs, name):
+def test_no_page_is_wider_than_the_screen_in_either_theme(page, fabricated_runs, name):
     page.goto(f"{fabricated_runs}/{'' if name == 'overview' else name}?group=fabricated")
     page.get_by_role("heading").first.wait_for()
     if name != "launch":  # which goes on counting parameters
         idle(page)
-    for width in (390, 1280):
+    for width, scheme, background in ((390, "light", "rgb(255, 255, 255)"), (1280, "dark", "rgb(2, 4, 6)")):
         page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=scheme)  # the page follows
         page.get_by_role("paragraph").filter(has_text=NOTICE).wait_for()
+        page.wait_for_function(
+            f"() => getComputedStyle(document.querySelector('.stApp')).backgroundColor === '{background}'"
+        )
+        if name == "evaluate":  # numbers on pale cells have the page's colour of text, from its next run on
+            page.reload()
+            text = {"light": "rgb(19, 38, 44)", "dark": "rgb(219, 230, 233)"}[scheme]
+            page.wait_for_function(
+                f"() => [...document.querySelectorAll('.stPlotlyChart .annotation-text')]"
+                f".some(number => getComputedStyle(number).fill === '{text}')"
+            )
         # the layout follows a change of width a little later; a page that stays too wide times out here
         main = 'document.querySelector("[data-testid=stMain]")'
         page.wait_for_function(f"() => {main}.scrollWidth === {main}.clientWidth")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import IN_BROWSER, idle, served
+from browsing import IN_BROWSER, idle, served, watched
 from fabricate import fabricate, labels_of, probabilities
 
 from colora.catalog import NOTICE
@@ -154,11 +154,11 @@ def test_two_groups_are_compared_and_the_address_shows_the_same_elsewhere(page, 
     legends.nth(5).wait_for()  # two in each of three figures
     assert legends.all_text_contents() == ["A · small", "B · large"] * 3
 
-    elsewhere = browser.new_context().new_page()
-    elsewhere.goto(page.url)
-    elsewhere.get_by_text("AUC over the epochs").wait_for()
-    elsewhere.locator(".stPlotlyChart .legendtext").nth(5).wait_for()
-    elsewhere.context.close()
+    with watched(browser) as context:
+        elsewhere = context.new_page()
+        elsewhere.goto(page.url)
+        elsewhere.get_by_text("AUC over the epochs").wait_for()
+        elsewhere.locator(".stPlotlyChart .legendtext").nth(5).wait_for()
 
 
 def test_a_figure_is_saved_under_its_name_as_a_picture_or_as_vectors(page, address):

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from browsing import IN_BROWSER, PATIENCE_SECONDS, idle, served, type_in
-from fabricate import fabricate
+from browsing import IN_BROWSER, PATIENCE_SECONDS, idle, served, type_in, watched
+from fabricate import fabricate, metrics_row
 from queueing import Lab, wait_for
 
 from colora.notes import read_notes
 from colora.queue.actions import stop
-from colora.runs import Group, Run, read_json, write_json
+from colora.runs import Group, Run, append_json, read_json, write_json
 
 pytestmark = IN_BROWSER
 TRAINING_SECONDS = 600
@@ -114,6 +114,61 @@ def test_a_table_of_groups_follows_what_runs_while_someone_types(page, tmp_path)
         idle(page)
 
 
+def test_monitor_follows_what_runs_and_leaves_focus_and_scroll_where_they_are(page, tmp_path):
+    run = fabricate(tmp_path / "runs", "going-on", ["done", "running"], {"epochs": 8}, epochs_done=4).runs[1]
+    with served(tmp_path / "runs") as address:
+        page.set_viewport_size({"width": 1280, "height": 500})
+        page.goto(f"{address}/monitor?group=going-on")
+        page.locator(".stPlotlyChart").nth(2).wait_for()
+        page.get_by_text("Log", exact=True).click()
+        field = page.get_by_role("combobox", name="Seed")
+        field.focus()
+        idle(page)
+        main = page.get_by_test_id("stMain")
+        main.evaluate("main => main.scrollBy(0, -40)")
+        before = main.evaluate("main => main.scrollTop")
+        assert before > 200 and "4 of 8" in cells(page)
+        append_json(run.path / "metrics.jsonl", metrics_row(1, 5) | {"merges": 5})
+        status = run.path / "status.json"
+        write_json(status, read_json(status) | {"epoch": 5})
+        page.wait_for_function("() => [...document.querySelectorAll('td')].some(cell => cell.textContent === '5 of 8')")
+        page.wait_for_timeout(2500)  # and once more without news
+        assert main.evaluate("main => main.scrollTop") == before
+        assert field.evaluate("field => field === document.activeElement")
+
+
+def test_a_group_is_opened_and_a_cells_images_are_reached_by_keyboard_alone(page, groups):
+    with served(groups) as address:
+        page.goto(address)
+        page.wait_for_function("() => [...document.querySelectorAll('td')].some(cell => cell.textContent === 'older')")
+        idle(page)
+        tab_to(page, "canvas")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Shift+Space")  # ticks the third row
+        page.wait_for_function("() => !document.querySelector('.st-key-open-one button').disabled")
+        tab_to(page, ".st-key-open-one button", "Shift+Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/evaluate?group=older*")
+        page.get_by_text("Click a cell to see its images.").wait_for()
+        idle(page)
+        tab_to(page, ".st-key-show input")
+        page.keyboard.type("DME called NORMAL")
+        page.keyboard.press("Enter")
+        page.get_by_role("img", name="true DME, called NORMAL").first.wait_for()
+        idle(page)
+        assert "show=DME+called+NORMAL" in page.url
+
+
+def tab_to(page, selector: str, key: str = "Tab") -> None:
+    """Press Tab until what is wanted has the focus."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+            return
+    raise AssertionError(f"{selector} is not reached by {key}")
+
+
 @pytest.mark.parametrize("trains", [False, pytest.param(True, marks=[pytest.mark.kill, pytest.mark.slow])])
 def test_launch_leave_come_back_kill_the_server_stop_and_resume(page, browser, lab, trains):
     """`make test` has a stand-in that trains nothing, already launched; the quick look is launched from the form there,
@@ -124,12 +179,11 @@ def test_launch_leave_come_back_kill_the_server_stop_and_resume(page, browser, l
         page.locator(".stPlotlyChart").first.wait_for(timeout=1000 * TRAINING_SECONDS)  # an epoch is finished
         page.goto("about:blank")  # leave
 
-        other = browser.new_context(viewport={"width": 390, "height": 844}).new_page()  # come back from another browser
-        other.set_default_timeout(1000 * PATIENCE_SECONDS)
-        other.goto(f"{address}/monitor?group=quick-look")
-        other.get_by_text("0 of 1 seeds done").wait_for()
-        other.locator(".stPlotlyChart").first.wait_for()
-        other.context.close()
+        with watched(browser, viewport={"width": 390, "height": 844}) as context:  # come back from another browser
+            other = context.new_page()
+            other.goto(f"{address}/monitor?group=quick-look")
+            other.get_by_text("0 of 1 seeds done").wait_for()
+            other.locator(".stPlotlyChart").first.wait_for()
         run = Group(runs_dir / "quick-look").runs[0].path
         before = read_json(run / "status.json")
 

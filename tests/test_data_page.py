@@ -11,7 +11,7 @@ from queueing import PATIENCE_SECONDS
 
 from colora.data.medmnist import get, remote_file
 from colora.runs import own_process, write_json
-from colora.storage import state_dir
+from colora.storage import size_text, state_dir
 from colora.transfers import downloads, transfer_id
 from colora.weights import remote_weights
 
@@ -61,6 +61,7 @@ def test_a_set_that_is_not_here_can_be_downloaded(open_page, medmnist):
     assert f"{medmnist.root / 'octmnist_224.npz'}  \nMD5 " in said
     assert labels(app) == ["Download"] * 9
     assert "Images of each class are counted as soon as the set is on this computer." in said
+    assert "MedMNIST's own splits; it has no patient ids, so they may share patients." in said
     app.button(key=f"start-{target_id(medmnist.root / 'octmnist.npz')}").click()
     ran(app)
     end = time.monotonic() + PATIENCE_SECONDS
@@ -197,6 +198,39 @@ def test_generated_images_are_marked_and_need_no_download(open_page):
     assert "SYNTHETIC: the images are generated" in said and "mean nothing for patients" in said
     assert app.table[0].value.loc["All"].tolist() == ["2,400", "320", "240", "776"]
     assert said.count("not here") == 5
+
+
+def test_a_folder_of_ones_own_shows_counts_samples_patients_and_size(open_page, tiny_folder, tmp_path):
+    app = open_page("data", set="A folder of your own")
+    assert "Name a folder with one sub-folder of images a class" in texts(app)
+    app.text_input(key="images").set_value(str(tiny_folder))
+    said = texts(ran(app))
+    assert app.table[0].value["Images"].to_dict() == {"ONE": "24", "THREE": "24", "TWO": "24", "All": "72"}
+    assert "36 patients by the file names: the split is by patient." in said
+    (size,) = [c.value for c in app.caption if c.value.endswith(f" in {tiny_folder}.") and "Counted" not in c.value]
+    assert size == f"{size_text(sum(p.stat().st_size for p in tiny_folder.rglob('*.png')))} in {tiny_folder}."
+    (strips,) = app.get("image")
+    assert [strip.alt for strip in strips.proto.imgs] == [
+        f"4 images of class {c} of oct" for c in ("ONE", "THREE", "TWO")
+    ]
+    app.text_input(key="images").set_value(str(tmp_path / "nowhere"))
+    assert f"There is no folder {tmp_path / 'nowhere'}" in ran(app).error[0].value and not app.get("image")
+
+
+def test_a_file_of_ones_own_shows_counts_samples_patients_and_size(open_page, tiny_npz, tmp_path):
+    app = open_page("data", set="A file of your own (.npz)", file=str(tiny_npz))
+    said = texts(app)
+    assert app.table[0].value.loc["All"].tolist() == ["30", "30", "30", "24"]
+    assert "The first training images of each class. 45 patients, none of them is in two splits." in said
+    assert f"{size_text(tiny_npz.stat().st_size)} in {tiny_npz}." in said
+    (strips,) = app.get("image")
+    assert [strip.alt for strip in strips.proto.imgs] == [
+        f"4 images of class {c} of tiny.npz" for c in ("ONE", "TWO", "THREE")
+    ]
+    other = tmp_path / "other.npz"
+    np.savez(other, images=np.zeros(3))
+    app.text_input(key="file").set_value(str(other))
+    assert "lacks train_images" in ran(app).error[0].value and not app.get("image")
 
 
 def chosen(app, **values):

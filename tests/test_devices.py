@@ -39,9 +39,18 @@ def library(count: int = 1, init_fails: bool = False, busy: int | None = 83) -> 
 
 def test_this_machine(tmp_path):
     found = devices.machine(tmp_path / "not" / "there" / "yet")
-    assert found.memory == psutil.virtual_memory().total and 0 < found.memory_used < found.memory
+    assert 0 < found.memory_used < found.memory <= psutil.virtual_memory().total
     assert 0 < found.disk_used <= found.disk and 0 <= found.cpu_busy <= 1 and found.cores >= 1
     assert bool(found.gpus) is (found.gpu_note is None)
+
+
+def test_memory_is_the_share_that_a_container_leaves(monkeypatch, tmp_path):
+    here = SimpleNamespace(available=900, total=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: here)
+    for share, used, total in ((None, 100, 1000), ((300, 500), 200, 500), ((2000, 10**18), 100, 1000)):
+        monkeypatch.setattr("colora.queue.cgroup.memory", lambda share=share: share)
+        found = devices.machine(tmp_path)
+        assert (found.memory_used, found.memory) == (used, total)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics
 
 from colora import evaluate
@@ -35,14 +36,13 @@ def test_undefined_figures_are_none_not_zero():
     assert evaluate.class_auc(np.array([0, 1]), p) == [1.0, 1.0, None]
     assert evaluate.macro_auc(np.array([0, 1]), p) == 1.0
     assert evaluate.macro_auc(np.array([0, 0]), p) is None
-    with pytest.raises(ValueError, match="class 2 has 0 of 2 images"):
-        evaluate.roc(np.array([0, 1]), p, 2)
+    assert evaluate.class_counts(np.array([0, 1]), p)[2] is None
 
 
 def test_auc_counts_the_pairs_in_right_order():
     # class 0: positives .8 .6 .2 against negatives .3 .1 .1 -> 8 of 9 pairs
     assert evaluate.class_auc(LABELS, P)[0] == pytest.approx(8 / 9)
-    false_positive_rate, recall = evaluate.roc(LABELS, P, 0)
+    false_positive_rate, recall = evaluate.roc(evaluate.class_counts(LABELS, P)[0])
     assert np.trapezoid(recall, false_positive_rate) == pytest.approx(8 / 9)
 
 
@@ -72,16 +72,18 @@ def test_areas_and_curves_are_scikit_learns_also_with_equal_scores(digits):
     labels = rng.integers(0, 3, 200)
     scores = np.exp(rng.normal(size=(200, 3)) + np.eye(3)[labels])
     p = (scores / scores.sum(axis=1, keepdims=True)).round(digits)
+    counts, rows = evaluate.class_counts(labels, p), evaluate.report(labels, p, ["A", "B", "C"])
+    assert rows["confusion_matrix"] == metrics.confusion_matrix(labels, p.argmax(axis=1)).tolist()
     for c in range(3):
         member = labels == c
         assert evaluate.class_auc(labels, p)[c] == pytest.approx(metrics.roc_auc_score(member, p[:, c]), abs=1e-12)
         precision = metrics.average_precision_score(member, p[:, c])
-        assert evaluate.class_average_precision(labels, p)[c] == pytest.approx(precision, abs=1e-12)
+        assert rows["per_class"]["ABC"[c]]["average_precision"] == pytest.approx(precision, abs=1e-12)
         theirs = {tuple(point.round(9)) for point in np.array(metrics.roc_curve(member, p[:, c])[:2]).T}
-        ours = np.array(evaluate.roc(labels, p, c))
+        ours = np.array(evaluate.roc(counts[c]))
         assert {tuple(point.round(9)) for point in ours.T} <= theirs  # which keep the first point on a line from 0
         assert np.trapezoid(ours[1], ours[0]) == pytest.approx(evaluate.class_auc(labels, p)[c])
-        recall, precision = evaluate.precision_recall(labels, p, c)
+        recall, precision = evaluate.precision_recall(counts[c])
         wanted = metrics.precision_recall_curve(member, p[:, c])
         assert np.allclose(recall, wanted[1][:-1][::-1]) and np.allclose(precision, wanted[0][:-1][::-1])
     micro = metrics.roc_auc_score(np.eye(3)[labels], p, average="micro")
@@ -98,3 +100,6 @@ def test_wilson_interval_of_a_share():
     # Newcombe 1998, table I: 81 of 263 and 0 of 20
     assert evaluate.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert evaluate.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    for right, n, level in ((0, 1, 0.95), (1, 1, 0.9), (7, 9, 0.99), (31_000, 31_016, 0.95)):
+        theirs = binomtest(right, n).proportion_ci(level, method="wilson")
+        assert evaluate.wilson(right, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)

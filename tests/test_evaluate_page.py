@@ -185,6 +185,16 @@ def test_before_any_seed_is_done_it_says_when_the_figures_come(open_page):
     assert "No seed of lost has written its predictions" in texts(app) and not app.metric
 
 
+def test_a_finished_run_without_a_test_split_is_not_said_to_be_under_way(open_page, tmp_path):
+    run = fabricate(tmp_path, "untested", ["done"]).runs[0]
+    (run.path / "predictions" / "test.parquet").unlink()
+    app = open_page("evaluate", "untested", folder=tmp_path)
+    assert "No finished seed of untested has predictions of the test images" in app.info[0].value
+    assert not app.error and "come with the first seed" not in texts(app)
+    app.button_group(key="split").set_value("val")
+    assert len(ran(app).metric) == 3
+
+
 def test_damaged_predictions_are_a_sentence(open_page, tmp_path):
     run = fabricate(tmp_path, "torn", ["done"]).runs[0]
     (run.path / "predictions" / "test.parquet").write_bytes(b"PAR1 and no more")

@@ -66,6 +66,15 @@ def test_a_running_group_shows_progress_speed_and_time_left(open_page):
     assert table.loc[2, "Time left"] == "about 30 s"  # and eight more
     assert table.loc[[0, 1], "Images/s"].tolist() == [200, 200]  # 400 images in 2 s
     assert "1 of 3 seeds done · about 30 s left" in texts(app)
+    assert "Accuracies are of each seed's best epoch so far, chosen on validation." in texts(app)
+
+
+def test_seeds_that_train_side_by_side_each_have_their_own_time_left(open_page, tmp_path):
+    fabricate(tmp_path, "beside", ["running", "running", "queued"], {"epochs": 8})
+    app = open_page("monitor", "beside", folder=tmp_path)
+    left = app.dataframe[0].value["Time left"].tolist()
+    assert left == ["a few seconds", "a few seconds", "about 30 s"]  # 3.5 epochs of 2.5 s; then eight
+    assert "0 of 3 seeds done · about 30 s left" in texts(app)
 
 
 def test_curves_mark_merges_and_show_single_seeds_on_demand(open_page):
@@ -140,6 +149,37 @@ def test_the_place_in_the_queue_can_be_changed(open_page, monkeypatch, tmp_path)
     ran(app)
     target = ["queue", "move", "first", "--runs-dir", str(tmp_path)]
     assert called == [[*target, "--first"], [*target, "--priority=5"]]
+
+
+@pytest.mark.parametrize("opens", [None, "stop"])
+def test_the_end_of_the_runs_renews_the_page_unless_a_dialog_is_open(open_page, monkeypatch, tmp_path, opens):
+    group = fabricate(tmp_path, "ends", ["running"], epochs_done=6)
+    app = open_page("monitor", "ends", folder=tmp_path)
+    from pages.components import run_actions
+
+    status, reruns, drawn = group.runs[0].path / "status.json", [], run_actions.actions
+
+    def then_it_ends(group):
+        drawn(group)
+        write_json(status, read_json(status) | {"state": "done", "process": None})
+
+    monkeypatch.setattr(run_actions, "actions", then_it_ends)
+    monkeypatch.setattr("streamlit.rerun", lambda: reruns.append(True))
+    if opens:
+        app.button(key=opens).click()
+    ran(app)
+    assert len(reruns) == (0 if opens else 1)
+
+
+def test_a_log_is_read_when_it_is_unfolded_and_first_of_the_seed_that_failed(open_page):
+    app = open_page("monitor", "failed")
+    assert not app.code
+    app.session_state["log"] = True
+    (log,) = ran(app).code
+    assert log.value.startswith("seed 1 on cpu") and log.value.splitlines()[-1].startswith("The GPU ran out of memory")
+    app.selectbox(key="log-seed-failed").set_value(0)
+    app.session_state["log"] = True
+    assert ran(app).code[0].value.splitlines()[-1].startswith("epoch 6/6")
 
 
 def test_copy_leads_to_launch(open_page):

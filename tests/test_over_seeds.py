@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from colora.evaluate import confusion_matrix, roc
+from colora.evaluate import class_counts, confusion_matrix, roc
 from colora.over_seeds import GRID, SPREAD, outcome, precision_recall_band, roc_band, row_shares, spreads
 
 LABELS = np.array([0, 0, 1, 1])
@@ -13,6 +13,11 @@ def told(scores: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Predictions of a model that gives class 1 these probabilities."""
     p = np.array(scores)
     return LABELS, np.stack([1 - p, p], axis=1)
+
+
+def counted(*seeds: tuple[np.ndarray, np.ndarray]) -> list:
+    """What the curves of class 1 are made of."""
+    return [class_counts(*seed)[1] for seed in seeds]
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5, 10])
@@ -38,7 +43,7 @@ def test_row_shares_of_a_class_without_images_are_not_numbers():
 
 def test_roc_of_several_seeds_is_averaged_at_each_false_positive_rate():
     perfect, wrong = told([0.1, 0.2, 0.8, 0.9]), told([0.9, 0.8, 0.2, 0.1])
-    band = roc_band([perfect, perfect, wrong], 1)
+    band = roc_band(counted(perfect, perfect, wrong))
     assert len(band) == GRID + 1 and (band["x"].iloc[0], band["median"].iloc[0]) == (0, 0)
     inner = band.iloc[1:-1]
     assert (inner["median"] == 1).all() and (inner["low"] == 0).all() and (inner["q1"] == 0.5).all()
@@ -47,23 +52,24 @@ def test_roc_of_several_seeds_is_averaged_at_each_false_positive_rate():
 
 def test_between_two_thresholds_roc_is_a_line_and_precision_a_step():
     middling = told([0.1, 0.6, 0.4, 0.9])  # by score: right, wrong, right, wrong
-    two = [middling, middling]
-    band = roc_band(two, 1).set_index("x")["median"]
+    two = counted(middling, middling)
+    band = roc_band(two).set_index("x")["median"]
     assert band.loc[0.5] == 1 and np.interp(0.25, band.index[1:], band.to_numpy()[1:]) == pytest.approx(0.5)
-    precision = precision_recall_band(two, 1).set_index("x")["median"]
+    precision = precision_recall_band(two).set_index("x")["median"]
     assert precision.loc[0] == precision.iloc[100] == 1  # up to half of the images the only one called is right
     assert precision.iloc[101] == precision.loc[1] == pytest.approx(2 / 3)
 
 
 def test_one_seed_keeps_its_own_thresholds():
     only = told([0.1, 0.6, 0.4, 0.9])
-    band = roc_band([only], 1)
-    assert np.array_equal(np.array([band["x"], band["median"]]), np.array(roc(*only, 1)))
+    band = roc_band(counted(only))
+    assert np.array_equal(np.array([band["x"], band["median"]]), np.array(roc(class_counts(*only)[1])))
 
 
 def test_a_class_without_images_has_no_curve():
     _, p = told([0.1, 0.6, 0.4, 0.9])
-    assert roc_band([(np.zeros(4, int), p)], 1) is None and precision_recall_band([(np.zeros(4, int), p)], 1) is None
+    none = counted((np.zeros(4, int), p))
+    assert roc_band(none) is None and precision_recall_band(none) is None
 
 
 def test_outcome_gathers_every_seed():
@@ -75,3 +81,16 @@ def test_outcome_gathers_every_seed():
     recalls = found.figures.pivot(index="seed", columns="class", values="recall")
     assert recalls["A"].tolist() == [1.0, 0.5] and recalls["B"].tolist() == [1.0, 1.0]
     assert found.figures.query("`class` == 'B' and seed == 1")["precision"].item() == pytest.approx(2 / 3)
+
+
+def test_ten_seeds_on_the_balanced_training_set_are_sorted_once_each(monkeypatch):
+    """31,016 images of OCTMNIST; sorting them is most of the work."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 31_016)
+    scores = np.exp(1.5 * rng.normal(size=(10, 31_016, 4)) + 3 * np.eye(4)[labels])
+    seeds = [(labels, (each / each.sum(axis=1, keepdims=True)).astype(np.float32)) for each in scores]
+    sorts, argsort = [], np.argsort
+    monkeypatch.setattr(np, "argsort", lambda values, **kind: (sorts.append(len(values)), argsort(values, **kind))[1])
+    found = outcome(seeds, list("ABCD"))
+    assert sorts.count(31_016) == 40 and sorts.count(4 * 31_016) == 10, "each class of each seed, and all pooled"
+    assert found.matrices.sum() == 310_160 and found.figures["auc"].between(0.9, 1).all()

@@ -1,6 +1,7 @@
 """The Overview page over fabricated groups: what it lists, finds, compares, copies, annotates and removes."""
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,25 @@ def test_overview_lists_each_group_with_state_seeds_and_figures(open_page, runs)
     assert shown.loc["three-done", "Test accuracy"] == f"{spread.median:.3f} [{spread.q1:.3f}–{spread.q3:.3f}]"
     assert shown.loc["one-done", "Test accuracy"].endswith("(1 seed)")
     assert shown.loc["paper-rule", "Test AUC"].endswith("optimistic")
+
+
+def test_overview_says_by_which_rule_the_epochs_were_chosen(open_page):
+    assert "each seed at its selected epoch so far, the best on validation." in texts(open_page("overview"))
+
+
+def test_a_run_whose_process_died_without_a_word_is_shown_as_lost(open_page, monkeypatch, tmp_path):
+    dying = subprocess.Popen(["sleep", "100"])
+    fabricate(tmp_path, "alone", ["running"], pid=dying.pid)
+    stamps = []
+    app = open_page("overview", folder=tmp_path)
+    monkeypatch.setattr("pages.components.live.follow", stamps.append)
+    ran(app)
+    before = stamps[0]()
+    assert stamps[0]() == before
+    dying.kill()
+    dying.wait()
+    assert stamps[0]() != before, "the page is drawn anew though no file has changed"
+    assert table(ran(app)).loc["alone", "State"][0] == "lost"
 
 
 def test_damaged_group_is_named_with_its_file_and_the_others_are_shown(open_page):

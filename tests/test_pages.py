@@ -1,5 +1,6 @@
 """Every page over fabricated run folders: what is said and offered, without torch and without a traceback."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,20 @@ def test_damaged_group_is_a_sentence_on_its_own_pages(open_page, page):
 def test_unknown_group_in_the_address_is_said(open_page):
     app = open_page("monitor", "deleted-long-ago")
     assert "There is no group named 'deleted-long-ago'" in app.warning[0].value
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "launch"])
+def test_what_is_drawn_has_an_alternative_text_and_figures_are_saved_in_the_chosen_format(open_page, page):
+    app = open_page(page, "three-done", set="Generated images (SYNTHETIC)", groups="three-done,failed")
+    charts = app.get("plotly_chart")
+    drawn = [element.proto for kind in ("plotly_chart", "table", "dataframe") for element in app.get(kind)]
+    drawn += [image for element in app.get("image") for image in element.proto.imgs]
+    assert drawn and all(element.alt for element in drawn), [type(e).__name__ for e in drawn if not e.alt]
+    assert bool(charts) is (page != "overview")
+    if charts:
+        app.button_group(key="picture-format").set_value("svg")
+        saved = [json.loads(chart.proto.config)["toImageButtonOptions"] for chart in ran(app).get("plotly_chart")]
+        assert {options["format"] for options in saved} == {"svg"} and all(options["filename"] for options in saved)
 
 
 def test_the_server_never_imports_torch(runs):

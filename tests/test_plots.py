@@ -8,7 +8,7 @@ import pytest
 
 from colora import plots
 from colora.catalog import NOTICE
-from colora.evaluate import class_auc, roc
+from colora.evaluate import class_auc, class_counts, roc
 from colora.evaluate import confusion_matrix as count_confusions
 from colora.over_seeds import outcome
 
@@ -79,6 +79,15 @@ def test_the_epoch_axis_has_whole_numbers_only(bands, last, step):
     assert (axis.tick0, axis.dtick) == (1, step)
 
 
+def test_the_table_of_the_curves_holds_the_single_seeds_on_display(bands):
+    single = {7: pd.DataFrame({"epoch": [1, 2], "train_loss": [0.9, 0.8], "val_loss": 0.5, "test_loss": [0.7, 0.6]})}
+    table = plots.learning_table(bands, "loss", single)
+    assert table.query("split == 'test' and seed == 7")["value"].tolist() == [0.7, 0.6]
+    assert table.query("split == 'train' and seed.isna()")["median"].tolist() == [0.5, 0.6, 0.7]
+    assert len(table) == 3 + 3 + 3 * 2 and "seed" not in plots.learning_table(bands, "loss")
+    assert plots.learning_table({"train": bands["val"]}, "auc").empty
+
+
 def test_seed_box_has_the_quartiles_and_every_seed_its_dot():
     values = [0.80, 0.84, 0.86, 0.96]
     table = pd.DataFrame({"seed": range(4), "epoch": [5, 6, 6, 4], "test_accuracy": values})
@@ -133,7 +142,7 @@ def test_roc_of_one_seed_is_that_of_evaluate_with_the_area_in_the_legend(predict
     areas = [f"{area:.3f}" for area in class_auc(*predictions)]
     figure = plots.class_curves(bands, CLASSES, areas, "roc")
     for c, trace in enumerate(figure.data[1:]):
-        false_positive_rate, recall = roc(*predictions, c)
+        false_positive_rate, recall = roc(class_counts(*predictions)[c])
         assert np.array_equal(trace.x, false_positive_rate) and np.array_equal(trace.y, recall)
         assert trace.name == f"{CLASSES[c]} {areas[c]}"
         assert trace.line.color == plots.class_colour(c)

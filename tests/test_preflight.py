@@ -133,9 +133,10 @@ def test_memory_of_runs_that_end_before_counts_as_free(tmp_path, monkeypatch):
     for run in group.runs[:2]:
         write_json(run.path / "process.json", {"guard": own_process(), "child": own_process()})
     assert [len(trains_ahead(tmp_path, slots)) for slots in (1, 2, 3)] == [2, 1, 0]
-    monkeypatch.setattr(colora.preflight.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
-    for limit, free in ((None, 10**9), (5 * 10**8, 5 * 10**8), (5 * 10**9, 10**9)):
-        monkeypatch.setattr(colora.preflight, "free_memory", lambda limit=limit: limit)
+    here = SimpleNamespace(available=10**9, total=4 * 10**9)
+    monkeypatch.setattr("colora.devices.psutil.virtual_memory", lambda: here)
+    for share, free in ((None, 10**9), ((5 * 10**8, 10**9), 5 * 10**8), ((5 * 10**9, 8 * 10**9), 10**9)):
+        monkeypatch.setattr("colora.queue.cgroup.memory", lambda share=share: share)
         assert _free_bytes(torch.device("cpu"), []) == free
     own = resident_bytes(own_process())
     assert own > 10**8  # torch alone takes more

@@ -11,7 +11,7 @@ from queueing import PATIENCE_SECONDS, wait_for
 
 from colora.files import read_json, write_json
 from colora.process import identity, is_alive
-from colora.queue.cgroup import CGROUPS, free_memory, oom_kills
+from colora.queue.cgroup import CGROUPS, memory, oom_kills
 from colora.queue.detach import ROOT
 from colora.queue.guard import pass_on
 from colora.queue.verdict import verdict
@@ -155,14 +155,14 @@ def test_out_of_memory_kills_are_counted_in_either_version_of_control_groups(tmp
 
 def test_the_room_that_a_control_group_leaves(tmp_path, monkeypatch):
     monkeypatch.setattr("colora.queue.cgroup.CGROUPS", tmp_path)
-    assert free_memory() is None
+    assert memory() is None
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000\n")
     (tmp_path / "memory" / "memory.usage_in_bytes").write_text("700\n")
-    assert free_memory() == 300
+    assert memory() == (300, 1000)
     (tmp_path / "memory.max").write_text("5000\n")
     (tmp_path / "memory.current").write_text("4000\n")
     (tmp_path / "memory.stat").write_text("anon 3000\ninactive_file 500\n")
-    assert free_memory() == 1500
+    assert memory() == (1500, 5000)
     (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory() is None
+    assert memory() is None

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
-from browsing import IN_BROWSER, type_in
+from browsing import IN_BROWSER, type_in, watched
 from queueing import Lab, busy, promised, wait_for
 from serving import ROOT, Site, trainers
 
@@ -47,10 +48,17 @@ def site(lab) -> Iterator[Site]:
     site.kill()
 
 
-def tab(browser, site: Site):
-    page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
-    page.set_default_timeout(30_000 * busy())
-    return page
+@pytest.fixture
+def tab(browser) -> Iterator[Callable]:
+    """A new tab, each of a browser of its own, over a server that may be killed."""
+    with ExitStack() as contexts:
+
+        def opened():
+            page = contexts.enter_context(watched(browser, server_dies=True)).new_page()
+            page.set_default_timeout(30_000 * busy())
+            return page
+
+        yield opened
 
 
 def press_launch(page, site: Site, epochs: int) -> str:
@@ -123,9 +131,9 @@ def seconds_until_right(page, site: Site, group: Group, begin: float) -> float:
 
 
 @rounds(short=1, loop=20)
-def test_the_real_server_is_killed_with_its_process_group(browser, lab, site, rounds):
+def test_the_real_server_is_killed_with_its_process_group(tab, lab, site, rounds):
     """It has launched the group; supervisor and runs do not notice, and the next server shows them as they are."""
-    page, group, least, late = tab(browser, site), None, [0, 0, 0], []
+    page, group, least, late = tab(), None, [0, 0, 0], []
     for _ in range(rounds):
         if group is None or not group.active:
             group = launch_here(page, site, epochs=EPOCHS) if rounds > 2 else begin_here(page, site, epochs=EPOCHS)
@@ -157,9 +165,9 @@ def test_the_real_server_is_killed_with_its_process_group(browser, lab, site, ro
 
 @pytest.mark.kill
 @pytest.mark.slow
-def test_the_real_server_is_killed_while_it_launches(browser, lab, site):
+def test_the_real_server_is_killed_while_it_launches(tab, lab, site):
     """Then there is the whole group, which somebody starts or Resume does, or none and its name is free."""
-    page, there = tab(browser, site), []
+    page, there = tab(), []
     for number in range(20):
         name = press_launch(page, site, epochs=2)
         time.sleep(random.uniform(0, 8))
@@ -235,7 +243,7 @@ def back_again(lab: Lab) -> bool:
 
 
 @rounds(short=2, loop=20)
-def test_two_browsers_and_a_terminal_act_at_once(browser, lab, site, rounds):
+def test_two_browsers_and_a_terminal_act_at_once(tab, lab, site, rounds):
     """Never a traceback, a damaged folder or two processes for one run; who comes too late reads a sentence."""
     group = lab.group("g", 3, epochs=10_000, seconds=2)
     write_json(group.path / "plan.json", {"epochs": 10_000, "seconds": 2})  # for what begins anew
@@ -243,7 +251,7 @@ def test_two_browsers_and_a_terminal_act_at_once(browser, lab, site, rounds):
     lab.until(group, "running", "running", "queued")
     watch = Watch(lab)
     watch.start()
-    pages, said, pressed = [tab(browser, site) for _ in range(2)], [], []
+    pages, said, pressed = [tab() for _ in range(2)], [], []
     try:
         for number in range(rounds):
             if not (lab.runs_dir / "g").exists():
@@ -262,7 +270,6 @@ def test_two_browsers_and_a_terminal_act_at_once(browser, lab, site, rounds):
                 said.append(err.strip())
             for page in pages:
                 page.get_by_test_id("stSpinner").first.wait_for(state="hidden")  # the page may go on refreshing itself
-                assert page.get_by_test_id("stException").count() == 0
                 said += page.get_by_test_id("stAlert").all_text_contents()
             if (lab.runs_dir / "g").exists():
                 assert "damaged" not in [run.state for run in Group(lab.runs_dir / "g").runs]

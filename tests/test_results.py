@@ -8,12 +8,12 @@ from colora.results import (
     Spread,
     band,
     best_run,
-    group_seconds_left,
     group_summary,
     preparing,
     progress,
     run_summary,
     seconds_left,
+    seconds_to_end,
     selected_row,
 )
 from colora.runs import Group, Run, append_json, create_group, own_process, read_json, write_json
@@ -109,9 +109,16 @@ def test_progress_and_time_left_count_training_and_evaluation(tmp_path):
     left = seconds_left(group.runs)
     assert left[0] == pytest.approx(1.5 * 3.0)  # an epoch and a half of 2 s training and 1 s evaluation
     assert left[1] == pytest.approx(3 * 3.0)  # reckoned with the other seed's epochs
-    assert group_seconds_left(group.runs, left) == pytest.approx(13.5)  # one after the other
-    for run in group.runs:
-        write_json(run.path / "status.json", read_json(run.path / "status.json") | changes)
-    both = Group(group.path).runs
-    assert group_seconds_left(both, {0: 4.5, 1: 9.0}) == 9.0  # side by side: the longer one's
-    assert group_seconds_left(both, {0: 4.5, 1: None}) is None
+    assert seconds_to_end(group.runs, left) == pytest.approx({0: 4.5, 1: 4.5 + 9.0})  # one after the other
+
+
+def test_waiting_seeds_begin_where_one_that_trains_ends_first(tmp_path):
+    group = make_group(tmp_path, [], [], [], [], [])
+    for run, state in zip(group.runs, ("done", "running", "running", "queued", "queued"), strict=True):
+        status = run.path / "status.json"
+        write_json(status, read_json(status) | {"state": state, "process": own_process()})
+    runs = Group(group.path).runs
+    left = {0: 0.0, 1: 20.0, 2: 5.0, 3: 9.0, 4: 9.0}
+    assert seconds_to_end(runs, left) == {0: 0.0, 1: 20.0, 2: 5.0, 3: 14.0, 4: 23.0}
+    assert seconds_to_end(runs, left | {1: None}) == {0: 0.0, 1: None, 2: 5.0, 3: None, 4: None}
+    assert left[4] == 9.0

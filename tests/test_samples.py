@@ -1,11 +1,11 @@
 """Images to look at: of each class, from where they lie, with what is known of the patients."""
 
 import numpy as np
-from conftest import write_folder
+from conftest import write_folder, write_npz
 
 from colora.data.medmnist import get
 from colora.data.phantom import PhantomSettings, generate
-from colora.data.samples import SIDE, folder_samples, medmnist_samples, phantom_samples
+from colora.data.samples import SIDE, folder_samples, medmnist_samples, npz_samples, phantom_samples
 
 
 def test_of_a_set_the_first_training_images_of_each_class(medmnist):
@@ -38,3 +38,26 @@ def test_of_a_folder_spread_over_the_files(tmp_path):
     (root / "ONE" / "scan.png").write_bytes(b"no image")
     named = folder_samples(root, each=100)
     assert len(named.images[0]) == 12 and "do not tell the patient" in named.patients
+    assert named.size == sum(path.stat().st_size for path in root.rglob("*.png"))
+
+
+def test_of_a_file_the_first_of_each_class_and_whether_patients_are_shared(tmp_path, monkeypatch):
+    file = write_npz(tmp_path / "own.npz", SIDE, class_names=np.array(["ONE", "TWO", "THREE", "FOUR"]))
+    found = npz_samples(file, each=2)
+    with np.load(file) as stored:
+        images, labels = stored["train_images"], stored["train_labels"].ravel()
+    assert found.class_names == ("ONE", "TWO", "THREE", "FOUR") and [len(own) for own in found.images] == [2, 2, 2, 0]
+    for c in range(3):
+        np.testing.assert_array_equal(found.images[c], images[labels == c][:2])
+    assert found.patients == "45 patients, none of them is in two splits."  # 15 in each split
+    assert found.size == file.stat().st_size
+    shared = write_npz(tmp_path / "shared.npz", 8, val_patients=np.arange(30) // 2 + 10)
+    assert npz_samples(shared).patients.startswith("40 patients, 5 of them in more than one split")
+    unknown = write_npz(tmp_path / "unknown.npz", 8, counts=(300, 300), train_patients=None)
+    assert (
+        npz_samples(unknown).patients == "The file's own splits; it holds no patient ids, so they may share patients."
+    )
+    monkeypatch.setattr("colora.data.samples.READ_BYTES", 0)
+    first = npz_samples(unknown, each=300)
+    assert first.which == "The first training images of each class, among the first 256."
+    assert sum(map(len, first.images)) == 256

@@ -15,6 +15,8 @@ from colora.data.prepare import MAX_PIXELS, Converted, Progress, coloured, prepa
 from colora.errors import UserError
 
 FORMAT = "MedMNIST's format has train_images, train_labels, val_images, val_labels, test_images and test_labels"
+OWN_SPLITS = "the file's own splits"
+UNKNOWN_PATIENTS = "; it holds no patient ids, so they may share patients"
 VERIFIED_BYTES = 256 << 20  # a check before a launch takes no more than about a second
 MOST_GAPS = 2  # numbered classes for each one that occurs; more are no class numbers
 
@@ -22,7 +24,7 @@ MOST_GAPS = 2  # numbered classes for each one that occurs; more are no class nu
 def read_npz(path: Path, image_size: int, on_progress: Progress = quiet) -> Dataset:
     """Raises UserError that says what is wrong with the file and what was expected."""
     with open_npz(path, FORMAT) as file:
-        labels, names = _checked(file)
+        labels, names = checked(file)
         total = sum(map(len, labels.values()))
         need_memory(
             total * image_size**2, f"{path} at {image_size} px", "choose a smaller image size, or take more memory"
@@ -33,19 +35,18 @@ def read_npz(path: Path, image_size: int, on_progress: Progress = quiet) -> Data
             filled = 0
             for part in file.rows(f"{name}_images"):
                 on_progress(done + filled, total)
-                images[filled : filled + len(part)] = _prepared(part, image_size, converted, f"{name}/", filled)
+                images[filled : filled + len(part)] = prepared(part, image_size, converted, f"{name}/", filled)
                 filled += len(part)
             done += filled
             ids = np.array([f"{name}/{i:06d}" for i in range(filled)], dtype=str)
-            splits[name] = Split(images, labels[name], ids, _patients(file, name))
+            splits[name] = Split(images, labels[name], ids, patients(file, name))
         on_progress(total, total)
-    known = splits["train"].patient_ids is not None
     return Dataset(
         splits,
         names,
         class_names_given="class_names" in file,
         source=f"npz:{path.name}",
-        split_rule="the file's own splits" + ("" if known else "; it holds no patient ids, so they may share patients"),
+        split_rule=OWN_SPLITS if splits["train"].patient_ids is not None else OWN_SPLITS + UNKNOWN_PATIENTS,
         warnings=tuple(converted.sentences(total)),
     )
 
@@ -53,7 +54,7 @@ def read_npz(path: Path, image_size: int, on_progress: Progress = quiet) -> Data
 def check_npz(path: Path) -> None:
     """Raises what `read_npz` would say of keys, types, shapes and labels; damaged pixels are found in small files."""
     with open_npz(path, FORMAT) as file:
-        labels, names = _checked(file)
+        labels, names = checked(file)
         present = np.unique(labels["train"])
         if len(present) < 2:
             raise UserError(
@@ -64,7 +65,7 @@ def check_npz(path: Path) -> None:
             file.verify()
 
 
-def _checked(file: NpzFile) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def checked(file: NpzFile) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Labels (N,) int64 of each split, and the class names, of a file whose headers fit together."""
     missing = [f"{s}_{kind}" for s in SPLITS for kind in ("images", "labels") if f"{s}_{kind}" not in file]
     if missing:
@@ -161,7 +162,7 @@ def _image_hint(header: Header) -> str:
     return ""
 
 
-def _prepared(part: np.ndarray, image_size: int, converted: Converted, prefix: str, first: int) -> np.ndarray:
+def prepared(part: np.ndarray, image_size: int, converted: Converted, prefix: str, first: int) -> np.ndarray:
     """(n, image_size, image_size) uint8 of consecutive images, `first` the number of the first one."""
     if part.ndim == 4 and part.shape[3] == 1:
         part = part[..., 0]
@@ -186,6 +187,7 @@ def _check_patients(file: NpzFile, name: str, count: int) -> None:
         )
 
 
-def _patients(file: NpzFile, name: str) -> np.ndarray | None:
+def patients(file: NpzFile, name: str) -> np.ndarray | None:
+    """(N,) text, whose image each is, of one split; None where the file does not hold it."""
     key = f"{name}_patients"
     return file.read(key).astype(str).ravel() if key in file else None

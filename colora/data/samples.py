@@ -6,27 +6,33 @@ from pathlib import Path
 
 import numpy as np
 
+from colora.data.dataset import SPLITS
 from colora.data.folder import patients_of
 from colora.data.listing import list_folder
 from colora.data.medmnist import SPLIT_RULE, on_disk
+from colora.data.npz import FORMAT, OWN_SPLITS, UNKNOWN_PATIENTS, checked, patients, prepared
+from colora.data.npz_file import NpzFile, open_npz
 from colora.data.phantom import CLASS_NAMES, class_labels, draw
-from colora.data.prepare import read_image
+from colora.data.prepare import Converted, read_image
 from colora.data.unpack import opened
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, info
 
 EACH = 4
 SIDE = 128  # pixels; of a set at several sizes the nearest is taken
+READ_BYTES = 256 << 20  # of an .npz at most, which has to be read from its beginning
 
 
 @dataclass(frozen=True)
 class Samples:
-    """`images[c]` are some of class c, each (H, W) uint8; `which` and `patients` are for a person to read."""
+    """`images[c]` are some of class c, each (H, W) uint8; `which` and `patients` are for a person to read; `size` is
+    what the source takes on the disk, in bytes, where it is one's own."""
 
     class_names: tuple[str, ...]
     images: list[list[np.ndarray]]
     which: str
     patients: str
+    size: int | None = None
 
 
 def medmnist_samples(name: str, data_dir: str | None = None, each: int = EACH) -> Samples | None:
@@ -65,10 +71,50 @@ def folder_samples(root: Path, pattern: str | None = None, each: int = EACH) -> 
         images.append([image for i in spread if (image := _opened(listing.root, listing.paths[i])) is not None])
     ids = patients_of(listing.paths, pattern)
     if ids is None:
-        patients = "The file names do not tell the patient: the split would be by image."
+        told = "The file names do not tell the patient: the split would be by image."
     else:
-        patients = f"{len(np.unique(ids)):,} patients by the file names: the split is by patient."
-    return Samples(listing.class_names, images, "Spread evenly over each class's files.", patients)
+        told = f"{len(np.unique(ids)):,} patients by the file names: the split is by patient."
+    size = sum(os.path.getsize(os.path.join(listing.root, path)) for path in listing.paths)
+    return Samples(listing.class_names, images, "Spread evenly over each class's files.", told, size)
+
+
+def npz_samples(path: Path, each: int = EACH) -> Samples:
+    """The first training images of each class of a file in MedMNIST's format, prepared as for training.
+
+    Raises UserError for a file of another format.
+    """
+    with open_npz(path, FORMAT) as file:
+        labels, names = checked(file)
+        wanted = np.minimum(np.bincount(labels["train"], minlength=len(names)), each)
+        images: list[list[np.ndarray]] = [[] for _ in names]
+        seen = size = 0
+        for part in file.rows("train_images"):
+            for i, label in enumerate(labels["train"][seen : seen + len(part)]):
+                if len(images[label]) < each:
+                    images[label].append(prepared(part[i : i + 1], SIDE, Converted(), "", 0)[0])
+            seen, size = seen + len(part), size + part.nbytes
+            if size > READ_BYTES or all(len(own) == count for own, count in zip(images, wanted, strict=True)):
+                break
+        among = "" if seen == len(labels["train"]) else f", among the first {seen:,}"
+        told = _patients_of_file(file)
+    which = f"The first training images of each class{among}."
+    return Samples(names, images, which, told, path.stat().st_size)
+
+
+def _patients_of_file(file: NpzFile) -> str:
+    """How many patients the file knows, and whether one is in two of its splits."""
+    known = [patients(file, split) for split in SPLITS]
+    if any(ids is None for ids in known):
+        return f"{OWN_SPLITS[0].upper()}{OWN_SPLITS[1:]}{UNKNOWN_PATIENTS}."
+    own = [np.unique(ids) for ids in known]
+    everyone, times = np.unique(np.concatenate(own), return_counts=True)
+    shared = int((times > 1).sum())
+    says = (
+        f"{shared:,} of them in more than one split: figures may be better than on new patients"
+        if shared
+        else ("none of them is in two splits")
+    )
+    return f"{len(everyone):,} patients, {says}."
 
 
 def _opened(root: str, path: str) -> np.ndarray | None:

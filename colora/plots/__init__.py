@@ -3,7 +3,7 @@
 from colora.plots.compare import COST_NAMES, WHOLE_RANGE_GROUPS, compared_curves, cost_scatter
 from colora.plots.confusion import confusion_matrix, confusion_table
 from colora.plots.contact_sheet import Cell, contact_sheet
-from colora.plots.curves import learning_curves, seed_figures
+from colora.plots.curves import learning_curves, learning_table, seed_figures
 from colora.plots.data import class_shares
 from colora.plots.evaluation import class_curves, curve_table
 from colora.plots.images import divided_scores, image_timeline, seed_probabilities, sorted_scores, thinned
@@ -21,5 +21,6 @@ __all__ = [
     "CLASS_COLOURS", "CLASS_DASHES", "COST_NAMES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES",
     "WHOLE_RANGE_GROUPS", "Cell", "captioned", "class_colour", "class_curves", "class_shares", "compared_curves",
     "confusion_matrix", "confusion_table", "contact_sheet", "cost_scatter", "curve_table", "divided_scores",
-    "image_timeline", "learning_curves", "seed_figures", "seed_probabilities", "sorted_scores", "thinned",
+    "image_timeline", "learning_curves", "learning_table", "seed_figures", "seed_probabilities", "sorted_scores",
+    "thinned",
 ]  # fmt: skip

@@ -9,18 +9,19 @@ import plotly.graph_objects as go
 from colora.plots.curves import between, epoch_axis
 from colora.plots.style import (
     BLUE,
+    BROWN,
     GREEN,
     GREY,
     METRIC_NAMES,
     ORANGE,
     PURPLE,
+    RED,
     SKY,
-    VERMILLION,
     base_figure,
     rgba,
 )
 
-GROUP_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY, "#9A6324")
+GROUP_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, GREY, RED)
 GROUP_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2px", "2px,6px")
 GROUP_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
 COST_NAMES = {

@@ -56,6 +56,19 @@ def learning_curves(
     return figure
 
 
+def learning_table(
+    bands: dict[str, pd.DataFrame], metric: str, single: dict[int, pd.DataFrame] | None = None
+) -> pd.DataFrame:
+    """The points behind `learning_curves`: a row an epoch and split with the spread over n seeds, and of each single
+    seed one with its number and `value`."""
+    parts = [table.assign(metric=metric, split=split) for split, table in bands.items() if len(table)]
+    for seed, table in (single or {}).items():
+        for split in bands:
+            known = pd.DataFrame({"epoch": table["epoch"], "seed": seed, "value": table[f"{split}_{metric}"]})
+            parts.append(known.assign(metric=metric, split=split).astype({"seed": "Int64"}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["epoch", "metric", "split"])
+
+
 def _single(table: pd.DataFrame, split: str, metric: str, seed: int) -> go.Scatter:
     return go.Scatter(
         x=table["epoch"],

@@ -1,8 +1,9 @@
 """What every figure shares: colours, names, margins.
 
-Colours are Okabe and Ito's, told apart in the common forms of colour blindness; a class and a split keep
-theirs in every figure, and no figure needs colour alone to be read. Backgrounds are transparent and texts
-take the page's colour, so that one figure serves a light and a dark page.
+Colours have the hues of Okabe and Ito's, moved until each has a contrast of 3:1 with the light page and with the dark
+one, and until any two are told apart, also by people who do not see red or green. A class and a split keep theirs in
+every figure, and no figure needs colour alone to be read. Backgrounds are transparent and texts take the page's colour,
+so that one figure serves a light and a dark page.
 """
 
 import html
@@ -13,19 +14,20 @@ import plotly.graph_objects as go
 
 from colora.catalog import NOTICE
 
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
+BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, GREY, RED = (
+    "#0C56BF",
+    "#E27710",
+    "#08A45D",
+    "#8E3D88",
+    "#855202",
+    "#3791D7",
+    "#8C9091",
+    "#934455",
 )
-GREY = "#7F8C91"
-CLASS_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
+CLASS_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, GREY)
 FEW_CLASSES = 4  # with more, figures on bars would not fit side by side on a phone
 CLASS_DASHES = ("solid", "dash", "dot", "dashdot")
-SPLIT_COLOURS = {"train": GREY, "val": SKY, "test": VERMILLION}
+SPLIT_COLOURS = {"train": GREY, "val": SKY, "test": ORANGE}
 SPLIT_DASHES = {"train": "dot", "val": "dash", "test": "solid"}
 SPLIT_NAMES = {"train": "Train", "val": "Validation", "test": "Test"}
 CAPTION_STYLE = "<span style='font-size:10px;color:#70777d'>"  # 4.5:1 on a white page and on a black one

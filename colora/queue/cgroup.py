@@ -31,8 +31,9 @@ def oom_kills() -> int:
     return 0
 
 
-def free_memory() -> int | None:
-    """Bytes that this control group may still take, file caches counted as free; None without a limit."""
+def memory() -> tuple[int, int] | None:
+    """(free, limit): bytes that this control group may still take, file caches counted as free, and may have in all;
+    None without a limit."""
     for folder, version in _folders():
         limit, used, cache = (
             ("memory.max", "memory.current", "inactive_file")
@@ -45,7 +46,7 @@ def free_memory() -> int | None:
         if most == "max":
             return None
         cached = int(_table(folder / "memory.stat").get(cache, 0)) if (folder / "memory.stat").is_file() else 0
-        return max(0, int(most) - int((folder / used).read_text()) + cached)
+        return max(0, int(most) - int((folder / used).read_text()) + cached), int(most)
     return None
 
 

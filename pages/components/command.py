@@ -80,13 +80,15 @@ def _answers(*questions: tuple[str, ...]) -> list[Future]:
     return [answers[question] for question in questions]
 
 
-def model_questions(config: RunConfig, classes: int) -> tuple[Future, Future]:
-    """The answers of `colora params` and `colora preflight` for these settings: parameters first, they are faster."""
-    counted = ("params", "--classes", str(classes), *_flags(config, PARAMETER_FIELDS))
-    asked = _flags(config, (*PARAMETER_FIELDS, *PROBE_FIELDS))
-    probed = ("preflight", "--weights", "none", "--classes", str(classes), *asked)
-    counts, estimate = _answers(counted, probed)
-    return counts, estimate
+def model_questions(configs: Sequence[RunConfig], classes: int) -> tuple[list[Future], list[Future]]:
+    """The answers of `colora params` and of `colora preflight` for each of these settings: parameters first, they are
+    faster."""
+    known = ("--classes", str(classes))
+    counted = [("params", *known, *_flags(config, PARAMETER_FIELDS)) for config in configs]
+    asked = (*PARAMETER_FIELDS, *PROBE_FIELDS)
+    probed = [("preflight", "--weights", "none", *known, *_flags(config, asked)) for config in configs]
+    answers = _answers(*counted, *probed)
+    return answers[: len(configs)], answers[len(configs) :]
 
 
 def _flags(config: RunConfig, fields: Sequence[str]) -> list[str]:

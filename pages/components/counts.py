@@ -12,7 +12,7 @@ from colora import plots
 from colora.cuts import Cut
 from colora.data.counts import ClassCounts, medmnist_counts, source_counts
 from colora.data.medmnist import on_disk
-from colora.data.samples import Samples, folder_samples, medmnist_samples, phantom_samples
+from colora.data.samples import Samples, folder_samples, medmnist_samples, npz_samples, phantom_samples
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, known, stored_size
 from pages.components import show
@@ -163,15 +163,15 @@ def samples_of_phantom() -> Samples:
     return phantom_samples()
 
 
-def samples_of_folder(root: str) -> Samples:
-    """Raises UserError as `samples.folder_samples` does."""
-    place = Path(root).expanduser()
-    return _samples_of_folder(place, _stamps(place))
+def samples_of_own(kind: str, place: str) -> Samples:
+    """Of a "folder" or an "npz" file. Raises UserError as `folder_samples` and `npz_samples` do."""
+    path = Path(place).expanduser()
+    return _samples_of_own(kind, path, _stamps(path))
 
 
-@st.cache_data(show_spinner=False, max_entries=8, ttl=FOLDER_SECONDS)
-def _samples_of_folder(root: Path, stamps: Any) -> Samples:
-    return folder_samples(root)
+@st.cache_data(show_spinner="Reading the images …", max_entries=8, ttl=FOLDER_SECONDS)
+def _samples_of_own(kind: str, path: Path, stamps: Any) -> Samples:
+    return folder_samples(path) if kind == "folder" else npz_samples(path)
 
 
 def show_samples(samples: Samples | None, title: str) -> None:

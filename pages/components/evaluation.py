@@ -202,7 +202,7 @@ def class_table(view: View, origin: str) -> None:
     rows.append(
         {"Class": "Average", "Images": found.images} | {t: spread_text(means[c]) for c, t in CLASS_COLUMNS.items()}
     )
-    st.table(pd.DataFrame(rows).set_index("Class"), border="horizontal")
+    st.table(pd.DataFrame(rows).set_index("Class"), border="horizontal", alt=f"Figures of each class. {origin}")
     st.caption(origin)
     seeds = [run.seed for run in view.runs]
     table = found.figures.assign(seed=[seeds[s] for s in found.figures["seed"]])

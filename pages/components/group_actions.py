@@ -30,7 +30,7 @@ def clone(name: str) -> None:
 
 def toolbar(chosen: list[Line]) -> None:
     """The buttons for the ticked groups; each says by its help what it wants where it cannot be pressed."""
-    st.session_state[DIALOG] = False
+    no_dialog()
     one, names = len(chosen) == 1, ",".join(line.name for line in chosen)
     several = 2 <= len(chosen) <= MOST_COMPARED
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -51,6 +51,16 @@ def toolbar(chosen: list[Line]) -> None:
         st.button("Refresh", icon=":material/refresh:", type="tertiary", key="refresh")
 
 
+def no_dialog() -> None:
+    """Before a page's buttons, which may open one."""
+    st.session_state[DIALOG] = False
+
+
+def in_dialog() -> None:
+    """Each dialog's first call."""
+    st.session_state[DIALOG] = True
+
+
 def dialog_is_open() -> bool:
     """Whether a dialog was drawn in this run of the page, which showing the page anew would close."""
     return st.session_state[DIALOG]
@@ -58,7 +68,7 @@ def dialog_is_open() -> bool:
 
 @st.dialog("Note", icon=":material/edit_note:", on_dismiss="rerun")
 def edit_note(group: Group, text: str) -> None:
-    st.session_state[DIALOG] = True
+    in_dialog()
     written = st.text_area(group.name, text, max_chars=LONGEST, height=200, key="note-text")
     if st.button("Save the note", type="primary", key="save-note"):
         try:
@@ -72,7 +82,7 @@ def edit_note(group: Group, text: str) -> None:
 @st.dialog("Remove?", icon=":material/delete:", on_dismiss="rerun")
 def confirm_remove(groups: list[Group], leave: bool = False) -> None:
     """`leave`: for Overview, from a page that shows the group."""
-    st.session_state[DIALOG] = True
+    in_dialog()
     names = ", ".join(f"**{group.name}**" for group in groups)
     st.markdown(f"{names} will go to the trash of the runs folder. *Overview* then offers to undo it.")
     if st.button("Remove", type="primary", key="confirm-remove"):

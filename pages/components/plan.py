@@ -4,9 +4,11 @@ import json
 import os
 import shlex
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from colora.config import RunConfig, launch_arguments
@@ -14,7 +16,7 @@ from colora.cuts import Cut
 from colora.data.counts import ClassCounts
 from colora.duration import duration
 from colora.errors import UserError
-from colora.protocol import differences, open_points
+from colora.protocol import Point, differences, open_points
 from colora.storage import size_text
 from pages.components import fields
 from pages.components.command import model_questions
@@ -22,6 +24,7 @@ from pages.components.downloads import free_room
 from pages.components.runs import runs_dir
 
 POLL_SECONDS = 0.2
+NOT_COUNTED = "not known: the images are not counted yet"
 
 
 def arguments_of(name: str, config: RunConfig, seeds: list[int], series: dict[str, list[Any]]) -> list[str]:
@@ -31,13 +34,20 @@ def arguments_of(name: str, config: RunConfig, seeds: list[int], series: dict[st
     return launch_arguments(name, plain, seeds) + vary
 
 
-def show_command(arguments: list[str], config: RunConfig) -> None:
-    """The command and the settings as JSON, each with the button that copies it."""
+def configs_of(config: RunConfig, series: dict[str, list[Any]]) -> dict[str, RunConfig]:
+    """{what to call it: the settings} of each group; a single one needs no name."""
+    for field, values in series.items():
+        return {f"{_label(field)} {_value(v)}": config.model_copy(update={field: v}) for v in values}
+    return {"": config}
+
+
+def show_command(arguments: list[str], config: RunConfig, series: dict[str, list[Any]]) -> None:
+    """The command and the settings as JSON, each with the button that copies it; several values as a list."""
     elsewhere = ["--runs-dir", str(runs_dir())] if os.environ.get("COLORA_RUNS_DIR") else []
     st.markdown("**The same from a terminal**")
     st.code(shlex.join(["python", "-m", "colora", *arguments, *elsewhere]), language=None, wrap_lines=True)
     with st.expander("All settings as JSON", icon=":material/data_object:"):
-        st.code(json.dumps(config.model_dump(), indent=1), language="json")
+        st.code(json.dumps(config.model_dump() | series, indent=1), language="json")
 
 
 def show_amount(names: list[str], seeds: list[int], config: RunConfig) -> None:
@@ -52,17 +62,23 @@ def show_amount(names: list[str], seeds: list[int], config: RunConfig) -> None:
     st.caption(f"{many}, {config.epochs} epochs each, kept in {place}.")
 
 
-def show_protocol(config: RunConfig, seeds: int) -> None:
-    """Where the settings depart from the paper's protocol, and what it leaves open."""
-    found = differences(config, seeds)
+def show_protocol(configs: dict[str, RunConfig], seeds: int) -> None:
+    """Where the settings depart from the paper's protocol, of several groups together, and what it leaves open."""
+    found: dict[str, list[Point]] = {}
+    for config in configs.values():
+        for point in differences(config, seeds):
+            found.setdefault(point.field, []).append(point)
     title = f"{len(found)} differences" if len(found) > 1 else "1 difference" if found else "no difference"
     with st.expander(f"Against the paper's protocol: {title}", icon=":material/menu_book:"):
-        for point in found:
-            st.markdown(f"- **{_label(point.field)}**: here {_value(point.here)}; the paper: {point.paper}")
+        for field, points in found.items():
+            here = ", ".join(dict.fromkeys(_value(point.here) for point in points))
+            st.markdown(f"- **{_label(field)}**: here {here}; the paper: {points[0].paper}")
         if not found:
             st.markdown("Nothing departs from what the paper says.")
         st.caption("The paper does not settle the following; what stands here is this app's choice.")
-        told = "\n".join(f"- {_label(p.field)} {_value(p.here)} ({p.paper})" for p in open_points(config))
+        told = "\n".join(
+            f"- {_label(p.field)} {_value(p.here)} ({p.paper})" for p in open_points(next(iter(configs.values())))
+        )
         st.caption(told)
 
 
@@ -74,45 +90,75 @@ def _value(value: Any) -> str:
     return "empty" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def show_model(config: RunConfig, classes: int) -> Future:
-    """How much of the network is trained, counted on the built model in another process; returns the estimate."""
-    counting, estimating = model_questions(config, classes)
-    weights = _answer(counting, "Counting …")
-    if weights is None:
+def show_model(configs: dict[str, RunConfig], classes: int) -> list[Future]:
+    """How much of the network is trained, counted on the built model in another process; returns the estimates."""
+    counting, estimating = model_questions(list(configs.values()), classes)
+    counts = _all_answers(counting, "Counting …")
+    if counts is None:
         return estimating
+    if any(weights != counts[0] for weights in counts):
+        each_value(configs, [{"Trained": w["trainable"], "Finished network": w["deployed"]} for w in counts], compact)
+        return estimating
+    weights = counts[0]
     grid = st.grid(2, min_column_width=130)
     grid.metric("Trained", compact(weights["trainable"]), help=f"{weights['trainable']:,} weights are trained.")
     deployed = f"{weights['deployed']:,} weights in the network at the end: what CoLoRA trains is merged."
     grid.metric("Finished network", compact(weights["deployed"]), help=deployed)
     share = weights["trainable"] / weights["deployed"]
+    same = " The same for every value." if len(configs) > 1 else ""
     st.caption(
         f"Trainable: {share:.1%} of the deployed network's size. Backbone {compact(weights['features'])}, "
-        f"adapters {compact(weights['adapter'])}, head {compact(weights['head'])}, for {classes} classes."
+        f"adapters {compact(weights['adapter'])}, head {compact(weights['head'])}, for {classes} classes.{same}"
     )
     return estimating
 
 
+def each_value(configs: dict[str, RunConfig], rows: list[dict[str, Any]], text: Callable[[Any], str] = str) -> None:
+    """A line for each value of the field that has several."""
+    table = pd.DataFrame(rows, index=list(configs)).map(text)
+    st.table(table, border="horizontal", alt=f"{' and '.join(table.columns)} for each value")
+
+
 def show_estimate(
-    estimating: Future, config: RunConfig, classes: ClassCounts | None, cut: Cut | None, runs: int
+    estimating: list[Future],
+    configs: dict[str, RunConfig],
+    classes: ClassCounts | None,
+    cut: Cut | None,
+    seeds: int,
 ) -> None:
-    """Time, memory and disk, as a few training steps in another process tell them."""
-    found = _answer(estimating, "Trying a training step …")
+    """Time, memory and disk of all groups, as a few training steps in another process tell them."""
+    found = _all_answers(estimating, "Trying a training step …")
     if found is None:
         return
-    seconds = expected_seconds(found, config, classes, cut)
+    times = [expected_seconds(one, config, classes, cut) for one, config in zip(found, configs.values(), strict=True)]
+    known, runs = None not in times, seeds * len(found)
     grid = st.grid(3, min_column_width=110)
-    each = "not known: the images are not counted yet" if seconds is None else f"{duration(seconds)} a seed"
-    total = "–" if seconds is None else duration(seconds * runs).removeprefix("about ")
-    grid.metric("Time", total, help=f"For {runs} runs one after another, {each}, on this machine's {found['device']}.")
-    free = f"One run's share; {size_text(found['memory_free_bytes'])} are free on {found['device']} now."
-    grid.metric("Memory", size_text(found["memory_bytes"]), help=free)
-    disk = runs * found["disk_bytes"]
+    each = " to ".join(dict.fromkeys(map(duration, (min(times), max(times))))) + " a seed" if known else NOT_COUNTED
+    total = duration(seeds * sum(times)).removeprefix("about ") if known else "–"
+    grid.metric(
+        "Time", total, help=f"For {runs} runs one after another, {each}, on this machine's {found[0]['device']}."
+    )
+    free = f"One run's share; {size_text(found[0]['memory_free_bytes'])} are free on {found[0]['device']} now."
+    grid.metric("Memory", size_text(max(one["memory_bytes"] for one in found)), help=free)
+    disk = seeds * sum(one["disk_bytes"] for one in found)
     grid.metric("Disk", size_text(disk), help=f"For {runs} runs; {free_room(runs_dir())} are free.")
+    if any(one != found[0] for one in found):
+        rows = [
+            {
+                "Time a seed": duration(seconds) if known else "–",
+                "Memory": size_text(one["memory_bytes"]),
+                "Disk": size_text(seeds * one["disk_bytes"]),
+            }
+            for one, seconds in zip(found, times, strict=True)
+        ]
+        each_value(configs, rows)
     st.caption("Rough: from a few training steps, here and now. An idle computer is faster.")
-    if found["memory_bytes"] > found["memory_free_bytes"]:
-        largest = found["largest_batch_size"]
-        do = f"lower the batch size to {largest} or less" if largest else "take a smaller image size or backbone"
-        st.warning(f"This does not fit into the memory that is free now: {do}.", icon=":material/memory:")
+    for name, one in zip(configs, found, strict=True):
+        if one["memory_bytes"] > one["memory_free_bytes"]:
+            largest = one["largest_batch_size"]
+            do = f"lower the batch size to {largest} or less" if largest else "take a smaller image size or backbone"
+            what = f"{name} does" if name else "This does"
+            st.warning(f"{what} not fit into the memory that is free now: {do}.", icon=":material/memory:")
 
 
 def expected_seconds(
@@ -132,6 +178,17 @@ def expected_seconds(
     if config.train_figures == "full":
         evaluated += train
     return config.epochs * (found["seconds_per_image"] * train + found["eval_seconds_per_image"] * evaluated)
+
+
+def _all_answers(asked: list[Future], doing: str) -> list[dict[str, Any]] | None:
+    """All of them, or None under the sentence why one is missing."""
+    found = []
+    for future in asked:
+        answer = _answer(future, doing)
+        if answer is None:
+            return None
+        found.append(answer)
+    return found
 
 
 def _answer(asked: Future, doing: str) -> dict[str, Any] | None:

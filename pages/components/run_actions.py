@@ -25,8 +25,9 @@ def do(arguments: list[str], doing: str) -> None:
         st.rerun()
 
 
-@st.dialog("Stop this group?", icon=":material/stop_circle:")
+@st.dialog("Stop this group?", icon=":material/stop_circle:", on_dismiss="rerun")
 def confirm_stop(group: Group) -> None:
+    group_actions.in_dialog()
     st.markdown(
         f"Every waiting and running seed of **{group.name}** stops. Finished epochs are kept; the epoch "
         "under way is done again when you resume."
@@ -35,8 +36,9 @@ def confirm_stop(group: Group) -> None:
         do(["stop", str(group.path)], "The running seed finishes its step …")
 
 
-@st.dialog("Resume this group?", icon=":material/resume:")
+@st.dialog("Resume this group?", icon=":material/resume:", on_dismiss="rerun")
 def confirm_resume(group: Group) -> None:
+    group_actions.in_dialog()
     going_on = [run for run in group.runs if run.state in ENDED_EARLY]
     for run in going_on:
         epoch = run.status["epoch"]
@@ -48,8 +50,9 @@ def confirm_resume(group: Group) -> None:
         do(["resume", str(group.path)], "Starting again …")
 
 
-@st.dialog("Train these seeds from the beginning?", icon=":material/restart_alt:")
+@st.dialog("Train these seeds from the beginning?", icon=":material/restart_alt:", on_dismiss="rerun")
 def confirm_retry(group: Group) -> None:
+    group_actions.in_dialog()
     seeds = [str(run.seed) for run in group.runs if run.state in AGAIN]
     st.markdown(
         f"Seeds {', '.join(seeds)} of **{group.name}** begin anew. What they have so far goes to the trash of the "
@@ -59,9 +62,10 @@ def confirm_retry(group: Group) -> None:
         do(["retry", str(group.path)], "Starting anew …")
 
 
-@st.dialog("Place in the queue", icon=":material/low_priority:", width="medium")
+@st.dialog("Place in the queue", icon=":material/low_priority:", width="medium", on_dismiss="rerun")
 def move(group: Group) -> None:
     """The queue, and where this group's waiting seeds are to stand in it."""
+    group_actions.in_dialog()
     runs_dir, here = group.path.parent, group.engine == "local"
     waiting = [row for row in view.rows(runs_dir) if row["state"] == "queued" and bool(row["place"]) == here]
     own = [row for row in waiting if row["group"] == group.name]
@@ -92,6 +96,7 @@ def move(group: Group) -> None:
 
 def actions(group: Group) -> None:
     """Stop what runs; resume what ended before its time, or begin it anew; move what waits; remove what has ended."""
+    group_actions.no_dialog()
     states = {run.state for run in group.runs}
     forgotten = "queued" in states and engine_of(group).forgotten(group)
     with st.container(horizontal=True, vertical_alignment="center"):
