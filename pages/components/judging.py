@@ -88,7 +88,7 @@ def in_words(row: dict, class_names: list[str]) -> str:
     """`Wrong label, rather DME ("cyst")`."""
     text = VERDICTS[row["verdict"]]
     if row["label"] is not None and row["label"] == row["label"]:  # a missing number is not itself
-        text += f", rather {class_names[int(row['label'])]}"
+        text += f", rather {verdicts.class_title(int(row['label']), class_names)}"
     return text + (f" (“{row['note']}”)" if row["note"] else "")
 
 
