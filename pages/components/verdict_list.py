@@ -35,6 +35,7 @@ def verdict_list(group: Group, found: SeedPredictions) -> None:
         st.table(counts.rename_axis("Reader"), border="horizontal", alt="Verdicts of each reader, counted")
         agreements(sorted(judged["reader"].unique()), checksum)
         table(group, judged, found)
+    st.caption("They hold for these data at this image size; the same images at another size have their own.")
     files(judged, checksum)
 
 
