@@ -56,7 +56,7 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
     job(jobs, "show", _cut_show, "a cut's rule, source, counts and hash").add_argument("name", help="or its .json file")
     job(jobs, "list", _cut_list, "every saved cut")
     about = (
-        "train what credits the distillation: balanced, distilled, random of the same size, full fine-tuning on both"
+        "train what credits the distillation: balanced, distilled, random of the same size, full fine-tuning on the cut"
     )
     compare = job(jobs, "compare", _cut_compare, about)
     compare.add_argument("name")

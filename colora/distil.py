@@ -61,9 +61,9 @@ def divide(table: pd.DataFrame, class_names: list[str], rule: Rule, verdicts: pd
     `verdicts` as `colora.verdicts.current` gives it, of this data; without them a rule that excludes or corrects finds
     none. Raises UserError (`field` set) where a class has too few images, with the largest cut that works.
     """
-    images, notes = table.copy(), []
+    images = table.copy()
     decision = _decided(rule, verdicts)
-    images["class"] = _corrected(images, decision, rule, class_names, notes)
+    images["class"] = _corrected(images, decision, rule, class_names)
     images["fate"] = np.where(_excluded(images["image_id"], decision, rule), "excluded", "rest")
     images["rank"] = _ranks(images, rule)
     if rule.uses_score and images[rule.score].isna().any():
@@ -78,18 +78,16 @@ def divide(table: pd.DataFrame, class_names: list[str], rule: Rule, verdicts: pd
     _check_left(images, counts, class_names, rule)
     changed = images[(images["fate"] == "kept") & (images["class"] != images["label"])]
     labels = dict(zip(changed["image_id"].tolist(), changed["class"].tolist(), strict=True))
-    return Division(images, class_names, counts, labels, notes)
+    return Division(images, class_names, counts, labels, _notes(images, decision, rule))
 
 
 def _decided(rule: Rule, verdicts: pd.DataFrame | None) -> Decision:
     if not rule.uses_verdicts or verdicts is None:
-        return Decision({}, {}, [])
+        return Decision({}, {}, [], [])
     return decide(verdicts if rule.readers is None else verdicts[verdicts["reader"].isin(rule.readers)])
 
 
-def _corrected(
-    images: pd.DataFrame, decision: Decision, rule: Rule, class_names: list[str], notes: list[str]
-) -> pd.Series:
+def _corrected(images: pd.DataFrame, decision: Decision, rule: Rule, class_names: list[str]) -> pd.Series:
     """(N,) the class of each image. Scores stay those of the given label."""
     if not rule.correct_labels:
         return images["label"]
@@ -101,12 +99,22 @@ def _corrected(
             f"{len(class_names) - 1}: judge that image anew.",
             field="correct_labels",
         )
-    if contradicted := [image for image in decision.contradicted if image in there]:
-        notes.append(
-            f"{_count(len(contradicted), 'image')} kept the given label, because the readers contradict each other: "
-            f"{', '.join(contradicted[:5])}{', ...' if len(contradicted) > 5 else ''}."
-        )
     return images["image_id"].map(labels).fillna(images["label"]).astype(np.int64)
+
+
+def _notes(images: pd.DataFrame, decision: Decision, rule: Rule) -> list[str]:
+    """Which images stay with the given label though a reader holds it for wrong."""
+    if not rule.correct_labels:
+        return []
+    kept, notes = set(images.loc[images["fate"] == "kept", "image_id"]), []
+    for doubted, why in (
+        (decision.contradicted, "because the readers contradict each other"),
+        (decision.unnamed, "though judged wrong, because nobody named the right class"),
+    ):
+        if found := [image for image in doubted if image in kept]:
+            some = f"{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}"
+            notes.append(f"{_count(len(found), 'image')} kept the given label, {why}: {some}.")
+    return notes
 
 
 def _excluded(image_ids: pd.Series, decision: Decision, rule: Rule) -> pd.Series:

@@ -27,6 +27,8 @@ from colora.data import phantom
 from colora.data.dataset import SPLITS
 from colora.data.listing import list_folder, plain
 from colora.data.medmnist import on_disk, read_medmnist
+from colora.data.npz import FORMAT
+from colora.data.npz_file import open_npz
 from colora.data.npz_images import npz_images
 from colora.data.prepare import DAMAGE, FORMATS, ImageError, Progress, coloured, prepare_array, quiet, read_image
 from colora.data.unpack import opened
@@ -74,6 +76,25 @@ def open_pictures(config: RunConfig, splits: Sequence[str] = SPLITS, on_progress
     if kind == "npz":
         return Mapped({split: npz_images(path, split, on_progress) for split in splits}, config.image_size)
     return _medmnist(kind, config.image_size, config.data_dir, on_progress)
+
+
+def same_images(
+    config: RunConfig, source: Pictures, data_checksum: str | None, split: str, index: np.ndarray, labels: np.ndarray
+) -> None:
+    """Raises UserError where the source shows by its checksum, or a file by its labels, that other images stand there
+    than when a run with this config and checksum read them: at `index` (N,) of the split, with `labels` (N,).
+
+    A file's own checksum would take as long as reading all of it; another file of the same labels, image by image, and
+    with other pixels is not noticed.
+    """
+    differs = source.checksum not in (None, data_checksum)
+    kind, _, place = config.dataset.partition(":")
+    if kind == "npz" and not differs:
+        with open_npz(Path(place).expanduser(), FORMAT) as file:
+            held = file.read(f"{split}_labels").reshape(-1) if f"{split}_labels" in file else labels[:0]
+        differs = bool((index >= len(held)).any()) or not np.array_equal(held[index], labels)
+    if differs:
+        raise UserError("The data have changed since these models were trained, so that other images stand there.")
 
 
 class Mapped:

@@ -2,7 +2,8 @@
 
 An event is one JSON line, synced before `judge` returns:
     {"id", "time" (UTC), "reader", "user", "action": "judge" | "undo", "data_checksum", "image_id",
-     "verdict", "label" (the right class, of a wrong label), "note", "undoes" (id, of an undo)}
+     "verdict", "label" (the right class, of a wrong label), "note", "undoes" (id, of an undo),
+     "imported" ({"time", "by"}, of a verdict from a file: its own time and user are those of whoever gave it)}
 Nothing is ever changed or deleted: an undo is an event, and the reader's verdict on that image is again the one before.
 A file that a crash left with half a last line is read without it, says so, and takes further events.
 """
@@ -11,7 +12,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from colora.queue.audit import acting_user, own_folder
 from colora.runs import NAME, check_file_name
 from colora.storage import disk_errors, locked
 
-COLUMNS = ("reader", "image_id", "verdict", "label", "note", "time", "user", "data_checksum")
+COLUMNS = ("reader", "image_id", "verdict", "label", "note", "time", "user", "data_checksum", "imported_by")
 MOST_NOTE = 2_000  # characters
 REMEMBERED_JOURNALS = 256
 
@@ -77,7 +78,7 @@ def _read(path: str, stamp: Any) -> Journal:
             continue
         try:
             event = json.loads(line)
-            if not isinstance(event, dict) or not {"id", "action", "data_checksum", "image_id"} <= set(event):
+            if not _is_event(event):
                 raise ValueError("not an event")
             events.append(event)
         except ValueError:
@@ -85,6 +86,23 @@ def _read(path: str, stamp: Any) -> Journal:
             what = "is cut off (a crash, or it is being written now)" if last else "is no event"
             found.append(f"{path}, line {number}, {what} and was left out; the other lines count.")
     return Journal(events, found)
+
+
+def _is_event(event: Any) -> bool:
+    """Whether a line has all that its action needs, each of the kind that readers of the file rely on."""
+    names = ("id", "time", "user", "data_checksum", "image_id")
+    if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in names):
+        return False
+    if event.get("action") == "undo":
+        return isinstance(event.get("undoes"), str)
+    label, imported = event.get("label"), event.get("imported")
+    return (
+        event.get("action") == "judge"
+        and event.get("verdict") in VERDICTS
+        and (label is None or (type(label) is int and label >= 0 and event["verdict"] == "wrong_label"))
+        and isinstance(event.get("note"), str)
+        and (imported in (None, True) or (isinstance(imported, dict) and isinstance(imported.get("by"), str)))
+    )
 
 
 def judge(
@@ -128,13 +146,19 @@ def judgement(
 def _event(reader: str, action: str, data_checksum: str, image_id: str) -> dict[str, Any]:
     return {
         "id": uuid.uuid4().hex,
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": utc_text(datetime.now(UTC)),
         "reader": reader,
         "user": acting_user(),
         "action": action,
         "data_checksum": data_checksum,
         "image_id": image_id,
     }
+
+
+def utc_text(time: datetime) -> str:
+    """As an event has it: ISO 8601 in UTC, to the millisecond; a time without a zone is taken as UTC."""
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def undo(
@@ -199,9 +223,18 @@ def current(runs_dir: Path, data_checksum: str | None = None, reader: str | list
     rows: list[dict[str, Any]] = []
     for name in names:
         standing = {(e["data_checksum"], e["image_id"]): e for e in not_undone(journal(runs_dir, name).events)}
-        rows += [e | {"reader": name} for (checksum, _), e in standing.items() if data_checksum in (None, checksum)]
+        rows += [
+            event | {"reader": name, "imported_by": _importer(event)}
+            for (checksum, _), event in standing.items()
+            if data_checksum in (None, checksum)
+        ]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"label": "Int64"})
     return table.sort_values(["reader", "image_id", "data_checksum"], ignore_index=True)
+
+
+def _importer(event: dict[str, Any]) -> str | None:
+    imported = event.get("imported")  # True where it was once written without saying who
+    return imported["by"] if isinstance(imported, dict) else None
 
 
 def problems(runs_dir: Path) -> list[str]:
@@ -213,28 +246,39 @@ def problems(runs_dir: Path) -> list[str]:
 class Decision:
     """What several readers' verdicts on one data set come to.
 
-    said: every verdict on an image, by anyone; labels: the right class where all who judged the image name the same;
-    contradicted: images with a right class that another reader does not share, sorted.
+    said: every verdict on an image, by anyone; labels: the right class where all who name one name the same, and nobody
+    holds the given one for right; contradicted: images with a right class of which that does not hold, sorted;
+    unnamed: images with a wrong label whose right class nobody names, sorted.
     """
 
     said: dict[str, set[str]]
     labels: dict[str, int]
     contradicted: list[str]
+    unnamed: list[str]
+
+
+GIVEN_IS_RIGHT = {"hard", "fine"}  # verdicts that hold the given label for right; an artefact says nothing of it
 
 
 def decide(standing: pd.DataFrame) -> Decision:
     """From `current` of one data set. One reader's word is enough to leave an image out, but not against another's to
-    change a label."""
+    change a label: "hard", "fine" and another right class speak against it, "artefact" and "wrong, not sure which" do
+    not."""
     said: dict[str, set[str]] = {}
-    named: dict[str, set[int | None]] = {}
+    named: dict[str, set[int]] = {}
     for row in standing.itertuples():
         said.setdefault(row.image_id, set()).add(row.verdict)
-        right = int(row.label) if row.verdict == "wrong_label" and not pd.isna(row.label) else None
-        named.setdefault(row.image_id, set()).add(right)
-    labels = {
-        image: right for image, found in named.items() if len(found) == 1 and (right := next(iter(found))) is not None
-    }
-    return Decision(said, labels, sorted(image for image, found in named.items() if len(found) > 1))
+        if row.verdict == "wrong_label" and not pd.isna(row.label):
+            named.setdefault(row.image_id, set()).add(int(row.label))
+    agreed = {image for image, classes in named.items() if len(classes) == 1 and not said[image] & GIVEN_IS_RIGHT}
+    labels = {image: next(iter(named[image])) for image in named if image in agreed}
+    unnamed = [image for image, verdicts in said.items() if "wrong_label" in verdicts and image not in named]
+    return Decision(said, labels, sorted(set(named) - agreed), sorted(unnamed))
+
+
+def class_title(label: int, class_names: Sequence[str]) -> str:
+    """The name of a right class; one that the data do not have is said by its number."""
+    return class_names[label] if 0 <= label < len(class_names) else f"class {label}, unknown"
 
 
 def agreement(runs_dir: Path, first: str, second: str, data_checksum: str | None = None) -> dict[str, Any]:

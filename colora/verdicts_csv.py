@@ -1,13 +1,17 @@
 """Verdicts as CSV: what stands, one line an image and reader, to carry to another machine or a spreadsheet and back."""
 
 import io
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from colora.errors import UserError
 from colora.files import write_bytes
+from colora.runs import list_groups
 from colora.storage import disk_errors
 from colora.verdicts import (
     append_events,
@@ -16,6 +20,7 @@ from colora.verdicts import (
     judgement,
     not_undone,
     reader_file,
+    utc_text,
     writing,
 )
 
@@ -37,22 +42,24 @@ def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) 
     """Append what a file (or its bytes) in the form of `export_csv` holds: {"added", "known"}; lines that stand already
     are left out. Needs the columns image_id, verdict, data_checksum, and reader where `reader` does not replace it.
 
-    All or nothing: raises UserError that names the line for anything wrong.
+    A verdict keeps the time and the user that the file gives it, and says who imported it, and when. All or nothing:
+    raises UserError that names the line for anything wrong, also a right class that the data do not have, where a group
+    in `runs_dir` was trained on them.
     """
     table = _read_csv(source)
     needed = ["image_id", "verdict", "data_checksum"] + ([] if reader else ["reader"])
     if missing := [name for name in needed if name not in table]:
         raise UserError(f"The file lacks the column {missing[0]}; it needs {', '.join(needed)}.", field="file")
+    classes = classes_of_data(runs_dir, set(table["data_checksum"]))
     events: dict[str, list[dict[str, Any]]] = {}
     for line, row in enumerate(table.to_dict("records"), start=2):
         name = reader or row["reader"]
         try:
             reader_file(runs_dir, name)
-            label = _label(row.get("label", ""))
-            event = judgement(name, row["data_checksum"], row["image_id"], row["verdict"], label, row.get("note", ""))
+            event = _event_of(name, row, classes.get(row["data_checksum"]))
         except UserError as error:
             raise UserError(f"Line {line} of the file: {error}", field="file") from error
-        events.setdefault(name, []).append(event | {"imported": True})
+        events.setdefault(name, []).append(event)
     added = 0
     for name, theirs in events.items():
         with writing(runs_dir, name) as path:
@@ -66,6 +73,36 @@ def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) 
                 append_events(path, new)
             added += len(new)
     return {"added": added, "known": len(table) - added}
+
+
+def classes_of_data(runs_dir: Path, checksums: set[str]) -> dict[str, int]:
+    """{data checksum: number of classes} of those that a group in this folder was trained on."""
+    found: dict[str, int] = {}
+    for group in list_groups(runs_dir):
+        with suppress(UserError, ValidationError):  # a damaged group tells nothing, and stands in no file's way
+            for run in group.runs:
+                if run.state != "damaged" and run.resolved and run.resolved.data_checksum in checksums:
+                    found[run.resolved.data_checksum] = len(run.resolved.class_names)
+    return found
+
+
+def _event_of(reader: str, row: dict[str, str], classes: int | None) -> dict[str, Any]:
+    """A line as an event. Raises UserError for what is wrong with it."""
+    label = _label(row.get("label", ""))
+    if label is not None and classes is not None and label >= classes:
+        raise UserError(f"there is no class {label} in these data, whose classes are 0 to {classes - 1}.")
+    event = judgement(reader, row["data_checksum"], row["image_id"], row["verdict"], label, row.get("note", ""))
+    imported = {"imported": {"time": event["time"], "by": event["user"]}}
+    if row.get("time"):
+        event["time"] = _time(row["time"])
+    return event | {"user": row.get("user") or event["user"]} | imported
+
+
+def _time(text: str) -> str:
+    try:
+        return utc_text(datetime.fromisoformat(text))
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"the time of a verdict is such as 2026-01-31T12:00:00Z, or empty; got '{text}'.") from error
 
 
 def _read_csv(source: Path | bytes) -> pd.DataFrame:

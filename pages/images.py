@@ -1,5 +1,8 @@
 """The images of a split, sorted by how unsure the models are of them: look, compare, decide."""
 
+from collections.abc import Callable
+
+import pandas as pd
 import streamlit as st
 
 from colora import plots
@@ -42,31 +45,48 @@ def looking(group: Group, about: dict, found: SeedPredictions, split: str) -> No
         whose = listed.choose_whose(group, found.seeds)
         order = listed.choose_order()
     table = scored.scores(group, split, whose)
-    judged = scored.verdicts(found.data_checksum)
     chosen = listed.choose_filters(split, found.class_names, table, score)
     rows = scored.order_of(group, split, whose, score, order)
-    chosen_list = listed.listed(table, rows, found.class_names, score, chosen, judged)
     origin = origin_of(found, about, whose)
     st.caption(f"{SCORES[score].about} {origin}.")
-    st.fragment(one_or_many)(group, about, found, chosen_list, split, origin)
+
+    def list_with(judged: pd.DataFrame) -> listed.Listed:
+        return listed.listed(table, rows, found.class_names, score, chosen, judged)
+
+    st.fragment(one_or_many)(group, about, found, list_with, split, origin)
 
 
 def one_or_many(
-    group: Group, about: dict, found: SeedPredictions, chosen_list: listed.Listed, split: str, origin: str
+    group: Group,
+    about: dict,
+    found: SeedPredictions,
+    list_with: Callable[[pd.DataFrame], listed.Listed],
+    split: str,
+    origin: str,
 ) -> None:
+    """Runs alone when an image is opened, judged or left, so it makes the list itself."""
     address.tell()
-    source = scored.pictures(group, split)
+    source = scored.pictures_of(group, found)
+    judged = scored.verdicts(found.data_checksum)
     many, one = st.empty(), st.empty()  # two places: what is in the other one disappears at once
     try:
         if image_id := address.get("image"):
             with one.container():
-                one_image(group, about, found, chosen_list, split, source, image_id)
+                one_image(group, about, found, list_with(as_in_the_grid(found, judged)), split, source, image_id)
         else:
+            st.session_state["grid-judged"] = found.data_checksum, judged
             with many.container():
-                browse(found, chosen_list, split, source, scored.verdicts(found.data_checksum), origin)
+                browse(found, list_with(judged), split, source, judged, origin)
     except UserError as error:  # here, since a part of the page that runs alone has no page around it
         st.error(str(error), icon=":material/error:")
     address.tell()
+
+
+def as_in_the_grid(found: SeedPredictions, judged: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts that the grid's list was made with: while images are judged one by one, none of them leaves the list
+    that its neighbours are in."""
+    checksum, earlier = st.session_state.get("grid-judged", (None, judged))
+    return earlier if checksum == found.data_checksum else judged
 
 
 inside_app()

@@ -30,11 +30,23 @@ PARAMETERS = {
     "deployed": 1_519_300,
 }
 SECONDS_PER_EPOCH = 2.5  # two of training and half of one of evaluation
+MOST_USED = 30  # images of a class that a balanced group is trained on
 
 
 def labels_of(split: str) -> np.ndarray:
     """(N,) int: the classes in order, as often as COUNTS says."""
     return np.repeat(np.arange(len(CLASS_NAMES)), COUNTS[split])
+
+
+def used_images(config: RunConfig) -> np.ndarray:
+    """(N,) bool: the train images that are trained on; of a balanced group the first MOST_USED of each class."""
+    first = np.concatenate([np.arange(count) < MOST_USED for count in COUNTS["train"]])
+    return first if config.train_set == "balanced" else np.ones(len(first), dtype=bool)
+
+
+def patients(split: str) -> list[str]:
+    """(N,) of each two images in a row, as the data may name them."""
+    return [f"{split}-eye-{i // 2}" for i in range(sum(COUNTS[split]))]
 
 
 @cache
@@ -83,7 +95,7 @@ def resolved(config: RunConfig, warnings: list[str]) -> Resolved:
         split_rule="generated apart, no eye in two splits (test data)"
         if synthetic
         else "as the file has it (test data)",
-        class_counts=COUNTS | {"used": COUNTS["train"]},
+        class_counts=COUNTS | {"used": np.bincount(labels_of("train")[used_images(config)]).tolist()},
         weights_checksum=None,
         random_layers=[],
         parameters=PARAMETERS,
@@ -91,7 +103,7 @@ def resolved(config: RunConfig, warnings: list[str]) -> Resolved:
     )
 
 
-def write_predictions(run: Run, epoch: int) -> None:
+def write_predictions(run: Run, epoch: int, with_patients: bool) -> None:
     (run.path / "predictions").mkdir(exist_ok=True)
     for split in COUNTS:
         labels, p = labels_of(split), probabilities(split, run.seed, epoch)
@@ -100,18 +112,18 @@ def write_predictions(run: Run, epoch: int) -> None:
             table[f"p_{c}"] = p[:, c]
         table["entropy"] = entropy(p)
         table["image_id"] = [f"{split}-{i:04d}" for i in range(len(labels))]
-        table["patient_id"] = None
+        table["patient_id"] = patients(split) if with_patients else None
         if split == "train":
-            table["used"] = True
+            table["used"] = used_images(run.config)
         table.to_parquet(run.path / "predictions" / f"{split}.parquet")
 
 
 def write_epoch_outputs(run: Run, epoch: int) -> None:
     folder = run.path / "predictions" / "epochs"
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {split: probabilities(split, run.seed, epoch) for split in COUNTS}, folder / f"epoch-{epoch:02d}.safetensors"
-    )
+    kept = {split: probabilities(split, run.seed, epoch) for split in COUNTS}
+    kept["train"] = kept["train"][used_images(run.config)]
+    save_file(kept, folder / f"epoch-{epoch:02d}.safetensors")
 
 
 def gone_process() -> dict[str, Any]:
@@ -120,7 +132,13 @@ def gone_process() -> dict[str, Any]:
 
 
 def fill_run(
-    run: Run, state: str, epochs_done: int, reason: str | None, living: dict[str, Any], warnings: list[str]
+    run: Run,
+    state: str,
+    epochs_done: int,
+    reason: str | None,
+    living: dict[str, Any],
+    warnings: list[str],
+    with_patients: bool = False,
 ) -> None:
     """Bring a queued run to `state` with so many finished epochs; `lost` is `running` without a process."""
     epochs, now = run.config.epochs, time.time()
@@ -134,7 +152,7 @@ def fill_run(
             lines.append(f"epoch {epoch}/{epochs}  loss {row['train_loss']:.3f}  validation {row['val_accuracy']:.3f}")
         (run.path / "log.txt").write_text("\n".join(lines + ([reason] if reason else [])) + "\n")
     if state == "done":
-        write_predictions(run, selected_row(run.metrics, run.config.selection) + 1)
+        write_predictions(run, selected_row(run.metrics, run.config.selection) + 1, with_patients)
     process = {"running": living, "stopping": living, "starting": living, "lost": gone_process()}.get(state)
     write_json(
         run.path / "status.json",
@@ -162,10 +180,12 @@ def fabricate(
     reason: str = "The GPU ran out of memory at batch size 32: choose a smaller batch_size and resume.",
     warnings: list[str] | None = None,
     pid: int | None = None,
+    with_patients: bool = False,
 ) -> Group:
     """A group whose seed i is in `states[i]`; a run under way has finished `epochs_done` (default: half).
 
-    A running state needs a process that lives: this one, or `pid`.
+    A running state needs a process that lives: this one, or `pid`. With `train_set` balanced some train images are not
+    trained on; `with_patients` each image has one.
     """
     config = make_config(
         {"backbone": "resnet18:layer2", "weights": "none", "image_size": 64, "epochs": 6, **(values or {})}
@@ -175,7 +195,7 @@ def fabricate(
     for run, state in zip(group.runs, states, strict=True):
         under_way = config.epochs // 2 if epochs_done is None else epochs_done
         done = config.epochs if state == "done" else 0 if state in ("queued", "starting") else under_way
-        fill_run(run, state, done, reason if state == "failed" else None, living, warnings or [])
+        fill_run(run, state, done, reason if state == "failed" else None, living, warnings or [], with_patients)
     return Group(group.path)
 
 

@@ -194,7 +194,13 @@ def test_verdicts_leave_out_and_correct_without_a_change_of_the_table():
     assert division.ids("excluded") == ["i0000", "i0003"]  # a contradicted wrong label is left out, not corrected
     assert division.labels == {"i0001": 1}
     assert division.counts == {"pool": [2, 3], "excluded": [1, 1], "dropped": [0, 0], "kept": [1, 2], "rest": [0, 0]}
-    assert division.notes == ["1 image kept the given label, because the readers contradict each other: i0003."]
+    assert division.notes == []  # of what stays, nobody doubts the label that it has
+    stays = divide(table, ["A", "B"], make_rule(kind="verdicts", correct_labels=True), said)
+    assert stays.labels == {"i0001": 1}
+    assert stays.notes == [
+        "1 image kept the given label, because the readers contradict each other: i0003.",
+        "1 image kept the given label, though judged wrong, because nobody named the right class: i0004.",
+    ]
     assert table["label"].tolist() == [0, 0, 0, 1, 1]
     anns = divide(table, ["A", "B"], make_rule(kind="verdicts", exclude=["hard"], readers=["ann"]), said)
     assert anns.ids("excluded") == ["i0002"]

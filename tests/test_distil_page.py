@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fabricate import CLASS_NAMES, COUNTS, fabricate
+from fabricate import CLASS_NAMES, COUNTS, MOST_USED, fabricate
 from opened import opener, ran, texts
 from test_images_page import shown
 
@@ -74,6 +74,20 @@ def test_the_preview_begins_with_a_cut_that_fits_the_smallest_class(open_distil,
     figure = json.loads(app.get("plotly_chart")[0].proto.spec)
     kept = [trace for trace in figure["data"] if trace.get("line", {}).get("width") == 4]
     assert [trace["name"] for trace in kept] == CLASS_NAMES and all(trace["line"]["dash"] == "solid" for trace in kept)
+
+
+def test_the_pool_is_the_images_trained_on_or_the_whole_split(open_distil, runs):
+    fabricate(runs, "balanced", ["done"] * 2, {"train_set": "balanced"})
+    app = open_distil("balanced")
+    assert [row["Sorted"] for row in counts(app).values()] == [MOST_USED] * 4
+    assert (app.number_input(key="drop").value, app.number_input(key="keep").value) == (1, 27)
+    app.segmented_control(key="pool").set_value("train")
+    assert [row["Sorted"] for row in counts(ran(app)).values()] == COUNTS["train"]
+    assert (app.number_input(key="drop").value, app.number_input(key="keep").value) == (1, 29)
+    saved(app, "whole")
+    cut = read_cut(runs, "whole")
+    assert cut.pool == "train" and cut.counts["pool"] == COUNTS["train"]
+    assert open_distil("three-done").segmented_control(key="pool").disabled  # trained on all of them
 
 
 @pytest.mark.parametrize(
@@ -180,6 +194,21 @@ def test_train_on_a_cut_fills_the_launch_form(open_distil, runs):
     assert (state["launch.backbone"], state["launch.backbone.cut"], state["launch.epochs"]) == ("resnet18", "layer2", 6)
     assert (state["launch-name"], state["launch-seeds"]) == ("mine", "0-2")
     assert "--cut mine" in texts(app)
+
+
+def test_a_cut_whose_group_is_gone_fills_the_form_with_what_it_tells(open_distil, runs):
+    saved(open_distil(), "mine")
+    fabricate(runs, "other", ["done"])
+    shutil.rmtree(runs / "three-done")
+    app = open_distil("other")
+    app.button(key="train-on-cut").click()
+    ran(app)
+    assert [header.value for header in app.header] == ["Launch"]
+    state, size = app.session_state, read_cut(runs, "mine").image_size
+    assert (state["launch.cut"], state["launch.train_set"], state["launch.image_size"]) == ("mine", "complete", size)
+    assert (state["launch-name"], state["launch-seeds"]) == ("mine", str(read_cut(runs, "mine").source.seeds[0]))
+    assert "The group three-done, from which the cut was made, cannot be read" in texts(app)
+    assert "if they are not phantom (synthetic)" in texts(app)
 
 
 def test_the_comparison_is_planned_and_launched(open_distil, runs, monkeypatch):

@@ -3,19 +3,24 @@
 import base64
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from fabricate import CLASS_NAMES, damage, fabricate, labels_of, probabilities
+from fabricate import CLASS_NAMES, COUNTS, damage, fabricate, labels_of, probabilities
 from opened import opener, ran, texts
 
-from colora import verdicts
-from colora.catalog import NOTICE
+from colora import plots, verdicts
+from colora.catalog import NOTICE, VERDICTS
 from colora.evaluate import entropy
+from colora.queue import audit
 from colora.results import selected_row
 from colora.runs import Group
 from colora.scores import group_scores, read_predictions
+from pages.components.hardest import by_class
+from pages.components.listed import sorted_rows
 
 CHECKSUM = "0" * 64  # of fabricated data
 
@@ -27,6 +32,7 @@ def runs(tmp_path_factory) -> Path:
     fabricate(path, "three-done", ["done"] * 3, {"merge_every": 2})
     fabricate(path, "another", ["done"])
     fabricate(path, "one-done", ["done"])
+    fabricate(path, "balanced", ["done"] * 2, {"train_set": "balanced"}, with_patients=True)
     fabricate(path, "paper-rule", ["done"] * 2, {"selection": "paper"})
     fabricate(path, "no-file", ["done"], {"dataset": "npz:/gone/octmnist_224.npz"})
     fabricate(path, "waiting", ["queued"])
@@ -62,8 +68,10 @@ def ids(app, key: str = "grid") -> list[str]:
     return [tile["id"] for tile in shown(app, key)["tiles"]]
 
 
-def sorted_ids(runs: Path, group: str, split: str, whose="best", score: str = "entropy", largest_first=True) -> list:
-    table = group_scores(Group(runs / group), split, whose)
+def sorted_ids(
+    runs: Path, group: str, split: str, whose="best", score: str = "entropy", largest_first=True, among=slice(None)
+) -> list:
+    table = group_scores(Group(runs / group), split, whose)[among]
     return table.sort_values([score, "image_id"], ascending=[not largest_first, True])["image_id"].tolist()
 
 
@@ -132,10 +140,49 @@ def test_filters_leave_out_and_count(open_images, runs):
     expected = table[(table["label"] == 1) & ~table["right"]]
     assert sorted(ids(app)) == sorted(expected["image_id"])[:25] and len(expected) <= 25
     assert f"of {len(expected)}" in texts(app)
-    app.button_group(key="predicted").set_value(["DRUSEN"])
-    assert {tile["predicted"]["name"] for tile in shown(ran(app))["tiles"]} <= {"DRUSEN"}
+    app.button_group(key="answer").set_value(None)
+    app.button_group(key="predicted").set_value(["DRUSEN", "CNV"])
+    expected = table[(table["label"] == 1) & table["predicted"].isin([0, 2])]
+    assert sorted(ids(ran(app))) == sorted(expected["image_id"]) and 0 < len(expected) < 25
+    assert {tile["predicted"]["name"] for tile in shown(app)["tiles"]} == {"DRUSEN", "CNV"}
     app.button(key="clear").click()
     assert "of 400" in texts(ran(app))
+
+
+def test_images_trained_on_and_patients_are_filters_where_the_data_have_them(open_images, runs):
+    table = group_scores(Group(runs / "balanced"), "train")
+    app = open_images("balanced")
+    app.button_group(key="trained").set_value("no")
+    assert ids(ran(app)) == sorted_ids(runs, "balanced", "train", among=~table["used"])[:25]
+    assert "of 280" in texts(app)
+    app.button_group(key="trained").set_value("yes")
+    assert ids(ran(app)) == sorted_ids(runs, "balanced", "train", among=table["used"])[:25]
+    assert "of 120" in texts(app)
+    app.button(key="clear").click()
+    ran(app)
+    app.text_input(key="patient").set_value(" train-eye-70 ")
+    assert sorted(ids(ran(app))) == ["train-0140", "train-0141"]
+    app.text_input(key="patient").set_value("train-eye-7")  # no part of an id
+    assert sorted(ids(ran(app))) == ["train-0014", "train-0015"]
+    everything = open_images("three-done")
+    assert not {"trained", "patient"} & {widget.key for kind in ("button_group", "text_input")
+                                         for widget in everything.get(kind)}  # fmt: skip
+
+
+def test_an_image_that_was_not_trained_on_says_so_and_names_its_patient(open_images):
+    said = texts(open_images("balanced", image="train-0035"))
+    assert "Train split, not trained on · patient train-eye-17" in said
+    assert "This image was not trained on" in said
+
+
+def test_images_that_nobody_has_judged_are_a_filter(open_images, runs):
+    order = sorted_ids(runs, "three-done", "train")
+    verdicts.judge(runs, "reader", CHECKSUM, order[0], "fine")
+    verdicts.judge(runs, "reader", CHECKSUM, order[3], "hard")
+    app = open_images("three-done", verdict="No verdict")
+    assert ids(app) == [order[i] for i in range(27) if i not in (0, 3)] and "of 398" in texts(app)
+    app.button_group(key="verdict").set_value(["none", "hard"])
+    assert ids(ran(app)) == order[1:26] and "of 399" in texts(app)
 
 
 def test_a_score_range_and_a_rank_choose_the_images(open_images, runs):
@@ -230,13 +277,15 @@ def test_a_torn_epoch_file_is_said_beside_the_rest(open_images, runs, tmp_path):
 
 
 def test_the_same_image_under_another_group(open_images, runs):
-    image = sorted_ids(runs, "three-done", "train")[0]
+    image = sorted_ids(runs, "three-done", "train")[4]
     app = open_images("three-done", image=image)
     app.session_state["other"] = True
     ran(app)
     assert "three-done" not in app.selectbox(key="other-group").options
     app.selectbox(key="other-group").set_value("another")
     table = ran(app).table[-1].value
+    assert table.loc["three-done", "Entropy rank"] == "5"
+    assert table.loc["another", "Entropy rank"] == str(sorted_ids(runs, "another", "train").index(image) + 1)
     theirs = group_scores(Group(runs / "another"), "train").set_index("image_id").loc[image]
     assert table.loc["another", "Entropy (nats)"] == f"{theirs['entropy']:.3f}"
     assert table.loc["another", "Predicted"] == CLASS_NAMES[theirs["predicted"]]
@@ -295,12 +344,58 @@ def test_the_list_of_verdicts_has_agreement(open_images, runs):
     assert len(app.dataframe[0].value) == 6
 
 
+def test_a_right_class_that_the_data_do_not_have_is_shown_by_its_number(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    verdicts.judge(runs, "second", CHECKSUM, image, "wrong_label", label=4)
+    assert "second: Wrong label, rather class 4, unknown" in texts(open_images("three-done", image=image))
+    table = open_images("three-done", view="Verdicts").dataframe[0].value
+    assert table["Right class"].tolist() == ["class 4, unknown"]
+
+
+@pytest.mark.parametrize("who", [None, "bob@clinic"])
+def test_a_file_of_verdicts_is_imported_and_who_signs_in_imports_for_no_one_else(open_images, runs, monkeypatch, who):
+    monkeypatch.setattr(audit, "signed_in", audit.signed_in)  # app.py sets it: taken back with the test
+    for module in ("command", "judging", "verdict_list"):
+        monkeypatch.setattr(f"pages.components.{module}.signed_in", lambda: who)
+    app = open_images("three-done", view="Verdicts")
+    head = "reader,image_id,verdict,label,data_checksum\n"
+    for label, said in (("4", "Line 2 of the file: there is no class 4"), ("3", "1 verdicts added, 0 stood already.")):
+        content = f"{head}ann,train-0001,wrong_label,{label},{CHECKSUM}\n".encode()
+        app.file_uploader(key="verdict-file").set_value(("in.csv", content, "text/csv"))
+        ran(app)
+        app.button(key="verdict-import").click()
+        assert said in texts(ran(app))
+    assert verdicts.current(runs)["reader"].tolist() == ["bob-clinic" if who else "ann"]
+    assert ("verdict-mine" in {box.key for box in app.checkbox}) == (who is None)
+
+
 def test_figures_11_and_12_are_pictures_to_keep(open_images, runs):
     app = open_images("three-done", view="Figures 11 and 12")
     said = texts(app)
     assert "The 25 least certain images of each class (figure 11)" in said and "From rank 16 of each class" in said
     assert [button.label for button in app.get("download_button")] == ["Download as PNG"] * 2
     assert len(app.get("image")) == 2
+
+
+def test_the_sheets_hold_25_of_each_class_by_score_and_equal_scores_by_image_id(open_images, runs, monkeypatch):
+    drawn = []
+    sheet = plots.contact_sheet
+    monkeypatch.setattr(
+        "colora.plots.contact_sheet", lambda blocks, *rest: drawn.append(blocks) or sheet(blocks, *rest)
+    )
+    app = open_images("balanced", view="Figures 11 and 12", **{"sheet-rank": "4"})
+    table = group_scores(Group(runs / "balanced"), "train")
+    for pool, among in (("used", table["used"]), ("whole", slice(None))):
+        app.segmented_control(key="sheet-pool").set_value(pool)
+        drawn.clear()
+        ran(app)
+        for c, class_name in enumerate(CLASS_NAMES):
+            order = table[among].query("label == @c").sort_values("entropy", ascending=False)
+            for blocks, first in zip(drawn, (0, 3), strict=True):
+                assert [cell.score for cell in blocks[c]] == order["entropy"].tolist()[first : first + 25], class_name
+    level = pd.DataFrame({"label": [0, 1, 0, 0, 1], "entropy": [1.0, 1.0, 2.0, 1.0, 1.0], "image_id": list("dcbaa")})
+    orders = by_class(level["label"].to_numpy(), sorted_rows(level, "entropy", "hardest"))
+    assert {c: rows.tolist() for c, rows in orders.items()} == {0: [2, 3, 0], 1: [4, 1]}
 
 
 def test_a_rank_beyond_every_class_shows_the_usual_one(open_images, runs):
@@ -328,6 +423,38 @@ def test_the_notice_stands_on_the_page(open_images, page):
 def test_damage_is_a_sentence(open_images, page):
     assert "status.json cannot be read" in texts(open_images("damaged", page=page))
     assert "the folder is damaged" in texts(open_images("torn", page=page))
+
+
+@pytest.fixture
+def replaced_file(tmp_path) -> tuple[Path, Callable[[], None]]:
+    """The runs folder of a group on an .npz of its own, and what puts its images into another order."""
+
+    def write(labels: dict[str, np.ndarray]) -> None:
+        content = {f"{split}_labels": own for split, own in labels.items()}
+        content |= {f"{split}_images": np.zeros((len(own), 16, 16), np.uint8) for split, own in labels.items()}
+        np.savez(tmp_path / "set.npz", **content)
+
+    labels = {split: labels_of(split) for split in COUNTS}
+    fabricate(tmp_path / "runs", "own", ["done"], {"dataset": f"npz:{tmp_path / 'set.npz'}"})
+    write(labels)
+    return tmp_path / "runs", lambda: write({split: own[::-1] for split, own in labels.items()})
+
+
+def test_the_images_of_a_replaced_file_are_neither_shown_nor_judged(open_images, replaced_file):
+    folder, replace = replaced_file
+    assert shown(open_images("own", folder=folder))["tiles"][0]["image"]
+    one = open_images("own", folder=folder, image="train-0003")
+    assert shown(one, "large")["layers"] and not one.button(key="verdict-hard").disabled
+    replace()
+    said = "The data have changed since these models were trained"
+    app = open_images("own", folder=folder)
+    assert said in texts(app) and all(said in tile["problem"] and not tile["image"] for tile in shown(app)["tiles"])
+    one = open_images("own", folder=folder, image="train-0003")
+    assert said in shown(one, "large")["problem"]
+    assert all(one.button(key=f"verdict-{verdict}").disabled for verdict in VERDICTS)
+    assert said in texts(open_images("own", folder=folder, view="Figures 11 and 12"))
+    cut = open_images("own", folder=folder, page="distil")
+    assert said in texts(cut) and not any(tile["image"] for tile in shown(cut, "cut-dropped")["tiles"])
 
 
 def test_without_the_data_scores_are_shown_and_the_reason(open_images):

@@ -1,16 +1,20 @@
 """What readers decided: nothing is lost to a second process, a crash or an undo."""
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fabricate import damage, fabricate
 from queueing import PATIENCE_SECONDS
 
 from colora.errors import UserError
 from colora.verdicts import (
     agreement,
+    class_title,
     current,
     decide,
     journal,
@@ -103,6 +107,48 @@ def test_half_a_last_line_is_said_left_out_and_damages_nothing_further(tmp_path,
     assert problems(tmp_path) == [f"{path}, line 2, is no event and was left out; the other lines count."]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"action": "undo"},  # of nothing
+        {"action": "undo", "undoes": 5},
+        {"action": "move"},
+        {"verdict": "good"},
+        {"label": "CNV"},
+        {"label": -1},
+        {"verdict": "hard", "label": 1},
+        {"note": None},
+        {"time": None},
+        {"imported": "yes"},
+        {"image_id": ["a"]},
+    ],
+)
+def test_a_line_that_lacks_what_its_action_needs_is_said_and_left_out(tmp_path, change):
+    event = judge(tmp_path, "ann", DATA, "a", "wrong_label")
+    path = verdicts_folder(tmp_path) / "ann.jsonl"
+    with open(path, "a") as file:
+        file.write(json.dumps(event | {"id": "other", "image_id": "b"} | change) + "\n")
+    assert standing(tmp_path) == {("ann", "a"): "wrong_label"}
+    assert problems(tmp_path) == [f"{path}, line 2, is no event and was left out; the other lines count."]
+    assert undo(tmp_path, "ann")["image_id"] == "a"
+
+
+def test_a_verdict_is_on_the_disk_before_judge_returns(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def noted(handle):
+        fsync(handle)
+        synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), path.read_text().count("\n") if path.exists() else 0))
+
+    path = verdicts_folder(tmp_path) / "ann.jsonl"
+    monkeypatch.setattr(os, "fsync", noted)
+    judge(tmp_path, "ann", DATA, "a", "hard")
+    assert synced == [(False, 1), (True, 1)]  # the line, and the folder that has a new file in it
+    judge(tmp_path, "ann", DATA, "b", "hard")
+    undo(tmp_path, "ann")
+    assert synced[2:] == [(False, 2), (False, 3)]
+
+
 def test_processes_of_two_readers_and_of_one_lose_nothing(tmp_path):
     script = """
 import sys
@@ -171,12 +217,21 @@ def test_what_several_readers_come_to(tmp_path):
         ("ann", "contradicted", "wrong_label", 2), ("bob", "contradicted", "fine", None),
         ("ann", "unknown", "wrong_label", None), ("bob", "one word", "artefact", None),
         ("ann", "one word", "fine", None),
+        ("ann", "two classes", "wrong_label", 2), ("bob", "two classes", "wrong_label", 1),
+        ("ann", "called hard", "wrong_label", 2), ("bob", "called hard", "hard", None),
+        ("ann", "not sure", "wrong_label", 2), ("bob", "not sure", "wrong_label", None),
+        ("ann", "spoilt too", "wrong_label", 3), ("bob", "spoilt too", "artefact", None),
     ):  # fmt: skip
         judge(tmp_path, reader, DATA, image, verdict, label)
     decision = decide(current(tmp_path, DATA))
-    assert decision.labels == {"agreed": 2}
-    assert decision.contradicted == ["contradicted"]
+    assert decision.labels == {"agreed": 2, "not sure": 2, "spoilt too": 3}  # nobody holds the given one for right
+    assert decision.contradicted == ["called hard", "contradicted", "two classes"]
+    assert decision.unnamed == ["unknown"]
     assert decision.said["one word"] == {"artefact", "fine"}
+
+
+def test_a_right_class_that_the_data_do_not_have_is_said_by_its_number():
+    assert [class_title(c, ["A", "B"]) for c in (1, 2, -1)] == ["B", "class 2, unknown", "class -1, unknown"]
 
 
 def test_csv_goes_out_and_comes_back_once(tmp_path):
@@ -186,10 +241,48 @@ def test_csv_goes_out_and_comes_back_once(tmp_path):
     assert export_csv(tmp_path / "a", file) == 2
     assert import_csv(tmp_path / "b", file) == {"added": 2, "known": 0}
     assert import_csv(tmp_path / "b", file) == {"added": 0, "known": 2}
-    content = ["reader", "image_id", "verdict", "label", "note", "data_checksum"]
+    content = ["reader", "image_id", "verdict", "label", "note", "data_checksum", "time", "user"]
     assert current(tmp_path / "b")[content].equals(current(tmp_path / "a")[content])
     assert import_csv(tmp_path / "b", file, reader="carl") == {"added": 2, "known": 0}
     assert export_csv(tmp_path / "b", file, reader="carl") == 2
+
+
+def test_an_imported_verdict_keeps_its_time_and_user_and_names_who_imported_it(tmp_path, monkeypatch):
+    head = "reader,image_id,verdict,data_checksum,time,user\n"
+    file = tmp_path / "in.csv"
+    file.write_text(f"{head}ann,a,hard,{DATA},2026-01-31T13:00:00+01:00,ann@clinic\nann,b,fine,{DATA},,\n")
+    monkeypatch.setenv("COLORA_USER", "carl")
+    import_csv(tmp_path, file, reader="bob")
+    rows = current(tmp_path).set_index("image_id")
+    assert rows.loc["a", ["reader", "time", "user", "imported_by"]].tolist() == [
+        "bob", "2026-01-31T12:00:00.000Z", "ann@clinic", "carl"
+    ]  # fmt: skip
+    imported = journal(tmp_path, "bob").events[0]["imported"]
+    assert imported["by"] == "carl" and imported["time"] > "2026-01-31T12:00:00.000Z"
+    assert rows.loc["b", "user"] == "carl" and rows.loc["b", "time"] >= imported["time"]
+    judge(tmp_path, "bob", DATA, "b", "hard")
+    assert current(tmp_path).set_index("image_id")["imported_by"].isna().to_dict() == {"a": False, "b": True}
+
+
+def test_a_verdict_that_was_imported_before_that_was_noted_is_read(tmp_path):
+    event = judge(tmp_path, "ann", DATA, "a", "hard") | {"imported": True}
+    (verdicts_folder(tmp_path) / "ann.jsonl").write_text(json.dumps(event) + "\n")
+    assert current(tmp_path)["imported_by"].isna().all() and problems(tmp_path) == []
+
+
+def test_a_class_that_the_data_do_not_have_is_not_imported(tmp_path):
+    fabricate(tmp_path, "four-classes", ["done"])
+    damage(fabricate(tmp_path, "damaged", ["done"]))
+    (fabricate(tmp_path, "no-seeds", ["done"]).path / "group.json").write_text("{}")
+    head = "reader,image_id,verdict,data_checksum,label\n"
+    file = tmp_path / "in.csv"
+    file.write_text(f"{head}ann,a,wrong_label,{'0' * 64},3\nann,b,wrong_label,{'0' * 64},4\n")
+    sentence = "Line 3 of the file: there is no class 4 in these data, whose classes are 0 to 3."
+    with pytest.raises(UserError, match=sentence):
+        import_csv(tmp_path, file)
+    assert readers(tmp_path) == []
+    file.write_text(f"{head}ann,a,wrong_label,{'0' * 64},3\nann,b,wrong_label,{OTHER},4\n")  # data nobody knows
+    assert import_csv(tmp_path, file) == {"added": 2, "known": 0}
 
 
 @pytest.mark.parametrize(
@@ -204,6 +297,10 @@ def test_csv_goes_out_and_comes_back_once(tmp_path):
         (
             "reader,image_id,verdict,data_checksum,label\nann,a,wrong_label,d,CNV\n",
             "Line 2 of the file: a right class is",
+        ),
+        (
+            "reader,image_id,verdict,data_checksum,time\nann,a,hard,d,yesterday\n",
+            "Line 2 of the file: the time of a verdict is such as",
         ),
         ("", "The file cannot be read as CSV"),
     ],

@@ -60,12 +60,6 @@ def browse(
         curve(found, chosen_list, rows, first, origin)
     if isinstance(source, UserError):
         st.warning(f"The images themselves cannot be shown: {source}", icon=":material/hide_image:")
-    elif source.checksum not in (None, found.data_checksum):
-        st.warning(
-            "The data on this computer are not those that the group was trained on (their checksums differ): pictures "
-            "and predictions may not belong together.",
-            icon=":material/warning:",
-        )
     ranks = range(first + 1, first + len(rows) + 1)
     gallery(
         "grid",

@@ -31,7 +31,8 @@ def division(found: SeedPredictions, whose: Whose, pool: Pool, rule: Rule) -> Di
     """`distil.divide` of a pool, computed once. Raises UserError where the rule cannot be applied."""
     table = scored.scores(found.group, "train", whose)
     judged = verdicts_for(found, rule)
-    key = (str(found.group.path), whose, pool, rule.model_dump_json(), found.data_checksum, id(table))
+    stamps = scored.stamps_of(found.group, "train")
+    key = (str(found.group.path), whose, pool, rule.model_dump_json(), found.data_checksum, stamps)
     return _division(table, found.class_names, rule, judged, pool, key, None if judged is None else judged.to_csv())
 
 
@@ -123,8 +124,10 @@ def galleries(divided: Division, rule: Rule, source: Pictures | UserError, judge
 
 
 def _hardest(rows: pd.DataFrame, score: str) -> pd.DataFrame:
-    pick = rows.nlargest if SCORES[score].harder > 0 else rows.nsmallest
-    return pick(SHOWN, score)
+    """The first SHOWN; equal scores by image id, as in the cut."""
+    hard = SCORES[score].harder > 0
+    first = (rows.nlargest if hard else rows.nsmallest)(SHOWN, score, keep="all")
+    return first.sort_values([score, "image_id"], ascending=[not hard, True]).head(SHOWN)
 
 
 def seeds_agree(found: SeedPredictions, rule: Rule, pool: Pool) -> None:

@@ -41,15 +41,16 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
                 key=address.one("sheet-pool", list(POOLS), POOLS.get),
                 help="The paper's figure 11 sorts the balanced set, which is what its models trained on.",
             )
+    rows = scored.order_of(group, split, whose, score, "hardest")
     if pool == "used":
-        table = table[table["used"]]
-    source = scored.pictures(group, split)
+        rows = rows[table["used"].to_numpy()[rows]]
+    source = scored.pictures_of(group, found)
     if isinstance(source, UserError):
         st.warning(f"The images cannot be shown: {source}", icon=":material/hide_image:")
         return
-    orders = sorted_classes(table, score)
+    orders = by_class(table["label"].to_numpy(), rows)
     origin = (
-        f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, {len(table):,} images, sorted within each true "
+        f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, {len(rows):,} images, sorted within each true "
         f"class by {SCORES[score].title.lower()} of {whose_says(found, whose)}"
     )
     model = f"{show.model_title(about['backbone'])}, {show.method_title(about['method'])}, group {group.name}"
@@ -67,14 +68,9 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
     )  # fmt: skip
 
 
-def sorted_classes(table: pd.DataFrame, score: str) -> dict[int, np.ndarray]:
-    """Class -> positions in the table, least certain first, equal scores in the data's order."""
-    values, labels = table[score].to_numpy(dtype=np.float64), table["label"].to_numpy()
-    found = {}
-    for c in np.unique(labels):
-        rows = np.flatnonzero(labels == c)
-        found[int(c)] = rows[np.argsort(-SCORES[score].harder * values[rows], kind="stable")]
-    return found
+def by_class(labels: np.ndarray, rows: np.ndarray) -> dict[int, np.ndarray]:
+    """Class -> its positions in the table, in the order of `rows`: least certain first, equal scores by image id."""
+    return {int(c): rows[labels[rows] == c] for c in np.unique(labels[rows])}
 
 
 def choose_rank(orders: dict[int, np.ndarray]) -> int:

@@ -34,7 +34,8 @@ def reader() -> str:
     return st.session_state["reader"]
 
 
-def verdict_buttons(checksum: str, image_id: str, class_names: list[str], label: int) -> None:
+def verdict_buttons(checksum: str, image_id: str, class_names: list[str], label: int, seen: bool) -> None:
+    """`seen`: the image that the verdict would name is on the page; without it nothing is judged."""
     who = reader()
     judged = scored.verdicts(checksum)
     here = judged[judged["image_id"] == image_id]
@@ -49,6 +50,7 @@ def verdict_buttons(checksum: str, image_id: str, class_names: list[str], label:
                     title,
                     icon=ICONS[verdict],
                     type="primary" if chosen else "secondary",
+                    disabled=not seen,
                     help=MEANING[verdict],
                     key=f"verdict-{verdict}",
                     on_click=_judge,
@@ -64,6 +66,11 @@ def verdict_buttons(checksum: str, image_id: str, class_names: list[str], label:
                 on_click=_undo,
                 args=(who, checksum, image_id),
             )
+        st.caption(
+            "A verdict holds for these data at this image size, in every group that was trained on them."
+            if seen
+            else "Nothing can be judged here while the images cannot be shown."
+        )
         left, right = st.columns(2)
         others = [UNKNOWN, *(name for c, name in enumerate(class_names) if c != label)]
         with left:
@@ -88,7 +95,7 @@ def in_words(row: dict, class_names: list[str]) -> str:
     """`Wrong label, rather DME ("cyst")`."""
     text = VERDICTS[row["verdict"]]
     if row["label"] is not None and row["label"] == row["label"]:  # a missing number is not itself
-        text += f", rather {class_names[int(row['label'])]}"
+        text += f", rather {verdicts.class_title(int(row['label']), class_names)}"
     return text + (f" (“{row['note']}”)" if row["note"] else "")
 
 

@@ -231,5 +231,5 @@ def _judged(table: pd.DataFrame, judged: pd.DataFrame, wanted: Sequence[str]) ->
     any_of = set(judged.loc[judged["verdict"].isin(wanted), "image_id"])
     keep = table["image_id"].isin(any_of).to_numpy()
     if UNJUDGED in wanted:
-        keep |= ~table["image_id"].isin(set(judged["image_id"])).to_numpy()
+        keep = keep | ~table["image_id"].isin(set(judged["image_id"])).to_numpy()  # pandas' own array is read-only
     return keep

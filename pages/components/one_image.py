@@ -55,7 +55,8 @@ def one_image(
         large(found, record, split, source, step, partial(leave, position, len(chosen_list)))
     with right:
         facts(found, record, split, chosen_list, position)
-        judging.verdict_buttons(found.data_checksum, image_id, found.class_names, int(record["label"]))
+        seen = not isinstance(source, UserError)
+        judging.verdict_buttons(found.data_checksum, image_id, found.class_names, int(record["label"]), seen)
     origin = f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, image {image_id}"
     left, right = st.columns(2, gap="large")
     with left:
@@ -64,7 +65,7 @@ def one_image(
         over_epochs(group, found, record, split, origin)
     if position is not None:
         neighbours(found, chosen_list, position, split, source)
-    other_groups(group, found, record, split)
+    other_groups(group, found, record, chosen_list.table, split)
 
 
 def steps(chosen_list: Listed, position: int | None) -> Callable[[int], None]:

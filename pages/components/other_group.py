@@ -14,7 +14,9 @@ from pages.components import scored
 from pages.components.runs import reading, runs_dir
 
 
-def other_groups(group: Group, found: SeedPredictions, record: dict[str, Any], split: str) -> None:
+def other_groups(
+    group: Group, found: SeedPredictions, record: dict[str, Any], own_table: pd.DataFrame, split: str
+) -> None:
     """The same image under the models of another group on the same data; looked for only while it is unfolded."""
     unfolded = st.expander(
         "The same image under another group", icon=":material/compare:", key="other", on_change="rerun"
@@ -24,7 +26,7 @@ def other_groups(group: Group, found: SeedPredictions, record: dict[str, Any], s
     with unfolded:
         names = [other.name for other in list_groups(runs_dir()) if same_data(other, group, found)]
         if not names:
-            st.caption("No other group was trained on these data.")
+            st.caption("No other group was trained on these data at this image size.")
             return
         name = st.selectbox("Group", names, key="other-group")
         try:
@@ -35,7 +37,8 @@ def other_groups(group: Group, found: SeedPredictions, record: dict[str, Any], s
         except UserError as error:
             st.info(str(error), icon=":material/hourglass:")
             return
-        compare(found, record, predictions, table, name)
+        compare(found, record, own_table, predictions, table, name)
+        st.caption("Groups on the same data at the same image size; at another size the images count as others.")
 
 
 def same_data(other: Group, group: Group, found: SeedPredictions) -> bool:
@@ -51,7 +54,12 @@ def same_data(other: Group, group: Group, found: SeedPredictions) -> bool:
 
 
 def compare(
-    found: SeedPredictions, record: dict[str, Any], predictions: SeedPredictions, table: pd.DataFrame, name: str
+    found: SeedPredictions,
+    record: dict[str, Any],
+    own_table: pd.DataFrame,
+    predictions: SeedPredictions,
+    table: pd.DataFrame,
+    name: str,
 ) -> None:
     rows = np.flatnonzero((table["image_id"] == record["image_id"]).to_numpy())
     if not len(rows):
@@ -59,14 +67,14 @@ def compare(
         return
     theirs = table.iloc[int(rows[0])].to_dict()
     lines = []
-    for group_name, one in ((found.group.name, record), (name, theirs)):
+    for group_name, one, among in ((found.group.name, record, own_table), (name, theirs, table)):
         lines.append(
             {
                 "Group": group_name,
                 "Predicted": found.class_names[int(one["predicted"])],
                 **{c: f"{one[f'p_{i}']:.3f}" for i, c in enumerate(found.class_names)},
                 "Entropy (nats)": f"{one['entropy']:.3f}",
-                "Entropy rank": f"{int((table['entropy'] > one['entropy']).sum()) + 1:,}" if one is theirs else "–",
+                "Entropy rank": f"{int((among['entropy'] > one['entropy']).sum()) + 1:,}",
             }
         )
     st.table(

@@ -10,15 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from colora.data.medmnist import on_disk
-from colora.data.npz import FORMAT
-from colora.data.npz_file import open_npz
 from colora.errors import UserError
 from colora.medmnist_info import stored_size
 from colora.over_seeds import Outcome, outcome
 from colora.predictions import COLUMNS, image_table, mistakes, predicted, source_file, table_file
 from colora.results import band
 from colora.runs import Group, Run
-from colora.thumbnails import Place, open_pictures, tile
+from colora.thumbnails import Place, open_pictures, same_images, tile
 from pages.components.runs import file_stamp, reading
 
 
@@ -137,19 +135,13 @@ def pictures(run: Run, places: list[Place], labels: list[int]) -> list[Picture]:
 @st.cache_data(show_spinner="Reading the images …", max_entries=64)
 def _pictures(_run: Run, which: Any, source: Any, places: Any, labels: list[int]) -> list[Picture]:
     wanted = [Place(*place) for place in places]
-    opened = open_pictures(_run.config, sorted({place.split for place in wanted}))
-    kind, _, path = _run.config.dataset.partition(":")
-    differs = _run.resolved is not None and opened.checksum not in (None, _run.resolved.data_checksum)
-    if differs or (kind == "npz" and _labels(Path(path).expanduser(), wanted) != labels):
-        raise UserError("The data have changed since these models were trained, so that other images stand there.")
+    opened_splits = sorted({place.split for place in wanted})
+    opened = open_pictures(_run.config, opened_splits)
+    checksum = _run.resolved.data_checksum if _run.resolved else opened.checksum
+    for split in opened_splits:
+        there = [(place.index, label) for place, label in zip(wanted, labels, strict=True) if place.split == split]
+        same_images(_run.config, opened, checksum, split, *np.array(there).T)
     return [
         Picture(None, str(image)) if isinstance(image, UserError) else Picture(tile(image), None)
         for image in opened.read(wanted)
     ]
-
-
-def _labels(path: Path, places: list[Place]) -> list[int]:
-    """What the file says of these places now; -1 beyond its end."""
-    with open_npz(path, FORMAT) as file:
-        held = {split: file.read(f"{split}_labels").reshape(-1) for split in {place.split for place in places}}
-    return [int(held[p.split][p.index]) if p.index < len(held[p.split]) else -1 for p in places]

@@ -110,16 +110,21 @@ def undo_removal() -> None:
 
 
 def train_on(cut: Cut) -> None:
-    """Fill the Launch form as the cut's group was launched, with the cut, and go there."""
+    """Fill the Launch form as the cut's group was launched, with the cut, and go there; where the group cannot be read,
+    with what the cut itself tells."""
     source = Group(runs_dir() / cut.source.group)
     values: dict[str, Any] = {"image_size": cut.image_size}
-    seeds = [0]
+    st.session_state.pop("launch-note", None)
+    seeds = cut.source.seeds
     try:
         with reading(source):
             values, seeds = source.config.model_dump(), source.info["seeds"]
     except UserError as error:
-        st.error(f"The cut's group cannot be read, so the form cannot be filled as it was: {error}")
-        return
+        told = (
+            f"The group {cut.source.group}, from which the cut was made, cannot be read, so all but the cut and its "
+            f"image size is as usual: choose the network, and the data if they are not {cut.data_source}. {error}"
+        )
+        st.session_state["launch-note"] = cut.name, told
     form.fill(values | {"train_set": "complete", "per_class": None, "cut": cut.name})
     names = (cut.name if n == 1 else f"{cut.name}-{n}" for n in itertools.count(1))
     st.session_state["launch-name"] = next(name for name in names if not (runs_dir() / name).exists())

@@ -9,11 +9,12 @@ import pandas as pd
 import streamlit as st
 
 from colora.catalog import SCORES, VERDICTS
+from colora.config import RunConfig
 from colora.errors import UserError
 from colora.plots import SPLIT_NAMES, class_colour
 from colora.runs import Group
 from colora.scores import SeedPredictions, Whose, read_predictions, score_images
-from colora.thumbnails import Pictures, Place, open_pictures, tile
+from colora.thumbnails import Pictures, Place, open_pictures, same_images, tile
 from colora.verdicts import current, verdicts_folder
 from pages.components.listed import sorted_rows
 from pages.components.runs import file_stamp, reading, runs_dir
@@ -27,7 +28,7 @@ KEPT_ORDERS = 32
 def predictions(group: Group, split: str) -> SeedPredictions:
     """`scores.read_predictions`, read once for each state of the files. Raises UserError where there are none yet."""
     with reading(group):
-        found = _predictions(group, split, str(group.path), _stamps(group, split))
+        found = _predictions(group, split, str(group.path), stamps_of(group, split))
         there = [run for run in group.runs if run.seed in found.seeds]
         if all(run.state == "damaged" for run in there):  # the predictions are whole, but nothing tells their epoch
             raise UserError(there[0].status["reason"])
@@ -50,10 +51,11 @@ def scores(group: Group, split: str, whose: Whose) -> pd.DataFrame:
     """`scores.score_images`, computed once; shared by all sessions, so never to be changed."""
     found = predictions(group, split)
     with reading(group):
-        return _scores(found, str(group.path), split, whose, _stamps(group, split))
+        return _scores(found, str(group.path), split, whose, stamps_of(group, split))
 
 
-def _stamps(group: Group, split: str) -> list[Any]:
+def stamps_of(group: Group, split: str) -> list[Any]:
+    """What everything here that is kept is keyed by: the state of the files that a split's scores are made from."""
     files = (f"predictions/{split}.parquet", "metrics.jsonl", "config.json")
     return [tuple(file_stamp(run.path / name) for name in files) for run in group.runs]
 
@@ -71,7 +73,7 @@ def _scores(_predictions: SeedPredictions, path: str, split: str, whose: Whose, 
 def order_of(group: Group, split: str, whose: Whose, score: str, order: str) -> np.ndarray:
     """`listed.sorted_rows` of the scored images, sorted once."""
     table = scores(group, split, whose)
-    return _order(table, str(group.path), split, whose, score, order, _stamps(group, split))
+    return _order(table, str(group.path), split, whose, score, order, stamps_of(group, split))
 
 
 @st.cache_resource(show_spinner=False, max_entries=KEPT_ORDERS)
@@ -81,12 +83,32 @@ def _order(
     return sorted_rows(_table, score, order)
 
 
-def pictures(group: Group, split: str) -> Pictures | UserError:
-    """The images of one split of a group's data, or why they cannot be shown; a first look may unpack them."""
-    config = group.config
-    known, key = _opened(), (split, config.dataset, config.image_size, config.data_dir, _data_stamp(config.dataset))
-    if key in known:
-        return known[key]
+def pictures_of(group: Group, found: SeedPredictions) -> Pictures | UserError:
+    """The images of a group's split, or why they cannot be shown: they are not here, or not those that were predicted,
+    and nobody must judge another image than the one that a verdict names. A first look may unpack them."""
+    split, config = found.split, group.config
+    stamp = _data_stamp(config.dataset)
+    known, key = _opened(), (split, config.dataset, config.image_size, config.data_dir, stamp)
+    try:
+        source = known.get(key) or _open(config, split)
+        _check(found, source, str(group.path), stamps_of(group, split), stamp)
+    except UserError as error:
+        return error
+    while key not in known and len(known) >= KEPT_SOURCES:
+        known.pop(next(iter(known)), None)
+    known[key] = source
+    return source
+
+
+@st.cache_data(show_spinner=False, max_entries=KEPT_SOURCES)
+def _check(_found: SeedPredictions, _source: Pictures, path: str, stamps: Any, data_stamp: Any) -> None:
+    """`thumbnails.same_images` of the whole split; what it raises is not kept."""
+    images = _found.images
+    index, labels = images["index"].to_numpy(), images["label"].to_numpy()
+    same_images(_found.group.config, _source, _found.data_checksum, _found.split, index, labels)
+
+
+def _open(config: RunConfig, split: str) -> Pictures:
     bar = st.empty()
 
     def tell(done: int, total: int) -> None:
@@ -94,15 +116,9 @@ def pictures(group: Group, split: str) -> Pictures | UserError:
             bar.progress(done / total, f"Unpacking the images once: {done:,} of {total:,}")
 
     try:
-        found = open_pictures(config, (split,), tell)
-    except UserError as error:
-        return error
+        return open_pictures(config, (split,), tell)
     finally:
         bar.empty()
-    while len(known) >= KEPT_SOURCES:
-        known.pop(next(iter(known)), None)
-    known[key] = found
-    return found
 
 
 @st.cache_resource(show_spinner=False)

@@ -42,6 +42,9 @@ def choose_start() -> None:
         st.caption(preset.about)
     elif copied := st.session_state.get("launch-copied"):
         st.caption(f":material/content_copy: The settings of **{copied}**.")
+    of_cut, note = st.session_state.get("launch-note", (None, ""))
+    if of_cut and of_cut == st.session_state[form.key("cut")]:
+        st.warning(note, icon=":material/edit:")
 
 
 def _preset_chosen() -> None:

@@ -13,6 +13,7 @@ from colora.runs import Group
 from colora.scores import SeedPredictions
 from colora.verdicts_csv import csv_bytes, import_csv
 from pages.components import address, scored
+from pages.components.command import signed_in
 from pages.components.judging import reader
 from pages.components.runs import runs_dir
 
@@ -34,6 +35,7 @@ def verdict_list(group: Group, found: SeedPredictions) -> None:
         st.table(counts.rename_axis("Reader"), border="horizontal", alt="Verdicts of each reader, counted")
         agreements(sorted(judged["reader"].unique()), checksum)
         table(group, judged, found)
+    st.caption("They hold for these data at this image size; the same images at another size have their own.")
     files(judged, checksum)
 
 
@@ -57,7 +59,8 @@ def agreements(readers: list[str], checksum: str) -> None:
 
 def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
     shown = judged.head(MOST_ROWS)
-    names = [None if pd.isna(c) else found.class_names[int(c)] for c in shown["label"]]
+    names = [None if pd.isna(c) else verdicts.class_title(int(c), found.class_names) for c in shown["label"]]
+    imported = {"Imported by": shown["imported_by"]} if shown["imported_by"].notna().any() else {}
     chosen = st.dataframe(
         pd.DataFrame(
             {
@@ -68,6 +71,7 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
                 "Reader": shown["reader"],
                 "Time (UTC)": shown["time"],
             }
+            | imported
         ),
         hide_index=True,
         key="verdict-table",
@@ -112,7 +116,11 @@ def files(judged: pd.DataFrame, checksum: str) -> None:
         )
     with st.expander("Import a CSV file", icon=":material/upload:", key="import"):
         given = st.file_uploader("A file in the form of the export", type="csv", key="verdict-file", max_upload_size=20)
-        mine = st.checkbox(f"As verdicts of {reader()}, whoever the file names", key="verdict-mine")
+        if signed_in():
+            st.caption(f"They become verdicts of {reader()}, whoever the file names: here each reader decides alone.")
+            mine = True
+        else:
+            mine = st.checkbox(f"As verdicts of {reader()}, whoever the file names", key="verdict-mine")
         if given and st.button("Import", key="verdict-import"):
             try:
                 added = import_csv(runs_dir(), given.getvalue(), reader() if mine else None)

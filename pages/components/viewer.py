@@ -33,7 +33,8 @@ def viewer(
     on_back: Callable[[], None],
     problem: str = "",
 ) -> None:
-    """`layers`: title -> data URI, the first is shown first; without any, `problem` says why.
+    """`layers`: title -> data URI, the first is shown first; without any, `problem` says why. Whatever else is to be
+    seen of the same image, such as a saliency map drawn over it, is one more layer.
 
     `on_step` gets +1 or -1 for the arrow keys, `on_back` is called for Escape.
     """
