@@ -29,7 +29,14 @@ from torch import nn
 from colora import evaluate
 from colora.adapt import adapted_layers, count_parameters
 from colora.backbones import build, load_weights
-from colora.checkpoint import load_checkpoint, load_model, save_checkpoint, save_model, saved_model_epoch
+from colora.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_model,
+    saved_model_epoch,
+)
 from colora.config import Resolved, RunConfig
 from colora.cuts import PINNED, Cut, pinned_cut
 from colora.data import SPLITS, Dataset, Split, load_dataset, training_split, used_index, with_checksum
@@ -238,6 +245,12 @@ def _resolve(
     if known:
         if known.data_checksum != checksum:
             raise UserError(f"The images of {config.dataset} have changed since this run started: launch a new group.")
+        if not has_checkpoint(run):  # cut off in its first epoch: it begins again, from the same weights
+            weights, _ = load_weights(model, config.backbone, config.weights, config.partial_weights)
+            if weights != known.weights_checksum:
+                raise UserError(
+                    f"The weights {config.weights} have changed since this run started: launch a new group."
+                )
         return known, choose_device(known.device)
     try:
         device = choose_device(config.device)

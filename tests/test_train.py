@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import write_folder, write_npz
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import colora.fit
@@ -184,6 +184,27 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypa
     assert train_run(cut.path) == 0
     assert figures(cut) == figures(trained)
     assert (cut.path / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
+
+
+def test_a_run_cut_off_in_its_first_epoch_begins_with_its_weights_again(new_run, monkeypatch, tmp_path):
+    """What is random comes back by its key; what came from a file has to be read again, and be the same file."""
+    weights = tmp_path / "w.safetensors"
+    save_file(
+        {k: v for k, v in build("resnet18:layer1", 3, 32, seed=9).state_dict().items() if "head" not in k}, weights
+    )
+    whole, cut, other = (new_run(name, epochs=1, weights=str(weights)) for name in ("whole", "cut", "other"))
+    assert train_run(whole.path) == 0
+    for run in (cut, other):
+        calls = itertools.count(1)
+        assert train_run(run.path, lambda calls=calls: next(calls) == 2) == 0
+        assert Run(run.path).state == "stopped"
+    assert train_run(cut.path) == 0
+    assert figures(cut) == figures(whole)
+    save_file(
+        {k: v for k, v in build("resnet18:layer1", 3, 32, seed=8).state_dict().items() if "head" not in k}, weights
+    )
+    assert train_run(other.path) == 2
+    assert f"The weights {weights} have changed since this run started" in reason(other)
 
 
 def test_figures_of_the_training_pass_are_those_of_its_steps(new_run, monkeypatch):
