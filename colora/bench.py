@@ -22,7 +22,7 @@ from colora.config import RunConfig, make_config
 from colora.environment import environment, peak_memory_mib
 from colora.errors import UserError
 from colora.images import autocast, choose_device, choose_precision
-from colora.methods import METHODS, apply_method
+from colora.methods import METHODS, apply_method, settle_forms_
 
 LORA_RANK = 8
 CLASSES = 4
@@ -91,8 +91,9 @@ class Step:
         else:
             apply_method(model, config.model_copy(update={"method": method}), seed=0)
             self.trainable = count_parameters(model)["trainable"]
-        self.forms = {name: layer.form for name, layer in adapted_layers(model).items()}
         self.model = model.to(device, memory_format=torch.channels_last).train()
+        settle_forms_(model, config, device, precision)
+        self.forms = {name: layer.form for name, layer in adapted_layers(model).items()}
         for module in self.model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()

@@ -46,7 +46,7 @@ from colora.errors import UserError
 from colora.fit import Fit, Stopped, eval_batch_size, make_optimizer
 from colora.history import save_epoch
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
-from colora.methods import apply_method
+from colora.methods import apply_method, settle_forms_
 from colora.results import selected_row
 from colora.runs import ACTIVE, Run, append_json, own_process, read_json_lines, write_bytes, write_json
 
@@ -167,13 +167,14 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
 
     apply_method(model, config, seed)
     layers = adapted_layers(model)
+    model.to(device, memory_format=torch.channels_last)
     if not resolved.parameters:
+        settle_forms_(model, config, device, resolved.precision)
         forms = {name: layer.form for name, layer in layers.items()}
         resolved = resolved.model_copy(update={"parameters": count_parameters(model), "forms": forms})
         run.write_resolved(resolved)
     for name, form in resolved.forms.items():
         layers[name].form = form
-    model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, config)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
     images["used"] = images["train"]

@@ -3,7 +3,6 @@
 import itertools
 import json
 import math
-import sys
 from collections import OrderedDict
 from importlib.metadata import version
 
@@ -17,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import colora.fit
 import colora.train
+from colora import form_choice, methods
 from colora.adapt import plain_state
 from colora.backbones import build
 from colora.checkpoint import load_model
@@ -186,7 +186,7 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypa
     assert (cut.path / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
 
 
-def test_a_run_cut_off_in_its_first_epoch_begins_with_its_weights_again(new_run, monkeypatch, tmp_path):
+def test_a_run_cut_off_in_its_first_epoch_begins_with_its_weights_again(new_run, tmp_path):
     """What is random comes back by its key; what came from a file has to be read again, and be the same file."""
     weights = tmp_path / "w.safetensors"
     save_file(
@@ -239,17 +239,40 @@ def test_a_finished_run_returns_at_once(trained):
 
 
 def test_resume_keeps_the_forms_of_the_first_start(new_run, monkeypatch):
-    adapt = sys.modules["colora.adapt"]  # the package's `adapt` is the function
-    monkeypatch.setattr(adapt, "choose_form", lambda base, _: "factored" if base.kernel_size == (3, 3) else "fused")
+    forms = {(3, 3): "factored"}
+    monkeypatch.setattr(form_choice, "choose_form", lambda base, *_: forms.get(base.kernel_size, "fused"))
     whole, cut = new_run("whole"), new_run("cut")
     assert train_run(whole.path) == 0
     assert Run(whole.path).resolved.forms["layer1.0.conv1"] == "factored"
     assert Run(whole.path).resolved.forms["conv1"] == "fused"
     calls = itertools.count(1)
     assert train_run(cut.path, lambda: next(calls) == 6) == 0
-    monkeypatch.setattr(adapt, "choose_form", lambda base, _: "fused")  # as a later version might
+    monkeypatch.setattr(form_choice, "choose_form", lambda base, *_: "fused")  # as a later version might
     assert train_run(cut.path) == 0
     assert figures(cut) == figures(whole)
+
+
+def test_where_no_table_tells_the_forms_they_are_timed_once_and_kept(new_run, monkeypatch):
+    """As on a GPU: the first start times every distinct layer, a resumed run none."""
+    timed = []
+
+    def seconds(layer, call, precision, memory_format, rounds):
+        timed.append((layer.base.kernel_size, tuple(call.inputs), precision, memory_format))
+        return {"plain": 3.0, "fused": 2.0, "factored": 1.0 if call.inputs[1] == 64 else 4.0}
+
+    monkeypatch.setattr(methods, "MEASURED_ON", ())
+    monkeypatch.setattr(form_choice, "seconds_of_forms", seconds)
+    run = new_run()
+    calls = itertools.count(1)
+    assert train_run(run.path, lambda: next(calls) == 6) == 0
+    forms = Run(run.path).resolved.forms
+    same = ("fp32", torch.channels_last)
+    assert timed == [((7, 7), (8, 3, 32, 32), *same), ((3, 3), (8, 64, 8, 8), *same)]
+    assert forms["conv1"] == "fused"
+    assert {form for name, form in forms.items() if name != "conv1"} == {"factored"}
+    assert train_run(run.path) == 0
+    assert len(timed) == 2
+    assert Run(run.path).resolved.forms == forms
 
 
 def test_paper_selection_keeps_the_best_test_epoch_and_warns(new_run):
