@@ -39,7 +39,7 @@ from colora.checkpoint import (
 )
 from colora.config import Resolved, RunConfig
 from colora.cuts import PINNED, Cut, pinned_cut
-from colora.data import SPLITS, Dataset, Split, load_dataset, training_split, used_index, with_checksum
+from colora.data import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
 from colora.data.prepare import RULE, Progress
 from colora.environment import environment
 from colora.errors import UserError
@@ -159,9 +159,9 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     if cut:
         dataset = with_checksum(dataset, cut, config)
     used = used_index(dataset, config, cut)
-    training = training_split(dataset, used, cut)
+    labels = training_labels(dataset, used, cut)
     model = build(config.backbone, dataset.classes, config.image_size, seed)
-    resolved, device = _resolve(run, config, dataset, training, cut, model)
+    resolved, device = _resolve(run, config, dataset, labels, cut, model)
     reporter.write(state="running", preparing=None)
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
 
@@ -179,7 +179,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
     images["used"] = images["train"]
     if len(used) < len(dataset.splits["train"]) or (cut and cut.labels):
-        images["used"] = DeviceImages(training.images, training.labels, device)
+        images["used"] = images["train"].subset(used, labels)
 
     progress = load_checkpoint(run, model, optimizer) or {"epoch": 0, "merges": 0, "step": 0, "metrics": None}
     metrics = _take_up(run, model, resolved, progress)
@@ -204,7 +204,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
             reporter.write(epoch=epoch, step=0)
             print(_line(row, config.epochs), flush=True)
     model = load_model(run, config, resolved).to(device)
-    trained_labels = training.labels if cut and cut.labels else None
+    trained_labels = labels if cut and cut.labels else None
     _save_predictions(run, model, dataset, images, used, trained_labels, config, resolved.precision)
 
 
@@ -238,7 +238,7 @@ def _preparing(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) ->
 
 
 def _resolve(
-    run: Run, config: RunConfig, dataset: Dataset, training: Split, cut: Cut | None, model: nn.Module
+    run: Run, config: RunConfig, dataset: Dataset, labels: np.ndarray, cut: Cut | None, model: nn.Module
 ) -> tuple[Resolved, torch.device]:
     """Fix, at the first start, what machine and files turned out to be; on resume, hold them to it."""
     checksum = dataset.checksum()
@@ -269,7 +269,7 @@ def _resolve(
     if config.selection == "paper":
         warnings.append("The epoch is chosen by test accuracy (the paper's rule), so test figures are optimistic.")
     counts = {name: dataset.counts(name) for name in SPLITS}
-    counts["used"] = np.bincount(training.labels, minlength=dataset.classes).tolist()
+    counts["used"] = np.bincount(labels, minlength=dataset.classes).tolist()
     resolved = Resolved(
         device=str(device),
         precision=choose_precision(config.precision, device),

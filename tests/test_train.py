@@ -217,6 +217,19 @@ def test_figures_of_the_training_pass_are_those_of_its_steps(new_run, monkeypatc
     assert Run(seen.path).metrics["train_loss"][0] == pytest.approx(Run(full.path).metrics["train_loss"][0], abs=1e-5)
 
 
+def test_a_subset_is_the_same_images_and_no_copy():
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 4, 5), dtype=np.uint8)
+    images = DeviceImages(pixels, np.arange(9) % 3, torch.device("cpu"))
+    rows, labels = np.array([1, 4, 8]), np.array([2, 0, 1])
+    part, alone = images.subset(rows, labels), DeviceImages(pixels[rows], labels, torch.device("cpu"))
+    assert len(part) == 3
+    assert part.images.data_ptr() == images.images.data_ptr()
+    for (x, y), (alone_x, alone_y) in zip(*(s.batches(torch.tensor([2, 0, 1]), 2) for s in (part, alone)), strict=True):
+        assert torch.equal(x, alone_x)
+        assert torch.equal(y, alone_y)
+    assert (len(images), images.labels.tolist()) == (9, [0, 1, 2] * 3)
+
+
 def test_head_and_rest_have_their_own_rates_under_one_schedule():
     """Half a cosine: the full rate at the first step, half of it half-way, almost nothing at the last."""
     config = make_config({"lr": 1e-2, "lr_head": 1e-4, "schedule": "cosine", "epochs": 2, "batch_size": 1})
