@@ -29,7 +29,7 @@ from colora.environment import environment
 from colora.fit import Fit, make_optimizer
 from colora.history import save_epoch
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
-from colora.methods import apply_method
+from colora.methods import apply_method, settle_forms_
 from colora.runs import create_group
 from colora.train import Reporter
 
@@ -120,6 +120,7 @@ def make_fit(args: argparse.Namespace, folder: Path) -> Fit:
     model.to(device, memory_format=torch.channels_last)
     run = create_group(folder, "bench", config, [0]).runs[0]
     precision = choose_precision(config.precision, device)
+    settle_forms_(model, config, device, precision)
     optimizer = make_optimizer(model, config)
     return Fit(run, config, 0, model, optimizer, splits, precision, Reporter(run), should_stop=lambda: False)
 

@@ -1,25 +1,31 @@
 """One adapted layer, forward and backward, against the plain trainable convolution: which form pays where.
 
     GOMP_SPINCOUNT=1000 python benchmarks/layer_forms.py --out benchmarks/results/layer_forms.json
+    python benchmarks/layer_forms.py --device cuda --precision bf16 --out MY.json
 
 `colora.forms.choose_form` follows this table. A ratio is the median over rounds of paired ratios, the forms
-interleaved.
+interleaved. `parallel` is the paper's own picture (figures 3 and 4), which only this benchmark has: two small
+convolutions beside the frozen one.
 """
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from colora.conv import CoLoRAConv
 from colora.environment import environment
 from colora.forms import Form, choose_form
-from colora.images import choose_device
+from colora.images import autocast, choose_device
+
+LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 # Cin, Cout, kernel, stride, pixels, batch
 LAYERS = [
@@ -52,15 +58,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"))
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="bf16: under autocast")
+    parser.add_argument("--layout", default="channels_last", choices=LAYOUTS)
     args = parser.parse_args()
-    device = choose_device("auto")
+    device = choose_device(args.device)
     rows = []
     for shape in LAYERS:
-        rows.append(measure(shape, args.rounds, device))
+        rows.append(measure(shape, args.rounds, device, args.precision, LAYOUTS[args.layout]))
         print(rows[-1], flush=True)
     result = {
-        "command": "python benchmarks/layer_forms.py",
+        "command": " ".join(["python", *sys.argv]),
         "threads": torch.get_num_threads(),
+        "memory_format": args.layout,
+        "precision": args.precision,
         "environment": environment(device) | {"command": None},
         "rows": rows,
     }
@@ -68,7 +79,26 @@ def main() -> None:
     args.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measure(shape: tuple[int, ...], rounds: int, device: torch.device) -> dict:
+class Parallel(nn.Module):
+    """The inception order as drawn: y = conv(x, K0) + b0 + db + depthwise(pointwise(x)), autograd's own gradients."""
+
+    def __init__(self, base: nn.Conv2d):
+        super().__init__()
+        adapter = CoLoRAConv(base, form="plain")
+        self.base = base.requires_grad_(False)
+        self.pointwise = nn.Parameter(adapter.pointwise[0, :, :, None, None].detach().clone())  # (Cout, Cin, 1, 1)
+        self.depthwise = nn.Parameter(adapter.depthwise[0].unsqueeze(1).detach().clone())  # (Cout, 1, kh, kw)
+        self.bias_update = nn.Parameter(torch.zeros_like(base.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = conv2d(x, self.pointwise)  # (B, Cout, H, W)
+        frozen, groups = self.base, len(self.depthwise)
+        return frozen(x) + conv2d(z, self.depthwise, self.bias_update, frozen.stride, frozen.padding, groups=groups)
+
+
+def measure(
+    shape: tuple[int, ...], rounds: int, device: torch.device, precision: str, layout: torch.memory_format
+) -> dict:
     cin, cout, kernel, stride, pixels, batch = shape
     torch.manual_seed(0)
 
@@ -77,21 +107,25 @@ def measure(shape: tuple[int, ...], rounds: int, device: torch.device) -> dict:
 
     layers = {
         "full": conv(),
+        "parallel": Parallel(conv()),
         **{form: CoLoRAConv(conv(), form=form) for form in get_args(Form)},
     }
     for layer in layers.values():
-        layer.to(device, memory_format=torch.channels_last)
-    x = torch.randn(batch, cin, pixels, pixels, device=device).to(memory_format=torch.channels_last)
+        layer.to(device, memory_format=layout)
+    x = torch.randn(batch, cin, pixels, pixels, device=device).to(memory_format=layout)
     x.requires_grad_(cin > 3)  # the image itself wants no gradient
-    g = torch.randn_like(layers["full"](x).detach())
+
+    def forward(layer: nn.Module) -> Tensor:
+        with autocast(device, precision):
+            return layer(x)
+
+    g = torch.randn_like(forward(layers["full"]).detach())
 
     def timed(layer: nn.Module) -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        wait_for(device)
         start = time.perf_counter()
-        layer(x).backward(g)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        forward(layer).backward(g)
+        wait_for(device)
         return time.perf_counter() - start
 
     for layer in layers.values():
@@ -101,12 +135,17 @@ def measure(shape: tuple[int, ...], rounds: int, device: torch.device) -> dict:
         for name, layer in layers.items():
             times[name].append(timed(layer))
     full = np.array(times["full"])
-    ratios = {name: round(float(np.median(np.array(times[name]) / full)), 3) for name in get_args(Form)}
+    ratios = {n: round(float(np.median(np.array(values) / full)), 3) for n, values in times.items() if n != "full"}
     names = ("in_channels", "out_channels", "kernel", "stride", "pixels", "batch")
     milliseconds = round(1000 * float(np.median(full)), 2)
     shape_named = dict(zip(names, shape, strict=True))
-    chosen = choose_form(layers["fused"].base, batch * g.shape[2] * g.shape[3])
+    chosen = choose_form(layers["fused"].base, batch * g.shape[2] * g.shape[3], device.type)
     return shape_named | {"full_ms": milliseconds, **ratios, "chosen": chosen}
+
+
+def wait_for(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,23 @@
 """CoLoRA on a whole model: put adapters on its convolutions, merge them, take them off, count them."""
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-import torch
 from torch import Tensor, nn
 
-from colora.conv import CONVOLUTIONS, Bias, CoLoRAConv, Order, keyed_generator
-from colora.forms import choose_form
+from colora.conv import CONVOLUTIONS, Bias, CoLoRAConv, Order, adaptable, keyed_generator
 
 Targets = str | Sequence[str] | Callable[[str, nn.Module], bool]
 
 
 class LargeAdapterWarning(UserWarning):
     """Some adapters have as many parameters as the layers they adapt."""
+
+
+class LeftOutWarning(UserWarning):
+    """Some targeted convolutions have a forward pass or a weight of their own kind, which an adapter cannot repeat."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ def adapt(
     A model that is itself one convolution is replaced. Only the adapters, and what lies under the module names in
     `train_also`, train from here on; no convolution under those names is adapted. A layer shared by two parents
     gets one adapter; layers that have one already keep it as it is, beside the new ones. The first Kp is drawn by the
-    key (seed, 0, layer name). Raises ValueError, listing the convolutions there are, where nothing matches `targets`,
-    and where no plain convolution is left, where one shares its kernel or bias with another layer, and where a name in
+    key (seed, 0, layer name). A subclass of a convolution with a forward pass of its own is left as it is, and a
+    warning names it. Raises ValueError, listing the convolutions there are, where nothing matches `targets`, and where
+    no plain convolution is left, where one shares its kernel or bias with another layer, and where a name in
     `train_also` (but for the default "head") does not exist.
     """
     modules = dict(model.named_modules())
@@ -50,13 +52,24 @@ def adapt(
     adapters = {id(layer.base): layer for layer in adapted_layers(model).values()}
     trained = {id(m) for name in train_also if name in modules for m in modules[name].modules()}
     taken = trained | set(adapters)
-    convolutions = {n: m for n, m in modules.items() if type(m) in CONVOLUTIONS and id(m) not in taken}
+    convolutions = {n: m for n, m in modules.items() if adaptable(m) and id(m) not in taken}
     if adapters and not convolutions:
         raise ValueError("the model has adapters already: strip it first")
     chosen = {n: m for n, m in convolutions.items() if _matches(config.targets, n, m)}
+    others = {
+        name: f"{name or 'the model'} ({type(m).__name__})"
+        for name, m in modules.items()
+        if isinstance(m, CONVOLUTIONS) and not adaptable(m) and id(m) not in trained
+    }
+    left_out = [text for name, text in others.items() if _matches(config.targets, name, modules[name])]
     if not chosen:
-        raise ValueError(
-            f"targets {config.targets!r} match no convolution; the model has {', '.join(convolutions) or 'none'}"
+        found = f"targets {config.targets!r} match no convolution; the model has {', '.join(convolutions) or 'none'}"
+        raise ValueError(f"{found} that can be adapted: {', '.join(left_out)} cannot" if left_out else found)
+    if left_out:
+        warnings.warn(
+            f"{len(left_out)} convolutions compute in a way of their own and stay frozen: {', '.join(left_out)}",
+            LeftOutWarning,
+            stacklevel=2,
         )
     _refuse_tied(chosen, modules)
 
@@ -78,15 +91,22 @@ def adapt(
 
 
 def _refuse_tied(chosen: dict[str, nn.Module], modules: dict[str, nn.Module]) -> None:
-    """A merge writes into the layer's own weight and bias: another layer that holds one of them would change too."""
-    holders: dict[int, list[str]] = {}
+    """A merge writes into the layer's own weight and bias: another layer that holds one of them would change too, be
+    it as the same parameter or as another one over the same memory."""
+    holders: dict[tuple, list[str]] = {}
     for name, module in modules.items():
         for parameter in module.parameters(recurse=False):
-            holders.setdefault(id(parameter), []).append(name)
+            holders.setdefault(_memory(parameter), []).append(name)
     for conv in chosen.values():
         for parameter in conv.parameters():
-            if len(names := holders[id(parameter)]) > 1:
+            if len(names := holders[_memory(parameter)]) > 1:
                 raise ValueError(f"{' and '.join(names)} share one parameter, so none of them can be merged into")
+
+
+def _memory(parameter: Tensor) -> tuple:
+    """What tells one parameter's memory from another's; a meta tensor has none."""
+    start = 0 if parameter.is_meta else parameter.data_ptr()
+    return (parameter.device, start) if start else (id(parameter),)
 
 
 def _warn_of_large(chosen: dict[str, nn.Module], adapters: dict[int, CoLoRAConv]) -> None:
@@ -137,27 +157,6 @@ def adapted_layers(model: nn.Module) -> dict[str, CoLoRAConv]:
     return {name: m for name, m in model.named_modules() if isinstance(m, CoLoRAConv)}
 
 
-@torch.no_grad()
-def fit_forms_(model: nn.Module, image: Tensor, batch_size: int) -> None:
-    """Choose each adapted layer's form by the size of the maps it will see: those of `image` (1, C, *spatial) times
-    `batch_size`. The image goes once through the model in shape only (torch's meta device): nothing is computed or
-    allocated. A layer that it does not reach keeps its form."""
-
-    def choose(layer: CoLoRAConv, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        layer.form = choose_form(layer.base, batch_size * math.prod(output.shape[2:]))
-
-    hooks = [layer.register_forward_hook(choose) for layer in adapted_layers(model).values()]
-    training = {module: module.training for module in model.modules()}
-    shapes = {name: value.detach().to("meta") for name, value in (*model.named_parameters(), *model.named_buffers())}
-    try:
-        torch.func.functional_call(model.eval(), shapes, (image.to("meta"),))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, was in training.items():
-            module.training = was
-
-
 def merge_(model: nn.Module, seed: int = 0, step: int = 0) -> dict[str, dict[str, Tensor]]:
     """K0 += dK and b0 += db on every adapted layer, in place; returns the merged factors by layer name.
 
@@ -189,7 +188,8 @@ def strip(model: nn.Module) -> nn.Module:
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
     """The state_dict that `strip(model)` would have, without touching the model."""
     state = dict(model.state_dict())
-    for name, layer in adapted_layers(model).items():
+    layers = {n: m for n, m in model.named_modules(remove_duplicate=False) if isinstance(m, CoLoRAConv)}
+    for name, layer in layers.items():  # a shared layer under each of its names
         prefix = f"{name}." if name else ""
         for key in ("pointwise", "depthwise", "bias_update"):
             state.pop(prefix + key, None)

@@ -1,7 +1,7 @@
 """Adapters as files, in the form of the Hugging Face ecosystem: adapter_config.json + adapter_model.safetensors.
 
 For a model whose adapters are not merged yet. After merges the frozen weights are no longer the base's: then keep the
-merged weights (`strip(model).state_dict()`) or the history (`colora.history`).
+merged weights (`colora.adapt.plain_state`) or the history (`colora.history`).
 """
 
 import hashlib
@@ -13,22 +13,30 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from colora.adapt import CoLoRAConfig, adapt, adapted_layers
+from colora.conv import CoLoRAConv
+
+CHECKED = ("weight", "bias")
 
 
-def base_checksum(model: nn.Module, layers: list[str]) -> str:
-    """SHA-256 over the kernels of the named convolutions, adapted or plain: which base an adapter belongs to."""
+def base_checksum(model: nn.Module, layers: list[str], kinds: tuple[str, ...] = CHECKED) -> str:
+    """SHA-256 over kernels and biases of the named convolutions, adapted or plain: which base an adapter belongs to."""
     digest = hashlib.sha256()
     modules = dict(model.named_modules())
     for name in sorted(layers):
-        digest.update(f"{name} {tuple(modules[name].weight.shape)}".encode())
-        digest.update(modules[name].weight.detach().cpu().float().contiguous().numpy().tobytes())
+        base = modules[name].base if isinstance(modules[name], CoLoRAConv) else modules[name]
+        own = {"weight": modules[name].weight, "bias": modules[name].bias if base.bias is not None else None}
+        for kind in kinds:
+            if own[kind] is not None:
+                digest.update(f"{name} {tuple(own[kind].shape)}".encode())
+                digest.update(own[kind].detach().cpu().float().contiguous().numpy())
     return digest.hexdigest()
 
 
 def save_adapter(model: nn.Module, folder: Path) -> None:
     """Writes the adapters, and whatever else trains, into `folder`.
 
-    Raises ValueError for a model without adapters, or with some of different order or rank: the file states one.
+    Raises ValueError for a model without adapters, with some of different order or rank, since the file states one, or
+    with some that were merged, since the base they fit is gone.
     """
     layers = adapted_layers(model)
     if not layers:
@@ -36,6 +44,12 @@ def save_adapter(model: nn.Module, folder: Path) -> None:
     one = next(iter(layers.values()))
     if any((m.order, m.rank) != (one.order, one.rank) for m in layers.values()):
         raise ValueError("the adapters differ in order or rank, and an adapter file states one")
+    merged = [name for name, m in layers.items() if m.merged_from]
+    if merged:
+        raise ValueError(
+            f"{merged[0] or 'the layer'} was merged, and its adapter no longer fits the base: save the merged weights "
+            "(colora.adapt.plain_state) or, epoch by epoch, the history (colora.history.save_epoch)"
+        )
     plain_bias = [m for m in layers.values() if m.bias is not None and m.base.bias is None]
     config = {
         "peft_type": "COLORA",
@@ -44,6 +58,7 @@ def save_adapter(model: nn.Module, folder: Path) -> None:
         "target_modules": list(layers),
         "bias": "all" if plain_bias else "auto" if any(m.bias_update is not None for m in layers.values()) else "none",
         "base_checksum": base_checksum(model, list(layers)),
+        "checksum_of": CHECKED,
     }
     frozen = {f"{name}.{kind}" if name else kind for name in layers for kind in ("weight", "bias")}
     trained = {
@@ -69,15 +84,15 @@ def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
     if missing:
         raise ValueError(f"the adapter in {folder} is for a model with a layer {missing[0]!r}; this one has none")
     settings = CoLoRAConfig(config["order"], config["rank"], lambda name, _: name in names, config["bias"])
-    also = sorted({key.partition(".")[0] for key in tensors if not key.startswith(tuple(f"{n}." for n in names))})
-    if base_checksum(model, names) != config["base_checksum"]:
+    kinds = tuple(config.get("checksum_of", ("weight",)))  # in older files of the kernels alone
+    if base_checksum(model, names, kinds) != config["base_checksum"]:
         raise ValueError(
-            f"the adapter in {folder} was trained on another base: the kernels differ (after a merge they do too; "
-            "then use colora.history or the merged weights)"
+            f"the adapter in {folder} was trained on another base: kernels or biases differ (after a merge they do "
+            "too; then use colora.history or the merged weights)"
         )
-    model = adapt(model, settings, train_also=tuple(also))
+    model = adapt(model, settings, train_also=())
     parameters = dict(model.named_parameters())
     with torch.no_grad():
-        for name, value in tensors.items():
-            parameters[name].copy_(value)
+        for name, value in tensors.items():  # what trained beside the adapters is what the file has of it
+            parameters[name].requires_grad_(True).copy_(value)
     return model

@@ -54,10 +54,23 @@ def build_meta(spec: str, classes: int, image_size: int) -> nn.Sequential:
 def _blocks(name: str, info: BackboneInfo) -> OrderedDict[str, nn.Module]:
     if info.kind == "own":
         return OrderedDict(features=texturenet.features())
+    if name == "vgg16":
+        return OrderedDict(features=_vgg16_features())
     network = getattr(torchvision.models, name)(weights=None)
     if info.kind == "features":
         return OrderedDict(features=network.features)
     return OrderedDict((n, m) for n, m in network.named_children() if n not in ("avgpool", "fc"))
+
+
+def _vgg16_features() -> nn.Sequential:
+    """torchvision's, drawn by its rule. Its own constructor also draws a classifier: eight times as many weights, which
+    would be the process's peak memory."""
+    features = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
+    for module in features:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(module.bias)
+    return features
 
 
 def _cut(blocks: OrderedDict[str, nn.Module], path: list[str], spec: str) -> OrderedDict[str, nn.Module]:

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,17 +21,18 @@ from torch.nn.functional import cross_entropy
 from colora.adapt import adapted_layers, count_parameters
 from colora.backbones import build
 from colora.config import RunConfig, make_config
-from colora.environment import environment, peak_memory_mib
+from colora.environment import environment, forget_peak_memory, peak_memory_mib
 from colora.errors import UserError
 from colora.images import autocast, choose_device, choose_precision
-from colora.methods import METHODS, apply_method
+from colora.methods import METHODS, apply_method, settle_forms_
 
 LORA_RANK = 8
 CLASSES = 4
 
 
-def bench(config: RunConfig, methods: list[str], repeats: int) -> dict[str, Any]:
-    """{"results": [one row a method], "device", "threads", "memory_format", "precision", ...}, ready for JSON.
+def bench(config: RunConfig, methods: list[str], repeats: int, compiled: bool = False) -> dict[str, Any]:
+    """{"results": [one row a method], "device", "threads", "memory_format", "precision", "compiled", "versions", ...},
+    ready for JSON. `compiled` times the models under torch.compile, where every layer takes its plain form.
 
     A row: seconds (median step), ratio_to_full with ratio_low and ratio_high (the rounds' 25th and 75th percentiles),
     and ratio_to_head, where those were timed; trainable parameters; peak_mib of a process that runs this method alone.
@@ -44,7 +47,7 @@ def bench(config: RunConfig, methods: list[str], repeats: int) -> dict[str, Any]
     precision = choose_precision(config.precision, device)
     if config.threads:
         torch.set_num_threads(config.threads)
-    steps = {m: Step(config, m, device, precision) for m in methods}
+    steps = {m: Step(config, m, device, precision, compiled) for m in methods}
     for step in steps.values():
         step()
         step()
@@ -54,6 +57,7 @@ def bench(config: RunConfig, methods: list[str], repeats: int) -> dict[str, Any]
         for m in methods[shift:] + methods[:shift]:
             rounds[m].append(_timed(steps[m], device))
     seconds = {m: np.array(values) for m, values in rounds.items()}
+    about = environment(device)
     return {
         "backbone": config.backbone,
         "image_size": config.image_size,
@@ -67,22 +71,25 @@ def bench(config: RunConfig, methods: list[str], repeats: int) -> dict[str, Any]
                 **_ratios(seconds, m, "full"),
                 **_ratios(seconds, m, "head"),
                 "trainable": steps[m].trainable,
-                "peak_mib": _peak_alone(config, m),
+                "peak_mib": _peak_alone(config, m, compiled),
                 **({"forms": steps[m].forms} if steps[m].forms else {}),
             }
             for m in methods
         ],
+        "device": about["device"],
         "threads": torch.get_num_threads(),
         "memory_format": "channels_last",
         "precision": precision,
-        "environment": environment(device),
+        "compiled": compiled,
+        "versions": about["versions"] | ({"peft": version("peft")} if find_spec("peft") else {}),
+        "environment": about,
     }
 
 
 class Step:
     """One training step of one method on a model of its own: forward, backward, Adam."""
 
-    def __init__(self, config: RunConfig, method: str, device: torch.device, precision: str):
+    def __init__(self, config: RunConfig, method: str, device: torch.device, precision: str, compiled: bool = False):
         self.device, self.precision = device, precision
         model = build(config.backbone, CLASSES, config.image_size)
         if method == "lora":
@@ -91,8 +98,11 @@ class Step:
         else:
             apply_method(model, config.model_copy(update={"method": method}), seed=0)
             self.trainable = count_parameters(model)["trainable"]
-        self.forms = {name: layer.form for name, layer in adapted_layers(model).items()}
         self.model = model.to(device, memory_format=torch.channels_last).train()
+        settle_forms_(model, config, device, precision)
+        self.forms = {name: "plain" if compiled else layer.form for name, layer in adapted_layers(model).items()}
+        if compiled:
+            self.model.compile()
         for module in self.model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
@@ -141,24 +151,27 @@ def _ratios(seconds: dict[str, np.ndarray], method: str, base: str) -> dict[str,
     return {name: float(v) for name, v in zip(names, (low, middle, high), strict=True) if name}
 
 
-def _peak_alone(config: RunConfig, method: str) -> float:
-    """Peak memory in MiB of a fresh process that takes three steps of `method`.
+def _peak_alone(config: RunConfig, method: str, compiled: bool) -> float:
+    """Peak memory in MiB of a fresh process during three steps of `method`; building the model is left out.
 
     With glibc's moving threshold for mapped blocks the same process reads up to 6 % more or less; a fixed one repeats.
     """
-    code = "import sys, json; from colora.bench import print_peak; print_peak(json.loads(sys.argv[1]), sys.argv[2])"
-    settings = json.dumps(config.changes())
+    code = "import sys, json; from colora.bench import print_peak; print_peak(*json.loads(sys.argv[1]))"
+    arguments = json.dumps([config.changes(), method, compiled])
     fixed = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    command = [sys.executable, "-c", code, settings, method]
+    command = [sys.executable, "-c", code, arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=fixed)
     return float(done.stdout)
 
 
-def print_peak(settings: dict[str, Any], method: str) -> None:
+def print_peak(settings: dict[str, Any], method: str, compiled: bool) -> None:
     """What the fresh process of `_peak_alone` runs."""
     config = make_config(settings)
     device = choose_device(config.device)
-    step = Step(config, method, device, choose_precision(config.precision, device))
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    step = Step(config, method, device, choose_precision(config.precision, device), compiled)
+    forget_peak_memory(device)
     for _ in range(3):
         step()
     print(peak_memory_mib(device))

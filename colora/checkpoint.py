@@ -44,6 +44,10 @@ def _checkpoint_path(run: Run) -> Path:
     return run.path / "checkpoint" / "last.safetensors"
 
 
+def has_checkpoint(run: Run) -> bool:
+    return _checkpoint_path(run).exists()
+
+
 def save_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
     """One atomic file: adapted weights, optimizer state, and `progress` (epoch, merges, step, that epoch's metrics)."""
     tensors = {f"model/{k}": v for k, v in model.state_dict().items()}

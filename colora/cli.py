@@ -112,6 +112,7 @@ def _parser() -> Parser:
     bench = with_json(command("bench", _bench, "time training steps of the methods against each other"))
     bench.add_argument("--methods", type=_names, default=["full", "head", "colora", "lora"], help="lora is PEFT's, r=8")
     bench.add_argument("--repeats", type=int, default=7, help="rounds (default 7)")
+    bench.add_argument("--compile", action="store_true", help="under torch.compile, whose first steps take minutes")
     timed = (
         "backbone",
         "image_size",
@@ -370,12 +371,12 @@ def _params(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     from colora.bench import bench
 
-    result = bench(_config(args), args.methods, args.repeats)
+    result = bench(_config(args), args.methods, args.repeats, args.compile)
     if args.json:
         _print_json(result)
         return 0
-    device = result["environment"]["device"]
-    print(f"{result['backbone']}, {result['image_size']} px, batch {result['batch_size']}, {device}")
+    how = f"{result['device']}, compiled" if result["compiled"] else result["device"]
+    print(f"{result['backbone']}, {result['image_size']} px, batch {result['batch_size']}, {how}")
     for row in result["results"]:
         ratio = f"{row['ratio_to_full']:.3f} of full" if "ratio_to_full" in row else ""
         print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {row['peak_mib']:,.0f} MiB")

@@ -16,11 +16,13 @@ linear in its kernel, so the merge is exact for every stride, padding, padding m
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.nn.parameter import is_lazy
 
 from colora.forms import Form, Order, adapted_conv, choose_form, kernel_update, updated_kernel
 
@@ -33,6 +35,27 @@ def keyed_generator(*key: int | str) -> torch.Generator:
     repeated."""
     digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+
+
+def adaptable(module: nn.Module) -> bool:
+    """A convolution whose forward pass is torch's own and whose weight is a parameter of its own: subclasses that only
+    build another geometry too, but none with a forward pass of its own, a parametrized or an uninitialised weight."""
+    kind = next((kind for kind in CONVOLUTIONS if isinstance(module, kind)), None)
+    if kind is None or is_lazy(weight := module._parameters.get("weight")):
+        return False
+    own = type(module)
+    same = own.forward is kind.forward and getattr(own, "_conv_forward", None) is getattr(kind, "_conv_forward", None)
+    return same and weight is not None
+
+
+def kernel_checksum(weight: Tensor, bias: Tensor | None) -> str:
+    """SHA-256 over shapes and values, as float32, of a convolution's kernel and bias: the same on every device."""
+    digest = hashlib.sha256()
+    for value in (weight, bias):
+        if value is not None:
+            digest.update(str(tuple(value.shape)).encode())
+            digest.update(value.detach().cpu().float().contiguous().numpy())
+    return digest.hexdigest()
 
 
 def _no_transform() -> bool:
@@ -61,7 +84,8 @@ class CoLoRAConv(nn.Module):
         depthwise    Kd  (r, Cout or Cin, *k)    zero; per output channel (inception) or input channel (separable)
         bias_update  db  (Cout)                  zero; none with bias="none", or with "auto" where the base has no bias
     bias="all" gives a base without bias one of zeros. `form` is "plain", "fused", "factored"
-    or "auto" (`colora.forms`).
+    or "auto" (`colora.forms`): by rule, and anew when the layer moves to another kind of device.
+    `merged_from` is the `kernel_checksum` of the base from the first merge on, None before it.
     Raises TypeError for other layers, ValueError for wrong settings.
     """
 
@@ -75,7 +99,7 @@ class CoLoRAConv(nn.Module):
         form: Form | Literal["auto"] = "auto",
     ):
         super().__init__()
-        if type(base) not in CONVOLUTIONS:
+        if not adaptable(base):
             known = ", ".join(kind.__name__ for kind in CONVOLUTIONS)
             raise TypeError(f"CoLoRA adapts {known}; got {type(base).__name__}")
         if not base.weight.is_floating_point():
@@ -91,7 +115,9 @@ class CoLoRAConv(nn.Module):
         if form == "factored" and base.transposed:
             raise ValueError(f"form 'factored' is for plain convolutions, not for {type(base).__name__}")
         self.order, self.rank, self.groups = order, rank, base.groups
-        self.form: Form = choose_form(base) if form == "auto" else form
+        self._form_by_rule = form == "auto"
+        self.form: Form = choose_form(base, device=base.weight.device.type) if form == "auto" else form
+        self.merged_from: str | None = None
         # The base is kept for its geometry and for strip; in a tuple it is no submodule, so its keys appear once.
         self._base = (base,)
         self._base_dtype = base.weight.dtype
@@ -115,6 +141,22 @@ class CoLoRAConv(nn.Module):
         """The wrapped layer. It shares K0 and b0 unless it is in half precision; updates reach it by `merge_`
         and `stripped`."""
         return self._base[0]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "CoLoRAConv":
+        """`.to()` and its kin. A cast is that of the layer that `stripped` gives; K0 and the factors, to which many
+        small updates are added, stay in at least fp32."""
+        device = self.weight.device.type
+        self._base_dtype = fn(self.weight.new_empty(1, dtype=self._base_dtype)).dtype
+
+        def kept(value: Tensor) -> Tensor:
+            new = fn(value)
+            master = torch.promote_types(new.dtype, torch.float32)
+            return new if new.dtype == master else torch.empty_like(new, dtype=master).copy_(value)
+
+        super()._apply(kept, recurse)
+        if self._form_by_rule and self.weight.device.type != device:
+            self.form = choose_form(self.base, device=self.weight.device.type)
+        return self
 
     @torch.no_grad()
     def reset_(self, generator: torch.Generator | None = None) -> None:
@@ -152,16 +194,26 @@ class CoLoRAConv(nn.Module):
         return self.bias if self.bias_update is None else self.bias + self.bias_update
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        by_hand = self.form != "plain" and not self.base.transposed and x.dim() == self.weight.dim()
-        if by_hand and _no_transform():
+        if self.form != "plain" and self._by_hand(x):
             return adapted_conv(self, x)
         weight, bias = self.effective_weight(), self.effective_bias()
-        if x.is_meta or not torch.is_autocast_enabled(x.device.type):
+        if x.is_meta or x.dtype == torch.float64 or not torch.is_autocast_enabled(x.device.type):
             weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         if not self.base.transposed:
             return self.base._conv_forward(x, weight, bias)
         arguments = (x,) if output_size is None else (x, output_size)
         return torch.func.functional_call(self.base, {"weight": weight, "bias": bias}, arguments)
+
+    def _by_hand(self, x: Tensor) -> bool:
+        """Whether the hand-written gradients are all that is wanted: they have none for a K0 or b0 that trains."""
+        trains = self.weight.requires_grad or (self.bias is not None and self.bias.requires_grad)
+        plain = trains or self.base.transposed or x.is_meta or x.dim() != self.weight.dim()
+        return not plain and _no_transform()
+
+    def checksum(self) -> str:
+        """The base's `kernel_checksum`, before any merge; without the zeros that bias="all" gave it."""
+        own_bias = self.bias if self.base.bias is not None else None
+        return self.merged_from or kernel_checksum(self.weight, own_bias)
 
     def factors(self) -> dict[str, Tensor]:
         """Copies of Kp, Kd and (where there is one) db."""
@@ -175,6 +227,8 @@ class CoLoRAConv(nn.Module):
         Merging again at once adds zero.
         """
         merged = self.factors()
+        if not self.weight.is_meta:
+            self.merged_from = self.checksum()
         self.weight.copy_(self.effective_weight())  # what the forward pass computed with, to the bit
         if self.bias_update is not None:
             self.bias += self.bias_update

@@ -18,10 +18,17 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn", "pandas")},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({_processor()})",
         "git_commit": _git_commit(),
         "command": ["colora" if sys.argv[0].endswith("__main__.py") else Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def _processor() -> str:
+    """The processor's name, where Linux tells it, else its architecture."""
+    told = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _git_commit() -> str | None:
@@ -30,6 +37,14 @@ def _git_commit() -> str | None:
         return None
     asked = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True)
     return asked.stdout.strip() if asked.returncode == 0 else None
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """The high-water mark begins anew at what is in use now. On macOS and Windows it cannot, and stays."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory_mib(device: torch.device) -> float:

@@ -12,10 +12,13 @@ factored  keeps as little, and gW is never made:
               gKp = pointwise kernel gradient (x, depthwise_transpose(g, Kd))
           (inception; separable swaps the two). It saves up to a quarter of the work where Cin and Cout are large, and
           costs more than it saves where they are small, strided or 1x1: there the extra maps cost more than the kernel.
-          On a CPU it takes as many images at a time as keep z in the cache and below the size from which the C
-          library maps and unmaps memory at every call: up to half of the time of a layer with large maps.
+          It takes a part of the batch at a time. On a CPU as many images as keep z in the cache and below the size
+          from which the C library maps and unmaps memory at every call: up to half of the time of a layer with large
+          maps. Elsewhere as many as keep z and its gradient, together, below what VGG16 saves in gradients and Adam's
+          moments (150 MiB).
 
-Transposed kinds, images without a batch, torch.compile and torch.func are computed plainly whatever the form.
+Transposed kinds, images without a batch, torch.compile, torch.func and a K0 that was unfrozen are computed plainly
+whatever the form.
 
 The paper's own picture, two small convolutions beside the frozen one, is left out: it makes the same extra maps as the
 factored form and has to keep them for the backward pass.
@@ -31,11 +34,13 @@ if TYPE_CHECKING:
 
 Order = Literal["inception", "separable"]
 Form = Literal["plain", "fused", "factored"]
+MEASURED_ON = ("cpu",)  # kinds of devices whose forms a committed table tells; elsewhere colora.form_choice times them
 PLAIN_UP_TO_WEIGHTS = 100_000  # measured: benchmarks/results/layer_forms.json
 FACTORED_FROM_CHANNELS = 128
 FACTORED_FROM_CHANNELS_LARGE, LARGE_POSITIONS = 64, 40_000  # where a batch's map has so many pixels
 _ONES = {n: (1,) * n for n in (1, 2, 3)}
 CPU_MAP_BYTES = 16 * 2**20  # the largest z at a time; measured between 4 and 32 MiB
+MAP_BYTES = 64 * 2**20  # the same on other devices; not measured
 
 
 def _terms(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> list[tuple[Tensor, Tensor]]:
@@ -90,17 +95,18 @@ def _stacked(terms: list[Tensor], factor: Tensor) -> Tensor:
     return (torch.stack(terms) if len(terms) > 1 else terms[0]).reshape(factor.shape)
 
 
-def choose_form(base: nn.Module, positions: int | None = None) -> Form:
+def choose_form(base: nn.Module, positions: int | None = None, device: str = "cpu") -> Form:
     """The fastest form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json.
 
-    `positions` is the number of the output's pixels in a batch, where it is known (`colora.adapt.fit_forms_`).
+    `positions` is the number of the output's pixels in a batch, where it is known (`colora.form_choice.fit_forms_`).
+    On a kind of device that was not measured nothing is "factored", which costs six times as much where it is wrong.
     """
     spatial = any(side > 1 for side in base.kernel_size)
     unstrided = not base.transposed and base.groups == 1 and all(stride == 1 for stride in base.stride)
     narrow = min(base.in_channels // base.groups, base.out_channels)
     large = positions is not None and positions >= LARGE_POSITIONS
     enough = FACTORED_FROM_CHANNELS_LARGE if large else FACTORED_FROM_CHANNELS
-    if unstrided and spatial and narrow >= enough:
+    if device in MEASURED_ON and unstrided and spatial and narrow >= enough:
         return "factored"
     return "plain" if base.weight.numel() <= PLAIN_UP_TO_WEIGHTS else "fused"
 
@@ -127,7 +133,7 @@ def adapted_conv(layer: "CoLoRAConv", x: Tensor) -> Tensor:
         padding = "valid"
     if padding == "valid":
         padding = (0,) * len(base.kernel_size)
-    if torch.is_autocast_enabled(x.device.type):
+    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:  # which torch's autocast leaves alone too
         x = x.to(torch.get_autocast_dtype(x.device.type))
     return AdaptedConv.apply(
         x, layer.weight, layer.bias, layer.pointwise, layer.depthwise, layer.bias_update,
@@ -182,13 +188,23 @@ def _conv_backward(g: Tensor, x: Tensor, kernel: Tensor, at: Geometry, wanted: l
     )
 
 
+def images_at_once(inputs: torch.Size, outputs: torch.Size, order: Order, itemsize: int, device: str) -> int:
+    """How many images of x (B, Cin, *spatial), y (B, Cout, *spatial') the factored form takes at a time, at least 1."""
+    limit = CPU_MAP_BYTES if device == "cpu" else MAP_BYTES
+    return max(1, limit // max(1, map_bytes(inputs, outputs, order, itemsize)))
+
+
+def map_bytes(inputs: torch.Size, outputs: torch.Size, order: Order, itemsize: int) -> int:
+    """Bytes of one image's z: pointwise(x) (Cout, *spatial), or depthwise(x) (Cin, *spatial') in the other order."""
+    channels, spatial = (outputs[1], inputs[2:]) if order == "inception" else (inputs[1], outputs[2:])
+    return itemsize * channels * spatial.numel()
+
+
 def _factored(
     g: Tensor, x: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, at: Geometry
 ) -> tuple[Tensor, Tensor]:
     """(gKp, gKd) from the output's gradient g (B, Cout, *spatial') through the two small convolutions of each term."""
-    images = len(x)
-    if x.device.type == "cpu":
-        images = max(1, CPU_MAP_BYTES // max(g[0].nbytes, x[0].nbytes))
+    images = images_at_once(x.shape, g.shape, order, x.itemsize, x.device.type)
     gp, gd = torch.zeros_like(pointwise), torch.zeros_like(depthwise)
     for some_g, some_x in zip(g.split(images), x.split(images), strict=True):
         for r in range(len(pointwise)):

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from colora.adapt import CoLoRAConfig, adapt, fit_forms_
+from colora.adapt import CoLoRAConfig, adapt, adapted_layers
 from colora.config import RunConfig
 from colora.errors import UserError
+from colora.form_choice import calibrate_forms_, fit_forms_
+from colora.forms import MEASURED_ON
 
 
 def _colora(model: nn.Module, config: RunConfig, seed: int) -> None:
@@ -15,9 +17,8 @@ def _colora(model: nn.Module, config: RunConfig, seed: int) -> None:
         adapt(model, CoLoRAConfig(config.order, config.rank, config.targets, config.bias), seed=seed)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.", field="targets") from error
-    device = next(model.parameters()).device
-    if device.type != "meta":  # there only sizes are asked for
-        fit_forms_(model, torch.zeros(1, 3, config.image_size, config.image_size, device=device), config.batch_size)
+    if next(model.parameters()).device.type != "meta":  # there only sizes are asked for
+        fit_forms_(model, _image(config), config.batch_size)
 
 
 def _head(model: nn.Module, config: RunConfig, seed: int) -> None:
@@ -27,6 +28,16 @@ def _head(model: nn.Module, config: RunConfig, seed: int) -> None:
 
 def _full(model: nn.Module, config: RunConfig, seed: int) -> None:
     model.requires_grad_(True)
+
+
+def _image(config: RunConfig) -> Tensor:
+    return torch.empty(1, 3, config.image_size, config.image_size, device="meta")
+
+
+def settle_forms_(model: nn.Module, config: RunConfig, device: torch.device, precision: str) -> None:
+    """Where no table tells which forms are fast, time them: a few seconds, with the model on `device` already."""
+    if device.type not in MEASURED_ON and adapted_layers(model):
+        calibrate_forms_(model, _image(config), config.batch_size, precision, torch.channels_last)
 
 
 METHODS: dict[str, Callable[[nn.Module, RunConfig, int], None]] = {"colora": _colora, "head": _head, "full": _full}

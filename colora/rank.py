@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from colora.adapt import adapted_layers, plain_state
-from colora.conv import CONVOLUTIONS
+from colora.conv import adaptable
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def model_spectra(before: nn.Module, after: nn.Module) -> dict[str, UpdateSpectr
     Raises ValueError where `after` lacks one of them, or has it in another shape.
     """
     old, new = plain_state(before), plain_state(after)
-    layers = {name: m for name, m in before.named_modules() if type(m) in CONVOLUTIONS}
+    layers = {name: m for name, m in before.named_modules() if adaptable(m)}
     layers |= {name: layer.base for name, layer in adapted_layers(before).items()}
     spectra = {}
     for name, conv in layers.items():

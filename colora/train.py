@@ -29,17 +29,24 @@ from torch import nn
 from colora import evaluate
 from colora.adapt import adapted_layers, count_parameters
 from colora.backbones import build, load_weights
-from colora.checkpoint import load_checkpoint, load_model, save_checkpoint, save_model, saved_model_epoch
+from colora.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_model,
+    saved_model_epoch,
+)
 from colora.config import Resolved, RunConfig
 from colora.cuts import PINNED, Cut, pinned_cut
-from colora.data import SPLITS, Dataset, Split, load_dataset, training_split, used_index, with_checksum
+from colora.data import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
 from colora.data.prepare import RULE, Progress
 from colora.environment import environment
 from colora.errors import UserError
 from colora.fit import Fit, Stopped, eval_batch_size, make_optimizer, wish
 from colora.history import save_epoch
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
-from colora.methods import apply_method
+from colora.methods import apply_method, settle_forms_
 from colora.results import selected_row
 from colora.runs import ACTIVE, Run, append_json, own_process, read_json_lines, write_bytes, write_json
 from colora.storage import FULL
@@ -154,26 +161,27 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     if cut:
         dataset = with_checksum(dataset, cut, config)
     used = used_index(dataset, config, cut)
-    training = training_split(dataset, used, cut)
+    labels = training_labels(dataset, used, cut)
     model = build(config.backbone, dataset.classes, config.image_size, seed)
-    resolved, device = _resolve(run, config, dataset, training, cut, model)
+    resolved, device = _resolve(run, config, dataset, labels, cut, model)
     reporter.write(state="running", preparing=None)
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
 
     apply_method(model, config, seed)
     layers = adapted_layers(model)
+    model.to(device, memory_format=torch.channels_last)
     if not resolved.parameters:
+        settle_forms_(model, config, device, resolved.precision)
         forms = {name: layer.form for name, layer in layers.items()}
         resolved = resolved.model_copy(update={"parameters": count_parameters(model), "forms": forms})
         run.write_resolved(resolved)
     for name, form in resolved.forms.items():
         layers[name].form = form
-    model.to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, config)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
     images["used"] = images["train"]
     if len(used) < len(dataset.splits["train"]) or (cut and cut.labels):
-        images["used"] = DeviceImages(training.images, training.labels, device)
+        images["used"] = images["train"].subset(used, labels)
 
     progress = load_checkpoint(run, model, optimizer) or {"epoch": 0, "merges": 0, "step": 0, "metrics": None}
     metrics = _take_up(run, model, resolved, progress)
@@ -198,7 +206,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
             reporter.write(epoch=epoch, step=0)
             print(_line(row, config.epochs), flush=True)
     model = load_model(run, config, resolved).to(device)
-    trained_labels = training.labels if cut and cut.labels else None
+    trained_labels = labels if cut and cut.labels else None
 
     def heed() -> None:
         if run.stop_requested or should_stop():
@@ -238,7 +246,7 @@ def _preparing(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) ->
 
 
 def _resolve(
-    run: Run, config: RunConfig, dataset: Dataset, training: Split, cut: Cut | None, model: nn.Module
+    run: Run, config: RunConfig, dataset: Dataset, labels: np.ndarray, cut: Cut | None, model: nn.Module
 ) -> tuple[Resolved, torch.device]:
     """Fix, at the first start, what machine and files turned out to be; on resume, hold them to it."""
     checksum = dataset.checksum()
@@ -246,6 +254,12 @@ def _resolve(
     if known:
         if known.data_checksum != checksum:
             raise UserError(f"The images of {config.dataset} have changed since this run started: launch a new group.")
+        if not has_checkpoint(run):  # cut off in its first epoch: it begins again, from the same weights
+            weights, _ = load_weights(model, config.backbone, config.weights, config.partial_weights)
+            if weights != known.weights_checksum:
+                raise UserError(
+                    f"The weights {config.weights} have changed since this run started: launch a new group."
+                )
         return known, choose_device(known.device)
     try:
         device = choose_device(config.device)
@@ -263,7 +277,7 @@ def _resolve(
     if config.selection == "paper":
         warnings.append("The epoch is chosen by test accuracy (the paper's rule), so test figures are optimistic.")
     counts = {name: dataset.counts(name) for name in SPLITS}
-    counts["used"] = np.bincount(training.labels, minlength=dataset.classes).tolist()
+    counts["used"] = np.bincount(labels, minlength=dataset.classes).tolist()
     resolved = Resolved(
         device=str(device),
         precision=choose_precision(config.precision, device),

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
-from colora.adapt import adapted_layers, adapter_parameters, fit_forms_, plain_state
+from colora.adapt import LeftOutWarning, adapted_layers, adapter_parameters, plain_state
 from colora.history import save_epoch
 
 
@@ -186,21 +186,67 @@ def test_importing_the_submodule_leaves_the_function():
     assert colora.adapt is adapt
 
 
-def test_forms_follow_the_size_of_the_maps():
-    convolutions = [nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 128, 3, padding=1)]
-    convolutions += [nn.MaxPool2d(4), nn.Conv2d(128, 128, 3, padding=1), nn.Conv2d(128, 64, 3, padding=1)]
-    convolutions += [nn.Conv2d(64, 128, 1), nn.Conv2d(128, 128, 3, stride=2)]
-    unreached = nn.Conv2d(128, 128, 3)
-    model = adapt(nn.ModuleDict({"way": nn.Sequential(*convolutions), "unreached": unreached}))
-    model["way"][0].eval()
-    mode = [module.training for module in model.modules()]
+def test_a_shared_adapted_layer_has_the_same_state_under_both_names():
+    shared = nn.Conv2d(3, 3, 3, padding=1)
+    model = adapt(nn.Sequential(shared, nn.Sequential(shared), nn.ReLU()))
+    with torch.no_grad():
+        model[0].depthwise.normal_()
+    expected = plain_state(model)
+    assert torch.equal(expected["1.0.weight"], expected["0.weight"])
+    stripped = strip(model).state_dict()
+    assert list(expected) == list(stripped)
+    assert all(torch.equal(value, stripped[name]) for name, value in expected.items())
 
-    def forms(batch_size: int) -> str:
-        fit_forms_(model["way"], torch.zeros(1, 3, 40, 40), batch_size)
-        return "".join(layer.form[1] for layer in adapted_layers(model).values())  # p"l"ain, f"u"sed or f"a"ctored
 
-    assert forms(24) == "lllallua"  # 38,400 pixels, and a sixteenth of them after the pool
-    assert forms(25) == "laaallua"  # 40,000
-    assert forms(400) == "laaaalua"
-    assert [module.training for module in model.modules()] == mode
-    assert all(p.grad is None for p in model.parameters())
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_a_cast_after_adapting_is_that_of_the_stripped_model(dtype):
+    """Of every layer alike, while the kernels keep the bits that many small updates are added to."""
+    model = adapt(small_model().float())
+    with torch.no_grad():
+        model.features[0].depthwise.normal_()
+    kernel = model.features[0].weight.clone()
+    model.to(dtype)
+    assert model.features[0].weight.dtype == torch.promote_types(dtype, torch.float32)
+    assert model.features[0].depthwise.dtype == torch.promote_types(dtype, torch.float32)
+    assert torch.equal(model.features[0].weight, kernel.to(model.features[0].weight.dtype))
+    x = torch.randn(2, 3, 8, 8, dtype=dtype)
+    adapted = model(x)
+    assert adapted.dtype == dtype
+    expected = plain_state(model)
+    assert {value.dtype for value in expected.values()} == {dtype}
+    strip(model)
+    assert {p.dtype for p in model.parameters()} == {dtype}
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    assert (model(x) - adapted).abs().max() <= 2**-6 * adapted.abs().max()
+    assert {p.dtype for p in strip(adapt(small_model().to(dtype)).float()).parameters()} == {torch.float32}
+
+
+def test_convolutions_over_one_memory_are_refused():
+    model = small_model()
+    model.features.append(nn.Conv2d(3, 8, 3))
+    model.features[4].weight = nn.Parameter(model.features[0].weight.data)
+    with pytest.raises(ValueError, match=r"features\.0 and features\.4 share one parameter"):
+        adapt(model)
+    with torch.device("meta"):  # where nothing has a memory, and nothing is tied
+        adapt(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)))
+
+
+def test_convolutions_of_another_class_are_named():
+    class Conv2dSame(nn.Conv2d):  # as timm's: padding that depends on the image
+        def forward(self, x):
+            return super().forward(nn.functional.pad(x, (0, 1, 0, 1)))
+
+    class Conv3x3(nn.Conv2d):  # builds another geometry and computes as ever
+        def __init__(self, width):
+            super().__init__(width, width, 3)
+
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 3))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), Conv2dSame(4, 4, 3), Conv2dSame(4, 4, 1), Conv3x3(4), normed)
+    with pytest.warns(
+        LeftOutWarning, match=r"^2 convolutions .* stay frozen: 1 \(Conv2dSame\), 4 \(ParametrizedConv2d\)$"
+    ):
+        adapt(model, CoLoRAConfig(targets="spatial"))
+    assert list(adapted_layers(model)) == ["0", "3"]
+    assert type(strip(model)[3]) is Conv3x3
+    with pytest.raises(ValueError, match=r"the model has none that can be adapted: 0 \(Conv2dSame\) cannot"):
+        adapt(nn.Sequential(Conv2dSame(4, 4, 3)))

@@ -43,6 +43,16 @@ def test_parameter_counts(settings, adapter, trainable, deployed):
     assert (got["adapter"], got["trainable"], got["deployed"]) == (adapter, trainable, deployed)
 
 
+def test_vgg16s_features_are_torchvisions_without_its_classifier():
+    features = build("vgg16", 4, 32).features
+    with torch.device("meta"):
+        own = torchvision.models.vgg16(weights=None).features
+    assert repr(features) == repr(own)
+    for conv in (m for m in features if isinstance(m, nn.Conv2d)):
+        assert conv.weight.std().item() == pytest.approx((2 / (conv.out_channels * 9)) ** 0.5, rel=0.05)
+        assert conv.bias.abs().max() == 0
+
+
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_runs_under_its_own_keys(name):
     model = build(name, 3, 64)

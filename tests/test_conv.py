@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.autograd import forward_ad
 
+from colora import forms
 from colora.conv import CoLoRAConv, keyed_generator
 
 MODES = ("reflect", "replicate", "circular")
@@ -191,6 +192,67 @@ def test_gradients_are_those_of_plain_autograd(case, order, form):
     assert not layer.bias.requires_grad
 
 
+def loss_gradients(layer, x):
+    """The gradients for x, Kp, Kd and db of a loss whose own differ everywhere."""
+    y = layer(x)
+    direction = torch.sin(torch.arange(y.numel(), dtype=y.dtype)).view(y.shape)
+    return torch.autograd.grad((y * direction).sum(), [x, layer.pointwise, layer.depthwise, layer.bias_update])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("case", [case for case in PLAIN_CASES if case[0] > 1], ids=readable)
+def test_gradients_are_the_same_in_channels_last(case, order, form):
+    n, _, geometry = case
+    layer = trained_layer(geometry, order, 2, True, n=n, form=form)
+    expected = loss_gradients(layer, images(n).requires_grad_())
+    layout = torch.channels_last if n == 2 else torch.channels_last_3d
+    layer.to(memory_format=layout)
+    got = loss_gradients(layer, images(n).to(memory_format=layout).requires_grad_())
+    assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_factored_form_takes_as_many_images_as_the_limit_allows(order, monkeypatch):
+    """z of one image has 12 x 9 x 7 float64 entries (inception; the input's size) or 6 x 5 x 4 (the output's)."""
+    layer = trained_layer({"kernel_size": 3, "stride": 2, "padding": 1}, order, 2, True, form="factored")
+    x = images(2).repeat(4, 1, 1, 1)[:7].mul(torch.arange(1, 8).view(-1, 1, 1, 1)).requires_grad_()  # 7 that differ
+    expected = loss_gradients(layer, x)
+    taken, term = [], forms._factored_term
+    monkeypatch.setattr(forms, "_factored_term", lambda g, *rest: taken.append(len(g)) or term(g, *rest))
+    image = 8 * (12 * 9 * 7 if order == "inception" else 6 * 5 * 4)
+    for limit, parts in ((8 * image - 1, [7]), (3 * image, [3, 3, 1]), (1, [1] * 7)):
+        monkeypatch.setattr(forms, "CPU_MAP_BYTES", limit)
+        taken.clear()
+        got = loss_gradients(layer, x)
+        assert taken == [part for part in parts for _ in range(2)]  # each for both terms
+        assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(got, expected, strict=True))
+    assert forms.images_at_once(x.shape, layer(x).shape, order, 8, "cuda") == 64 * 2**20 // image
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_batch_without_images_has_gradients_of_zero(order, form):
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, order, 2, True, form=form)
+    x = images(2)[:0].requires_grad_()
+    got = loss_gradients(layer, x)
+    assert got[0].shape == x.shape
+    assert [g.abs().max().item() for g in got[1:]] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_what_is_unfrozen_gets_its_gradient_in_every_form(name, form):
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
+    layer.get_parameter(name).requires_grad_(True)
+    y = layer(images(2))
+    (got,) = torch.autograd.grad(y.square().sum(), [layer.get_parameter(name)])
+    weight, bias = (t.detach().requires_grad_() for t in (layer.effective_weight(), layer.effective_bias()))
+    y = nn.functional.conv2d(images(2), weight, bias, padding=1)
+    expected = torch.autograd.grad(y.square().sum(), [weight, bias])[("weight", "bias").index(name)]
+    assert torch.allclose(got, expected, rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("order", ORDERS)
 def test_second_derivatives_too(order, form):
@@ -237,6 +299,41 @@ def test_gradients_under_autocast_stay_near_the_exact_ones(order, form):
     y = plain_output((2, False, geometry), x, layer.weight.double() + delta, layer.bias.double() + bias_update)
     for got, exact in zip(found, [y, *torch.autograd.grad(y.square().sum(), doubles)], strict=True):
         assert (got - exact).abs().max() <= 0.03 * exact.abs().max()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_autocast_leaves_double_precision_alone(form):
+    """As torch's own does for a plain convolution."""
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
+    x, plain = images(2).requires_grad_(), nn.Conv2d(6, 12, 3).double()
+    expected = loss_gradients(layer, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == plain(x).dtype == torch.float64
+        got = loss_gradients(layer, x)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_compiled_layer_survives_a_merge(form):
+    """The kernel changes in place, so that the graph stays and computes with the new one."""
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
+    graphs = []
+    compiled = torch.compile(layer, backend=lambda graph, _: graphs.append(graph) or graph.forward, fullgraph=True)
+    before = compiled(images(2))
+    layer.merge_(keyed_generator(1))
+    assert torch.allclose(compiled(images(2)), before, rtol=0, atol=1e-10)
+    with torch.no_grad():
+        layer.depthwise.normal_()
+    after = compiled(images(2))
+    assert torch.allclose(
+        after, plain_output((2, False, {"kernel_size": 3, "padding": 1}), images(2), *effective(layer))
+    )
+    assert (after - before).abs().max() > 0.1
+    assert len(graphs) == 1
+
+
+def effective(layer):
+    return layer.effective_weight().detach(), layer.effective_bias().detach()
 
 
 @pytest.mark.parametrize("groups", [1, 2, 6])

@@ -1,15 +1,18 @@
 """Undo, histories and adapter files: what training added can be taken off, kept, and put on again."""
 
 import copy
+import json
 from collections import OrderedDict
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
-from colora.adapt import plain_state, undo_
-from colora.adapter_file import load_adapter, save_adapter
+from colora.adapt import adapted_layers, plain_state, undo_
+from colora.adapter_file import base_checksum, load_adapter, save_adapter
 from colora.backbones import build, build_meta
 from colora.config import RunConfig
 from colora.history import rebuild, save_epoch
@@ -108,12 +111,99 @@ def test_an_adapter_file_goes_back_onto_its_base_and_no_other(tmp_path, bias):
         load_adapter(other, tmp_path / "adapter")
     with pytest.raises(ValueError, match=r"a layer 'features\.0'; this one has none"):
         load_adapter(nn.Sequential(nn.Conv2d(3, 4, 1)), tmp_path / "adapter")
+    other = copy.deepcopy(base)
+    with torch.no_grad():
+        other.features[0].bias[0] += 1e-3
+    with pytest.raises(ValueError, match=r"biases differ .*then use colora\.history"):
+        load_adapter(other, tmp_path / "adapter")
     merge_(model)
-    save_adapter(model, tmp_path / "merged")
-    with pytest.raises(ValueError, match=r"then use colora\.history"):
-        load_adapter(copy.deepcopy(base), tmp_path / "merged")
+    with pytest.raises(ValueError, match=r"features\.0 was merged, .* save the merged weights .*plain_state.* history"):
+        save_adapter(model, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
     with pytest.raises(ValueError, match="no adapters to save"):
         save_adapter(base, tmp_path / "none")
+
+
+def test_an_adapter_file_from_before_biases_were_checked_loads(tmp_path):
+    base = small_model()
+    model = adapt(copy.deepcopy(base))
+    train_steps(model)
+    save_adapter(model, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config.pop("checksum_of") == ["weight", "bias"]
+    config["base_checksum"] = base_checksum(base, config["target_modules"], ("weight",))
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(load_adapter(copy.deepcopy(base), tmp_path)(x), model(x))
+
+
+def test_an_adapter_file_has_what_trained_inside_other_modules_too(tmp_path):
+    base = small_model()
+    model = adapt(copy.deepcopy(base), CoLoRAConfig(targets="features.0"), train_also=("features.2", "head.1"))
+    train_steps(model)
+    save_adapter(model, tmp_path)
+    again = load_adapter(copy.deepcopy(base), tmp_path)
+    trained = {n for n, p in again.named_parameters() if p.requires_grad}
+    assert trained == {n for n, p in model.named_parameters() if p.requires_grad}
+    assert {"features.2.weight", "head.1.bias"} < trained
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in again.state_dict().items())
+
+
+def with_batch_norm() -> nn.Sequential:
+    torch.manual_seed(1)
+    features = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    return nn.Sequential(OrderedDict(features=features, head=nn.Sequential(nn.Flatten(), nn.Linear(4 * 16, 3))))
+
+
+def test_rebuild_gives_the_running_statistics_of_the_epoch(tmp_path):
+    base = with_batch_norm()
+    model = adapt(copy.deepcopy(base))
+    expected = []
+    for epoch in (1, 2):
+        train_steps(model)
+        save_epoch(tmp_path, model, epoch, {epoch: merge_(model, step=epoch)})
+        expected.append(copy.deepcopy(plain_state(model)))
+    assert not torch.equal(expected[0]["features.1.running_mean"], expected[1]["features.1.running_mean"])
+    for epoch, state in enumerate(expected, start=1):
+        rebuilt = rebuild(base, tmp_path, upto=epoch).state_dict()
+        assert all(torch.equal(rebuilt[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("merges", [0, 2])
+@pytest.mark.parametrize("bias", ["auto", "all"])
+@pytest.mark.parametrize("part", ["features.0.weight", "features.3.bias", "features.1.weight"])
+def test_a_history_takes_no_other_base(tmp_path, part, bias, merges):
+    base = with_batch_norm()
+    model = adapt(copy.deepcopy(base), CoLoRAConfig(bias=bias))
+    merged = {}
+    for number in range(1, merges + 1):
+        train_steps(model, steps=1)
+        merged[number] = merge_(model, step=number)
+    save_epoch(tmp_path, model, 1, merged)
+    assert torch.equal(rebuild(base, tmp_path, 1).head[1].weight, model.head[1].weight)
+    other = copy.deepcopy(base)
+    with torch.no_grad():
+        other.get_parameter(part).view(-1)[0] += 1e-3
+    with pytest.raises(ValueError, match="began with other weights than this base has"):
+        rebuild(other, tmp_path, 1)
+    head = copy.deepcopy(base)
+    nn.init.zeros_(head.head[1].weight)  # which the history has
+    rebuild(head, tmp_path, 1)
+
+
+def test_a_history_without_a_checksum_loads(tmp_path):
+    base = with_batch_norm().eval()
+    model = adapt(copy.deepcopy(base))
+    train_steps(model)
+    save_epoch(tmp_path, model, 1, {1: merge_(model)})
+    path = tmp_path / "epoch-01.safetensors"
+    with safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()["about"])
+        tensors = {n: file.get_tensor(n) for n in file.keys() if not n.startswith("buffer/")}  # noqa: SIM118
+    assert len(about.pop("base")) == 64
+    save_file(tensors, path, {"about": json.dumps(about)})
+    rebuilt = rebuild(base, tmp_path, 1).state_dict()
+    assert all(torch.equal(rebuilt[name], value) for name, value in plain_state(model).items())
 
 
 def test_adapters_of_two_ranks_have_no_file(tmp_path):
@@ -131,10 +221,11 @@ def test_a_real_three_dimensional_network(tmp_path):
     base = r3d_18(num_classes=3).eval()
     keys = list(base.state_dict())
     model = adapt(copy.deepcopy(base), train_also=("fc",))
+    assert len(adapted_layers(model)) == 20  # the blocks' Conv3DSimple, too
     x = torch.randn(2, 3, 4, 16, 16)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     losses = []
-    for _ in range(4):
+    for _ in range(2):
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x), torch.tensor([0, 2]))
         loss.backward()

@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import os
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from importlib.metadata import version
@@ -15,11 +14,12 @@ import pandas as pd
 import pytest
 import torch
 from conftest import write_folder, write_npz
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import colora.fit
 import colora.train
+from colora import form_choice, methods
 from colora.adapt import plain_state
 from colora.backbones import build
 from colora.checkpoint import load_model
@@ -223,6 +223,27 @@ def test_a_signal_that_nobody_asked_for_is_not_told_as_a_wish(new_run):
     assert reason(run) == "Ended by a signal (a shutdown, or Ctrl-C) in epoch 1; resume continues after epoch 0."
 
 
+def test_a_run_cut_off_in_its_first_epoch_begins_with_its_weights_again(new_run, tmp_path):
+    """What is random comes back by its key; what came from a file has to be read again, and be the same file."""
+    weights = tmp_path / "w.safetensors"
+    save_file(
+        {k: v for k, v in build("resnet18:layer1", 3, 32, seed=9).state_dict().items() if "head" not in k}, weights
+    )
+    whole, cut, other = (new_run(name, epochs=1, weights=str(weights)) for name in ("whole", "cut", "other"))
+    assert train_run(whole.path) == 0
+    for run in (cut, other):
+        calls = itertools.count(1)
+        assert train_run(run.path, lambda calls=calls: next(calls) == 2) == 0
+        assert Run(run.path).state == "stopped"
+    assert train_run(cut.path) == 0
+    assert figures(cut) == figures(whole)
+    save_file(
+        {k: v for k, v in build("resnet18:layer1", 3, 32, seed=8).state_dict().items() if "head" not in k}, weights
+    )
+    assert train_run(other.path) == 2
+    assert f"The weights {weights} have changed since this run started" in reason(other)
+
+
 def test_figures_of_the_training_pass_are_those_of_its_steps(new_run, monkeypatch):
     """With a rate too small to change anything, what each image got in its step is what the model says afterwards."""
     full = new_run("full", epochs=1, lr=1e-12)
@@ -231,6 +252,19 @@ def test_figures_of_the_training_pass_are_those_of_its_steps(new_run, monkeypatc
     one, other = (load_file(r.path / "predictions" / "epochs" / "epoch-01.safetensors")["train"] for r in (full, seen))
     torch.testing.assert_close(other, one, atol=1e-5, rtol=0)
     assert Run(seen.path).metrics["train_loss"][0] == pytest.approx(Run(full.path).metrics["train_loss"][0], abs=1e-5)
+
+
+def test_a_subset_is_the_same_images_and_no_copy():
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 4, 5), dtype=np.uint8)
+    images = DeviceImages(pixels, np.arange(9) % 3, torch.device("cpu"))
+    rows, labels = np.array([1, 4, 8]), np.array([2, 0, 1])
+    part, alone = images.subset(rows, labels), DeviceImages(pixels[rows], labels, torch.device("cpu"))
+    assert len(part) == 3
+    assert part.images.data_ptr() == images.images.data_ptr()
+    for (x, y), (alone_x, alone_y) in zip(*(s.batches(torch.tensor([2, 0, 1]), 2) for s in (part, alone)), strict=True):
+        assert torch.equal(x, alone_x)
+        assert torch.equal(y, alone_y)
+    assert (len(images), images.labels.tolist()) == (9, [0, 1, 2] * 3)
 
 
 def test_head_and_rest_have_their_own_rates_under_one_schedule():
@@ -255,16 +289,39 @@ def test_a_finished_run_returns_at_once(trained):
 
 
 def test_resume_keeps_the_forms_of_the_first_start(new_run, monkeypatch):
-    adapt = sys.modules["colora.adapt"]  # the package's `adapt` is the function
-    monkeypatch.setattr(adapt, "choose_form", lambda base, _: "factored" if base.kernel_size == (3, 3) else "fused")
+    forms = {(3, 3): "factored"}
+    monkeypatch.setattr(form_choice, "choose_form", lambda base, *_: forms.get(base.kernel_size, "fused"))
     whole, cut = new_run("whole"), new_run("cut")
     assert train_run(whole.path) == 0
     assert Run(whole.path).resolved.forms["layer1.0.conv1"] == "factored"
     assert Run(whole.path).resolved.forms["conv1"] == "fused"
     assert train_run(cut.path, in_second_epoch(cut)) == 0
-    monkeypatch.setattr(adapt, "choose_form", lambda base, _: "fused")  # as a later version might
+    monkeypatch.setattr(form_choice, "choose_form", lambda base, *_: "fused")  # as a later version might
     assert train_run(cut.path) == 0
     assert figures(cut) == figures(whole)
+
+
+def test_where_no_table_tells_the_forms_they_are_timed_once_and_kept(new_run, monkeypatch):
+    """As on a GPU: the first start times every distinct layer, a resumed run none."""
+    timed = []
+
+    def seconds(layer, call, precision, memory_format, rounds):
+        timed.append((layer.base.kernel_size, tuple(call.inputs), precision, memory_format))
+        return {"plain": 3.0, "fused": 2.0, "factored": 1.0 if call.inputs[1] == 64 else 4.0}
+
+    monkeypatch.setattr(methods, "MEASURED_ON", ())
+    monkeypatch.setattr(form_choice, "seconds_of_forms", seconds)
+    run = new_run()
+    calls = itertools.count(1)
+    assert train_run(run.path, lambda: next(calls) == 6) == 0
+    forms = Run(run.path).resolved.forms
+    same = ("fp32", torch.channels_last)
+    assert timed == [((7, 7), (8, 3, 32, 32), *same), ((3, 3), (8, 64, 8, 8), *same)]
+    assert forms["conv1"] == "fused"
+    assert {form for name, form in forms.items() if name != "conv1"} == {"factored"}
+    assert train_run(run.path) == 0
+    assert len(timed) == 2
+    assert Run(run.path).resolved.forms == forms
 
 
 def test_paper_selection_keeps_the_best_test_epoch_and_warns(new_run):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from colora.cuts import Cut
 
 __all__ = [
-    "SPLITS", "Dataset", "Split", "check_cut", "check_dataset", "load_dataset", "load_outside", "training_split",
+    "SPLITS", "Dataset", "Split", "check_cut", "check_dataset", "load_dataset", "load_outside", "training_labels",
     "used_index",
 ]  # fmt: skip
 
@@ -127,15 +127,10 @@ def with_checksum(dataset: Dataset, cut: "Cut", config: RunConfig) -> Dataset:
     return replace(dataset, known_checksum=checksum)
 
 
-def training_split(dataset: Dataset, used: np.ndarray, cut: "Cut | None" = None) -> Split:
-    """The images trained on, with the labels that the cut corrected; the data set keeps its own.
-
-    The whole train split is not copied: it may be larger than the memory.
-    """
+def training_labels(dataset: Dataset, used: np.ndarray, cut: "Cut | None" = None) -> np.ndarray:
+    """(len(used),) int64: labels of the images trained on, as the cut corrected them; the data set keeps its own."""
     train = dataset.splits["train"]
-    if len(used) < len(train):
-        train = train.take(used)
-    return train.relabelled(cut.labels) if cut and cut.labels else train
+    return (train.relabelled(cut.labels) if cut and cut.labels else train).labels[used]
 
 
 def used_index(dataset: Dataset, config: RunConfig, cut: "Cut | None" = None) -> np.ndarray:

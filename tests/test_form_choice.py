@@ -1,0 +1,113 @@
+"""Which form each layer takes: by rule and the size of its maps, by timing, and within the memory there is."""
+
+import pytest
+import torch
+from torch import nn
+
+from colora import CoLoRAConfig, adapt, form_choice
+from colora.adapt import adapted_layers
+from colora.conv import CoLoRAConv
+from colora.form_choice import calibrate_forms_, calls, fastest, fit_forms_
+
+
+def test_forms_follow_the_size_of_the_maps():
+    convolutions = [nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 128, 3, padding=1)]
+    convolutions += [nn.MaxPool2d(4), nn.Conv2d(128, 128, 3, padding=1), nn.Conv2d(128, 64, 3, padding=1)]
+    convolutions += [nn.Conv2d(64, 128, 1), nn.Conv2d(128, 128, 3, stride=2)]
+    unreached = nn.Conv2d(128, 128, 3)
+    model = adapt(nn.ModuleDict({"way": nn.Sequential(*convolutions), "unreached": unreached}))
+    model["way"][0].eval()
+    mode = [module.training for module in model.modules()]
+
+    def forms(batch_size: int) -> str:
+        fit_forms_(model["way"], torch.zeros(1, 3, 40, 40), batch_size)
+        return "".join(layer.form[1] for layer in adapted_layers(model).values())  # p"l"ain, f"u"sed or f"a"ctored
+
+    assert forms(24) == "lllallua"  # 38,400 pixels, and a sixteenth of them after the pool
+    assert forms(25) == "laaallua"  # 40,000
+    assert forms(400) == "laaaalua"
+    assert [module.training for module in model.modules()] == mode
+    assert all(p.grad is None for p in model.parameters())
+
+
+def small_model() -> nn.Sequential:
+    torch.manual_seed(0)
+    same = [layer for _ in range(2) for layer in (nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(inplace=True))]
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), *same, nn.ConvTranspose2d(8, 4, 2), nn.Conv2d(4, 4, 1))
+
+
+def test_calls_are_those_of_a_training_step():
+    model = adapt(small_model())
+    found = calls(model, torch.zeros(1, 3, 6, 6), 5)
+    assert {name: (tuple(c.inputs), tuple(c.outputs), c.wants_gradient) for name, c in found.items()} == {
+        "0": ((5, 3, 6, 6), (5, 8, 6, 6), False),
+        "1": ((5, 8, 6, 6), (5, 8, 6, 6), True),
+        "3": ((5, 8, 6, 6), (5, 8, 6, 6), True),
+        "5": ((5, 8, 6, 6), (5, 4, 7, 7), True),
+        "6": ((5, 4, 7, 7), (5, 4, 7, 7), True),
+    }
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_calibration_takes_the_fastest_form_and_leaves_the_rest(precision):
+    """For real, on this device; the whole of it but for the choice among times that are not the same twice."""
+    model = adapt(small_model()).to(memory_format=torch.channels_last)
+    before, stream = {n: p.clone() for n, p in model.state_dict().items()}, torch.get_rng_state()
+    seconds = calibrate_forms_(model, torch.zeros(1, 3, 6, 6), 2, precision, torch.channels_last, rounds=1)
+    assert list(seconds) == ["0", "1", "3", "6"]  # of the transposed layer there is one form
+    assert seconds["1"] is seconds["3"]
+    assert all(set(times) == {"plain", "fused", "factored"} and min(times.values()) > 0 for times in seconds.values())
+    layers = adapted_layers(model)
+    chosen = fastest(layers, calls(model, torch.zeros(1, 3, 6, 6), 2), seconds, precision)
+    assert {name: layers[name].form for name in seconds} == chosen
+    assert all(torch.equal(p, before[n]) for n, p in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(torch.get_rng_state(), stream)
+
+
+def choice(model, seconds, batch_size=2, precision="fp32"):
+    reached = calls(model, torch.zeros(1, model[0].base.in_channels, 8, 8), batch_size)
+    return list(fastest(adapted_layers(model), reached, dict.fromkeys(reached, seconds), precision).values())
+
+
+def test_the_fastest_form_has_to_fit_into_what_is_saved():
+    """3 x 4 bytes a weight that full fine-tuning trains and CoLoRA does not, 2 maps of 4 bytes an entry."""
+    model = adapt(nn.Sequential(nn.Conv2d(16, 16, 3, padding=1)))
+    spare = 12 * (16 * 16 * 9 - (16 * 16 + 16 * 9))  # 22,848 bytes
+    maps = 2 * 4 * 16 * 64  # of one image: 8,192 bytes
+    factored_first = {"plain": 2.0, "fused": 3.0, "factored": 1.0}
+    assert 2 * maps < spare < 3 * maps
+    assert choice(model, factored_first, batch_size=2) == ["factored"]
+    assert choice(model, factored_first, batch_size=3) == ["plain"]
+    assert choice(model, factored_first, batch_size=3, precision="bf16") == ["factored"]  # maps of half the size
+    assert choice(model, {"plain": 2.0, "fused": 1.0, "factored": 3.0}) == ["fused"]
+
+
+def test_what_plain_layers_keep_adds_up():
+    """A 1x1 layer's adapter is as large as the layer: it saves nothing, and its W is the first that fits."""
+    convolutions = [nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 240, 1), nn.Conv2d(240, 16, 1), nn.Conv2d(16, 18, 1)]
+    model = adapt(nn.Sequential(*convolutions))
+    spare = 12 * (16 * 16 * 9 - (16 * 16 + 16 * 9) - (240 + 16 + 18))
+    assert 4 * (16 * 18 + 16 * 16 * 9) < spare < 4 * (16 * 18 + 16 * 16 * 9 + 16 * 240)
+    plain_first = {"plain": 1.0, "fused": 2.0, "factored": 3.0}
+    by_size = [16 * 18, 16 * 16 * 9, 16 * 240, 16 * 240]
+    assert sorted(m.weight.numel() for m in model) == by_size
+    assert choice(model, plain_first) == ["plain", "plain", "fused", "fused"]
+    assert choice(model, plain_first, precision="bf16") == ["plain"] * 4  # full fine-tuning keeps such copies too
+
+
+def test_off_the_cpu_nothing_is_factored_until_it_was_timed(monkeypatch):
+    """The meta device stands for a GPU: a layer that moves to another kind of device is chosen anew."""
+    wide = nn.Conv2d(128, 128, 3)
+    layer = CoLoRAConv(wide)
+    assert layer.form == "factored"
+    assert layer.double().form == "factored"
+    assert layer.to("meta").form == "fused"
+    assert CoLoRAConv(nn.Conv2d(128, 128, 3, device="meta")).form == "fused"
+    assert CoLoRAConv(nn.Conv2d(64, 64, 3), form="factored").to("meta").form == "factored"  # as it was told
+    model = adapt(nn.Sequential(nn.Conv2d(3, 128, 3), nn.Conv2d(128, 128, 3)).to("meta"), CoLoRAConfig())
+    fit_forms_(model, torch.zeros(1, 3, 64, 64), 32)
+    assert [m.form for m in model] == ["plain", "fused"]
+    monkeypatch.setattr(form_choice, "seconds_of_forms", lambda *_: {"plain": 3.0, "fused": 2.0, "factored": 1.0})
+    calibrate_forms_(model, torch.zeros(1, 3, 8, 8), 2)
+    assert [m.form for m in model] == ["factored", "factored"]
