@@ -17,14 +17,15 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 PATIENCE_SECONDS = 120  # of a browser on a machine that trains meanwhile
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-TELL_EXCEPTIONS = """
+EXCEPTION = "An exception on the page: "
+TELL_EXCEPTIONS = f"""
     const told = new Set();
-    new MutationObserver(() => {
-      for (const shown of document.querySelectorAll('[data-testid="stException"]')) {
-        if (!told.has(shown.textContent)) console.error("An exception on the page: " + shown.textContent);
+    new MutationObserver(() => {{
+      for (const shown of document.querySelectorAll('[data-testid="stException"]')) {{
+        if (!told.has(shown.textContent)) console.error("{EXCEPTION}" + shown.textContent);
         told.add(shown.textContent);
-      }
-    }).observe(document, {childList: true, subtree: true});
+      }}
+    }}).observe(document, {{childList: true, subtree: true}});
 """
 IN_BROWSER = [
     pytest.mark.browser,
@@ -90,21 +91,21 @@ def browser():
 @contextmanager
 def watched(browser, server_dies: bool = False, **options) -> Iterator:
     """A browser of its own, of which every tab must never see a script or console error, an exception drawn on a page,
-    however briefly, or a foreign host. `server_dies`: what cannot be fetched meanwhile is no error."""
+    however briefly, or a foreign host. `server_dies`: what scripts and console say of that is no error."""
     usual = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
     context, errors = browser.new_context(**usual | options), []
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     context.add_init_script(TELL_EXCEPTIONS)
 
     def told(text: str, place: str = "") -> None:
-        unreachable = "net::ERR_" in text or "Failed to fetch" in text
         # Opened below the root, Streamlit first looks for its server there (404), then where it is.
-        if "/_stcore/" not in place and not (server_dies and unreachable):
+        about_the_server = "/_stcore/" in place or (server_dies and not text.startswith(EXCEPTION))
+        if not about_the_server:
             errors.append(f"{text} {place}")
 
     context.on("weberror", lambda error: told(str(error.error)))
     context.on("console", lambda m: told(m.text, str(m.location)) if m.type == "error" else None)
-    context.on("request", lambda r: None if "://localhost:" in r.url or r.url[:4] != "http" else told(r.url))
+    context.on("request", lambda r: None if "://localhost:" in r.url or r.url[:4] != "http" else errors.append(r.url))
     try:
         yield context
         assert not errors, errors

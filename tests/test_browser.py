@@ -132,7 +132,7 @@ def test_download_is_followed_left_cancelled_and_continued(page, medmnist, monke
     """Monitor refreshes itself meanwhile, for one of its groups runs; neither page disturbs the other."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     fabricate(tmp_path / "runs", "running", ["running"])
-    medmnist.piece, medmnist.pause = 1024, 0.1
+    medmnist.piece, medmnist.pause = 1024, 0.5
     part = medmnist.root / "octmnist.npz.part"
     with served(tmp_path / "runs") as address:
         page.goto(f"{address}/data")

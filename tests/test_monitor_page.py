@@ -92,7 +92,7 @@ def test_curves_mark_merges_and_show_single_seeds_on_demand(open_page):
 
 def test_a_group_of_one_seed_has_nothing_to_choose(open_page):
     app = open_page("monitor", "one-done")
-    assert [one.key for one in app.button_group] == ["picture-format"] and len(app.get("plotly_chart")) == 3
+    assert [group.key for group in app.button_group] == ["picture-format"] and len(app.get("plotly_chart")) == 3
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ def site(lab) -> Iterator[Site]:
 
 @pytest.fixture
 def tab(browser) -> Iterator[Callable]:
-    """A new tab, each of a browser of its own, over a server that may be killed."""
+    """Opens a tab, each of a browser of its own."""
     with ExitStack() as contexts:
 
-        def opened():
-            page = contexts.enter_context(watched(browser, server_dies=True)).new_page()
+        def opened(server_dies: bool):
+            page = contexts.enter_context(watched(browser, server_dies)).new_page()
             page.set_default_timeout(30_000 * busy())
             return page
 
@@ -133,7 +133,7 @@ def seconds_until_right(page, site: Site, group: Group, begin: float) -> float:
 @rounds(short=1, loop=20)
 def test_the_real_server_is_killed_with_its_process_group(tab, lab, site, rounds):
     """It has launched the group; supervisor and runs do not notice, and the next server shows them as they are."""
-    page, group, least, late = tab(), None, [0, 0, 0], []
+    page, group, least, late = tab(server_dies=True), None, [0, 0, 0], []
     for _ in range(rounds):
         if group is None or not group.active:
             group = launch_here(page, site, epochs=EPOCHS) if rounds > 2 else begin_here(page, site, epochs=EPOCHS)
@@ -167,7 +167,7 @@ def test_the_real_server_is_killed_with_its_process_group(tab, lab, site, rounds
 @pytest.mark.slow
 def test_the_real_server_is_killed_while_it_launches(tab, lab, site):
     """Then there is the whole group, which somebody starts or Resume does, or none and its name is free."""
-    page, there = tab(), []
+    page, there = tab(server_dies=True), []
     for number in range(20):
         name = press_launch(page, site, epochs=2)
         time.sleep(random.uniform(0, 8))
@@ -251,7 +251,7 @@ def test_two_browsers_and_a_terminal_act_at_once(tab, lab, site, rounds):
     lab.until(group, "running", "running", "queued")
     watch = Watch(lab)
     watch.start()
-    pages, said, pressed = [tab() for _ in range(2)], [], []
+    pages, said, pressed = [tab(server_dies=False) for _ in range(2)], [], []
     try:
         for number in range(rounds):
             if not (lab.runs_dir / "g").exists():
