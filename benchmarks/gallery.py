@@ -1,11 +1,12 @@
-"""The Images page over OCTMNIST's number of images at 224 px: first page, page turns, other steps, memory.
+"""The Images page over OCTMNIST's number of images at 224 px: first page, page turns, other steps, memory; and what a
+page of 25 images costs from each kind of source.
 
     python benchmarks/gallery.py --out benchmarks/results/gallery.json
 
 Generated images (97,477 of 224 px, 4.9 GB, in a temporary folder as MedMNIST's are unpacked) and fabricated predictions
 of several seeds. The page runs in this process with Streamlit's AppTest, the whole script at every step, so that a
 figure is the server's time, above what a browser asks for (which runs only the part of the page that changes). Before
-the first page the files' pages are dropped from the system's cache.
+the first page the files' pages are dropped from the system's cache. The sources are read from that cache.
 """
 
 import argparse
@@ -21,18 +22,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from colora.config import Resolved, make_config
 from colora.data.phantom import draw
 from colora.evaluate import entropy
 from colora.runs import create_group, write_json
+from colora.thumbnails import Place, open_pictures, tile
 
 ROOT = Path(__file__).parents[1]
 COUNTS = (33_484, 10_213, 7_754, 46_026)  # OCTMNIST's train split
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 SIDE, CHUNK, DRAWN, CHECKSUM = 224, 1024, 64, "0" * 64
 TURNS = 20
+PAGE, REPEATS = 25, 20  # images of a page, and pages of which the median is taken
+SCAN, SCANS = (512, 496), 100  # pixels of a Spectralis scan, and files in the folder
 
 
 def main() -> None:
@@ -51,7 +56,7 @@ def main() -> None:
         os.environ |= {"XDG_STATE_HOME": f"{folder}/state", "COLORA_RUNS_DIR": f"{folder}/runs"}
         files = make_images(folder / "data" / f"octmnist_{SIDE}", labels)
         make_runs(folder, labels, args.seeds)
-        result = measure(files)
+        result = measure(files) | {"sources": measure_sources(folder, len(labels))}
     result |= {"images": len(labels), "seeds": args.seeds, "side": SIDE, "load_average": os.getloadavg()[0]}
     print(json.dumps(result, indent=1))
     if args.out:
@@ -113,6 +118,7 @@ def make_runs(folder: Path, labels: np.ndarray, seeds: int) -> None:
 
 def measure(files: list[Path]) -> dict:
     assert "torch" not in sys.modules
+    sys.path[0] = str(ROOT)  # as a server has it: in this script's own folder another file is named pages.py
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     app.run()  # the server has shown another page before
     for file in files:
@@ -146,6 +152,45 @@ def measure(files: list[Path]) -> dict:
     found["memory_mib"] = {"before": before, "peak": peak_mib()}
     assert "torch" not in sys.modules
     return found
+
+
+def measure_sources(folder: Path, images: int) -> dict:
+    """Milliseconds to read and to encode a page of images: {source: {"read_ms", "encode_ms"}}, medians."""
+    scans = make_folder(folder / "scans")
+    mapped = [f"train/{i:06d}" for i in range(images)]
+    generated = [f"train-{i:04d}" for i in range(1000)]
+    cases = {
+        f"mapped file, {SIDE} px": ("octmnist", SIDE, mapped),
+        f"folder of {SCAN[0]} x {SCAN[1]} JPEG": (f"folder:{folder / 'scans'}", SIDE, scans),
+        f"generated, {SIDE} px": ("phantom", SIDE, generated),
+        "generated, 64 px": ("phantom", 64, generated),
+    }
+    found, rng = {}, np.random.default_rng(2)
+    for name, (dataset, side, ids) in cases.items():
+        config = make_config({"dataset": dataset, "image_size": side, "data_dir": str(folder / "data")})
+        source = open_pictures(config, ("train",))
+        times: dict[str, list[float]] = {"read_ms": [], "encode_ms": []}
+        for _ in range(REPEATS):
+            places = [Place("train", int(i), ids[i]) for i in rng.integers(0, len(ids), PAGE)]
+            begin = time.perf_counter()
+            read = source.read(places)
+            between = time.perf_counter()
+            assert all(len(tile(image)) > 1000 for image in read)
+            times["read_ms"].append(1000 * (between - begin))
+            times["encode_ms"].append(1000 * (time.perf_counter() - between))
+        found[name] = {kind: statistics.median(values) for kind, values in times.items()}
+    return found
+
+
+def make_folder(folder: Path) -> list[str]:
+    """Generated images as JPEG files of a scan's size; returns their ids."""
+    ids = []
+    for i in range(SCANS):
+        name = f"{CLASS_NAMES[i % 4]}/{CLASS_NAMES[i % 4]}-{i}-1.jpeg"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw("train", i, SCAN[1])).resize(SCAN).save(folder / name, quality=95)
+        ids.append(name)
+    return ids
 
 
 def ran(app: AppTest) -> dict[str, float]:

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from conftest import mistake
 from fabricate import COUNTS, fabricate
+from queueing import wait_for
+from test_images_browser import colora
 
 from colora.cli import _config, _parser, main
 from colora.cuts import PINNED, read_cut
@@ -136,6 +138,9 @@ def test_a_preset_gives_its_balanced_set_up_for_a_cut():
     assert (config.train_set, config.per_class, config.cut) == ("complete", None, "d")
 
 
+LONG_SECONDS = 300  # of trainings on a busy machine
+CHANCE = 0.4  # of four classes, with the luck that 116 images allow
+
 TINY = {"image_size": 32, "backbone": "texturenet", "weights": "shipped", "batch_size": 8, "threads": 1, "epochs": 2}
 
 
@@ -233,3 +238,31 @@ def test_compare_plans_and_launches_the_groups(trained, tmp_path, tiny_npz, caps
     assert read_json(runs / "g-random" / PINNED)["counts"]["kept"] == [5, 5, 5]
     again = document(capsys, "cut", "compare", "g", "--runs-dir", runs, "--json")
     assert all(row["exists"] for row in again["groups"])
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_real_scans_from_the_source_group_to_the_comparison(shared, tmp_path):
+    """SqueezeNet's ImageNet weights on real scans, the cut of drop 2 and keep 90, and the groups that credit it."""
+    runs, data = tmp_path / "runs", shared / "data" / "oct2017-sample_224.npz"
+    weights = shared / "weights" / "squeezenet1_1_imagenet_features.safetensors"
+    training = f"--backbone squeezenet1_1 --weights {weights} --image-size 64 --epochs 1 --batch-size 16 --seeds 0"
+    where = ["--runs-dir", str(runs)]
+    launch = ["--dataset", f"npz:{data}", *training.split(), *where, "--wait"]
+    colora("launch", "--name", "real", "--train-set", "balanced", *launch)
+    cut = json.loads(colora("distil", str(runs / "real"), "--drop", "2", "--keep", "90", "--name", "sharp", "--json"))
+    assert (cut["counts"]["dropped"], cut["counts"]["kept"]) == ([2] * 4, [90] * 4)
+    colora("launch", "--name", "sharp-distilled", "--cut", "sharp", *launch)
+    planned = json.loads(colora("cut", "compare", "sharp", "--plan", "--json", *where))["groups"]
+    assert {arm["group"]: arm["exists"] for arm in planned} == {
+        "real": True, "sharp-distilled": True, "sharp-random": False, "sharp-full": False
+    }  # fmt: skip
+    assert json.loads(colora("cut", "compare", "sharp", "--json", *where))["launched"]
+    for name in ("sharp-random", "sharp-full"):
+        wait_for(lambda name=name: Group(runs / name).state == "done", LONG_SECONDS, lambda name=name: name)
+    hashes = {"real": None, "sharp-random": read_cut(runs, "sharp-random").hash}
+    for name in ("real", "sharp-distilled", "sharp-random", "sharp-full"):
+        summary = json.loads(colora("show", str(runs / name), "--json"))
+        assert (summary["data"]["cut"] or {}).get("hash") == hashes.get(name, cut["hash"])
+        if name != "sharp-full":  # whose small rate needs more than one epoch
+            assert summary["over_seeds"]["test"]["accuracy"]["median"] > CHANCE, name

@@ -3,7 +3,9 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from fabricate import CLASS_NAMES, COUNTS, MOST_USED, fabricate
 from opened import opener, ran, texts
@@ -17,6 +19,7 @@ from colora.queue import audit
 from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions, score_images
+from pages.components.saved_cuts import dataset_of
 
 CHECKSUM = "0" * 64  # of fabricated data
 SMALLEST = min(COUNTS["train"])
@@ -108,6 +111,34 @@ def test_every_rule_divides_as_it_says(open_distil, runs, kind, fields, rule):
     ran(app)
     assert counts(app) == says(division(runs, kind=kind, **rule))
     assert len(app.get("plotly_chart")) == (0 if kind == "random" else 1)
+
+
+def test_equal_scores_are_shown_in_the_cuts_order(open_distil, runs):
+    for table, path in train_tables(runs):
+        table[[f"p_{c}" for c in range(4)]] = 0.25
+        table["image_id"] = table["image_id"].to_numpy()[::-1]
+        table.to_parquet(path)
+    app = open_distil()
+    app.number_input(key="drop").set_value(12)
+    app.number_input(key="keep").set_value(3)
+    app.segmented_control(key="cut-class").set_value("CNV")
+    goes = division(runs, drop=12, keep=3).images.query("fate == 'dropped' and label == 0")
+    assert [tile["id"] for tile in shown(ran(app), "cut-dropped")["tiles"]] == sorted(goes["image_id"])[:10]
+
+
+def test_a_group_whose_predictions_have_changed_is_divided_anew(open_distil, runs, monkeypatch):
+    monkeypatch.setattr("pages.components.cut_preview.id", lambda table: 0, raising=False)  # one address for all tables
+    app = open_distil()
+    assert counts(app)["CNV"]["Sorted"] == COUNTS["train"][0]
+    for table, path in train_tables(runs):
+        table["used"] = table.groupby("label").cumcount() < 31
+        table.to_parquet(path)
+    assert {row["Sorted"] for row in counts(ran(app)).values()} == {31}
+
+
+def train_tables(runs: Path) -> list[tuple[pd.DataFrame, Path]]:
+    paths = [run.path / "predictions" / "train.parquet" for run in Group(runs / "three-done").runs]
+    return [(pd.read_parquet(path), path) for path in paths]
 
 
 def test_too_much_is_a_sentence_with_the_largest_cut_that_works(open_distil):
@@ -208,7 +239,15 @@ def test_a_cut_whose_group_is_gone_fills_the_form_with_what_it_tells(open_distil
     assert (state["launch.cut"], state["launch.train_set"], state["launch.image_size"]) == ("mine", "complete", size)
     assert (state["launch-name"], state["launch-seeds"]) == ("mine", str(read_cut(runs, "mine").source.seeds[0]))
     assert "The group three-done, from which the cut was made, cannot be read" in texts(app)
-    assert "if they are not phantom (synthetic)" in texts(app)
+    assert state["launch.dataset"] == "phantom" and "where they are not phantom (synthetic)" in texts(app)
+    preset = app.selectbox(key="launch-preset")
+    preset.set_value(preset.options[0])
+    assert "from which the cut was made" not in texts(ran(app))
+
+
+def test_the_data_of_a_cut_are_known_by_its_own_words_but_for_files():
+    known = {"phantom (synthetic)": "phantom", "OCTMNIST (28 px)": "octmnist", "npz:my.npz": None}
+    assert {said: dataset_of(SimpleNamespace(data_source=said)).get("dataset") for said in known} == known
 
 
 def test_the_comparison_is_planned_and_launched(open_distil, runs, monkeypatch):

@@ -11,6 +11,7 @@ from browsing import IN_BROWSER, ROOT, idle, served
 from fabricate import fabricate
 
 from colora.cuts import read_cut
+from colora.runs import Group
 from colora.verdicts import current
 
 pytestmark = IN_BROWSER
@@ -39,16 +40,83 @@ def opened_image(tab) -> str:
     return canvas.get_attribute("data-ready")
 
 
+def painted(tab) -> tuple[float, float]:
+    """Mean grey of the large image as it is drawn now, and the share of it that is black or white."""
+    mean, extreme = tab.locator("canvas[data-ready]").evaluate(
+        """canvas => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const greys = Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]);
+            const ends = greys.filter((grey) => grey === 0 || grey === 255).length;
+            done([greys.reduce((sum, grey) => sum + grey, 0) / greys.length, ends / greys.length]);
+        })))"""
+    )
+    return mean, extreme
+
+
+def turn_pages_by_key(tab) -> None:
+    """The arrows where nothing has the focus, and Page Up and Page Down in the grid."""
+    for key, says in (("ArrowRight", "26 to 50 of 400"), ("ArrowLeft", "1 to 25 of 400")):
+        tab.keyboard.press(key)
+        tab.get_by_text(says).wait_for()
+        ready(tab)
+    tab.locator(".tile").nth(3).focus()
+    for key, says in (("PageDown", "26 to 50 of 400"), ("PageUp", "1 to 25 of 400")):
+        tab.keyboard.press(key)
+        tab.get_by_text(says).wait_for()
+        ready(tab)
+
+
+def window_and_level(tab) -> None:
+    """Both sliders change what is drawn, at once, and Reset brings it back."""
+    tab.locator(".viewer .reset").click()
+    mean, extreme = painted(tab)
+    tab.locator(".viewer .level").fill("200")
+    assert painted(tab)[0] > mean + 20  # brighter
+    tab.locator(".viewer .reset").click()
+    tab.locator(".viewer .window").fill("510")
+    assert painted(tab)[1] > extreme + 0.3  # more contrast: little between black and white
+    tab.locator(".viewer .reset").click()
+    assert painted(tab) == (mean, extreme)
+
+
+def judge_one_that_leaves_the_grid(tab) -> None:
+    """Of images without a verdict: judged, it keeps its neighbours while it is open, and is gone from the grid."""
+    tab.get_by_text("Filters · 1 set").click()
+    tab.get_by_text("No verdict", exact=True).click()
+    tab.get_by_text("Filters · 2 set").wait_for()
+    ready(tab)
+    judged = tab.locator(".tile").nth(0).get_attribute("data-id")
+    tab.locator(".tile").nth(0).click()
+    assert opened_image(tab) == judged
+    tab.locator(".st-key-verdict-box").get_by_role("button", name="Fine").click()
+    tab.get_by_text("Your verdict: Fine").wait_for()
+    ready(tab)
+    assert tab.get_by_role("button", name="Next image").is_enabled()
+    back_to_the_grid(tab)
+    tab.locator(f'.tile[data-id="{judged}"]').wait_for(state="detached")
+    assert tab.locator(".tile").count() > 3
+
+
+def back_to_the_grid(tab) -> None:
+    tab.get_by_role("button", name="Back to the grid").click()
+    tab.wait_for_function("() => !location.search.includes('image=')")
+    tab.locator(".viewer").wait_for(state="detached")
+    tab.locator(".tile").nth(0).wait_for()
+
+
 def test_look_filter_decide_and_cut(page, fabricated):
     address, runs_dir = fabricated
     page.goto(f"{address}/images?group=fabricated")
     page.locator(".tile").nth(24).wait_for()
     assert page.get_by_text("1 to 25 of 400").count() == 1
+    ready(page)
+    turn_pages_by_key(page)
 
     page.get_by_text("Filters", exact=True).click()
     page.get_by_text("Wrong", exact=True).click()
     page.get_by_text("Filters · 1 set").wait_for()
     ready(page)
+    assert page.get_by_text("No verdict", exact=True).is_visible()  # what was unfolded stays so
     assert page.locator(".tile .wrong").count() == page.locator(".tile").count() > 3
 
     page.locator(".tile").nth(0).focus()
@@ -67,8 +135,9 @@ def test_look_filter_decide_and_cut(page, fabricated):
     assert page.get_by_role("button", name="Invert").get_attribute("aria-pressed") == "true"
     page.locator(".viewer .in").click()
     page.get_by_text("150 %").wait_for()
+    window_and_level(page)
 
-    page.get_by_role("button", name="Truly hard").click()
+    page.locator(".st-key-verdict-box").get_by_role("button", name="Truly hard").click()
     page.get_by_text("Your verdict: Truly hard").wait_for()
     assert current(runs_dir)["verdict"].tolist() == ["hard"]
     page.reload()
@@ -79,9 +148,8 @@ def test_look_filter_decide_and_cut(page, fabricated):
     assert current(runs_dir).empty
 
     ready(page)
-    page.get_by_role("button", name="Back to the grid").click()
-    page.wait_for_function("() => !location.search.includes('image=')")
-    page.locator(".viewer").wait_for(state="detached")
+    back_to_the_grid(page)
+    judge_one_that_leaves_the_grid(page)
 
     page.get_by_role("link", name="Distil").click()
     page.get_by_text("Of each class, discard the 1 of highest entropy and keep the next 29.").wait_for()
@@ -113,7 +181,7 @@ def test_no_page_is_wider_than_the_screen(page, fabricated):
 @pytest.mark.slow
 @pytest.mark.real
 def test_real_images_from_training_to_the_comparison(page, shared, tmp_path):
-    """Drop 2, keep 90 a class of the real sample, train on the cut, and compare."""
+    """Drop 2, keep 90 a class of the real sample, train on the cut by the form, and compare."""
     runs_dir, data = tmp_path / "runs", shared / "data" / "oct2017-sample_224.npz"
     launch = ["launch", "--name", "real", "--dataset", f"npz:{data}", "--seeds", "0", "--train-set", "balanced"]
     launch += [
@@ -143,6 +211,17 @@ def test_real_images_from_training_to_the_comparison(page, shared, tmp_path):
         page.get_by_label("Name of the cut").press("Tab")
         ready(page)
         page.get_by_role("button", name="Save the cut").click()
+        page.get_by_role("button", name="Train on this cut").click()
+        page.wait_for_url("**/launch**", timeout=LONG)
+        page.get_by_text(re.compile("--cut sharp")).wait_for()
+        page.get_by_text("Trainable:").wait_for(timeout=LONG)
+        page.get_by_role("button", name="Launch", exact=True).click()
+        page.wait_for_url("**/monitor?group=sharp", timeout=LONG)
+        page.get_by_text("1 of 1 seeds done").wait_for(timeout=LONG)
+        trained = Group(runs_dir / "sharp").runs[0].resolved
+        assert trained.class_counts["used"] == [90] * 4 and trained.cut_hash == read_cut(runs_dir, "sharp").hash
+
+        page.goto(f"{address}/distil?group=real&cut=sharp")
         page.get_by_text("Does the cut help? Compare it").click()
         page.get_by_role("button", name=re.compile("^Launch . groups")).click()
         page.wait_for_url("**/monitor**", timeout=LONG)

@@ -148,7 +148,8 @@ def choose_filters(split: str, class_names: Sequence[str], table: pd.DataFrame, 
     """What to leave out: {filter: value} of those that are set."""
     active = sum(map(_is_set, FILTERS))
     label = f"Filters · {active} set" if active else "Filters"
-    with st.expander(label, icon=":material/filter_alt:", key="filters", on_change="rerun"):
+    unfolded = bool(st.session_state.get("filters"))  # a label that changes would fold it
+    with st.expander(label, unfolded, icon=":material/filter_alt:", key="filters", on_change="rerun"):
         options: dict[str, Any] = {"on_change": from_the_start}
         many = {"selection_mode": "multi", **options}
         name, step, grid = SCORES[score].title, 0.05, st.grid(3, min_column_width=240)

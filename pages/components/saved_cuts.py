@@ -10,6 +10,7 @@ from colora.comparison import FULL_LR, Plan, plan_comparison
 from colora.config import format_seeds, parse_seeds
 from colora.cuts import Cut, list_cuts, read_cut, remove_cut, restore_cut
 from colora.errors import UserError
+from colora.medmnist_info import names as medmnist_names
 from colora.runs import Group
 from pages.components import address, command, form, show
 from pages.components.runs import reading, runs_dir, summary
@@ -113,7 +114,7 @@ def train_on(cut: Cut) -> None:
     """Fill the Launch form as the cut's group was launched, with the cut, and go there; where the group cannot be read,
     with what the cut itself tells."""
     source = Group(runs_dir() / cut.source.group)
-    values: dict[str, Any] = {"image_size": cut.image_size}
+    values: dict[str, Any] = {"image_size": cut.image_size} | dataset_of(cut)
     st.session_state.pop("launch-note", None)
     seeds = cut.source.seeds
     try:
@@ -122,7 +123,7 @@ def train_on(cut: Cut) -> None:
     except UserError as error:
         told = (
             f"The group {cut.source.group}, from which the cut was made, cannot be read, so all but the cut and its "
-            f"image size is as usual: choose the network, and the data if they are not {cut.data_source}. {error}"
+            f"image size is as usual: choose the network, and the data where they are not {cut.data_source}. {error}"
         )
         st.session_state["launch-note"] = cut.name, told
     form.fill(values | {"train_set": "complete", "per_class": None, "cut": cut.name})
@@ -130,6 +131,12 @@ def train_on(cut: Cut) -> None:
     st.session_state["launch-name"] = next(name for name in names if not (runs_dir() / name).exists())
     st.session_state["launch-seeds"] = format_seeds(seeds)
     st.switch_page("pages/launch.py")
+
+
+def dataset_of(cut: Cut) -> dict[str, str]:
+    """The setting `dataset` where the cut's own words for its data tell it; of files they lack the place."""
+    name = cut.data_source.partition(" (")[0].lower()  # as in OCTMNIST (28 px)
+    return {"dataset": name} if name == "phantom" or name in medmnist_names() else {}
 
 
 def comparison(cut: Cut) -> None:
