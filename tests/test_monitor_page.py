@@ -55,6 +55,8 @@ def test_why_a_seed_failed_and_what_can_be_done(open_page):
     app = open_page("monitor", "failed")
     assert app.error[0].value.startswith("**Seed 1 failed.** The GPU ran out of memory at batch size 32")
     assert [button.key for button in app.button] == ["resume", "retry", "clone", "remove"]
+    assert app.button(key="resume").label == "Run the missing seeds …"
+    assert open_page("monitor", "lost").button(key="resume").label == "Resume …"
 
 
 def test_a_running_group_shows_progress_speed_and_time_left(open_page):
