@@ -242,6 +242,7 @@ def test_compare_plans_and_launches_the_groups(trained, tmp_path, tiny_npz, caps
 
 @pytest.mark.slow
 @pytest.mark.real
+@pytest.mark.timeout(1500)  # on a busy machine
 def test_real_scans_from_the_source_group_to_the_comparison(shared, tmp_path):
     """SqueezeNet's ImageNet weights on real scans, the cut of drop 2 and keep 90, and the groups that credit it."""
     runs, data = tmp_path / "runs", shared / "data" / "oct2017-sample_224.npz"

@@ -180,6 +180,7 @@ def test_no_page_is_wider_than_the_screen(page, fabricated):
 
 @pytest.mark.slow
 @pytest.mark.real
+@pytest.mark.timeout(1500)  # on a busy machine
 def test_real_images_from_training_to_the_comparison(page, shared, tmp_path):
     """Drop 2, keep 90 a class of the real sample, train on the cut by the form, and compare."""
     runs_dir, data = tmp_path / "runs", shared / "data" / "oct2017-sample_224.npz"
