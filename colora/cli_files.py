@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -210,13 +211,26 @@ class Bar:
         from tqdm import tqdm
 
         if self.bar is None:
-            self.bar = tqdm(unit=self.unit, unit_scale=self.unit == "B", file=sys.stderr, disable=None, leave=False)
+            shape = _assumed_shape()
+            self.bar = tqdm(
+                unit=self.unit, unit_scale=self.unit == "B", file=sys.stderr, disable=None, leave=False, **shape
+            )
         if state != self.state or done < self.bar.n:
             self.state = state
             self.bar.reset(total)
+            # What is there already did not arrive now: it counts for how far, not for how fast.
+            self.bar.initial = self.bar.n = self.bar.last_print_n = done
             self.bar.set_description(f"{state} {self.name}")
         self.bar.total = total
         self.bar.update(done - self.bar.n)
+
+
+def _assumed_shape() -> dict[str, int]:
+    """Columns and rows for tqdm where the terminal has none, as one that a program opened and gave no size."""
+    if not sys.stderr.isatty():
+        return {}
+    columns, rows = os.get_terminal_size(sys.stderr.fileno())
+    return {} if columns and rows else {"ncols": 79, "nrows": 24}
 
 
 def _print_json(value: Any) -> None:

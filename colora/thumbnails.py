@@ -30,7 +30,17 @@ from colora.data.medmnist import on_disk, read_medmnist
 from colora.data.npz import FORMAT
 from colora.data.npz_file import open_npz
 from colora.data.npz_images import npz_images
-from colora.data.prepare import DAMAGE, FORMATS, ImageError, Progress, coloured, prepare_array, quiet, read_image
+from colora.data.prepare import (
+    DAMAGE,
+    FORMATS,
+    ImageError,
+    Progress,
+    coloured,
+    prepare_array,
+    quiet,
+    read_image,
+    upper_bits,
+)
 from colora.data.unpack import opened
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, stored_size
@@ -213,7 +223,9 @@ def _data_uri(picture: Image.Image, kind: str, **options: int) -> str:
 def _plain_array(image: np.ndarray) -> np.ndarray:
     """(H, W) uint8 or uint16, or (H, W, 3) uint8, in this machine's byte order."""
     image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-    return image if image.dtype == np.uint8 else image.astype(np.uint16)
+    if image.dtype == np.uint8:
+        return image
+    return image.astype(np.uint16) if image.ndim == 2 else upper_bits(image)
 
 
 def _eight_bit(image: np.ndarray) -> np.ndarray:

@@ -1,13 +1,18 @@
 """`colora data` and `colora weights`, and the downloads that a page starts, watches and cancels."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -148,6 +153,35 @@ def test_ctrl_c_keeps_what_arrived_and_says_how_to_continue(medmnist):
     assert main(["data", "get", "octmnist", "--size", "28"]) == 0
     assert medmnist.asked == [None, f"bytes={kept}-"]
     assert [t.state for t in downloads()] == ["done"]
+
+
+BAR = """
+import time
+from colora.cli_files import Bar
+with Bar("set.npz") as bar:
+    for done in (900_000, 900_000, 910_000, 920_000):
+        bar("downloading", done, 1_000_000)
+        time.sleep(0.15)
+"""
+
+
+@pytest.mark.parametrize("columns", [0, 100])
+def test_a_bar_is_drawn_on_a_terminal_without_a_size_and_kept_bytes_do_not_count_as_just_arrived(columns):
+    """A continued download has 900 kB already; the rest comes at less than 100 kB a second."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24 if columns else 0, columns, 0, 0))
+    process = subprocess.Popen([sys.executable, "-c", BAR], cwd=ROOT, stderr=theirs)
+    os.close(theirs)
+    drawn = b""
+    with open(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):  # EIO: the other end has closed
+        while part := terminal.read(4096):
+            drawn += part
+    assert process.wait() == 0
+    lines = re.findall(r"downloading set\.npz: +(\d+)%.*?(\d+k?)/1\.00M \[.*?, +([^]]+)B/s\]", drawn.decode())
+    assert lines[0][:2] == ("90", "900k")
+    assert lines[-1][:2] == ("92", "920k")
+    rates = [float(rate.rstrip("k")) * (1000 if "k" in rate else 1) for _, _, rate in lines if rate != "?"]
+    assert 0 < max(rates) < 100_000
 
 
 def test_a_download_is_started_watched_cancelled_and_continued(medmnist):

@@ -9,7 +9,7 @@ from conftest import load, write_folder
 from PIL import Image
 
 from colora.config import RunConfig
-from colora.data import SPLITS, check_dataset, load_outside
+from colora.data import SPLITS, check_dataset, load_dataset, load_outside
 from colora.data.listing import list_folder
 from colora.errors import UserError
 
@@ -90,8 +90,32 @@ def test_without_patients_the_split_is_by_image_and_says_so(tmp_path):
     ],
 )
 def test_wrong_patient_patterns(tiny_folder, pattern, sentence):
-    with pytest.raises(UserError, match=sentence):
-        load(f"folder:{tiny_folder}", patient_pattern=pattern)
+    config = RunConfig(dataset=f"folder:{tiny_folder}", patient_pattern=pattern, image_size=32)
+    for meet in (load_dataset, check_dataset):  # before the launch, and not in each seed after it
+        with pytest.raises(UserError, match=sentence) as error:
+            meet(config)
+        assert error.value.field == "patient_pattern"
+
+
+def test_too_few_images_or_patients_to_split_are_refused_before_the_launch(tmp_path):
+    by_patient = write_folder(tmp_path / "a", patients=2, scans=1)
+    for path in (by_patient / "TWO").iterdir():
+        path.unlink()
+    refused(
+        by_patient,
+        "The 4 images of 4 patients in .* are too few to split into training, validation and test: test would have "
+        "none. Add images: whole patients go into one split, so each class needs images of at least three patients.$",
+    )
+    by_image = write_folder(tmp_path / "b", patients=1, scans=2)
+    for path in list(by_image.rglob("*.png")):
+        path.rename(path.with_name(path.name.replace("-", " ")))
+    refused(by_image, "The 6 images in .*: validation and test would have none. .* each class needs at least three im")
+
+
+def test_a_pattern_that_takes_all_for_few_patients_is_named(tiny_folder):
+    config = RunConfig(dataset=f"folder:{tiny_folder}", patient_pattern="(?P<patient>[A-Z]+)")  # finds the class
+    with pytest.raises(UserError, match=r"The 72 images of 3 patients in .* correct patient_pattern '\(\?P<patient>\["):
+        check_dataset(config)
 
 
 def test_no_folder_no_class_one_class(tmp_path, root):

@@ -88,6 +88,8 @@ def test_deep_grey_and_colour_are_shown_as_they_are_prepared(tmp_path):
     original = source.original(Place("train", 5, ""))
     assert original.dtype == np.uint8 and (original.min(), original.max()) == (0, 255)
     np.testing.assert_array_equal(source.original(Place("val", 5, "")), colour[5])
+    deep_colour = write_npz(tmp_path / "deep.npz", val_images=colour.astype(">u2") * 256 + 7)
+    np.testing.assert_array_equal(opened(f"npz:{deep_colour}").original(Place("val", 5, "")), colour[5])
 
 
 @pytest.mark.parametrize("index", [-1, 30, 10**9])

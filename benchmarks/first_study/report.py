@@ -14,12 +14,18 @@ from scipy.stats import binomtest
 
 HERE = Path(__file__).parent
 TEST_IMAGES = 116
+HEADER = """# The first study's tables
+
+`python benchmarks/first_study/report.py` makes them from study.json, which `study.py` makes, and seconds.json. The
+images are 700 B-scans of Kermany et al. (doi:10.17632/rscbjbr9sj, CC BY 4.0), and **a part of the test split that
+OCTMNIST's own comes from: no figure here may stand beside a result on OCTMNIST.** Research use only.
+"""
 
 
 def main() -> None:
     study = json.loads((HERE / "study.json").read_text())
     seconds = json.loads((HERE / "seconds.json").read_text())["rows"] if (HERE / "seconds.json").exists() else []
-    lines = [*_results(study, seconds), "", *_paired(study), "", "## The whole grid, validation", ""]
+    lines = [HEADER, *_results(study, seconds), "", *_paired(study), "", "## The whole grid, validation", ""]
     for cell in study["cells"]:
         lines += _grid(cell)
     (HERE / "tables.md").write_text("\n".join(lines) + "\n")
@@ -47,13 +53,16 @@ def _results(study: dict[str, Any], seconds: list[dict[str, Any]]) -> list[str]:
 def _paired(study: dict[str, Any]) -> list[str]:
     cells = {(cell["backbone"], cell["method"]): cell for cell in study["cells"]}
     lines = ["| network | CoLoRA minus full, test accuracy, seed by seed | median |", "| --- | --- | --- |"]
+    differences: list[float] = []
     for backbone in dict.fromkeys(cell["backbone"] for cell in study["cells"]):
         each = [
             a["test"]["accuracy"] - b["test"]["accuracy"]
             for a, b in zip(cells[backbone, "colora"]["seeds"], cells[backbone, "full"]["seeds"], strict=True)
         ]
         lines.append(f"| {backbone} | {', '.join(f'{d:+.3f}' for d in each)} | {statistics.median(each):+.3f} |")
-    return lines
+        differences += each
+    behind, ahead = sum(d < 0 for d in differences), sum(d > 0 for d in differences)
+    return [*lines, "", f"CoLoRA is behind in {behind} of {len(differences)} pairs and ahead in {ahead}."]
 
 
 def _grid(cell: dict[str, Any]) -> list[str]:

@@ -4,7 +4,10 @@ r"""What separates CoLoRA from full fine-tuning on few images: one setting chang
 
 SqueezeNet 1.1, where the gap was widest, 128 px, batch 32, 10 epochs, two seeds (100, 101). The test images are
 not looked at. Beside the accuracy stand two figures that 102 validation images measure more finely: the lowest
-validation loss, and the mean accuracy of the last four epochs, which no choice of epoch flatters.
+validation loss, and the mean accuracy of the last four epochs, which no choice of epoch flatters. folds.py asks more.
+
+The images are 700 B-scans of Kermany et al. (doi:10.17632/rscbjbr9sj, CC BY 4.0), a part of the test split that
+OCTMNIST's own test split is made from: none of these figures may stand beside a result on OCTMNIST.
 """
 
 import json

@@ -9,7 +9,7 @@ import numpy as np
 from colora import download
 from colora.config import WITH_PATH, RunConfig, make_config
 from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked
-from colora.data.folder import split_folder, whole_folder
+from colora.data.folder import check_folder, split_folder, whole_folder
 from colora.data.listing import list_folder
 from colora.data.medmnist import check_medmnist, known_checksum, read_medmnist
 from colora.data.npz import VERIFIED_BYTES, check_npz, read_npz
@@ -64,7 +64,7 @@ def check_dataset(config: RunConfig) -> None:
     if kind == "npz":
         check_npz(Path(place).expanduser())
     elif kind == "folder":
-        list_folder(Path(place).expanduser())
+        check_folder(Path(place).expanduser(), config.patient_pattern, config.split_seed)
     elif kind != "phantom":
         check_medmnist(kind, config.image_size, config.data_dir)
 

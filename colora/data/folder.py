@@ -34,17 +34,15 @@ def split_folder(root: Path, image_size: int, pattern: str | None, seed: int, on
     a warning).
 
     `pattern` is a regular expression with a group "patient", searched in each file name without its ending. The names
-    alone decide the split, so an image that does not open moves no other one. Raises UserError as `whole_folder` does.
+    alone decide the split, so an image that does not open moves no other one. Raises UserError as `whole_folder` does,
+    and where there are too few images to split.
     """
     listing = list_folder(root, on_progress)
-    patients = patients_of(listing.paths, pattern)
-    rng = np.random.default_rng(seed)
+    patients, which = _split(root, listing, pattern, seed)
     warnings = []
     if patients is not None:
-        which = _by_patient(patients, listing.labels, rng)
         rule = f"by patient, 70 / 15 / 15 % of the images, split seed {seed}"
     else:
-        which = _by_image(listing.labels, rng)
         rule = f"by image within each class, 70 / 15 / 15 %, split seed {seed}; patients unknown"
         warnings.append(
             "The file names do not tell the patient, so the split is by image: scans of one patient can be in training "
@@ -52,6 +50,42 @@ def split_folder(root: Path, image_size: int, pattern: str | None, seed: int, on
         )
     splits, notes = _read(listing, which, SPLITS, patients, image_size, on_progress)
     return _dataset(listing, splits, notes, f"folder:{root.name}", rule, warnings)
+
+
+def check_folder(root: Path, pattern: str | None, seed: int) -> None:
+    """Raises what `split_folder` would say of the folder and of the names in it; no image is opened."""
+    _split(root, list_folder(root), pattern, seed)
+
+
+def _split(root: Path, listing: Listing, pattern: str | None, seed: int) -> tuple[np.ndarray | None, np.ndarray]:
+    """Patient ids (N,) str, where known, and split number (N,) of each image.
+
+    Raises UserError where a split would have no image, or training one class only.
+    """
+    patients = patients_of(listing.paths, pattern)
+    rng = np.random.default_rng(seed)
+    if patients is None:
+        which = _by_image(listing.labels, rng)
+        found, need = "", "each class needs at least three images"
+    else:
+        which = _by_patient(patients, listing.labels, rng)
+        found = f" of {_counted(len(np.unique(patients)), 'patient')}"
+        need = "whole patients go into one split, so each class needs images of at least three patients"
+    trained = np.unique(listing.labels[which == 0])
+    empty = [name for i, name in enumerate(("training", "validation", "test")) if not (which == i).any()]
+    if empty or len(trained) < 2:
+        lacking = f"{' and '.join(empty)} would have none" if empty else "training would have those of one class only"
+        raise UserError(
+            f"The {_counted(len(listing.paths), 'image')}{found} in {root} are too few to split into training, "
+            f"validation and test: {lacking}. Add images: {need}"
+            + (f"; or correct patient_pattern '{pattern}' if these are more patients." if pattern else "."),
+            field="dataset",
+        )
+    return patients, which
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _read(

@@ -1,7 +1,7 @@
 """`npz:FILE`: MedMNIST's file format, {train,val,test}_{images,labels}.
 
-Images are uint8 (N, H, W), as grey, (N, H, W, 1) or in colour (N, H, W, 3), or uint16 (N, H, W); labels are class
-numbers from 0, (N,) or (N, 1). Optional keys: `class_names` (C,) and `{split}_patients` (N,). Nothing is unpickled.
+Images are uint8 or uint16: grey (N, H, W) or (N, H, W, 1), or in colour (N, H, W, 3); labels are class numbers from 0,
+(N,) or (N, 1). Optional keys: `class_names` (C,) and `{split}_patients` (N,). Nothing is unpickled.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from colora.data.dataset import SPLITS, Dataset, Split
 from colora.data.listing import shown
 from colora.data.npz_file import Header, NpzFile, need_memory, open_npz
-from colora.data.prepare import MAX_PIXELS, Converted, Progress, coloured, prepare_array, quiet
+from colora.data.prepare import MAX_PIXELS, Converted, Progress, coloured, prepare_array, quiet, upper_bits
 from colora.errors import UserError
 
 FORMAT = "MedMNIST's format has train_images, train_labels, val_images, val_labels, test_images and test_labels"
@@ -139,9 +139,9 @@ def _check_images(file: NpzFile, name: str, count: int) -> None:
     grey = len(shape) == 3 or (len(shape) == 4 and shape[3] == 1)
     colour = len(shape) == 4 and shape[3] == 3
     eight, sixteen = header.dtype == np.uint8, header.dtype.newbyteorder("=") == np.uint16
-    if not ((grey and (eight or sixteen)) or (colour and eight)) or 0 in shape[1:]:
+    if not ((grey or colour) and (eight or sixteen)) or 0 in shape[1:]:
         raise UserError(
-            f"{file.path}: {name}_images is {header}; expected uint8 (N, H, W) or (N, H, W, 3), or uint16 (N, H, W)."
+            f"{file.path}: {name}_images is {header}; expected uint8 or uint16, (N, H, W) or (N, H, W, 3)."
             + _image_hint(header),
             field="dataset",
         )
@@ -166,15 +166,16 @@ def prepared(part: np.ndarray, image_size: int, converted: Converted, prefix: st
     """(n, image_size, image_size) uint8 of consecutive images, `first` the number of the first one."""
     if part.ndim == 4 and part.shape[3] == 1:
         part = part[..., 0]
+    kinds: dict[str, np.ndarray] = {}
     if part.dtype != np.uint8:
-        kind, which = "deep", np.arange(len(part))
-        part = part.astype(np.uint16)  # Pillow wants this machine's byte order
-    elif part.ndim == 4:
-        kind, which = "colour", np.flatnonzero(coloured(part))
-    else:
-        return prepare_array(part, image_size)
-    for i in which:
-        converted.add([kind], f"{prefix}{first + i:06d}")
+        kinds["deep"] = np.arange(len(part))
+        # Pillow wants this machine's byte order.
+        part = part.astype(np.uint16) if part.ndim == 3 else upper_bits(part)
+    if part.ndim == 4:
+        kinds["colour"] = np.flatnonzero(coloured(part))
+    for kind, which in kinds.items():
+        for i in which:
+            converted.add([kind], f"{prefix}{first + i:06d}")
     return prepare_array(part, image_size)
 
 

@@ -97,6 +97,12 @@ def prepare_array(images: np.ndarray, image_size: int) -> np.ndarray:
     return out
 
 
+def upper_bits(images: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 from 16-bit colour, as Pillow reads it from a file: not over each image's own range, which would
+    change the colours' balance."""
+    return (images >> 8).astype(np.uint8)
+
+
 def coloured(images: np.ndarray) -> np.ndarray:
     """(...) bool of (..., H, W, 3) uint8: whether there is colour in it; lossy files tint grey a little."""
     red, green, blue = np.moveaxis(images, -1, 0)
