@@ -11,7 +11,7 @@ that it did not try.
 
 Accuracy and loss are means over the last four epochs, which no choice of an epoch flatters. A difference is paired
 image by image; its interval is the 95 % of 10,000 bootstrap draws of patients, so it holds the chance in the images but
-not in the seeds.
+not in the seeds. minus_full is against full fine-tuning, minus_first_colora against CoLoRA's first row of that network.
 
 The sample is a part of the test split that OCTMNIST's own test split is made from: none of these figures may stand
 beside a result on OCTMNIST. Runs are kept in --runs-dir, so an interrupted study goes on where it was.
@@ -57,12 +57,16 @@ def main() -> None:
             figures = _figures(outcomes[variant.key])
             print(f"{variant.backbone:16} {variant.title:60}", json.dumps(figures), flush=True)
     rows = []
+    first: dict[str, Variant] = {}
     for variant in VARIANTS:
         folds = outcomes[variant.key]
         row = {"backbone": variant.backbone, "variant": variant.title, "settings": variant.settings}
         row |= _figures(folds)
         if variant.against:
             row["minus_full"] = _paired(folds, outcomes[variant.against], patients)
+            before = first.setdefault(variant.backbone, variant)
+            if before is not variant:
+                row["minus_first_colora"] = _paired(folds, outcomes[before.key], patients)
         row["folds"] = [{k: v for k, v in fold.items() if k not in ("right", "losses")} for fold in folds]
         rows.append(row)
     result = {

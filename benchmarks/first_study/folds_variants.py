@@ -50,6 +50,7 @@ VARIANTS: tuple[Variant, ...] = (
     _colora(SQUEEZE, "CoLoRA: 3e-3, head 1e-4, one merge", **SLOW_HEAD),
     _colora(SQUEEZE, "CoLoRA: 3e-3, head 1e-3, one merge", **FAST_HEAD),
     _colora(SQUEEZE, "CoLoRA: the same, bias on every layer, where there is one anyway", **BIASES),
+    _colora(SQUEEZE, "CoLoRA: 1.5e-3, rank 4, head 1e-3, one merge, bias on every layer", **FOUR_TERMS),
     MOBILE,
     _colora(MOBILE, "CoLoRA: 3e-3, head 1e-4, one merge", **SLOW_HEAD),
     _colora(MOBILE, "CoLoRA: 3e-3, head 1e-3, one merge, bias on every layer", **BIASES),

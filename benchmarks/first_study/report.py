@@ -82,8 +82,8 @@ def _folds(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
         "## Four folds",
         "",
-        "584 held-out images, means over the last four epochs; differences from full fine-tuning are paired by image, "
-        "with 95 % intervals over patients.",
+        "584 held-out images at 64 px, means over the last four epochs; differences from full fine-tuning are paired",
+        "by image, with 95 % intervals over patients.",
         "",
         "| network | variant | trained | accuracy | loss | training loss | accuracy minus full | loss minus full |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
