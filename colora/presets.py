@@ -84,10 +84,11 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         title="Your own folder",
         about="One sub-folder of images a class. Starts from ImageNet weights; a validation and a test part are split "
-        "off by patient where the file names tell the patient.",
+        "off by patient where the file names tell the patient. CoLoRA's updates are merged once, at the end: with more "
+        "epochs, set merge_every to as many.",
         name="my-images",
         seeds="0-2",
-        # Rates, schedule and merges: best on validation over three backbones (benchmarks/first_study).
+        # Rates, schedule and merges: best on validation over three backbones (benchmarks/first_study, test_presets).
         values={
             "dataset": "folder:~/oct-images",
             "image_size": 128,
