@@ -21,13 +21,17 @@ import hashlib
 import json
 import os
 import statistics
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
+import torch
 from folds_variants import VARIANTS, Variant
 from safetensors.numpy import load_file
 from sklearn.model_selection import StratifiedGroupKFold
@@ -35,7 +39,9 @@ from study import BACKBONES, COMMON, HERE, study_arguments
 
 from colora import processor
 from colora.config import make_config
+from colora.conv import CoLoRAConv
 from colora.environment import environment
+from colora.fit import Fit
 from colora.images import choose_device
 from colora.runs import Run, create_group
 from colora.train import train_run
@@ -61,6 +67,7 @@ def main() -> None:
     for variant in VARIANTS:
         folds = outcomes[variant.key]
         row = {"backbone": variant.backbone, "variant": variant.title, "settings": variant.settings}
+        row |= {"hook": variant.hook} if variant.hook else {}
         row |= _figures(folds)
         if variant.against:
             row["minus_full"] = _paired(folds, outcomes[variant.against], patients)
@@ -110,7 +117,9 @@ def _train(runs_dir: Path, weights: Path, variant: Variant, fold: int) -> dict[s
     name = f"fold-{fold}-{hashlib.sha256(variant.key.encode()).hexdigest()[:16]}"
     path = runs_dir / name / f"seed-{fold:02d}"
     run = Run(path) if path.exists() else create_group(runs_dir, name, make_config(settings), [fold]).runs[0]
-    if train_run(run.path):
+    with hooked(variant.hook):
+        code = train_run(run.path)
+    if code:
         raise RuntimeError(f"{path}: {Run(path).status['reason']}")
     run = Run(path)
     with np.load(runs_dir / f"fold-{fold}.npz") as file:
@@ -131,6 +140,30 @@ def _train(runs_dir: Path, weights: Path, variant: Variant, fold: int) -> dict[s
         "training_accuracy": float(metrics["train_accuracy"].iloc[-1]),
         "trained": run.resolved.parameters["trainable"],
     }
+
+
+@contextmanager
+def hooked(hook: dict[str, float]) -> Iterator[None]:
+    """Training with what is no setting of the app: `warm_up`, a rate that grows over so many epochs; `kp_scale`, a
+    factor on Kp's draw."""
+    set_rates, reset = Fit._set_rates, CoLoRAConv.reset_
+
+    def warmed(fit: Fit, steps_per_epoch: int) -> None:
+        set_rates(fit, steps_per_epoch)
+        for group in fit.optimizer.param_groups:  # the cosine sets each rate anew at every step
+            group["lr"] *= min(1.0, (fit.step + 1) / (hook["warm_up"] * steps_per_epoch))
+
+    def scaled(layer: CoLoRAConv, *draw: Any) -> None:
+        reset(layer, *draw)
+        with torch.no_grad():
+            layer.pointwise *= hook["kp_scale"]
+
+    with ExitStack() as stack:
+        if "warm_up" in hook:
+            stack.enter_context(patch.object(Fit, "_set_rates", warmed))
+        if "kp_scale" in hook:
+            stack.enter_context(patch.object(CoLoRAConv, "reset_", scaled))
+        yield
 
 
 def _figures(folds: list[dict[str, Any]]) -> dict[str, float]:
