@@ -45,7 +45,9 @@ def test_the_preset_for_own_data_is_the_best_of_the_studys_validation_over_the_n
 def test_no_settings_that_all_networks_tried_over_the_folds_are_clearly_better_than_the_preset():
     rows = json.loads((STUDY / "folds.json").read_text())["rows"]
     tried = on_all_networks(
-        (row["settings"], (row["accuracy"], -row["loss"])) for row in rows if row["settings"]["method"] == "colora"
+        (row["settings"], (row["accuracy"], -row["loss"]))
+        for row in rows
+        if row["settings"]["method"] == "colora" and "hook" not in row  # which no preset can have
     )
     (preset,) = (figures for settings, figures in tried.items() if is_the_preset(settings))
     assert len(tried) == 2
