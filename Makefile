@@ -27,7 +27,7 @@ test: $(INSTALLED) ## run the whole test suite
 	@$(PY) -m pytest -q --durations=10 -n logical --dist loadfile
 
 test-kill: $(INSTALLED) ## kill and stop runs at random moments, many times
-	@$(PY) -m pytest -q -m kill --durations=10
+	@$(PY) -m pytest -q -m kill --durations=10 --timeout=3600
 
 test-real: $(INSTALLED) ## train, distil and train again on real scans, where they lie beside the project
 	@$(PY) -m pytest -q -m real --durations=10
