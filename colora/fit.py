@@ -36,9 +36,12 @@ class Stopped(Exception):
     """A person, or a signal, asked this run to stop."""
 
 
-def wish(run: Run) -> str:
-    """Whose wish it was that a run ends now, as the beginning of a sentence."""
-    return "Stopped on request" if run.stop_requested else "Ended by a signal (a shutdown, or Ctrl-C)"
+def heed(run: Run, reporter: "Reporter", should_stop: Callable[[], bool], where: str) -> None:
+    """Raises Stopped, saying whose wish it was and `where` it met the run, if a person or a signal wants an end."""
+    asked = run.stop_requested
+    if asked or should_stop():
+        reporter.write(state="stopping", preparing=None)
+        raise Stopped(f"{'Stopped on request' if asked else 'Ended by a signal (a shutdown, or Ctrl-C)'} {where}")
 
 
 def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
@@ -136,10 +139,9 @@ class Fit:
         return torch.cat(seen)[order.argsort().to(images.device)].cpu().numpy() if seen else None
 
     def _heed(self, epoch: int) -> None:
-        """Raises Stopped where a person, or a signal, wants an end: after a step, or a batch of an evaluation."""
-        if self.run.stop_requested or self.should_stop():
-            self.reporter.write(state="stopping")
-            raise Stopped(f"{wish(self.run)} in epoch {epoch}; resume continues after epoch {epoch - 1}.")
+        """After a step, and before a batch of an evaluation."""
+        where = f"in epoch {epoch}; resume continues after epoch {epoch - 1}."
+        heed(self.run, self.reporter, self.should_stop, where)
 
     def _set_rates(self, steps_per_epoch: int) -> None:
         """Half a cosine from each group's peak to 0 over the whole run (Loshchilov & Hutter, SGDR, no restarts)."""

@@ -126,7 +126,7 @@ class Run:
         """An active run's status, by what has become of its process."""
         process = status["process"]
         if process and (self.engine != "local" or not is_visible(process)):  # a cluster starts its runs again by itself
-            gone = verdict.fallen_silent(self.path, status["heartbeat"]) and not verdict.suspended(self.path)
+            gone = verdict.fallen_silent(self.path, status["heartbeat"]) and not verdict.may_be_silent(self.path)
             status |= verdict.silent(status) if gone else {}
         elif not is_alive(process) and not verdict.processes_live(self.path):
             status = self.written_status()  # its last word may have been written after the first look

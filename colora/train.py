@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from colora.data import SPLITS, Dataset, load_dataset, training_labels, used_ind
 from colora.data.prepare import RULE, Progress
 from colora.environment import environment
 from colora.errors import UserError
-from colora.fit import Fit, Stopped, eval_batch_size, make_optimizer, wish
+from colora.fit import Fit, Stopped, eval_batch_size, heed, make_optimizer
 from colora.history import save_epoch
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.methods import apply_method, settle_forms_
@@ -207,13 +208,8 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
             print(_line(row, config.epochs), flush=True)
     model = load_model(run, config, resolved).to(device)
     trained_labels = labels if cut and cut.labels else None
-
-    def heed() -> None:
-        if run.stop_requested or should_stop():
-            reporter.write(state="stopping")
-            raise Stopped(f"{wish(run)} after the last epoch; resume goes on with the predictions.")
-
-    _save_predictions(run, model, dataset, images, used, trained_labels, config, resolved.precision, heed)
+    stop_here = partial(heed, run, reporter, should_stop, "after the last epoch; resume goes on with the predictions.")
+    _save_predictions(run, model, dataset, images, used, trained_labels, config, resolved.precision, stop_here)
 
 
 def _cut(run: Run, config: RunConfig) -> Cut | None:
@@ -237,9 +233,7 @@ def _preparing(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) ->
         if time.monotonic() - looked < CHECK_SECONDS:
             return
         looked = time.monotonic()
-        if should_stop() or run.stop_requested:
-            reporter.write(state="stopping", preparing=None)
-            raise Stopped(f"{wish(run)} while the images were prepared; resume prepares them anew.")
+        heed(run, reporter, should_stop, "while the images were prepared; resume prepares them anew.")
         reporter.write(preparing=[done, total])
 
     return tell
@@ -337,7 +331,7 @@ def _save_predictions(
     trained_labels: np.ndarray | None,
     config: RunConfig,
     precision: str,
-    heed: Callable[[], None],
+    before_batch: Callable[[], None],
 ) -> None:
     """The selected model on every image of every split, the whole train split included.
 
@@ -345,7 +339,7 @@ def _save_predictions(
     """
     for name in SPLITS:
         split = dataset.splits[name]
-        p = probabilities(model, images[name], eval_batch_size(config, images[name].device), precision, heed)
+        p = probabilities(model, images[name], eval_batch_size(config, images[name].device), precision, before_batch)
         table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
         for c in range(dataset.classes):
             table[f"p_{c}"] = p[:, c]

@@ -94,7 +94,7 @@ def vouch(folder: Path) -> None:
     _vouched[str(folder)] = time.monotonic()
 
 
-def suspended(folder: Path) -> bool:
+def may_be_silent(folder: Path) -> bool:
     """Whether a cluster said that it lets this run rest (colora.engines.slurm.records), or just now that it runs."""
     if time.monotonic() - _vouched.get(str(folder), -PATIENCE_SECONDS) < PATIENCE_SECONDS:
         return True
