@@ -11,20 +11,23 @@ INSTALLED := .venv/.installed
 # uv installs several times faster than pip; the PATH puts the one in .venv first.
 UV_INSTALL = PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip install --python $(PY)
 
-.PHONY: help app test test-real test-kill test-slurm lint clean
+.PHONY: help app test test-browser test-slurm test-real test-kill lint clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
-	@echo "  make app PORT=8600         another port than 8501"
-	@echo "  make app TORCH=cpu         PyTorch without GPU support, a far smaller download (on a new .venv)"
-	@echo "  make app PYTHON=python3.12 another Python, 3.11 or newer (on a new .venv)"
+	@echo "  make app PORT=8600           another port than 8501"
+	@echo "  make app TORCH=cpu           PyTorch without GPU support, a far smaller download (on a new .venv)"
+	@echo "  make app PYTHON=python3.12   another Python, 3.11 or newer (on a new .venv)"
 
 app: $(INSTALLED) ## serve the app on http://localhost:8501
 	@exec $(PY) -m streamlit run app.py --server.port=$(PORT)
 
-test: $(INSTALLED) ## run the whole test suite
+test: $(INSTALLED) ## run the tests
 	@$(PY) -m pytest -q --durations=10 -n logical --dist loadfile
+
+test-browser: $(INSTALLED) ## run the longer stories in a browser
+	@$(PY) -m pytest -q -m 'story and not real and not kill' --durations=10 -n logical --dist loadfile
 
 test-kill: $(INSTALLED) ## kill and stop runs at random moments, many times
 	@$(PY) -m pytest -q -m kill --durations=10 --timeout=3600

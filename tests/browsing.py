@@ -31,6 +31,7 @@ IN_BROWSER = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium, google-chrome or chromium-browser on PATH"),
 ]
+STORY = [*IN_BROWSER, pytest.mark.story]
 
 
 def free_port() -> int:

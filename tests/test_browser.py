@@ -54,6 +54,7 @@ def counts_of_confusion_matrix(page) -> list[int]:
     return [int(count) for count in texts.locator("tspan.line:first-child").all_text_contents()]
 
 
+@pytest.mark.story
 def test_quick_look_from_launch_to_evaluation(page, browser, tmp_path):
     """And on the way: leave, look from another browser, come back."""
     with served(tmp_path / "runs") as address:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import IN_BROWSER, idle, served, watched
+from browsing import STORY, idle, served, watched
 from fabricate import fabricate, labels_of, probabilities
 
 from colora.catalog import NOTICE
@@ -14,7 +14,7 @@ from colora.predictions import mistakes
 from colora.results import run_summary
 from colora.runs import Group
 
-pytestmark = IN_BROWSER
+pytestmark = STORY
 NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from browsing import IN_BROWSER, PATIENCE_SECONDS, idle, served, type_in, watched
+from browsing import PATIENCE_SECONDS, STORY, idle, served, type_in, watched
 from fabricate import fabricate, metrics_row
 from queueing import Lab, wait_for
 
@@ -13,7 +13,7 @@ from colora.notes import read_notes
 from colora.queue.actions import stop
 from colora.runs import Group, Run, append_json, read_json, write_json
 
-pytestmark = IN_BROWSER
+pytestmark = STORY
 TRAINING_SECONDS = 600
 ROW, TICK, NAME = 35, 16, 80  # pixels: height of a row, and where in it the box and the name are
 
@@ -171,8 +171,8 @@ def tab_to(page, selector: str, key: str = "Tab") -> None:
 
 @pytest.mark.parametrize("trains", [False, pytest.param(True, marks=[pytest.mark.kill, pytest.mark.slow])])
 def test_launch_leave_come_back_kill_the_server_stop_and_resume(page, browser, lab, trains):
-    """`make test` has a stand-in that trains nothing, already launched; the quick look is launched from the form there,
-    and tests/test_queue_server.py kills the server under real training."""
+    """`make test-browser` has a stand-in that trains nothing, already launched; `make test-kill` launches the quick
+    look from the form."""
     runs_dir = lab.runs_dir
     with served(runs_dir, killed=True) as address:
         launched(page, address, lab, trains)

@@ -7,14 +7,14 @@ import subprocess
 import sys
 
 import pytest
-from browsing import IN_BROWSER, ROOT, idle, served
+from browsing import ROOT, STORY, idle, served
 from fabricate import fabricate
 
 from colora.cuts import read_cut
 from colora.runs import Group
 from colora.verdicts import current
 
-pytestmark = IN_BROWSER
+pytestmark = STORY
 LONG = 300_000  # milliseconds: training on a busy machine
 
 
