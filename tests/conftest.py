@@ -53,6 +53,19 @@ def lab(tmp_path) -> Iterator[Lab]:
     lab.close()
 
 
+@pytest.fixture
+def site_file(tmp_path, monkeypatch):
+    """A function that writes colora-slurm.toml."""
+    path = tmp_path / "colora-slurm.toml"
+    monkeypatch.setenv("COLORA_SLURM", str(path))
+
+    def write(text: str) -> None:
+        path.write_text(text)
+
+    write("")
+    return write
+
+
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory) -> Iterator[Cluster]:
     """A real SLURM of one node, for all tests; each leaves it empty."""
