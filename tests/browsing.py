@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 PATIENCE_SECONDS = 120  # of a browser on a machine that trains meanwhile
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+AT_LEAVING = "Cannot send rerun backMessage when disconnected"  # a page that refreshes itself, at the moment it is left
 EXCEPTION = "An exception on the page: "
 TELL_EXCEPTIONS = f"""
     const told = new Set();
@@ -100,7 +101,8 @@ def watched(browser, server_dies: bool = False, **options) -> Iterator:
 
     def told(text: str, place: str = "") -> None:
         # Opened below the root, Streamlit first looks for its server there (404), then where it is.
-        about_the_server = "/_stcore/" in place or (server_dies and not text.startswith(EXCEPTION))
+        about_the_server = "/_stcore/" in place or text.startswith(AT_LEAVING)
+        about_the_server |= server_dies and not text.startswith(EXCEPTION)
         if not about_the_server:
             errors.append(f"{text} {place}")
 

@@ -1,25 +1,22 @@
-"""Training one seed: what the folder holds, equal bits for equal seeds, resume after a cut at any place."""
+"""Training one seed: what the folder holds, equal bits for equal seeds, what ends with a sentence."""
 
 import errno
-import itertools
 import json
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Callable
 from importlib.metadata import version
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from conftest import write_folder, write_npz
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training import figures, reason
 
 import colora.fit
 import colora.train
-from colora import form_choice, methods
 from colora.adapt import plain_state
 from colora.backbones import build
 from colora.checkpoint import load_model
@@ -29,48 +26,9 @@ from colora.evaluate import entropy
 from colora.fit import Fit, make_optimizer
 from colora.history import rebuild
 from colora.images import DeviceImages, probabilities
-from colora.results import preparing, run_report, run_summary, selected_row
-from colora.runs import Run, create_group
+from colora.results import run_report, run_summary, selected_row
+from colora.runs import Run
 from colora.train import train_run
-
-TIMES = ("seconds", "eval_seconds", "images_per_s", "peak_memory_mib")
-
-
-SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1, "epochs": 2}
-
-
-@pytest.fixture
-def new_run(tmp_path, tiny_npz):
-    """A function that makes a one-seed group on the tiny data and returns its run."""
-
-    def make(name="g", seed=0, dataset=None, **settings):
-        config = make_config({"dataset": dataset or f"npz:{tiny_npz}", **SMALL, **settings})
-        return create_group(tmp_path / "runs", name, config, [seed]).runs[0]
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, tiny_npz) -> Run:
-    """A finished run of two epochs, as `new_run()` makes them; for reading."""
-    config = make_config({"dataset": f"npz:{tiny_npz}", **SMALL})
-    run = create_group(tmp_path_factory.mktemp("trained"), "g", config, [0]).runs[0]
-    assert train_run(run.path) == 0
-    return Run(run.path)
-
-
-def in_second_epoch(run) -> Callable[[], bool]:
-    """Wants to stop after the second of the four steps of epoch 2."""
-    asked = itertools.count(1)
-    return lambda: len(Run(run.path).metrics) == 1 and next(asked) == 2
-
-
-def figures(run) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in Run(run.path).metrics.to_dict("records")]
-
-
-def reason(run) -> str:
-    return Run(run.path).status["reason"]
 
 
 def test_a_finished_run_holds_everything(trained):
@@ -155,95 +113,6 @@ def test_base_and_history_are_the_model_of_any_epoch(new_run, settings):
     assert all(torch.equal(value, untrained[name]) for name, value in base.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"merge_every": 2, "schedule": "cosine", "lr_head": 1e-4, "train_figures": "pass", "augment": "flip+shift"},
-        {"merge_every": 3, "merge_unit": "steps", "optimizer_at_merge": "keep", "augment": "flip"},
-    ],
-    ids=["every-2-epochs", "every-3-steps"],
-)
-def test_resume_continues_with_the_same_bits(new_run, settings):
-    whole, cut = new_run("whole", epochs=3, **settings), new_run("cut", epochs=3, **settings)
-    assert train_run(whole.path) == 0
-
-    assert train_run(cut.path, in_second_epoch(cut)) == 0
-    assert Run(cut.path).state == "stopped"
-    assert "resume continues after epoch 1" in reason(cut)
-    assert len(Run(cut.path).metrics) == 1
-    assert train_run(cut.path) == 0
-    assert figures(cut) == figures(whole)
-    assert (cut.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
-    pd.testing.assert_frame_equal(Run(cut.path).predictions("train"), Run(whole.path).predictions("train"))
-
-
-@pytest.mark.parametrize("place", ["save_epoch", "save_checkpoint", "append_json", "save_model", "_save_predictions"])
-def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypatch, place):
-    cut = new_run("cut")
-
-    def crash(*args):
-        raise RuntimeError("cut off here")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(colora.train, place, crash)
-        assert train_run(cut.path) == 1
-    assert Run(cut.path).state == "failed"
-    assert "RuntimeError: cut off here" in reason(cut)
-    assert train_run(cut.path) == 0
-    assert figures(cut) == figures(trained)
-    assert (cut.path / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
-
-
-@pytest.mark.parametrize("where", [colora.fit, colora.train])
-def test_a_stop_is_heeded_between_the_batches_of_an_evaluation(new_run, trained, monkeypatch, where):
-    """Which may take minutes, after an epoch and at the end."""
-    run, batches = new_run(), []
-
-    def asked_meanwhile(model, images, size, precision, before_batch):
-        (run.path / "stop").touch()
-        return probabilities(model, images, 1, precision, lambda: batches.append(before_batch()))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(where, "probabilities", asked_meanwhile)
-        assert train_run(run.path) == 0
-    assert Run(run.path).state == "stopped" and not batches
-    epoch, said = (0, "in epoch 1; resume continues after epoch 0.") if where is colora.fit else (2, "after the last")
-    assert Run(run.path).status["epoch"] == epoch
-    assert reason(run).startswith("Stopped on request") and said in reason(run)
-    (run.path / "checkpoint").mkdir(exist_ok=True)
-    (run.path / "checkpoint" / ".last.safetensors.1.tmp").write_text("what a killed process was writing")
-    assert train_run(run.path) == 0
-    assert figures(run) == figures(trained)
-    assert not list(run.path.rglob("*.tmp"))
-
-
-def test_a_signal_that_nobody_asked_for_is_not_told_as_a_wish(new_run):
-    run = new_run()
-    assert train_run(run.path, lambda: True) == 0
-    assert reason(run) == "Ended by a signal (a shutdown, or Ctrl-C) in epoch 1; resume continues after epoch 0."
-
-
-def test_a_run_cut_off_in_its_first_epoch_begins_with_its_weights_again(new_run, tmp_path):
-    """What is random comes back by its key; what came from a file has to be read again, and be the same file."""
-    weights = tmp_path / "w.safetensors"
-    save_file(
-        {k: v for k, v in build("resnet18:layer1", 3, 32, seed=9).state_dict().items() if "head" not in k}, weights
-    )
-    whole, cut, other = (new_run(name, epochs=1, weights=str(weights)) for name in ("whole", "cut", "other"))
-    assert train_run(whole.path) == 0
-    for run in (cut, other):
-        calls = itertools.count(1)
-        assert train_run(run.path, lambda calls=calls: next(calls) == 2) == 0
-        assert Run(run.path).state == "stopped"
-    assert train_run(cut.path) == 0
-    assert figures(cut) == figures(whole)
-    save_file(
-        {k: v for k, v in build("resnet18:layer1", 3, 32, seed=8).state_dict().items() if "head" not in k}, weights
-    )
-    assert train_run(other.path) == 2
-    assert f"The weights {weights} have changed since this run started" in reason(other)
-
-
 def test_figures_of_the_training_pass_are_those_of_its_steps(new_run, monkeypatch):
     """With a rate too small to change anything, what each image got in its step is what the model says afterwards."""
     full = new_run("full", epochs=1, lr=1e-12)
@@ -280,48 +149,6 @@ def test_head_and_rest_have_their_own_rates_under_one_schedule():
         rates.append([group["lr"] for group in optimizer.param_groups])
     last = 0.5 * (1 + math.cos(math.pi * 7 / 8))
     np.testing.assert_allclose(rates, np.outer([1, 0.5, last], [1e-4, 1e-2]), rtol=1e-12)
-
-
-def test_a_finished_run_returns_at_once(trained):
-    before = {p: p.stat().st_mtime_ns for p in trained.path.rglob("*")}
-    assert train_run(trained.path) == 0
-    assert {p: p.stat().st_mtime_ns for p in trained.path.rglob("*")} == before
-
-
-def test_resume_keeps_the_forms_of_the_first_start(new_run, monkeypatch):
-    forms = {(3, 3): "factored"}
-    monkeypatch.setattr(form_choice, "choose_form", lambda base, *_: forms.get(base.kernel_size, "fused"))
-    whole, cut = new_run("whole"), new_run("cut")
-    assert train_run(whole.path) == 0
-    assert Run(whole.path).resolved.forms["layer1.0.conv1"] == "factored"
-    assert Run(whole.path).resolved.forms["conv1"] == "fused"
-    assert train_run(cut.path, in_second_epoch(cut)) == 0
-    monkeypatch.setattr(form_choice, "choose_form", lambda base, *_: "fused")  # as a later version might
-    assert train_run(cut.path) == 0
-    assert figures(cut) == figures(whole)
-
-
-def test_where_no_table_tells_the_forms_they_are_timed_once_and_kept(new_run, monkeypatch):
-    """As on a GPU: the first start times every distinct layer, a resumed run none."""
-    timed = []
-
-    def seconds(layer, call, precision, memory_format, rounds):
-        timed.append((layer.base.kernel_size, tuple(call.inputs), precision, memory_format))
-        return {"plain": 3.0, "fused": 2.0, "factored": 1.0 if call.inputs[1] == 64 else 4.0}
-
-    monkeypatch.setattr(methods, "MEASURED_ON", ())
-    monkeypatch.setattr(form_choice, "seconds_of_forms", seconds)
-    run = new_run()
-    calls = itertools.count(1)
-    assert train_run(run.path, lambda: next(calls) == 6) == 0
-    forms = Run(run.path).resolved.forms
-    same = ("fp32", torch.channels_last)
-    assert timed == [((7, 7), (8, 3, 32, 32), *same), ((3, 3), (8, 64, 8, 8), *same)]
-    assert forms["conv1"] == "fused"
-    assert {form for name, form in forms.items() if name != "conv1"} == {"factored"}
-    assert train_run(run.path) == 0
-    assert len(timed) == 2
-    assert Run(run.path).resolved.forms == forms
 
 
 def test_paper_selection_keeps_the_best_test_epoch_and_warns(new_run):
@@ -366,46 +193,6 @@ def test_a_full_disk_is_named(new_run, monkeypatch, number):
     assert train_run(run.path) == 1
     assert f"The disk is full ({run.path})" in reason(run)
     assert "then resume" in reason(run)
-
-
-def test_changed_images_are_noticed_on_resume(new_run, tmp_path):
-    path = write_npz(tmp_path / "data.npz")
-    run = new_run(dataset=f"npz:{path}")
-    assert train_run(run.path, lambda: True) == 0
-    write_npz(path, train_images=np.zeros((30, 32, 32), np.uint8))
-    assert train_run(run.path) == 2
-    assert "have changed since this run started" in reason(run)
-
-
-def test_a_stop_while_the_images_are_prepared_ends_as_stopped(new_run, tiny_folder, monkeypatch):
-    monkeypatch.setattr(colora.train, "CHECK_SECONDS", 0)
-    monkeypatch.setattr(prepared, "CHUNK", 8)
-    run = new_run(dataset=f"folder:{tiny_folder}")
-    said = []
-
-    def stop_after_three():
-        said.append((Run(run.path).state, preparing(Run(run.path))))
-        return len(said) == 4
-
-    assert train_run(run.path, stop_after_three) == 0
-    assert said[0] == ("starting", None)
-    assert said[-1] == ("starting", "preparing images 16 of 72")
-    assert Run(run.path).state == "stopped"
-    assert reason(run).endswith("while the images were prepared; resume prepares them anew.")
-    assert preparing(Run(run.path)) is None
-    monkeypatch.undo()
-    assert train_run(run.path) == 0
-    assert Run(run.path).state == "done"
-    assert Run(run.path).status["preparing"] is None
-
-
-def test_the_stop_file_is_heeded_while_the_images_are_prepared(new_run, tiny_folder, monkeypatch):
-    monkeypatch.setattr(colora.train, "CHECK_SECONDS", 0)
-    run = new_run(dataset=f"folder:{tiny_folder}")
-    (run.path / "stop").touch()
-    assert train_run(run.path) == 0
-    assert Run(run.path).state == "stopped"
-    assert not (run.path / "stop").exists()
 
 
 def test_mapped_images_train_to_the_same_bits(new_run, tiny_folder, monkeypatch, recwarn):
