@@ -104,15 +104,18 @@ class Study:
         """One backbone with one method: the whole grid on validation, the choice, and the five seeds at it."""
         if method == "colora":
             grid = self.grid(backbone, method, COLORA_RATES)
-            rates = _best(grid)["settings"]
+            rates = best(grid)["settings"]
             grid += self.grid(backbone, method, [rates | merges for merges in COLORA_MERGES])
         else:
             grid = self.grid(backbone, method, HEAD if method == "head" else FULL)
-        chosen = _best(grid)["settings"]
-        seeds = self.trained(backbone, method, [(chosen, seed) for seed in REPORTING])
-        cell = {"backbone": backbone, "method": method, "chosen": chosen, "seeds": seeds, "grid": grid}
-        print(json.dumps({k: cell[k] for k in ("backbone", "method", "chosen")} | {"val": _best(grid)}), flush=True)
+        cell = self.reported(backbone, method, best(grid)["settings"]) | {"grid": grid}
+        print(json.dumps({k: cell[k] for k in ("backbone", "method", "chosen")} | {"val": best(grid)}), flush=True)
         return cell
+
+    def reported(self, backbone: str, method: str, chosen: Settings) -> dict[str, Any]:
+        """The five seeds at the settings that were chosen."""
+        seeds = self.trained(backbone, method, [(chosen, seed) for seed in REPORTING])
+        return {"backbone": backbone, "method": method, "chosen": chosen, "seeds": seeds}
 
     def grid(self, backbone: str, method: str, settings: Iterable[Settings]) -> list[dict[str, Any]]:
         settings = list(settings)
@@ -134,7 +137,9 @@ class Study:
         )
 
 
-def _best(grid: list[dict[str, Any]]) -> dict[str, Any]:
+def best(grid: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row of highest mean validation accuracy; of equal ones that of the lowest validation loss."""
+
     def key(row: dict[str, Any]) -> tuple[float, float]:
         if None in row["val_accuracy"]:  # a rate at which a run broke off
             return 0.0, 0.0
@@ -145,7 +150,7 @@ def _best(grid: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _train(runs_dir: Path, settings: Settings, seed: int) -> dict[str, Any]:
     """One run, or what it once was: the figures of its selected epoch. A run that broke off has val and test None."""
-    told = ("backbone", "method", "lr", "lr_head", "merge_every", "order")
+    told = ("backbone", "method", "lr", "lr_head", "merge_every", "order", "rank", "bias", "epochs")
     name = "-".join(str(settings.get(k, "")) for k in told).replace(":", "-") + f"-{seed}"
     path = Path(runs_dir) / name / f"seed-{seed:02d}"
     run = Run(path) if path.exists() else create_group(Path(runs_dir), name, make_config(settings), [seed]).runs[0]
