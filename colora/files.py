@@ -78,7 +78,7 @@ def append_bytes(path: Path, data: bytes) -> None:
         os.close(handle)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: str | Path) -> Any:
     """The file's document, to read and not to change: the next reader gets the same one while the file stays the same.
 
     Raises UserError that names the file if it is missing or damaged.
@@ -91,7 +91,7 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} cannot be read ({error}); the run folder is damaged.") from error
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     """The complete lines of an appended file; a last line still being written is left out."""
     try:
         return list(remembered(_lines, path))
@@ -101,12 +101,13 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path} holds a line that is not JSON ({error}); the run folder is damaged.") from error
 
 
-def remembered(read: Any, path: Path) -> Any:
+def remembered(read: Any, path: str | Path) -> Any:
     """`read(path, stamp)`, an lru_cache'd function, or what it gave when inode, time of change and size were equal."""
-    stat = os.stat(path)
+    name = os.fspath(path)
+    stat = os.stat(name)
     if abs(time.time() - stat.st_mtime) < SETTLED_SECONDS:
-        return read.__wrapped__(str(path), None)
-    return read(str(path), (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+        return read.__wrapped__(name, None)
+    return read(name, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
 
 
 @lru_cache(maxsize=REMEMBERED_FILES)

@@ -25,7 +25,7 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,16 @@ from pydantic import ValidationError
 
 from colora.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.errors import UserError
-from colora.files import append_json, read_json, read_json_lines, sync_folder, write_bytes, write_json
+from colora.files import (
+    REMEMBERED_FILES,
+    append_json,
+    read_json,
+    read_json_lines,
+    remembered,
+    sync_folder,
+    write_bytes,
+    write_json,
+)
 from colora.process import is_alive, is_identity, is_visible, own_process
 from colora.queue import verdict
 from colora.queue.audit import acting_user
@@ -73,7 +82,11 @@ class Run:
 
     @cached_property
     def _config_file(self) -> dict[str, Any]:
-        return read_json(self.path / "config.json")
+        return read_json(self._file("config.json"))
+
+    def _file(self, name: str) -> str:
+        """Its path as text: a listing asks for thousands, and text is joined in a fifth of the time of a Path."""
+        return os.path.join(self.path, name)
 
     @cached_property
     def config(self) -> RunConfig:
@@ -96,7 +109,7 @@ class Run:
         """status.json, with the state that follows from the process that it names and from damage to the folder."""
         try:
             status = self.written_status()
-            if not isinstance(self._config_file, dict) or not {"config", "seed"} <= set(self._config_file):
+            if not isinstance(self._config_file, dict) or not {"config", "seed"} <= self._config_file.keys():
                 raise UserError(f"{self.path / 'config.json'} lacks the settings; the run folder is damaged.")
             self._check_epochs(status)
         except UserError as error:
@@ -107,8 +120,8 @@ class Run:
 
     def written_status(self) -> dict[str, Any]:
         """status.json as it stands. Raises UserError where it is missing or damaged."""
-        status = read_json(self.path / "status.json")
-        if not isinstance(status, dict) or not set(status) >= STATUS_KEYS or not _is_status(status):
+        status = read_json(self._file("status.json"))
+        if not isinstance(status, dict) or not status.keys() >= STATUS_KEYS or not _is_status(status):
             raise UserError(f"{self.path / 'status.json'} cannot be read as a status; the run folder is damaged.")
         if status["process"] is not None and not is_identity(status["process"]):
             raise UserError(f"{self.path / 'status.json'} does not say whose process it is; the run folder is damaged.")
@@ -116,10 +129,13 @@ class Run:
 
     def _check_epochs(self, status: dict[str, Any]) -> None:
         """Raises UserError where metrics.jsonl does not hold each epoch once, or of a run that has ended not all."""
-        path = self.path / "metrics.jsonl"
-        found = [row.get("epoch") for row in read_json_lines(path)]
+        path = self._file("metrics.jsonl")
         least = 0 if status["state"] in ACTIVE else status["epoch"]
-        if found != list(range(1, len(found) + 1)) or len(found) < least:
+        try:
+            finished = remembered(_finished_epochs, path)
+        except FileNotFoundError:
+            finished = 0
+        if finished is None or finished < least:
             raise UserError(f"{path} does not hold every epoch from 1 to {least} once; the run folder is damaged.")
 
     def _followed(self, status: dict[str, Any]) -> dict[str, Any]:
@@ -227,6 +243,13 @@ class Group:
     def active(self) -> bool:
         """Something still changes in this folder."""
         return any(run.state in (*ACTIVE, "queued") for run in self.runs)
+
+
+@lru_cache(maxsize=REMEMBERED_FILES)
+def _finished_epochs(path: str, stamp: Any) -> int | None:
+    """How many epochs a metrics.jsonl holds; None where it does not hold each from the first one once."""
+    found = [row.get("epoch") for row in read_json_lines(path)]
+    return len(found) if found == list(range(1, len(found) + 1)) else None
 
 
 def _is_status(status: dict[str, Any]) -> bool:
