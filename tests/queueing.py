@@ -79,7 +79,7 @@ class Lab:
             write_json(run.path / "plan.json", plan)
 
     def supervise(
-        self, slots: int = 1, term_after: float = 0.5, kill_after: float = 0.5, linger: float = 60
+        self, slots: int = 1, term_after: float = 20, kill_after: float = 5, linger: float = 60
     ) -> subprocess.Popen:
         arguments = [str(self.runs_dir), str(slots), str(term_after), str(kill_after), str(linger)]
         with open(self.runs_dir.parent / "supervisor.log", "ab") as log:

@@ -1,4 +1,4 @@
-"""A training process that trains nothing, and a supervisor with short graces that starts it. No torch: starts at once.
+"""A training process that trains nothing, and a supervisor that starts it. No torch: starts at once.
 
     python tests/stand_in.py supervise RUNS_DIR SLOTS TERM_AFTER KILL_AFTER LINGER
     python tests/stand_in.py train RUN_DIR
