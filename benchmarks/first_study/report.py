@@ -1,6 +1,6 @@
 r"""The study's tables in Markdown: `python benchmarks/first_study/report.py` writes tables.md from study.json.
 
-folds.json, where it is there, adds the table of the variants over four folds.
+extended.json adds the tables of the extended grids, folds.json that of the variants over four folds, where they are.
 
 Accuracy and AUC on test are the median over five seeds with the range; the interval beside it is Wilson's at the
 median accuracy, of the test images alone (scipy). The paired table sets CoLoRA against full fine-tuning, seed by seed,
@@ -16,11 +16,13 @@ from scipy.stats import binomtest
 
 HERE = Path(__file__).parent
 TEST_IMAGES = 116
+FURTHER = 4  # settings that extended.py adds to a method's grid
 HEADER = """# The first study's tables
 
-`python benchmarks/first_study/report.py` makes them from study.json, seconds.json and folds.json, which the scripts of
-these names make. The images are 700 B-scans of Kermany et al. (doi:10.17632/rscbjbr9sj, CC BY 4.0), and **a part of the
-test split that OCTMNIST's own comes from: no figure here may stand beside a result on OCTMNIST.** Research use only.
+`python benchmarks/first_study/report.py` makes them from study.json, seconds.json, extended.json and folds.json, which
+the scripts of these names make. The images are 700 B-scans of Kermany et al. (doi:10.17632/rscbjbr9sj, CC BY 4.0), and
+**a part of the test split that OCTMNIST's own comes from: no figure here may stand beside a result on OCTMNIST.**
+Research use only.
 """
 
 
@@ -30,6 +32,8 @@ def main() -> None:
     lines = [HEADER, *_results(study, seconds), "", *_paired(study), "", "## The whole grid, validation", ""]
     for cell in study["cells"]:
         lines += _grid(cell)
+    if (HERE / "extended.json").exists():
+        lines += _extended(json.loads((HERE / "extended.json").read_text())["cells"])
     if (HERE / "folds.json").exists():
         lines += _folds(json.loads((HERE / "folds.json").read_text())["rows"])
     (HERE / "tables.md").write_text("\n".join(lines) + "\n")
@@ -94,6 +98,23 @@ def _folds(rows: list[dict[str, Any]]) -> list[str]:
             f"| {row['backbone']} | {row['variant'].strip()} | {row['folds'][0]['trained']:,} | {row['accuracy']:.3f} "
             f"| {row['loss']:.3f} | {row['training_loss']:.4f} | {apart[0]} | {apart[1]} |"
         )
+    return lines
+
+
+def _extended(cells: list[dict[str, Any]]) -> list[str]:
+    """The same tables of what was chosen from the extended grids, and of the four settings that were added."""
+    lines = [
+        "## The grids extended",
+        "",
+        f"Each method's grid with {FURTHER} more settings, that the folds suggested; chosen on validation as before.",
+        "",
+        *_results({"cells": cells}, []),
+        "",
+        *_paired({"cells": cells}),
+        "",
+    ]
+    for cell in cells:
+        lines += _grid(cell | {"grid": cell["grid"][-FURTHER:]})
     return lines
 
 
