@@ -1,6 +1,7 @@
 """The whole job in a real browser: launch the quick look, watch it train, evaluate it.
 
-COLORA_SCREENSHOT=docs/screenshot.png keeps a picture of the Evaluate page, for the preset as it is.
+With COLORA_SCREENSHOT=docs/screenshot.png, pytest -m story -k quick_look tests/test_browser.py keeps a picture of the
+Evaluate page, for the preset as it is.
 """
 
 import os
