@@ -110,9 +110,10 @@ def _extended(cells: list[dict[str, Any]]) -> list[str]:
         "",
         *_results({"cells": cells}, []),
         "",
-        *_paired({"cells": cells}),
-        "",
     ]
+    of = [{cell["backbone"] for cell in cells if cell["method"] == method} for method in ("colora", "full")]
+    if both := [cell for cell in cells if cell["backbone"] in of[0] & of[1]]:
+        lines += [*_paired({"cells": both}), ""]
     for cell in cells:
         lines += _grid(cell | {"grid": cell["grid"][-FURTHER:]})
     return lines
