@@ -83,8 +83,13 @@ def read_json(path: str | Path) -> Any:
 
     Raises UserError that names the file if it is missing or damaged.
     """
+    return read_remembered(_document, path)
+
+
+def read_remembered(read: Any, path: str | Path) -> Any:
+    """`remembered`. Raises UserError that names the file if it is missing or damaged."""
     try:
-        return remembered(_document, path)
+        return remembered(read, path)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist.") from error
     except (ValueError, OSError) as error:

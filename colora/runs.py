@@ -25,7 +25,7 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,33 +33,21 @@ from pydantic import ValidationError
 
 from colora.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.errors import UserError
-from colora.files import (
-    REMEMBERED_FILES,
-    append_json,
-    read_json,
-    read_json_lines,
-    remembered,
-    sync_folder,
-    write_bytes,
-    write_json,
-)
-from colora.process import is_alive, is_identity, is_visible, own_process
+from colora.files import append_json, read_json, read_json_lines, sync_folder, write_bytes, write_json
+from colora.process import is_alive, is_visible, own_process
 from colora.queue import verdict
 from colora.queue.audit import acting_user
+from colora.run_status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [  # those of colora.files and own_process are part of what a run folder's readers and writers need
+__all__ = [  # with what a run folder's readers and writers need of files, run_status and process
     "ACTIVE", "ENDED_EARLY", "NAME", "STATES", "Group", "Run", "append_json", "check_name", "create_group",
     "create_run", "list_groups", "listing", "open_group", "own_process", "queued_status", "read_json",
     "read_json_lines", "run_folder", "write_bytes", "write_json",
 ]  # fmt: skip
-ACTIVE = ("starting", "running", "stopping")
-ENDED_EARLY = ("stopped", "failed", "lost")  # resume continues these
-STATES = ("queued", *ACTIVE, "stopped", "done", "failed", "lost", "damaged")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-STATUS_KEYS = {"state", "epoch", "epochs", "step", "steps", "process", "heartbeat", "reason"}
 
 
 @dataclass(frozen=True)
@@ -82,11 +70,7 @@ class Run:
 
     @cached_property
     def _config_file(self) -> dict[str, Any]:
-        return read_json(self._file("config.json"))
-
-    def _file(self, name: str) -> str:
-        """Its path as text: a listing asks for thousands, and text is joined in a fifth of the time of a Path."""
-        return os.path.join(self.path, name)
+        return read_json(os.path.join(self.path, "config.json"))
 
     @cached_property
     def config(self) -> RunConfig:
@@ -111,7 +95,7 @@ class Run:
             status = self.written_status()
             if not isinstance(self._config_file, dict) or not {"config", "seed"} <= self._config_file.keys():
                 raise UserError(f"{self.path / 'config.json'} lacks the settings; the run folder is damaged.")
-            self._check_epochs(status)
+            check_epochs(self.path, status)
         except UserError as error:
             return queued_status(0) | {"state": "damaged", "reason": str(error)}
         if status["state"] == "stopped" and verdict.guard_lives(self.path):
@@ -120,23 +104,7 @@ class Run:
 
     def written_status(self) -> dict[str, Any]:
         """status.json as it stands. Raises UserError where it is missing or damaged."""
-        status = read_json(self._file("status.json"))
-        if not isinstance(status, dict) or not status.keys() >= STATUS_KEYS or not _is_status(status):
-            raise UserError(f"{self.path / 'status.json'} cannot be read as a status; the run folder is damaged.")
-        if status["process"] is not None and not is_identity(status["process"]):
-            raise UserError(f"{self.path / 'status.json'} does not say whose process it is; the run folder is damaged.")
-        return dict(status)
-
-    def _check_epochs(self, status: dict[str, Any]) -> None:
-        """Raises UserError where metrics.jsonl does not hold each epoch once, or of a run that has ended not all."""
-        path = self._file("metrics.jsonl")
-        least = 0 if status["state"] in ACTIVE else status["epoch"]
-        try:
-            finished = remembered(_finished_epochs, path)
-        except FileNotFoundError:
-            finished = 0
-        if finished is None or finished < least:
-            raise UserError(f"{path} does not hold every epoch from 1 to {least} once; the run folder is damaged.")
+        return read_status(self.path)
 
     def _followed(self, status: dict[str, Any]) -> dict[str, Any]:
         """An active run's status, by what has become of its process."""
@@ -245,24 +213,6 @@ class Group:
         return any(run.state in (*ACTIVE, "queued") for run in self.runs)
 
 
-@lru_cache(maxsize=REMEMBERED_FILES)
-def _finished_epochs(path: str, stamp: Any) -> int | None:
-    """How many epochs a metrics.jsonl holds; None where it does not hold each from the first one once."""
-    found = [row.get("epoch") for row in read_json_lines(path)]
-    return len(found) if found == list(range(1, len(found) + 1)) else None
-
-
-def _is_status(status: dict[str, Any]) -> bool:
-    """Whether the values of a status.json, which may be damaged, are of the kinds that readers count on."""
-    counts = (status[key] for key in ("epoch", "epochs", "step", "steps"))
-    return (
-        status["state"] in STATES
-        and all(type(count) is int and count >= 0 for count in counts)
-        and isinstance(status["heartbeat"], int | float)
-        and isinstance(status["reason"], str | None)
-    )
-
-
 def engine_name(info: dict[str, Any]) -> str:
     """The engine that group.json names."""
     return info.get("engine", "local") if isinstance(info, dict) else "local"
@@ -351,21 +301,6 @@ def create_run(group: Path, seed: int, config: RunConfig, place: dict[str, Any] 
         write_json(folder / "queue.json", place)
     write_json(folder / "status.json", queued_status(config.epochs))
     return Run(folder)
-
-
-def queued_status(epochs: int, epoch: int = 0) -> dict[str, Any]:
-    return {
-        "state": "queued",
-        "epoch": epoch,
-        "epochs": epochs,
-        "step": 0,
-        "steps": 0,
-        "process": None,
-        "heartbeat": time.time(),
-        "started": None,
-        "finished": None,
-        "reason": None,
-    }
 
 
 def list_groups(runs_dir: Path) -> list[Group]:

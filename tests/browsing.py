@@ -101,9 +101,8 @@ def watched(browser, server_dies: bool = False, **options) -> Iterator:
 
     def told(text: str, place: str = "") -> None:
         # Opened below the root, Streamlit first looks for its server there (404), then where it is.
-        about_the_server = "/_stcore/" in place or text.startswith(AT_LEAVING)
-        about_the_server |= server_dies and not text.startswith(EXCEPTION)
-        if not about_the_server:
+        about_the_server = "/_stcore/" in place or (server_dies and not text.startswith(EXCEPTION))
+        if not about_the_server and not text.startswith(AT_LEAVING):
             errors.append(f"{text} {place}")
 
     context.on("weberror", lambda error: told(str(error.error)))

@@ -40,48 +40,32 @@ def test_squeues_columns_and_both_kinds_of_its_json():
         assert found["12_0"] == Job("12_0", "RUNNING", "n7") and found["12_6"].reason == "Resources"
 
 
-# An array's job 4711 on a SLURM 24.05, without the hundred keys that nobody reads here: a task that runs, one that
-# ends, one whose node comes up, one that is held still, those that wait together, and a job that is no array.
+def counted(number: int | None = None) -> dict:
+    """A number as SLURM's JSON has them; None is one that is not set."""
+    return {"set": number is not None, "infinite": False, "number": number or 0}
+
+
+def entry_24(array: int, task: int | None, job: int, states: list[str], **more) -> dict:
+    """A job as SLURM 24.05 tells of it, without the hundred keys that nobody reads here."""
+    usual = {"array_task_string": "", "nodes": "", "start_time": counted(), "state_reason": "None"}
+    numbers = {"array_job_id": counted(array), "array_task_id": counted(task), "job_id": job}
+    return numbers | {"job_state": states} | usual | more
+
+
+# An array's job 4711: a task that runs, one that ends, one whose node comes up, one that is held still, those that wait
+# together, and a job that is no array.
 SQUEUE_24 = {
     "jobs": [
-        {
-            "array_job_id": {"set": True, "infinite": False, "number": 4711},
-            "array_task_id": {"set": True, "infinite": False, "number": task},
-            "array_max_tasks": {"set": True, "infinite": False, "number": 2},
-            "array_task_string": "",
-            "job_id": 4711 + task,
-            "job_state": states,
-            "nodes": "gpu07",
-            "node_count": {"set": True, "infinite": False, "number": 1},
-            "start_time": {"set": True, "infinite": False, "number": 1_767_323_045},
-            "state_reason": "None",
-        }
+        entry_24(4711, task, 4711 + task, states, nodes="gpu07", start_time=counted(1_767_323_045))
         for task, states in enumerate(
             (["RUNNING"], ["CANCELLED", "COMPLETING"], ["PENDING", "CONFIGURING"], ["RUNNING", "STOPPED"])
         )
     ]
     + [
-        {
-            "array_job_id": {"set": True, "infinite": False, "number": 4711},
-            "array_task_id": {"set": False, "infinite": False, "number": 0},
-            "array_task_string": "4-9%2",
-            "job_id": 4711,
-            "job_state": ["PENDING"],
-            "nodes": "",
-            "start_time": {"set": False, "infinite": False, "number": 0},
-            "state_reason": "JobArrayTaskLimit",
-        },
-        {
-            "array_job_id": {"set": True, "infinite": False, "number": 0},
-            "array_task_id": {"set": False, "infinite": False, "number": 0},
-            "array_task_string": "",
-            "job_id": 4720,
-            "job_state": ["RUNNING"],
-            "nodes": "gpu01",
-            "state_reason": "None",
-        },
+        entry_24(4711, None, 4711, ["PENDING"], array_task_string="4-9%2", state_reason="JobArrayTaskLimit"),
+        entry_24(0, None, 4720, ["RUNNING"], nodes="gpu01"),
     ],
-    "last_backfill": {"set": True, "infinite": False, "number": 1_767_323_000},
+    "last_backfill": counted(1_767_323_000),
     "meta": {"plugin": {"data_parser": "data_parser/v0.0.41"}, "slurm": {"release": "24.05.3"}},
     "errors": [],
     "warnings": [],

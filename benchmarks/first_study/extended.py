@@ -10,8 +10,9 @@ validation accuracy wins (ties: lower validation loss) with the same choosing se
 seeds 0 to 4 are trained with it. Test images choose nothing.
 
 The eight earlier settings were measured on another machine of the same kind. Runs are kept in --runs-dir and the result
-is written after each cell, so an interrupted study goes on where it was. The sample is a part of the test split that
-OCTMNIST's own test split is made from: none of these figures may stand beside a result on OCTMNIST.
+is written after each cell, with the four settings alone as its grid, so an interrupted study goes on where it was. The
+sample is a part of the test split that OCTMNIST's own test split is made from: none of these figures may stand beside a
+result on OCTMNIST.
 """
 
 import json
@@ -38,9 +39,9 @@ FURTHER = {
 
 def main() -> None:
     args = study_arguments(__doc__)
-    earlier = {
-        (cell["backbone"], cell["method"]): cell for cell in json.loads((HERE / "study.json").read_text())["cells"]
-    }
+    found = json.loads((HERE / "study.json").read_text())["cells"]
+    earlier = {(cell["backbone"], cell["method"]): cell for cell in found}
+    about = environment(choose_device("cpu")) | {"command": "python benchmarks/first_study/extended.py"}
     cells: list[dict[str, Any]] = []
     with ProcessPoolExecutor(args.workers) as pool:
         study = Study(args.data.absolute(), args.weights_dir.absolute(), args.runs_dir, pool)
@@ -50,15 +51,9 @@ def main() -> None:
             chosen = best(cell["grid"] + further)["settings"]
             if chosen != cell["chosen"]:
                 cell = study.reported(backbone, method, chosen)
-            cells.append(cell | {"grid": earlier[backbone, method]["grid"] + further})
+            cells.append(cell | {"grid": further})
             print(json.dumps({"backbone": backbone, "method": method, "chosen": chosen}), flush=True)
-            result = {
-                "about": " ".join(__doc__.split()),
-                "common": COMMON,
-                "cells": cells,
-                "environment": environment(choose_device("cpu"))
-                | {"command": "python benchmarks/first_study/extended.py"},
-            }
+            result = {"about": " ".join(__doc__.split()), "common": COMMON, "cells": cells, "environment": about}
             (HERE / "extended.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
