@@ -25,7 +25,7 @@ from colora.data.dataset import SPLITS
 from colora.files import read_json
 from colora.process import send
 
-pytest_plugins = ["browsing", "training"]  # their fixtures
+pytest_plugins = ["browsing", "image_pages", "training"]  # their fixtures
 SHARED = Path(__file__).parents[2] / "shared"
 
 

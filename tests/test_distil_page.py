@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from fabricate import CLASS_NAMES, COUNTS, MOST_USED, fabricate
+from image_pages import shown
 from opened import opener, ran, texts
-from test_images_page import shown
 
 from colora import verdicts
 from colora.cuts import list_cuts, read_cut

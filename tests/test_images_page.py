@@ -1,79 +1,27 @@
-"""The Images page over fabricated runs: the list, its filters and its address, one image, verdicts, the sheets."""
+"""The Images page over fabricated runs: the list, its filters and its address, one image."""
 
 import base64
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from fabricate import CLASS_NAMES, COUNTS, damage, fabricate, labels_of, probabilities
-from opened import opener, ran, texts
-from PIL import Image
+from fabricate import CLASS_NAMES, labels_of, probabilities
+from image_pages import CHECKSUM, groups_of_each_kind, ids, shown, sorted_ids
+from opened import ran, texts
 
-from colora import plots, verdicts
-from colora.catalog import NOTICE, VERDICTS
+from colora import verdicts
+from colora.catalog import NOTICE
 from colora.evaluate import entropy
-from colora.queue import audit
 from colora.results import selected_row
 from colora.runs import Group
 from colora.scores import group_scores, read_predictions
-from pages.components.hardest import by_class
-from pages.components.listed import sorted_rows
-
-CHECKSUM = "0" * 64  # of fabricated data
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """Groups of each kind; the first one merged after every second epoch."""
-    path = tmp_path_factory.mktemp("runs")
-    fabricate(path, "three-done", ["done"] * 3, {"merge_every": 2})
-    fabricate(path, "another", ["done"])
-    fabricate(path, "one-done", ["done"])
-    fabricate(path, "balanced", ["done"] * 2, {"train_set": "balanced"}, with_patients=True)
-    fabricate(path, "paper-rule", ["done"] * 2, {"selection": "paper"})
-    fabricate(path, "no-file", ["done"], {"dataset": "npz:/gone/octmnist_224.npz"})
-    fabricate(path, "waiting", ["queued"])
-    config = fabricate(path, "other-classes", ["done"]).runs[0].path / "config.json"
-    config.write_text(config.read_text().replace("DME", "OEDEMA"))
-    damage(fabricate(path, "damaged", ["done"]))
-    table = path / "torn" / "seed-00" / "predictions" / "train.parquet"
-    fabricate(path, "torn", ["done"])
-    table.write_bytes(table.read_bytes()[:1000])
-    return path
-
-
-@pytest.fixture
-def open_images(monkeypatch, runs, tmp_path):
-    """`opened("three-done", sort="margin")`: the page with these parameters in its address; verdicts in a copy."""
-    open_page = opener(monkeypatch, runs)
-
-    def opened(group: str | None = None, folder: Path = runs, page: str = "images", **query):
-        return open_page(page, group, folder, **query)
-
-    yield opened
-    for file in verdicts.verdicts_folder(runs).glob("*.jsonl"):
-        file.unlink()
-
-
-def shown(app, key: str = "grid") -> dict:
-    """What a component was given; {} where it is not on the page."""
-    found = [json.loads(e.proto.json) for e in app.get("bidi_component") if key in e.proto.id]
-    return found[0] if found else {}
-
-
-def ids(app, key: str = "grid") -> list[str]:
-    return [tile["id"] for tile in shown(app, key)["tiles"]]
-
-
-def sorted_ids(
-    runs: Path, group: str, split: str, whose="best", score: str = "entropy", largest_first=True, among=slice(None)
-) -> list:
-    table = group_scores(Group(runs / group), split, whose)[among]
-    return table.sort_values([score, "image_id"], ascending=[not largest_first, True])["image_id"].tolist()
+    return groups_of_each_kind(tmp_path_factory.mktemp("runs"))
 
 
 def test_the_grid_begins_with_the_least_certain_images_of_the_best_run(open_images, runs):
@@ -300,111 +248,6 @@ def test_an_image_that_is_nowhere_or_filtered_out_is_said(open_images, runs):
     assert "The filters leave this image out" in texts(app) and shown(app, "large")["id"] == right
 
 
-def test_a_verdict_is_kept_shown_filtered_and_undone(open_images, runs):
-    image = sorted_ids(runs, "three-done", "train")[2]
-    label = int(labels_of("train")[int(image.removeprefix("train-"))])
-    right = CLASS_NAMES[(label + 1) % 4]
-    app = open_images("three-done", image=image)
-    app.selectbox(key=f"right-class-{image}").set_value(right)
-    app.text_input(key=f"note-{image}").set_value("cysts")
-    app.button(key="verdict-wrong_label").click()
-    assert f"**Your verdict**: Wrong label, rather {right} (“cysts”)" in texts(ran(app))
-    row = verdicts.current(runs, CHECKSUM).iloc[0]
-    assert (row["image_id"], row["verdict"], row["label"]) == (image, "wrong_label", (label + 1) % 4)
-    app.button(key="back").click()
-    ran(app)
-    assert shown(app)["tiles"][2]["marks"] == ["Wrong label"]
-    app.button_group(key="verdict").set_value(["wrong_label"])
-    assert ids(ran(app)) == [image]
-    app = open_images("three-done", image=image)
-    app.button(key="verdict-undo").click()
-    assert "**Your verdict**\n" in texts(ran(app)) + "\n"
-    assert verdicts.current(runs, CHECKSUM).empty and app.button(key="verdict-undo").disabled
-
-
-def test_another_readers_verdict_is_shown_apart(open_images, runs):
-    image = sorted_ids(runs, "three-done", "train")[0]
-    verdicts.judge(runs, "second", CHECKSUM, image, "artefact", note="cut off")
-    app = open_images("three-done", image=image)
-    assert "second: Artefact (“cut off”)" in texts(app) and app.button(key="verdict-undo").disabled
-    app.text_input(key="reader").set_value("not / a name")
-    ran(app)
-    app.button(key="verdict-fine").click()
-    assert "cannot name a reader" in ran(app).error[0].value
-
-
-def test_the_list_of_verdicts_has_agreement(open_images, runs):
-    order = sorted_ids(runs, "three-done", "train")
-    for image, first, second in zip(order, ["fine", "fine", "hard"], ["fine", "hard", "hard"], strict=False):
-        verdicts.judge(runs, "first", CHECKSUM, image, first)
-        verdicts.judge(runs, "second", CHECKSUM, image, second)
-    app = open_images("three-done", view="Verdicts")
-    said = texts(app)
-    assert "first and second agree on 2 of 3 images both judged; Cohen's kappa 0.40" in said
-    assert app.table[0].value.loc["first"].to_dict() == {"Wrong label": 0, "Artefact": 0, "Truly hard": 1, "Fine": 2}
-    assert len(app.dataframe[0].value) == 6
-
-
-def test_a_right_class_that_the_data_do_not_have_is_shown_by_its_number(open_images, runs):
-    image = sorted_ids(runs, "three-done", "train")[0]
-    verdicts.judge(runs, "second", CHECKSUM, image, "wrong_label", label=4)
-    assert "second: Wrong label, rather class 4, unknown" in texts(open_images("three-done", image=image))
-    table = open_images("three-done", view="Verdicts").dataframe[0].value
-    assert table["Right class"].tolist() == ["class 4, unknown"]
-
-
-@pytest.mark.parametrize("who", [None, "bob@clinic"])
-def test_a_file_of_verdicts_is_imported_and_who_signs_in_imports_for_no_one_else(open_images, runs, monkeypatch, who):
-    monkeypatch.setattr(audit, "signed_in", audit.signed_in)  # app.py sets it: taken back with the test
-    for module in ("command", "judging", "verdict_list"):
-        monkeypatch.setattr(f"pages.components.{module}.signed_in", lambda: who)
-    app = open_images("three-done", view="Verdicts")
-    head = "reader,image_id,verdict,label,data_checksum\n"
-    for label, said in (("4", "Line 2 of the file: there is no class 4"), ("3", "1 verdicts added, 0 stood already.")):
-        content = f"{head}ann,train-0001,wrong_label,{label},{CHECKSUM}\n".encode()
-        app.file_uploader(key="verdict-file").set_value(("in.csv", content, "text/csv"))
-        ran(app)
-        app.button(key="verdict-import").click()
-        assert said in texts(ran(app))
-    assert verdicts.current(runs)["reader"].tolist() == ["bob-clinic" if who else "ann"]
-    assert ("verdict-mine" in {box.key for box in app.checkbox}) == (who is None)
-
-
-def test_figures_11_and_12_are_pictures_to_keep(open_images, runs):
-    app = open_images("three-done", view="Figures 11 and 12")
-    said = texts(app)
-    assert "The 25 least certain images of each class (figure 11)" in said and "From rank 16 of each class" in said
-    assert [button.label for button in app.get("download_button")] == ["Download as PNG"] * 2
-    assert len(app.get("image")) == 2
-
-
-def test_the_sheets_hold_25_of_each_class_by_score_and_equal_scores_by_image_id(open_images, runs, monkeypatch):
-    drawn, blank = [], Image.new("RGB", (8, 8))  # a sheet itself takes a second to draw
-    monkeypatch.setattr(plots, "contact_sheet", lambda blocks, *rest: drawn.append(blocks) or blank)
-    app = open_images("balanced", view="Figures 11 and 12", **{"sheet-rank": "4"})
-    table = group_scores(Group(runs / "balanced"), "train")
-    for pool, among in (("used", table["used"]), ("whole", slice(None))):
-        app.segmented_control(key="sheet-pool").set_value(pool)
-        drawn.clear()
-        ran(app)
-        for c, class_name in enumerate(CLASS_NAMES):
-            order = table[among].query("label == @c").sort_values("entropy", ascending=False)
-            for blocks, first in zip(drawn, (0, 3), strict=True):
-                assert [cell.score for cell in blocks[c]] == order["entropy"].tolist()[first : first + 25], class_name
-    level = pd.DataFrame({"label": [0, 1, 0, 0, 1], "entropy": [1.0, 1.0, 2.0, 1.0, 1.0], "image_id": list("dcbaa")})
-    orders = by_class(level["label"].to_numpy(), sorted_rows(level, "entropy", "hardest"))
-    assert {c: rows.tolist() for c, rows in orders.items()} == {0: [2, 3, 0], 1: [4, 1]}
-
-
-def test_a_rank_beyond_every_class_shows_the_usual_one(open_images, runs):
-    app = open_images("three-done", view="Figures 11 and 12", **{"sheet-rank": "5000"})
-    assert "From rank 16 of each class" in texts(app)
-    app.number_input(key="sheet-rank").set_value(190)
-    ran(app)
-    app.segmented_control(key="part").set_value("test")  # which has 50 of each class
-    assert "From rank 25 of each class" in texts(ran(app))
-
-
 @pytest.mark.parametrize("page", ["images", "distil"])
 def test_without_runs_and_without_predictions_the_page_says_what_is_missing(open_images, tmp_path, page):
     assert "no run has been launched" in texts(open_images(folder=tmp_path, page=page))
@@ -421,38 +264,6 @@ def test_the_notice_stands_on_the_page(open_images, page):
 def test_damage_is_a_sentence(open_images, page):
     assert "status.json cannot be read" in texts(open_images("damaged", page=page))
     assert "the folder is damaged" in texts(open_images("torn", page=page))
-
-
-@pytest.fixture
-def replaced_file(tmp_path) -> tuple[Path, Callable[[], None]]:
-    """The runs folder of a group on an .npz of its own, and what puts its images into another order."""
-
-    def write(labels: dict[str, np.ndarray]) -> None:
-        content = {f"{split}_labels": own for split, own in labels.items()}
-        content |= {f"{split}_images": np.zeros((len(own), 16, 16), np.uint8) for split, own in labels.items()}
-        np.savez(tmp_path / "set.npz", **content)
-
-    labels = {split: labels_of(split) for split in COUNTS}
-    fabricate(tmp_path / "runs", "own", ["done"], {"dataset": f"npz:{tmp_path / 'set.npz'}"})
-    write(labels)
-    return tmp_path / "runs", lambda: write({split: own[::-1] for split, own in labels.items()})
-
-
-def test_the_images_of_a_replaced_file_are_neither_shown_nor_judged(open_images, replaced_file):
-    folder, replace = replaced_file
-    assert shown(open_images("own", folder=folder))["tiles"][0]["image"]
-    one = open_images("own", folder=folder, image="train-0003")
-    assert shown(one, "large")["layers"] and not one.button(key="verdict-hard").disabled
-    replace()
-    said = "The data have changed since these models were trained"
-    app = open_images("own", folder=folder)
-    assert said in texts(app) and all(said in tile["problem"] and not tile["image"] for tile in shown(app)["tiles"])
-    one = open_images("own", folder=folder, image="train-0003")
-    assert said in shown(one, "large")["problem"]
-    assert all(one.button(key=f"verdict-{verdict}").disabled for verdict in VERDICTS)
-    assert said in texts(open_images("own", folder=folder, view="Figures 11 and 12"))
-    cut = open_images("own", folder=folder, page="distil")
-    assert said in texts(cut) and not any(tile["image"] for tile in shown(cut, "cut-dropped")["tiles"])
 
 
 def test_without_the_data_scores_are_shown_and_the_reason(open_images):

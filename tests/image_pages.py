@@ -1,0 +1,62 @@
+"""Groups with images for the Images page, and what the page then shows."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fabricate import damage, fabricate
+from opened import opener
+
+from colora import verdicts
+from colora.runs import Group
+from colora.scores import group_scores
+
+CHECKSUM = "0" * 64  # of fabricated data
+
+
+def groups_of_each_kind(path: Path) -> Path:
+    """Groups of each kind; the first one merged after every second epoch."""
+    fabricate(path, "three-done", ["done"] * 3, {"merge_every": 2})
+    fabricate(path, "another", ["done"])
+    fabricate(path, "one-done", ["done"])
+    fabricate(path, "balanced", ["done"] * 2, {"train_set": "balanced"}, with_patients=True)
+    fabricate(path, "paper-rule", ["done"] * 2, {"selection": "paper"})
+    fabricate(path, "no-file", ["done"], {"dataset": "npz:/gone/octmnist_224.npz"})
+    fabricate(path, "waiting", ["queued"])
+    config = fabricate(path, "other-classes", ["done"]).runs[0].path / "config.json"
+    config.write_text(config.read_text().replace("DME", "OEDEMA"))
+    damage(fabricate(path, "damaged", ["done"]))
+    table = path / "torn" / "seed-00" / "predictions" / "train.parquet"
+    fabricate(path, "torn", ["done"])
+    table.write_bytes(table.read_bytes()[:1000])
+    return path
+
+
+@pytest.fixture
+def open_images(monkeypatch, runs, tmp_path):
+    """`opened("three-done", sort="margin")`: the page with this in its address; verdicts go with the test."""
+    open_page = opener(monkeypatch, runs)
+
+    def opened(group: str | None = None, folder: Path = runs, page: str = "images", **query):
+        return open_page(page, group, folder, **query)
+
+    yield opened
+    for file in verdicts.verdicts_folder(runs).glob("*.jsonl"):
+        file.unlink()
+
+
+def shown(app, key: str = "grid") -> dict:
+    """What a component was given; {} where it is not on the page."""
+    found = [json.loads(e.proto.json) for e in app.get("bidi_component") if key in e.proto.id]
+    return found[0] if found else {}
+
+
+def ids(app, key: str = "grid") -> list[str]:
+    return [tile["id"] for tile in shown(app, key)["tiles"]]
+
+
+def sorted_ids(
+    runs: Path, group: str, split: str, whose="best", score: str = "entropy", largest_first=True, among=slice(None)
+) -> list:
+    table = group_scores(Group(runs / group), split, whose)[among]
+    return table.sort_values([score, "image_id"], ascending=[not largest_first, True])["image_id"].tolist()

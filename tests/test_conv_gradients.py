@@ -1,0 +1,211 @@
+"""Gradients of one adapted layer in every form: against plain autograd, under autocast, transforms and compilers."""
+
+import pytest
+import torch
+from convolutions import (
+    FORM_GRID,
+    FORMS,
+    ORDERS,
+    PLAIN_CASES,
+    images,
+    kernel_delta,
+    plain_output,
+    readable,
+    trained_layer,
+)
+from torch import nn
+from torch.autograd import forward_ad
+
+from colora import forms
+from colora.conv import keyed_generator
+
+
+def loss_gradients(layer, x):
+    """The gradients for x, Kp, Kd and db of a loss whose own differ everywhere."""
+    y = layer(x)
+    direction = torch.sin(torch.arange(y.numel(), dtype=y.dtype)).view(y.shape)
+    return torch.autograd.grad((y * direction).sum(), [x, layer.pointwise, layer.depthwise, layer.bias_update])
+
+
+@pytest.mark.parametrize(("case", "order", "form"), FORM_GRID, ids=readable)
+def test_gradients_are_those_of_plain_autograd(case, order, form):
+    """For x, Kp, Kd and db, against torch's convolution of K0 + dK and against finite differences."""
+    n, transposed, geometry = case
+    layer = trained_layer(geometry, order, 2, True, n=n, transposed=transposed, form=form)
+    names = ("pointwise", "depthwise", "bias_update")
+    inputs = [images(n).requires_grad_(), *(getattr(layer, name).detach().clone().requires_grad_() for name in names)]
+    weight, bias = layer.weight.clone(), layer.bias.clone()
+
+    def adapted(x, *factors):
+        return torch.func.functional_call(layer, dict(zip(names, factors, strict=True)), (x,))
+
+    def plain(x, pointwise, depthwise, bias_update):
+        return plain_output(case, x, weight + kernel_delta(case, order, pointwise, depthwise), bias + bias_update)
+
+    def found(compute, inputs):
+        y = compute(*inputs)
+        direction = torch.sin(torch.arange(y.numel(), dtype=torch.float64)).view_as(y)
+        return [y, *torch.autograd.grad((y * direction).sum(), [t for t in inputs if t.requires_grad])]
+
+    expected = found(plain, inputs)
+    assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(found(adapted, inputs), expected, strict=True))
+    first = found(adapted, [inputs[0].detach(), *inputs[1:]])  # a first layer: the image wants no gradient
+    del expected[1]
+    assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(first, expected, strict=True))
+    assert torch.autograd.gradcheck(adapted, inputs, fast_mode=True)
+    assert not layer.weight.requires_grad
+    assert not layer.bias.requires_grad
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("case", [case for case in PLAIN_CASES if case[0] > 1], ids=readable)
+def test_gradients_are_the_same_in_channels_last(case, order, form):
+    n, _, geometry = case
+    layer = trained_layer(geometry, order, 2, True, n=n, form=form)
+    expected = loss_gradients(layer, images(n).requires_grad_())
+    layout = torch.channels_last if n == 2 else torch.channels_last_3d
+    layer.to(memory_format=layout)
+    got = loss_gradients(layer, images(n).to(memory_format=layout).requires_grad_())
+    assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_factored_form_takes_as_many_images_as_the_limit_allows(order, monkeypatch):
+    """z of one image has 12 x 9 x 7 float64 entries (inception; the input's size) or 6 x 5 x 4 (the output's)."""
+    layer = trained_layer({"kernel_size": 3, "stride": 2, "padding": 1}, order, 2, True, form="factored")
+    x = images(2).repeat(4, 1, 1, 1)[:7].mul(torch.arange(1, 8).view(-1, 1, 1, 1)).requires_grad_()  # 7 that differ
+    expected = loss_gradients(layer, x)
+    taken, term = [], forms._factored_term
+    monkeypatch.setattr(forms, "_factored_term", lambda g, *rest: taken.append(len(g)) or term(g, *rest))
+    image = 8 * (12 * 9 * 7 if order == "inception" else 6 * 5 * 4)
+    for limit, parts in ((8 * image - 1, [7]), (3 * image, [3, 3, 1]), (1, [1] * 7)):
+        monkeypatch.setattr(forms, "CPU_MAP_BYTES", limit)
+        taken.clear()
+        got = loss_gradients(layer, x)
+        assert taken == [part for part in parts for _ in range(2)]  # each for both terms
+        assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(got, expected, strict=True))
+    assert forms.images_at_once(x.shape, layer(x).shape, order, 8, "cuda") == 64 * 2**20 // image
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_batch_without_images_has_gradients_of_zero(order, form):
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, order, 2, True, form=form)
+    x = images(2)[:0].requires_grad_()
+    got = loss_gradients(layer, x)
+    assert got[0].shape == x.shape
+    assert [g.abs().max().item() for g in got[1:]] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_what_is_unfrozen_gets_its_gradient_in_every_form(name, form):
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
+    layer.get_parameter(name).requires_grad_(True)
+    y = layer(images(2))
+    (got,) = torch.autograd.grad(y.square().sum(), [layer.get_parameter(name)])
+    weight, bias = (t.detach().requires_grad_() for t in (layer.effective_weight(), layer.effective_bias()))
+    y = nn.functional.conv2d(images(2), weight, bias, padding=1)
+    expected = torch.autograd.grad(y.square().sum(), [weight, bias])[("weight", "bias").index(name)]
+    assert torch.allclose(got, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_second_derivatives_too(order, form):
+    layer = trained_layer({"kernel_size": 2, "padding": 1, "groups": 2}, order, 2, True, form=form)
+    x = images(2)[:1, :, :3, :3].requires_grad_()
+    factors = layer.pointwise, layer.depthwise, layer.bias_update
+    assert torch.autograd.gradgradcheck(lambda x, *_: layer(x), (x, *factors), fast_mode=True)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_transforms_and_compilers_see_plain_operations(form):
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
+    x = images(2)
+    parameters = {n: p.detach() for n, p in layer.named_parameters()}
+
+    def loss(parameters, x):
+        return torch.func.functional_call(layer, parameters, (x[None],)).square().sum()
+
+    per_sample = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
+    (expected,) = torch.autograd.grad(layer(x).square().sum(), [layer.depthwise])
+    assert torch.allclose(per_sample["depthwise"].sum(0), expected, rtol=0, atol=1e-10)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, x))).tangent
+    assert torch.allclose(tangent, layer(x) - layer(0 * x), rtol=0, atol=1e-10)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    (got,) = torch.autograd.grad(compiled(x).square().sum(), [layer.depthwise])
+    assert torch.allclose(got, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_gradients_under_autocast_stay_near_the_exact_ones(order, form):
+    geometry = {"kernel_size": 3, "padding": 1}
+    layer = trained_layer(geometry, order, 2, True, dtype=torch.float32, form=form)
+    x = images(2, torch.float32).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    inputs = [x, layer.pointwise, layer.depthwise, layer.bias_update]
+    found = [y, *torch.autograd.grad(y.float().square().sum(), inputs)]
+    assert [t.dtype for t in found] == [torch.bfloat16, *[torch.float32] * 4]
+
+    x, pointwise, depthwise, bias_update = doubles = [t.detach().double().requires_grad_() for t in inputs]
+    delta = kernel_delta((2, False, geometry), order, pointwise, depthwise)
+    y = plain_output((2, False, geometry), x, layer.weight.double() + delta, layer.bias.double() + bias_update)
+    for got, exact in zip(found, [y, *torch.autograd.grad(y.square().sum(), doubles)], strict=True):
+        assert (got - exact).abs().max() <= 0.03 * exact.abs().max()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_autocast_leaves_double_precision_alone(form):
+    """As torch's own does for a plain convolution."""
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
+    x, plain = images(2).requires_grad_(), nn.Conv2d(6, 12, 3).double()
+    expected = loss_gradients(layer, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == plain(x).dtype == torch.float64
+        got = loss_gradients(layer, x)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_compiled_layer_survives_a_merge(form):
+    """The kernel changes in place, so that the graph stays and computes with the new one."""
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
+    graphs = []
+    compiled = torch.compile(layer, backend=lambda graph, _: graphs.append(graph) or graph.forward, fullgraph=True)
+    before = compiled(images(2))
+    layer.merge_(keyed_generator(1))
+    assert torch.allclose(compiled(images(2)), before, rtol=0, atol=1e-10)
+    with torch.no_grad():
+        layer.depthwise.normal_()
+    after = compiled(images(2))
+    assert torch.allclose(
+        after, plain_output((2, False, {"kernel_size": 3, "padding": 1}), images(2), *effective(layer))
+    )
+    assert (after - before).abs().max() > 0.1
+    assert len(graphs) == 1
+
+
+def effective(layer):
+    return layer.effective_weight().detach(), layer.effective_bias().detach()
+
+
+@pytest.mark.parametrize("form", ["fused", "factored"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_no_kernel_is_kept_for_the_backward_pass(order, form):
+    layer, x = trained_layer({"kernel_size": 3, "padding": 1}, order, 3, True, form=form), images(2).requires_grad_()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        layer(x)
+    there = {t.data_ptr() for t in (x, layer.weight, layer.pointwise, layer.depthwise)}
+    assert {t.data_ptr() for t in kept} == there
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_image_without_a_batch(form):
+    layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
+    assert torch.allclose(layer(images(2)[0]), layer(images(2))[0], rtol=0, atol=1e-12)
