@@ -26,7 +26,7 @@ app: $(INSTALLED) ## serve the app on http://localhost:8501
 test: $(INSTALLED) ## run the tests
 	@$(PY) -m pytest -q --durations=10 -n logical --dist loadfile
 
-test-browser: $(INSTALLED) ## run the longer stories in a browser
+test-browser: $(INSTALLED) ## run the stories in a browser
 	@$(PY) -m pytest -q -m 'story and not real and not kill' --durations=10 -n logical --dist loadfile
 
 test-kill: $(INSTALLED) ## kill and stop runs at random moments, many times

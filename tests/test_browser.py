@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import IN_BROWSER, idle, served, type_in, watched
+from browsing import STORY, idle, served, type_in, watched
 from fabricate import damage, fabricate
 
 from colora.catalog import NOTICE
@@ -19,7 +19,7 @@ SCREENSHOT = os.environ.get("COLORA_SCREENSHOT")
 TEST_IMAGES = 240  # of the generated data set
 TRAINING_SECONDS = 600
 
-pytestmark = IN_BROWSER
+pytestmark = STORY
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,6 @@ def counts_of_confusion_matrix(page) -> list[int]:
     return [int(count) for count in texts.locator("tspan.line:first-child").all_text_contents()]
 
 
-@pytest.mark.story
 def test_quick_look_from_launch_to_evaluation(page, browser, tmp_path):
     """And on the way: leave, look from another browser, come back."""
     with served(tmp_path / "runs") as address:
