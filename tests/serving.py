@@ -54,12 +54,13 @@ class Site:
             self.server = None
 
 
-def trainers(runs_dir: Path) -> dict[str, list[int]]:
-    """{"GROUP/seed-00": pids} of every living training process below a runs folder, as the system lists them."""
+def trainers(runs_dir: Path, guards: bool = False) -> dict[str, list[int]]:
+    """{"GROUP/seed-00": pids} of every living training process below a runs folder, as the system lists them; of their
+    guards instead, which are there a moment earlier and later."""
     found: dict[str, list[int]] = {}
     for process in psutil.process_iter(["cmdline", "status"]):
         words = process.info["cmdline"] or []
-        if "colora.queue.guard" in words or process.info["status"] == psutil.STATUS_ZOMBIE:
+        if ("colora.queue.guard" in words) != guards or process.info["status"] == psutil.STATUS_ZOMBIE:
             continue
         for word in words[-1:]:
             if Path(word).parent.parent == runs_dir and "train" in words:

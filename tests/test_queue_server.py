@@ -98,13 +98,21 @@ def epochs(group: Group) -> list[int]:
 
 def what_is_true(group: Group) -> tuple[str, int]:
     """(the group's state, seeds done), from the system's own list of processes and the bare files."""
-    living = trainers(group.path.parent)
+
+    def written() -> list[str]:
+        return [read_json(run.path / "status.json")["state"] for run in group.runs]
+
+    while True:  # files and processes of one moment: what begins or ends between two looks is looked at again
+        before, living = written(), trainers(group.path.parent)
+        guarded = trainers(group.path.parent, guards=True)
+        if before == written():
+            break
     assert all(len(pids) == 1 for pids in living.values()), living
-    written = [read_json(run.path / "status.json")["state"] for run in group.runs]
-    states = [
-        state if run.path.parent.name + "/" + run.path.name in living or state in ("queued", "done") else "gone"
-        for run, state in zip(group.runs, written, strict=True)
-    ]
+    states = []
+    for run, state in zip(group.runs, before, strict=True):
+        name = f"{group.name}/{run.path.name}"
+        lives = name in living or (state == "starting" and name in guarded)  # its guard has yet to start it
+        states.append(state if lives or state in ("queued", "done") else "gone")
     done = states.count("done")
     if done == len(states):
         return "done", done
