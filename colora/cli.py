@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` for one, has had enough
         sys.stderr.close()
         return 1
+    except KeyboardInterrupt:
+        print(f"\ncolora {args.command}: interrupted", file=sys.stderr)
+        return 130
     except OSError as error:
         if error.errno not in (*FULL, *FORBIDDEN):
             raise
@@ -209,15 +212,20 @@ def _launch(args: argparse.Namespace) -> int:
     with Bar("ImageNet weights") as bar:
         wanted = (args.engine, asked_from(args.slurm))
         groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, tell, *wanted)
-    begun = {group.name: engine_named(args.engine).start(group, args.priority) for group in groups}
-    for name, started in begun.items():
-        if remark := started.get("remark"):
-            print(f"{name}: SLURM remarks: {remark}", file=sys.stderr)
+    begun: dict[str, dict[str, Any]] = {}
+
+    def start() -> None:
+        for group in groups:
+            begun[group.name] = engine_named(args.engine).start(group, args.priority)
+            if remark := begun[group.name].get("remark"):
+                print(f"{group.name}: SLURM remarks: {remark}", file=sys.stderr)
+
     if args.wait:
-        code = follow(groups[0])
+        code = follow(groups[0], start)
         if code is None:
             _show(argparse.Namespace(group=groups[0].path, json=args.json))
         return report_end(Group(groups[0].path)) if code is None else code
+    start()
     shared = {"seeds": seeds, "estimate": estimates[0] if estimates else None}
     started = [{"name": group.name, "path": str(group.path), **shared, **begun[group.name]} for group in groups]
     if args.json:

@@ -184,11 +184,13 @@ def _train(args: argparse.Namespace) -> int:
     return train_run(args.run_dir, lambda: bool(asked), taken_back)
 
 
-def follow(group: Group) -> int | None:
-    """Stay until all seeds have ended, with a bar; the exit code where Ctrl-C or SIGTERM stopped the group before."""
+def follow(group: Group, start: Callable[[], None]) -> int | None:
+    """Start a group and stay until all its seeds have ended, with a bar; the exit code where Ctrl-C or SIGTERM stopped
+    it before."""
     engine = engine_of(group)
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
+        start()
         with _Progress(group) as progress:
             looked = time.monotonic()
             while (now := Group(group.path)).active:

@@ -68,7 +68,7 @@ def launch_groups(
                 documents = {PINNED: cuts[config.cut].model_dump()} if config.cut else None
                 place = order.last_place(runs_dir, priority)
                 groups.append(create_group(runs_dir, name, config, seeds, place, documents, engine, asked))
-        except (UserError, OSError):
+        except BaseException:  # Ctrl-C too
             for group in groups:  # nobody has seen them: nothing starts while the queue is being edited
                 shutil.rmtree(group.path)
             raise

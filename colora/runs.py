@@ -117,7 +117,10 @@ class Run:
             if verdict.never_named(self.path, status):
                 status |= {"state": "queued", "process": None}
             elif status["state"] in ACTIVE and status["process"] == process:
-                status |= verdict.verdict(self.path, status)
+                ended = verdict.verdict(self.path, status)
+                # Where another process has written its verdict meanwhile, and taken the wish to stop away, that counts.
+                now = self.written_status()
+                status = status | ended if now["state"] in ACTIVE and now["process"] == process else now
         if status["state"] in ACTIVE and self.stop_requested:
             status["state"] = "stopping"
         return status

@@ -90,7 +90,10 @@ def check_room(folder: Path, needed: int, what: str, elsewhere: str = ELSEWHERE)
 
 def file_size(path: Path) -> int:
     """Bytes of a file, 0 where there is none."""
-    return path.stat().st_size if path.is_file() else 0
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:  # gone since, as what is written beside a file and then renamed
+        return 0
 
 
 def size_text(count: float) -> str:

@@ -65,11 +65,11 @@ def row_of(line: Line) -> dict[str, Any]:
     """One line of the table; of a damaged group its name and what can be read."""
     row: dict[str, Any] = {"Group": line.name, "State": ["damaged"]}
     try:
-        source, synthetic = line.data
+        state, (source, synthetic) = line.state, line.data  # first the state: later figures change it, and are shown
         rule = " optimistic" if line.config["selection"] == "paper" else ""
         accuracy, auc = line.spread("accuracy"), line.spread("auc")
         return row | {
-            "State": [line.state],
+            "State": [state],
             "Progress": 100 * line.progress,
             "Seeds": line.seeds_text(),
             "Test accuracy": spread_text(accuracy and accuracy.as_dict()) + (rule if accuracy else ""),
@@ -124,14 +124,9 @@ def table_key(shown: list[Line]) -> str:
     return f"groups-{hashlib.sha256(names.encode()).hexdigest()[:12]}"
 
 
-def stamp(shown: list[Line]) -> list[Any]:
-    """What changes when a shown group does: its files, or the life of a process that can no longer write them."""
-    found = []
-    for line in shown:
-        for run in line.group.runs:
-            written = run.path / "status.json"
-            found.append((Run(run.path).state, written.stat().st_mtime_ns if written.exists() else None))
-    return found
+def drawn_runs(shown: list[Line]) -> list[Run]:
+    """The runs of the lines, each with the status that it was drawn with."""
+    return [run for line in shown for run in line.group.runs]
 
 
 inside_app()
@@ -153,4 +148,5 @@ else:
 st.subheader("This computer")
 machine.show_machine(runs_dir())
 if active and not group_actions.dialog_is_open():
-    live.follow(lambda: stamp(active))
+    drawn = drawn_runs(active)
+    live.follow([run.status for run in drawn], lambda: [Run(run.path).status for run in drawn])

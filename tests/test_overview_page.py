@@ -85,15 +85,15 @@ def test_overview_says_by_which_rule_the_epochs_were_chosen(open_page):
 def test_a_run_whose_process_died_without_a_word_is_shown_as_lost(open_page, monkeypatch, tmp_path):
     dying = subprocess.Popen(["sleep", "100"])
     fabricate(tmp_path, "alone", ["running"], pid=dying.pid)
-    stamps = []
+    followed = []
     app = open_page("overview", folder=tmp_path)
-    monkeypatch.setattr("pages.components.live.follow", stamps.append)
+    monkeypatch.setattr("pages.components.live.follow", lambda *given: followed.append(given))
     ran(app)
-    before = stamps[0]()
-    assert stamps[0]() == before
+    drawn, stamp = followed[0]
+    assert stamp() == drawn
     dying.kill()
     dying.wait()
-    assert stamps[0]() != before, "the page is drawn anew though no file has changed"
+    assert stamp() != drawn, "the page is drawn anew though no file has changed"
     assert table(ran(app)).loc["alone", "State"][0] == "lost"
 
 

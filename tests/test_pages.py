@@ -76,7 +76,7 @@ import os, sys
 os.environ["COLORA_RUNS_DIR"] = {str(runs)!r}
 import pages.components.command, pages.components.live
 pages.components.command.run_colora = lambda arguments: {COUNTS | ESTIMATE!r}
-pages.components.live.follow = lambda stamp: None
+pages.components.live.follow = lambda *_: None
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=60).run()
 for page in {PAGES!r}:

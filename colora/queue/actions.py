@@ -27,13 +27,13 @@ def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
     A running seed finishes its step and ends, and is killed if it does not; its unfinished epoch is done again on
     resume. `stopped` means that none of its processes lives.
     """
-    asked = [run for run in group.runs if goes_on(run)]
-    for run in asked:
+    asked = sorted(filter(goes_on, group.runs), key=lambda run: run.state != "queued")
+    for run in asked:  # first those that wait: none is to start in the place of one that stops
         with suppress(FileNotFoundError):  # removed meanwhile, as the next look at the group says
             (run.path / "stop").touch()
     if asked:
-        record(group.path.parent, "stop", group.name, [run.seed for run in asked])
-        _see_to_the_end(group, wait)
+        record(group.path.parent, "stop", group.name, sorted(run.seed for run in asked))
+        _see_to_the_end(group, [run.path for run in asked], wait)
     return {run.seed: run.state for run in Group(group.path).runs}
 
 
@@ -42,18 +42,23 @@ def goes_on(run: Run) -> bool:
     return run.state in ("queued", *ACTIVE) or (run.state == "damaged" and processes_live(run.path))
 
 
-def _see_to_the_end(group: Group, wait: float) -> None:
-    """Wait for the supervisor to stop the seeds; where there is none, do its work, without starting anything."""
+def _still_to_stop(folder: Path) -> bool:
+    """Whether it goes on against a wish that stands: one that somebody has resumed since is no longer waited for."""
+    return goes_on(run := Run(folder)) and (run.stop_requested or run.state == "stopping")
+
+
+def _see_to_the_end(group: Group, asked: list[Path], wait: float) -> None:
+    """Wait for the supervisor to stop these runs; where there is none, do its work, without starting anything."""
     runs_dir, end = group.path.parent, time.monotonic() + wait
     lock, stand_in = supervisor_lock(runs_dir), Supervisor(runs_dir, slots=[], tell=lambda said: None)
-    while any(map(goes_on, Group(group.path).runs)) and time.monotonic() < end:
+    while any(map(_still_to_stop, asked)) and time.monotonic() < end:
         if try_lock(lock, 0):
             try:
                 stand_in.turn()
             finally:
                 lock.release()
         time.sleep(POLL_SECONDS)
-    if any(map(goes_on, Group(group.path).runs)):
+    if any(map(_still_to_stop, asked)):
         ensure_supervisor(runs_dir)
 
 

@@ -44,6 +44,7 @@ TURN_SECONDS = 0.5
 SHARE = 10  # a turn is followed by a pause this many times as long, so that very many runs cost no core
 LINGER_SECONDS = 10  # how long nothing must be left to do before it ends
 START_WAIT_SECONDS = 60
+START_TRIES = 3
 TERM_AFTER_SECONDS = 60  # after the wish to stop: a step may take long
 KILL_AFTER_SECONDS = 20  # after SIGTERM
 
@@ -304,17 +305,19 @@ def ensure_supervisor(runs_dir: Path, wait: float = START_WAIT_SECONDS) -> int:
     Raises UserError with its last words where it does not start.
     """
     runs_dir, log = Path(runs_dir).absolute(), log_path(runs_dir)
-    end, pid = time.monotonic() + wait, None
+    end, known, tries = time.monotonic() + wait, None, 0
     while True:
         lock = supervisor_lock(runs_dir)
         if not try_lock(lock, 0):
-            if known := supervising(runs_dir):
-                return known["pid"]
+            if working := supervising(runs_dir):
+                return working["pid"]
         else:
             lock.release()
-            if pid is None:
+            if tries < START_TRIES and not is_alive(known):  # it may have found the lock taken by such a look as this
                 command = [sys.executable, "-m", "colora", "supervise", "--runs-dir", str(runs_dir)]
-                pid = detached(log, command)
+                pid, tries, known = detached(log, command), tries + 1, None
+                with suppress(ProcessLookupError):
+                    known = identity(pid)
         if time.monotonic() > end:
             said = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
             raise UserError(f"The supervisor of {runs_dir} did not start within {wait:.0f} s ({said}); see {log}.")

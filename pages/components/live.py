@@ -16,12 +16,12 @@ LOOK_SECONDS = 2.0
 YIELD_SECONDS = 0.25  # how long an action may wait for the script to let go
 
 
-def follow(stamp: Callable[[], Any]) -> None:
-    """The page's last call: shows it anew once `stamp()` gives something else than now."""
+def follow(drawn: Any, stamp: Callable[[], Any]) -> None:
+    """The page's last call: shows it anew once `stamp()` is no longer what it was drawn with."""
     address.tell()
     st.html(NOT_BUSY)
-    place, before = st.empty(), stamp()
-    while stamp() == before:
+    place = st.empty()
+    while stamp() == drawn:
         for _ in range(round(LOOK_SECONDS / YIELD_SECONDS)):
             time.sleep(YIELD_SECONDS)
             place.empty()  # where Streamlit can end this script

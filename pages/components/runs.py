@@ -68,6 +68,9 @@ def _summary(_group: Group, path: str, group_stamp: Any, run_stamps: Any) -> dic
 
 
 def show_damage(group: Group, error: UserError) -> None:
+    """What is wrong with a group; where it was removed while the page was drawn, the page anew, which says that."""
+    if not group.path.is_dir():
+        st.rerun()
     st.error(f"**{group.name}** is damaged: {str(error).splitlines()[0]}", icon=":material/broken_image:")
     st.caption("Other groups are not affected. Restore the file from a copy, or move the folder elsewhere.")
 
