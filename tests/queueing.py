@@ -57,7 +57,7 @@ def busy() -> float:
 
 def promised(seconds: float, rounds: int) -> float:
     """The long loops hold the queue to its word; the short ones run on any machine, and only look that it ends."""
-    return seconds * busy() if rounds >= 10 else 30 * busy()
+    return seconds * busy() if rounds >= 10 else 120 * busy()
 
 
 class Lab:

@@ -58,11 +58,14 @@ def trainers(runs_dir: Path, guards: bool = False) -> dict[str, list[int]]:
     """{"GROUP/seed-00": pids} of every living training process below a runs folder, as the system lists them; of their
     guards instead, which are there a moment earlier and later."""
     found: dict[str, list[int]] = {}
-    for process in psutil.process_iter(["cmdline", "status"]):
+    parents = {}
+    for process in psutil.process_iter(["cmdline", "status", "ppid"]):
         words = process.info["cmdline"] or []
         if ("colora.queue.guard" in words) != guards or process.info["status"] == psutil.STATUS_ZOMBIE:
             continue
         for word in words[-1:]:
             if Path(word).parent.parent == runs_dir and "train" in words:
                 found.setdefault("/".join(Path(word).parts[-2:]), []).append(process.pid)
-    return found
+                parents[process.pid] = process.info["ppid"]
+    # What a process starts has its command line too, for the moment until it has one of its own.
+    return {name: [pid for pid in pids if parents[pid] not in pids] for name, pids in found.items()}

@@ -298,16 +298,24 @@ def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_np
         wait_for(lambda: not Group(group).active)
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for this signal."""
+    mask = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_ctrl_c_on_a_launch_that_waits_stops_the_group(lab, tiny_npz):
     """The launch is real, what it starts are stand-ins that never end by themselves."""
     write_json(lab.runs_dir / "plan.json", {"epochs": 1, "seconds": 3600})
-    supervisor = lab.supervise()
+    supervisor = lab.supervise(linger=600)
     wait_for(lambda: supervising(lab.runs_dir))
     group = lab.runs_dir / "g"
     launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", "400", "--seeds", "0-1"]
     command = [sys.executable, "-m", "colora", *launch, "--runs-dir", str(lab.runs_dir), "--wait"]
     waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: (group / "group.json").exists() and Run(group / "seed-00").state == "running")
+    wait_for(lambda: catches(waiting.pid, signal.SIGTERM))  # from then on it stays with the group
     waiting.send_signal(signal.SIGINT)
     _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
     assert waiting.returncode == 130

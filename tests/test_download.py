@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from host import forbidden_folder, small_disk
-from queueing import PATIENCE_SECONDS
+from queueing import PATIENCE_SECONDS, wait_for
 
 import colora.download
 from colora.download import RemoteFile, fetch, verify
@@ -51,8 +51,8 @@ def test_a_cut_connection_is_continued_where_it_broke(file, host):
 
 
 def test_a_host_that_falls_silent_is_asked_again(file, host, monkeypatch):
-    monkeypatch.setattr(colora.download, "TIMEOUT_SECONDS", 0.2)
-    host.piece, host.pause = 600_000, 1.0
+    monkeypatch.setattr(colora.download, "TIMEOUT_SECONDS", 3)
+    host.piece, host.pause = 600_000, 60.0
     fetch(file)
     assert host.asked == [None, "bytes=600000-"]
     assert file.path.read_bytes() == BODY
@@ -183,14 +183,16 @@ def test_a_forbidden_folder_is_a_sentence(file, tmp_path):
 
 
 def test_two_processes_at_once_download_once(file, host):
-    host.pause = 0.03
+    host.pause = 1
     script = (
         "import sys; from pathlib import Path; from colora.download import RemoteFile, fetch\n"
-        "told = set(); fetch(RemoteFile(sys.argv[1], sys.argv[2], Path(sys.argv[3])), lambda s, *_: told.add(s))\n"
-        "print(sorted(told))"
+        "told = set(); note = lambda state, *_: (told.add(state), Path(sys.argv[3] + '.' + state).touch())\n"
+        "fetch(RemoteFile(sys.argv[1], sys.argv[2], Path(sys.argv[3])), note); print(sorted(told))"
     )
     command = [sys.executable, "-c", script, file.url, file.checksum, str(file.path)]
     both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    wait_for(lambda: file.path.with_name("set.npz.waiting").exists())
+    host.pause = 0
     said = sorted(process.communicate(timeout=PATIENCE_SECONDS)[0].strip() for process in both)
     assert said == ["['downloading', 'verifying']", "['verifying', 'waiting']"]
     assert host.asked == [None]
@@ -198,7 +200,7 @@ def test_two_processes_at_once_download_once(file, host):
 
 
 def test_a_killed_process_lets_go_of_its_lock(file, host):
-    host.pause = 0.2
+    host.pause = 2
     script = (
         "import sys; from pathlib import Path; from colora.download import RemoteFile, fetch\n"
         "fetch(RemoteFile(sys.argv[1], sys.argv[2], Path(sys.argv[3])), lambda *_: print(flush=True))"

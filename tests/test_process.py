@@ -8,9 +8,10 @@ from colora.process import identity, is_alive, os_user, own_process, same
 
 
 def test_a_zombie_is_dead():
-    child = subprocess.Popen([sys.executable, "-c", "pass"], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     known = identity(child.pid)
-    child.stdout.read()
+    assert is_alive(known)
+    child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert not is_alive(known)
     child.wait()

@@ -175,7 +175,7 @@ def test_a_damaged_run_that_still_trains_is_stopped_and_never_doubled(lab, monke
     assert lab.states(group) == ["stopped", "stopped"]
     (run.path / "config.json").write_text("{")
     assert retry(Group(group.path), [0])["seeds"] == [0]
-    lab.until(group, "running", "stopped")
+    lab.until(group, "done", "stopped")
 
 
 def test_a_damaged_checkpoint_is_a_sentence(tmp_path, tiny_npz):

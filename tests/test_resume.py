@@ -92,7 +92,7 @@ def test_a_stop_is_heeded_between_the_batches_of_an_evaluation(new_run, trained,
 
 def test_a_signal_that_nobody_asked_for_is_not_told_as_a_wish(new_run):
     run = new_run()
-    assert train_run(run.path, lambda: True) == 0
+    assert train_run(run.path, lambda: Run(run.path).resolved is not None) == 0
     assert reason(run) == "Ended by a signal (a shutdown, or Ctrl-C) in epoch 1; resume continues after epoch 0."
 
 
@@ -162,7 +162,7 @@ def test_where_no_table_tells_the_forms_they_are_timed_once_and_kept(new_run, mo
 def test_changed_images_are_noticed_on_resume(new_run, tmp_path):
     path = write_npz(tmp_path / "data.npz")
     run = new_run(dataset=f"npz:{path}")
-    assert train_run(run.path, lambda: True) == 0
+    assert train_run(run.path, lambda: Run(run.path).resolved is not None) == 0
     write_npz(path, train_images=np.zeros((30, 32, 32), np.uint8))
     assert train_run(run.path) == 2
     assert "have changed since this run started" in reason(run)
