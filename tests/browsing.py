@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,18 @@ def page(browser):
 def idle(page) -> None:
     """Until the page's script has run to its end."""
     page.wait_for_selector('.stApp[data-test-script-state="notRunning"]')
+
+
+def choose(page, label: str, option: str) -> None:
+    """Choose from a list, which may close again while the page is being renewed."""
+    from playwright.sync_api import TimeoutError
+
+    for _ in range(20):
+        page.get_by_role("combobox", name=label).click()
+        with suppress(TimeoutError):
+            page.get_by_role("option", name=option).click(timeout=5000)
+            return
+    raise AssertionError(f"{label} never offered {option}")
 
 
 def type_in(page, label: str, text: str, shown: str) -> None:

@@ -15,7 +15,7 @@ import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
 START_SECONDS = 60  # of which a quiet machine takes three
-END_SECONDS = 60  # for jobs to end: KillWait, and their node's word of it
+END_SECONDS = 120  # for jobs to end: KillWait, and their node's word of it
 LOOK_SECONDS = 10  # how often whoever waits for something looks whether the node is still there
 GONE = ("down", "drain", "fail", "unknown")  # what a node's state begins with where it takes no jobs
 
@@ -46,7 +46,7 @@ MpiDefault=none
 SwitchType=switch/none
 GresTypes=gpu,shard
 ReturnToService=2
-KillWait=5
+KillWait=30
 UnkillableStepTimeout=600
 MessageTimeout=30
 SchedulerParameters=sched_interval=1,bf_interval=1,enable_user_top

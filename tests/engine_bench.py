@@ -79,6 +79,7 @@ def on_slurm(cluster: Cluster, tmp_path: Path, monkeypatch: Any) -> Bench:
     cluster.ready()
     for name in ("SLURM_CONF", "PATH"):
         monkeypatch.setenv(name, cluster.environment[name])
+    monkeypatch.setattr("colora.engines.slurm.ENDING_SECONDS", 120)
     monkeypatch.setenv("COLORA_SLURM", str(tmp_path / "colora-slurm.toml"))
     (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} "$@"\n')
     (tmp_path / "python").chmod(0o755)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import STORY, idle, served, type_in, watched
+from browsing import STORY, choose, idle, served, type_in, watched
 from fabricate import damage, fabricate
+from queueing import wait_for
 
 from colora.catalog import NOTICE
 
@@ -32,20 +33,24 @@ def fabricated_runs(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("script", "event"),
     [
-        "document.body.innerHTML = '<p data-testid=stException>boom</p>'; setTimeout(() => document.body.remove())",
-        "setTimeout(() => { throw Error('boom') })",
-        "console.error('boom')",
-        "new Image().src = 'http://boom.invalid/'",
+        (
+            "document.body.innerHTML = '<p data-testid=stException>boom</p>'; setTimeout(() => document.body.remove())",
+            "console",
+        ),
+        ("setTimeout(() => { throw Error('boom') })", "pageerror"),
+        ("console.error('boom')", "console"),
+        ("new Image().src = 'http://boom.invalid/'", "request"),
     ],
 )
-def test_a_watched_browser_tells_what_went_wrong_for_a_moment(browser, script):
+def test_a_watched_browser_tells_what_went_wrong_for_a_moment(browser, script, event):
     with pytest.raises(AssertionError, match="boom"), watched(browser) as context:
         tab = context.new_page()
         tab.goto("data:text/html,<body>")
-        tab.evaluate(script)
-        tab.wait_for_timeout(200)
+        with tab.expect_event(event):
+            tab.evaluate(script)
+        tab.wait_for_timeout(200)  # until the watch has been told too
 
 
 def counts_of_confusion_matrix(page) -> list[int]:
@@ -70,23 +75,25 @@ def quick_look(page, browser, address: str) -> None:
         type_in(page, "Random seeds", "0-1", "--seeds 0-1")
         type_in(page, "Image size", "32", "--image-size 32")
         type_in(page, "Epochs", "1", "--epochs 1")
-    page.get_by_role("button", name="Launch", exact=True).click()
+        page.get_by_text(re.compile(r"--epochs 1(?!\d)")).wait_for()
+    page.get_by_role("button", name="Launch", exact=True).press("Enter")  # wherever the fields above move it
 
     page.wait_for_url("**/monitor?group=quick-look", timeout=1000 * TRAINING_SECONDS)
     page.get_by_role("heading", name="Monitor").wait_for()
-    page.get_by_text("Stop …").wait_for()
     seeds = 3 if SCREENSHOT else 2
     page.goto("about:blank")
     elsewhere(browser, address, seeds)
     page.goto(f"{address}/monitor?group=quick-look")
     page.get_by_text(f"{seeds} of {seeds} seeds done").wait_for(timeout=1000 * TRAINING_SECONDS)
     page.get_by_text("Stop …").wait_for(state="detached")
+    page.locator(".stPlotlyChart").nth(2).wait_for()
+    idle(page)
     assert page.locator(".stPlotlyChart").count() == 3
 
     page.get_by_test_id("stMain").get_by_role("link", name="Evaluate").click()
     page.get_by_text("Confusion matrix", exact=True).wait_for()
-    page.get_by_role("combobox", name="Models").click()
-    page.get_by_role("option", name="Seed 0").click()
+    idle(page)
+    choose(page, "Models", "Seed 0")
     page.get_by_text("One seed: nothing can be said about the spread").wait_for()
     idle(page)
     assert sum(counts_of_confusion_matrix(page)) == TEST_IMAGES
@@ -110,7 +117,6 @@ def elsewhere(browser, address: str, seeds: int) -> None:
         other = context.new_page()
         other.goto(f"{address}/monitor?group=quick-look")
         other.get_by_text(f" of {seeds} seeds done").wait_for()
-        other.get_by_text("Stop …").wait_for()
 
 
 def keep_screenshot(page, path: Path) -> None:
@@ -133,7 +139,7 @@ def test_download_is_followed_left_cancelled_and_continued(page, medmnist, monke
     """Monitor refreshes itself meanwhile, for one of its groups runs; neither page disturbs the other."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     fabricate(tmp_path / "runs", "running", ["running"])
-    medmnist.piece, medmnist.pause = 1024, 0.5
+    medmnist.piece, medmnist.pause = 1024, 2.0
     part = medmnist.root / "octmnist.npz.part"
     with served(tmp_path / "runs") as address:
         page.goto(f"{address}/data")
@@ -147,7 +153,7 @@ def test_download_is_followed_left_cancelled_and_continued(page, medmnist, monke
         page.wait_for_timeout(2100)  # Monitor has refreshed itself
         page.get_by_role("link", name="Data").click()
         small.get_by_text("/s · ").wait_for()
-        assert part.stat().st_size > before
+        wait_for(lambda: part.stat().st_size > before)
 
         card(page, "VGG16").get_by_role("button", name="Verify").wait_for()
         folder = page.get_by_label("Folder of MedMNIST's files", exact=True)

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import STORY, idle, served, watched
+from browsing import STORY, choose, idle, served, watched
 from fabricate import fabricate, labels_of, probabilities
 
 from colora.catalog import NOTICE
@@ -74,8 +73,7 @@ def test_a_click_on_a_confusion_cell_shows_its_images_and_a_reload_keeps_them(pa
 
 def test_seed_epoch_and_cells_are_in_the_address_and_survive_a_reload(page, address):
     page.goto(f"{address}/evaluate?group=small")
-    page.get_by_role("combobox", name="Models").click()
-    page.get_by_role("option", name="Seed 2").click()
+    choose(page, "Models", "Seed 2")
     page.get_by_text("seed 2, epoch").first.wait_for()
     slider = page.get_by_role("slider")
     slider.focus()
@@ -98,19 +96,6 @@ def test_seed_epoch_and_cells_are_in_the_address_and_survive_a_reload(page, addr
 PAUSES = (0.0, 0.2, 0.6, 1.0)  # seconds between two choices
 
 
-def choose_models(page, name: str) -> None:
-    """The list may close again while the page is being renewed."""
-    from playwright.sync_api import TimeoutError
-
-    option = page.get_by_role("option", name=name)
-    for _ in range(5):
-        page.get_by_role("combobox", name="Models").click()
-        with suppress(TimeoutError):
-            option.wait_for(timeout=2000)
-            break
-    option.click()
-
-
 def test_choices_in_quick_succession_all_come_into_the_address(page, address):
     """Each second one falls into the run that the first has set off, in which everything below takes another place."""
     page.goto(f"{address}/evaluate?group=small")
@@ -120,9 +105,9 @@ def test_choices_in_quick_succession_all_come_into_the_address(page, address):
     for turn in range(8):
         seed, cells = ("Seed 2", "per cent") if turn % 2 == 0 else ("All seeds", "images")
         split = "Validation" if turn % 4 < 2 else "Test"
-        choose_models(page, seed)
+        choose(page, "Models", seed)
         page.wait_for_timeout(1000 * PAUSES[turn % 4])
-        buttons.get_by_text(cells, exact=True).last.click()
+        buttons.get_by_text(cells, exact=True).last.dispatch_event("click")
         page.wait_for_timeout(1000 * PAUSES[(turn + 1) % 4])
         buttons.get_by_text(split, exact=True).first.click()
         expected = {"group": ["small"]}
@@ -130,11 +115,11 @@ def test_choices_in_quick_succession_all_come_into_the_address(page, address):
             expected |= {"seed": [seed], "cells": [cells]}
         if split == "Validation":
             expected["split"] = [split]
-        page.wait_for_url(lambda url: parse_qs(urlsplit(url).query) == expected, timeout=10_000)  # noqa: B023
+        page.wait_for_url(lambda url: parse_qs(urlsplit(url).query) == expected)  # noqa: B023
         idle(page)
         assert parse_qs(urlsplit(page.url).query) == expected
-    choose_models(page, "Seed 1")
-    buttons.get_by_text("per cent", exact=True).last.click()
+    choose(page, "Models", "Seed 1")
+    buttons.get_by_text("per cent", exact=True).last.dispatch_event("click")
     page.wait_for_url("**cells=per+cent**")
     page.reload()
     shares = page.locator(".stPlotlyChart .annotation-text tspan.line:first-child", has_text="%")
@@ -146,11 +131,12 @@ def test_choices_in_quick_succession_all_come_into_the_address(page, address):
 def test_two_groups_are_compared_and_the_address_shows_the_same_elsewhere(page, address, browser):
     page.goto(f"{address}/compare?groups=small")
     page.get_by_text("Choose 2 to 8 groups").wait_for()
-    page.get_by_role("combobox").click()
-    page.get_by_role("option", name="large").click()
+    idle(page)
+    choose(page, "Groups of runs", "large")
     page.get_by_text("Side by side").wait_for()
     page.get_by_text("AUC", exact=True).first.click()
     page.get_by_text("AUC over the epochs").wait_for()
+    idle(page)
     legends = page.locator(".stPlotlyChart .legendtext")
     legends.nth(5).wait_for()  # two in each of three figures
     assert legends.all_text_contents() == ["A · small", "B · large"] * 3
@@ -169,10 +155,12 @@ def test_a_figure_is_saved_under_its_name_as_a_picture_or_as_vectors(page, addre
             page.get_by_text("SVG", exact=True).click()
         chart = page.locator(".stPlotlyChart", has=page.locator(".annotation-text"))
         chart.wait_for()
+        camera = chart.locator('[data-title="%s"]' % ("Download plot as a PNG" if kind == "png" else "Download plot"))
+        camera.wait_for(state="attached")  # its title follows the choice
         idle(page)
         chart.hover()
         with page.expect_download() as download:
-            chart.locator('[data-title*="ownload"]').first.click()
+            camera.click()
         assert download.value.suggested_filename == f"small-3-seeds-selected-test-confusion.{kind}"
         picture = download.value.path().read_bytes()
         assert picture.startswith(first)

@@ -127,7 +127,8 @@ def test_monitor_follows_what_runs_and_leaves_focus_and_scroll_where_they_are(pa
         main = page.get_by_test_id("stMain")
         main.evaluate("main => main.scrollBy(0, -40)")
         before = main.evaluate("main => main.scrollTop")
-        assert before > 200 and "4 of 8" in cells(page)
+        assert before > 200
+        page.wait_for_function("() => [...document.querySelectorAll('td')].some(cell => cell.textContent === '4 of 8')")
         append_json(run.path / "metrics.jsonl", metrics_row(1, 5) | {"merges": 5})
         status = run.path / "status.json"
         write_json(status, read_json(status) | {"epoch": 5})

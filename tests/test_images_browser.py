@@ -117,7 +117,8 @@ def test_look_filter_decide_and_cut(page, fabricated):
     page.get_by_text("Filters · 1 set").wait_for()
     ready(page)
     assert page.get_by_text("No verdict", exact=True).is_visible()  # what was unfolded stays so
-    assert page.locator(".tile .wrong").count() == page.locator(".tile").count() > 3
+    page.locator(".tile", has_not=page.locator(".wrong")).first.wait_for(state="detached")
+    assert page.locator(".tile").count() > 3
 
     page.locator(".tile").nth(0).focus()
     page.keyboard.press("ArrowRight")
@@ -128,6 +129,7 @@ def test_look_filter_decide_and_cut(page, fabricated):
     page.keyboard.press("ArrowLeft")
     page.wait_for_function(f"() => !location.search.includes('{second}')")
     ready(page)
+    page.locator(f'canvas[data-ready]:not([data-ready="{second}"])').wait_for()
     first = opened_image(page)
     assert first != second
 
@@ -223,6 +225,8 @@ def test_real_images_from_training_to_the_comparison(page, shared, tmp_path):
         assert trained.class_counts["used"] == [90] * 4 and trained.cut_hash == read_cut(runs_dir, "sharp").hash
 
         page.goto(f"{address}/distil?group=real&cut=sharp")
+        page.get_by_text("Does the cut help? Compare it").wait_for()
+        ready(page)
         page.get_by_text("Does the cut help? Compare it").click()
         page.get_by_role("button", name=re.compile("^Launch . groups")).click()
         page.wait_for_url("**/monitor**", timeout=LONG)
@@ -230,6 +234,8 @@ def test_real_images_from_training_to_the_comparison(page, shared, tmp_path):
             page.goto(f"{address}/monitor?group=sharp-{role}")
             page.get_by_text("1 of 1 seeds done").wait_for(timeout=LONG)
         page.goto(f"{address}/distil?group=real&cut=sharp")
+        page.get_by_text("Does the cut help? Compare it").wait_for()
+        ready(page)
         page.get_by_text("Does the cut help? Compare it").click()
         row = page.get_by_role("row").filter(has_text="sharp-distilled")
         row.get_by_text(re.compile(r"0\.\d{3} \(1 seed\)")).first.wait_for()

@@ -72,7 +72,7 @@ def test_a_seed_whose_end_only_the_accounting_knows_waits_for_its_word(group, sa
     monkeypatch.setattr(engine, "remembered", refuse)
     for _ in range(2):  # the second answer is the first one's
         with pytest.raises(UserError, match="the database is away"):
-            engine.look(group)
+            engine.look(group, pause=600)
     assert [run.written_status()["state"] for run in (first, second)] == ["running", "queued"] and asked == ["12"]
     (second.path / "stop").touch()
     assert engine.stop(group, 0)[3] == "stopped"  # which needs no accounting
@@ -312,6 +312,7 @@ def test_a_task_leaves_alone_what_is_not_its_own(group, monkeypatch, capsys):
     assert task.may_begin(run.path)
     set_state(run, "running", process=own_process() | {"host": "elsewhere"})
     assert task.may_begin(run.path)  # its heart does not beat
+    monkeypatch.setattr(task, "ATTRIBUTES_SECONDS", 60)
     beats = iter(range(10))
     monkeypatch.setattr(task.time, "sleep", lambda seconds: set_state(run, "running", heartbeat=float(next(beats))))
     assert not task.may_begin(run.path)

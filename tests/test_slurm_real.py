@@ -115,7 +115,7 @@ def test_a_job_that_cannot_begin_says_what_its_shell_said(bench):
 def test_why_seeds_wait_and_where_they_run_is_told(bench, slurm, capsys):
     group = bench.begun("g", 3, epochs=1, seconds=600)
     first, second = (run.path for run in group.runs[:2])
-    bench.wait(lambda: bench.states(group)[0] == "running")
+    bench.wait(lambda: bench.states(group)[0] == "running" and records.read_job(first).get("state") == "RUNNING")
     job = records.task_of(first).partition("_")[0]
     assert records.read_job(first) | {"start": ""} == {
         "task": f"{job}_0", "state": "RUNNING", "node": slurm.host, "start": "", "reason": ""

@@ -131,12 +131,12 @@ def test_a_connection_that_ssh_keeps_for_later_is_not_waited_for(tmp_path, monke
     ssh = tmp_path / "ssh"
     ssh.write_text(f"""#!/bin/sh
 shift
-(i=0; while [ ! -e {tmp_path}/end ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done) </dev/null >/dev/null &
+(i=0; while [ ! -e {tmp_path}/end ] && [ $i -lt 900 ]; do sleep 0.1; i=$((i + 1)); done) </dev/null >/dev/null &
 echo a remark >&2
 exec sh -c "$*"
 """)
     ssh.chmod(0o755)
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 15)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 60)
     try:
         assert client.answer(Site(ssh=[str(ssh), "login"]), ["echo", "12"]) == ("12\n", "a remark")
     finally:
