@@ -3,7 +3,10 @@
 import os
 import signal
 import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import stand_in
@@ -14,6 +17,7 @@ from colora.files import read_json, read_json_lines, write_json
 from colora.process import is_alive, own_process, tree
 from colora.queue import order
 from colora.queue.actions import move, requeue, stop
+from colora.queue.detach import detached
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
 from colora.queue.verdict import process_file
@@ -131,6 +135,30 @@ def test_a_stop_that_is_heeded(lab):
     wait_for(lambda: not any((run.path / "stop").exists() for run in group.runs))
 
 
+def test_what_waits_is_stopped_before_what_runs(lab, monkeypatch):
+    """However long it takes from one wish to the next: a waiting seed never starts in the place of a stopped one."""
+    group = lab.group("g", 2, epochs=9, seconds=600)
+    lab.supervise()
+    lab.until(group, "running", "queued")
+    touch = Path.touch
+    monkeypatch.setattr(Path, "touch", lambda path: (touch(path), time.sleep(2)))
+    assert stop(Group(group.path)) == {0: "stopped", 1: "stopped"}
+    assert Run(group.runs[1].path).status["reason"] == "Stopped on request before it started."
+
+
+def test_a_stop_does_not_wait_for_what_was_resumed_meanwhile(lab):
+    group = lab.group("g", 2, epochs=9, seconds=600)
+    write_json(group.runs[0].path / "plan.json", {"seconds": 600, "deaf": True})
+    lab.supervise(slots=2, term_after=5, kill_after=0)
+    lab.until(group, "running", "running")
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(stop, Group(group.path), 600)
+        wait_for(lambda: Run(group.runs[1].path).state == "stopped")
+        assert requeue(Group(group.path)) in ([1], [0, 1])
+        wait_for(stopping.done)
+    assert stopping.result()[1] in ("queued", "starting", "running")
+
+
 def test_a_deaf_run_and_its_family_are_gone_when_it_counts_as_stopped(lab):
     group = lab.group("g", 1, seconds=60, deaf=True, family=True)
     lab.supervise(term_after=0.3, kill_after=0.3)
@@ -173,6 +201,19 @@ def test_whoever_queues_finds_or_starts_the_supervisor(lab):
     assert os.getsid(pid) == pid  # a session of its own, and nobody's child here
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
+
+
+def test_a_supervisor_that_ends_at_once_is_started_again(lab, monkeypatch):
+    """It may have found its lock taken, for the moment in which another process asked whether one works."""
+    begun = []
+
+    def first_in_vain(log, command):
+        begun.append(command)
+        return detached(log, command if len(begun) > 1 else [sys.executable, "-c", ""])
+
+    monkeypatch.setattr(colora.queue.supervisor, "detached", first_in_vain)
+    assert ensure_supervisor(lab.runs_dir) == supervising(lab.runs_dir)["pid"]
+    assert len(begun) == 2 and begun[0] == begun[1]
 
 
 def test_runs_of_other_hosts_and_users_are_left_alone(lab):

@@ -59,21 +59,25 @@ def test_none_is_made_where_one_name_is_taken(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["g-lr-0.003"]
 
 
-def test_none_is_left_where_the_disk_refuses_the_second(tmp_path, monkeypatch):
+@pytest.mark.parametrize("trouble", [UserError("The disk is full."), KeyboardInterrupt()])
+def test_none_is_left_where_something_comes_between_the_first_and_the_second(tmp_path, monkeypatch, capsys, trouble):
     import colora.launch
 
     made = []
 
     def refuse(runs_dir, name, *rest):
         if made:
-            raise UserError("The disk is full.")
+            raise trouble
         made.append(name)
         return create(runs_dir, name, *rest)
 
     create = colora.launch.create_group
     monkeypatch.setattr(colora.launch, "create_group", refuse)
-    with pytest.raises(UserError, match="The disk is full"):
-        launch_groups(tmp_path, varied("g", make_config(SMALL), "lr", [1e-3, 3e-3]), [0])
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    code = main(["launch", "--name", "g", "--runs-dir", str(tmp_path), *flags, "--vary", "lr=0.001,0.003"])
+    told = {2: "The disk is full.", 130: "interrupted"}
+    assert capsys.readouterr().err.strip() == f"colora launch: {told[code]}"
+    assert isinstance(trouble, KeyboardInterrupt) == (code == 130)
     assert made == ["g-lr-0.001"] and not (tmp_path / "g-lr-0.001").exists()
 
 
