@@ -54,16 +54,18 @@ def painted(tab) -> tuple[float, float]:
 
 
 def turn_pages_by_key(tab) -> None:
-    """The arrows where nothing has the focus, and Page Up and Page Down in the grid."""
+    """The arrows where nothing has the focus, and Page Up and Page Down in the grid, which keeps the focus."""
+    in_grid = "() => !!document.activeElement.shadowRoot?.activeElement?.classList.contains('tile')"
     for key, says in (("ArrowRight", "26 to 50 of 400"), ("ArrowLeft", "1 to 25 of 400")):
         tab.keyboard.press(key)
         tab.get_by_text(says).wait_for()
         ready(tab)
     tab.locator(".tile").nth(3).focus()
-    for key, says in (("PageDown", "26 to 50 of 400"), ("PageUp", "1 to 25 of 400")):
+    for key, says in 3 * (("PageDown", "26 to 50 of 400"), ("PageUp", "1 to 25 of 400")):
         tab.keyboard.press(key)
         tab.get_by_text(says).wait_for()
         ready(tab)
+        tab.wait_for_function(in_grid)
 
 
 def window_and_level(tab) -> None:

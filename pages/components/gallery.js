@@ -56,11 +56,24 @@ const drawn = (tile, chosen) => {
   return button;
 };
 
+const TURNS = { PageDown: 1, PageUp: -1 };
 const MOVES = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+
+// Outlives each drawing of a grid, which Streamlit may make anew at any turn.
+let pages = null; // { root, turn } of the grid whose pages are turned where nothing has the focus
+let turning = false; // a page was turned from within the grid, which is to keep the focus
+document.addEventListener("pointerdown", () => (turning = false));
+document.addEventListener("keydown", (event) => {
+  if (!pages?.root.isConnected || document.activeElement !== document.body) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "ArrowRight") pages.turn(1);
+  if (event.key === "ArrowLeft") pages.turn(-1);
+});
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".gallery");
-  const focused = root.contains(parentElement.activeElement);
+  const lost = turning && document.activeElement === document.body;
+  const focused = root.contains(parentElement.activeElement) || lost;
   root.style.setProperty("--columns", data.columns);
   root.setAttribute("aria-label", data.label);
   root.replaceChildren(...data.tiles.map((tile) => drawn(tile, data.chosen)));
@@ -86,17 +99,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (event.key === "ArrowDown") focus(at + rowLength());
     else if (event.key === "ArrowUp") focus(at - rowLength());
     else if (event.key in MOVES) focus(at + MOVES[event.key]);
-    else if (data.turns && event.key === "PageDown") setTriggerValue("turn", 1);
-    else if (data.turns && event.key === "PageUp") setTriggerValue("turn", -1);
-    else return;
+    else if (pages?.root === root && event.key in TURNS) {
+      turning = true;
+      pages.turn(TURNS[event.key]);
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   };
-  const anywhere = (event) => {
-    if (document.activeElement !== document.body || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "ArrowRight") setTriggerValue("turn", 1);
-    if (event.key === "ArrowLeft") setTriggerValue("turn", -1);
-  };
-  if (data.turns) document.addEventListener("keydown", anywhere);
-  return () => document.removeEventListener("keydown", anywhere);
+  if (data.turns) pages = { root, turn: (by) => setTriggerValue("turn", by) };
+  else if (pages?.root === root) pages = null;
 }
