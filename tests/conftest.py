@@ -28,6 +28,9 @@ from colora.process import send
 pytest_plugins = ["browsing", "image_pages", "training"]  # their fixtures
 SHARED = Path(__file__).parents[2] / "shared"
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that a Ctrl-C of a test reaches what it starts
+
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
