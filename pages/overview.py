@@ -124,11 +124,6 @@ def table_key(shown: list[Line]) -> str:
     return f"groups-{hashlib.sha256(names.encode()).hexdigest()[:12]}"
 
 
-def drawn_runs(shown: list[Line]) -> list[Run]:
-    """The runs of the lines, each with the status that it was drawn with."""
-    return [run for line in shown for run in line.group.runs]
-
-
 inside_app()
 st.header("Groups of runs")
 group_actions.undo_removal()
@@ -148,5 +143,5 @@ else:
 st.subheader("This computer")
 machine.show_machine(runs_dir())
 if active and not group_actions.dialog_is_open():
-    drawn = drawn_runs(active)
+    drawn = [run for line in active for run in line.group.runs]  # each with the status that it was drawn with
     live.follow([run.status for run in drawn], lambda: [Run(run.path).status for run in drawn])

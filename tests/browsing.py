@@ -1,6 +1,7 @@
 """A server over a runs folder, and Chromium to look at it: what every story in a browser needs."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -139,7 +140,7 @@ def choose(page, label: str, option: str) -> None:
     raise AssertionError(f"{label} never offered {option}")
 
 
-def type_in(page, label: str, text: str, shown: str) -> None:
+def type_in(page, label: str, text: str, shown: str | re.Pattern) -> None:
     """Type, leave the field, and wait for what the command then says; the page may go on counting."""
     field = page.get_by_label(label, exact=True)
     field.fill(text)

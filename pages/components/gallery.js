@@ -72,8 +72,7 @@ document.addEventListener("keydown", (event) => {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".gallery");
-  const lost = turning && document.activeElement === document.body;
-  const focused = root.contains(parentElement.activeElement) || lost;
+  const focused = root.contains(parentElement.activeElement) || (turning && document.activeElement === document.body);
   root.style.setProperty("--columns", data.columns);
   root.setAttribute("aria-label", data.label);
   root.replaceChildren(...data.tiles.map((tile) => drawn(tile, data.chosen)));
