@@ -72,14 +72,15 @@ document.addEventListener("keydown", (event) => {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".gallery");
-  const focused = root.contains(parentElement.activeElement) || (turning && document.activeElement === document.body);
+  const kept = root.contains(parentElement.activeElement);
+  const lost = turning && document.activeElement === document.body;
   root.style.setProperty("--columns", data.columns);
   root.setAttribute("aria-label", data.label);
   root.replaceChildren(...data.tiles.map((tile) => drawn(tile, data.chosen)));
   const tiles = [...root.children];
   const current = Math.max(0, tiles.findIndex((tile) => tile.classList.contains("chosen")));
   tiles.forEach((tile, i) => (tile.tabIndex = i === current ? 0 : -1)); // one stop for the Tab key
-  if (focused && tiles.length) tiles[current].focus({ preventScroll: true });
+  if ((kept || lost) && tiles.length) tiles[current].focus({ preventScroll: kept }); // made anew, the page has jumped
 
   const focus = (i) => {
     const next = tiles[Math.min(Math.max(i, 0), tiles.length - 1)];
