@@ -3,6 +3,7 @@
 An event is one JSON line, synced before `judge` returns:
     {"id", "time" (UTC), "reader", "user", "action": "judge" | "undo", "data_checksum", "image_id",
      "verdict", "label" (the right class, of a wrong label), "note", "undoes" (id, of an undo),
+     "seen" (the image whose picture was on the screen; older lines and some imported ones do not say),
      "imported" ({"time", "by"}, of a verdict from a file: its own time and user are those of whoever gave it)}
 Nothing is ever changed or deleted: an undo is an event, and the reader's verdict on that image is again the one before.
 A file that a crash left with half a last line is read without it, says so, and takes further events.
@@ -29,7 +30,7 @@ from colora.queue.audit import acting_user, own_folder
 from colora.runs import NAME, check_file_name
 from colora.storage import disk_errors, locked
 
-COLUMNS = ("reader", "image_id", "verdict", "label", "note", "time", "user", "data_checksum", "imported_by")
+COLUMNS = ("reader", "image_id", "verdict", "label", "note", "time", "user", "data_checksum", "imported_by", "seen")
 MOST_NOTE = 2_000  # characters
 REMEMBERED_JOURNALS = 256
 
@@ -95,12 +96,13 @@ def _is_event(event: Any) -> bool:
         return False
     if event.get("action") == "undo":
         return isinstance(event.get("undoes"), str)
-    label, imported = event.get("label"), event.get("imported")
+    label, imported, seen = event.get("label"), event.get("imported"), event.get("seen")
     return (
         event.get("action") == "judge"
         and event.get("verdict") in VERDICTS
         and (label is None or (type(label) is int and label >= 0 and event["verdict"] == "wrong_label"))
         and isinstance(event.get("note"), str)
+        and seen in (None, event["image_id"])
         and (imported in (None, True) or (isinstance(imported, dict) and isinstance(imported.get("by"), str)))
     )
 
@@ -113,16 +115,29 @@ def judge(
     verdict: str,
     label: int | None = None,
     note: str = "",
+    seen: str | None = None,
 ) -> dict[str, Any]:
     """Append a verdict and return its event.
 
-    `label` is the right class of a wrong label (None: wrong, the right one unknown). Raises UserError for a bad
-    reader's name, an unknown verdict, or a label with another verdict than wrong_label.
+    `label` is the right class of a wrong label (None: wrong, the right one unknown); `seen` the image whose picture the
+    reader had before them, where that is known. Raises UserError for a bad reader's name, an unknown verdict, a label
+    with another verdict than wrong_label, or where another image was seen.
     """
-    event = judgement(reader, data_checksum, image_id, verdict, label, note)
+    check_seen(image_id, seen)
+    event = judgement(reader, data_checksum, image_id, verdict, label, note) | ({"seen": seen} if seen else {})
     with writing(runs_dir, reader) as path:
         append_events(path, [event])
     return event
+
+
+def check_seen(image_id: str, seen: str | None) -> None:
+    """Raises UserError where the picture before the reader is known to be another image's."""
+    if seen not in (None, image_id):
+        raise UserError(
+            f"Nothing was recorded: the picture on the screen was {seen}, while the page had gone on to {image_id}. "
+            "Look at the picture that is there now and press again.",
+            field="seen",
+        )
 
 
 def judgement(
@@ -162,10 +177,16 @@ def utc_text(time: datetime) -> str:
 
 
 def undo(
-    runs_dir: Path, reader: str, data_checksum: str | None = None, image_id: str | None = None
+    runs_dir: Path,
+    reader: str,
+    data_checksum: str | None = None,
+    image_id: str | None = None,
+    seen: str | None = None,
 ) -> dict[str, Any] | None:
     """Take back the reader's last verdict that stands (of one image or one data set, if named): returns the event taken
-    back, None where there is none."""
+    back, None where there is none. Raises UserError where another image than the named one was seen."""
+    if image_id is not None:
+        check_seen(image_id, seen)
     with writing(runs_dir, reader) as path:
         standing = [
             event

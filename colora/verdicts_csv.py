@@ -95,7 +95,8 @@ def _event_of(reader: str, row: dict[str, str], classes: int | None) -> dict[str
     imported = {"imported": {"time": event["time"], "by": event["user"]}}
     if row.get("time"):
         event["time"] = _time(row["time"])
-    return event | {"user": row.get("user") or event["user"]} | imported
+    seen = {"seen": row["image_id"]} if row.get("seen") == row["image_id"] else {}
+    return event | {"user": row.get("user") or event["user"]} | imported | seen
 
 
 def _time(text: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fabricate import damage, fabricate
 from opened import opener
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from colora import verdicts
 from colora.runs import Group
@@ -49,6 +50,24 @@ def shown(app, key: str = "grid") -> dict:
     """What a component was given; {} where it is not on the page."""
     found = [json.loads(e.proto.json) for e in app.get("bidi_component") if key in e.proto.id]
     return found[0] if found else {}
+
+
+def act(app, event: str, value, key: str = "large"):
+    """What a component's script sends when someone presses there: AppTest has no browser to press in."""
+    component = next(e for e in app.get("bidi_component") if key in e.proto.id)
+    states = app._tree.get_widget_states()
+    sent = json.dumps([{"event": event, "value": value}])
+    states.widgets.append(
+        WidgetState(id=f"$$STREAMLIT_INTERNAL_KEY_{component.proto.id}__events", json_trigger_value=sent)
+    )
+    app._run(states)
+    assert not app.exception, app.exception
+    return app
+
+
+def judged(app, verdict: str, seen: str | None = None):
+    """Press a verdict, or "undo", under the large picture, which was that of `seen`; by default the image's own."""
+    return act(app, "judge", {"verdict": verdict, "seen": seen or shown(app, "large")["id"]})
 
 
 def ids(app, key: str = "grid") -> list[str]:

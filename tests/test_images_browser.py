@@ -90,7 +90,7 @@ def judge_one_that_leaves_the_grid(tab) -> None:
     judged = tab.locator(".tile").nth(0).get_attribute("data-id")
     tab.locator(".tile").nth(0).click()
     assert opened_image(tab) == judged
-    tab.locator(".st-key-verdict-box").get_by_role("button", name="Fine").click()
+    tab.locator(".verdicts").get_by_role("button", name="Fine").click()
     tab.get_by_text("Your verdict: Fine").wait_for()
     ready(tab)
     assert tab.get_by_role("button", name="Next image").is_enabled()
@@ -141,7 +141,7 @@ def test_look_filter_decide_and_cut(page, fabricated):
     page.get_by_text("150 %").wait_for()
     window_and_level(page)
 
-    page.locator(".st-key-verdict-box").get_by_role("button", name="Truly hard").click()
+    page.locator(".verdicts").get_by_role("button", name="Truly hard").click()
     page.get_by_text("Your verdict: Truly hard").wait_for()
     assert current(runs_dir)["verdict"].tolist() == ["hard"]
     page.reload()

@@ -119,8 +119,9 @@ def test_images_trained_on_and_patients_are_filters_where_the_data_have_them(ope
 
 
 def test_an_image_that_was_not_trained_on_says_so_and_names_its_patient(open_images):
-    said = texts(open_images("balanced", image="train-0035"))
-    assert "Train split, not trained on · patient train-eye-17" in said
+    app = open_images("balanced", image="train-0035")
+    said, about = texts(app), shown(app, "large")["name"]["about"]
+    assert about == "train-0035 · Train split, not trained on · patient train-eye-17"
     assert "This image was not trained on" in said
 
 

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from fabricate import CLASS_NAMES, COUNTS, fabricate, labels_of
-from image_pages import CHECKSUM, groups_of_each_kind, ids, shown, sorted_ids
+from image_pages import CHECKSUM, groups_of_each_kind, ids, judged, shown, sorted_ids
 from opened import ran, texts
 from PIL import Image
 
 from colora import plots, verdicts
-from colora.catalog import VERDICTS
 from colora.queue import audit
 from colora.runs import Group
 from colora.scores import group_scores
@@ -32,30 +31,58 @@ def test_a_verdict_is_kept_shown_filtered_and_undone(open_images, runs):
     app = open_images("three-done", image=image)
     app.selectbox(key=f"right-class-{image}").set_value(right)
     app.text_input(key=f"note-{image}").set_value("cysts")
-    app.button(key="verdict-wrong_label").click()
-    assert f"**Your verdict**: Wrong label, rather {right} (“cysts”)" in texts(ran(app))
+    large = shown(judged(app, "wrong_label"), "large")
+    assert (large["verdict"], large["standing"]) == ("wrong_label", f"Wrong label, rather {right} (“cysts”)")
     row = verdicts.current(runs, CHECKSUM).iloc[0]
-    assert (row["image_id"], row["verdict"], row["label"]) == (image, "wrong_label", (label + 1) % 4)
+    assert row[["image_id", "seen", "verdict"]].tolist() == [image, image, "wrong_label"]
+    assert row["label"] == (label + 1) % 4
     app.button(key="back").click()
     ran(app)
     assert shown(app)["tiles"][2]["marks"] == ["Wrong label"]
     app.button_group(key="verdict").set_value(["wrong_label"])
     assert ids(ran(app)) == [image]
     app = open_images("three-done", image=image)
-    app.button(key="verdict-undo").click()
-    assert "**Your verdict**\n" in texts(ran(app)) + "\n"
-    assert verdicts.current(runs, CHECKSUM).empty and app.button(key="verdict-undo").disabled
+    large = shown(judged(app, "undo"), "large")
+    assert (large["verdict"], large["standing"]) == (None, "") and verdicts.current(runs, CHECKSUM).empty
+
+
+def test_a_verdict_on_another_picture_than_the_named_one_is_refused(open_images, runs):
+    first, second = sorted_ids(runs, "three-done", "train")[:2]
+    app = open_images("three-done", image=first)
+    for verdict in ("hard", "undo"):
+        said = judged(app, verdict, seen=second).error[0].value
+        assert f"the picture on the screen was {second}" in said and f"gone on to {first}" in said
+        assert verdicts.current(runs, CHECKSUM).empty
+    judged(app, "hard")
+    assert not app.error and verdicts.current(runs, CHECKSUM)["verdict"].tolist() == ["hard"]
+    judged(app, "undo", seen=second)
+    assert app.error and verdicts.current(runs, CHECKSUM)["verdict"].tolist() == ["hard"]
+
+
+def test_verdicts_of_an_earlier_version_are_kept_and_want_a_second_look(open_images, runs):
+    first, second, third = sorted_ids(runs, "three-done", "train")[:3]
+    for image in (first, second):
+        verdicts.judge(runs, "ann", CHECKSUM, image, "fine")
+    verdicts.judge(runs, "ann", CHECKSUM, third, "hard", seen=third)
+    day = verdicts.current(runs)["time"].iloc[0][:10]
+    app = open_images("three-done", view="Verdicts")
+    assert f"2 verdicts, given on {day}, do not say which picture" in app.warning[0].value
+    table = app.dataframe[0].value.set_index("Image")["Second look"]
+    assert table[[first, second]].tolist() == ["advised"] * 2 and table[[third]].isna().all()
+    for image in (first, second):
+        verdicts.judge(runs, "ann", CHECKSUM, image, "fine", seen=image)
+    app = open_images("three-done", view="Verdicts")
+    assert not app.warning and "Second look" not in app.dataframe[0].value and len(app.dataframe[0].value) == 3
 
 
 def test_another_readers_verdict_is_shown_apart(open_images, runs):
     image = sorted_ids(runs, "three-done", "train")[0]
     verdicts.judge(runs, "second", CHECKSUM, image, "artefact", note="cut off")
     app = open_images("three-done", image=image)
-    assert "second: Artefact (“cut off”)" in texts(app) and app.button(key="verdict-undo").disabled
+    assert "second: Artefact (“cut off”)" in texts(app) and shown(app, "large")["verdict"] is None
     app.text_input(key="reader").set_value("not / a name")
     ran(app)
-    app.button(key="verdict-fine").click()
-    assert "cannot name a reader" in ran(app).error[0].value
+    assert "cannot name a reader" in judged(app, "fine").error[0].value
 
 
 def test_the_list_of_verdicts_has_agreement(open_images, runs):
@@ -149,14 +176,13 @@ def test_the_images_of_a_replaced_file_are_neither_shown_nor_judged(open_images,
     folder, replace = replaced_file
     assert shown(open_images("own", folder=folder))["tiles"][0]["image"]
     one = open_images("own", folder=folder, image="train-0003")
-    assert shown(one, "large")["layers"] and not one.button(key="verdict-hard").disabled
+    assert shown(one, "large")["layers"] and "Nothing can be judged" not in texts(one)
     replace()
     said = "The data have changed since these models were trained"
     app = open_images("own", folder=folder)
     assert said in texts(app) and all(said in tile["problem"] and not tile["image"] for tile in shown(app)["tiles"])
     one = open_images("own", folder=folder, image="train-0003")
-    assert said in shown(one, "large")["problem"]
-    assert all(one.button(key=f"verdict-{verdict}").disabled for verdict in VERDICTS)
+    assert said in shown(one, "large")["problem"] and "Nothing can be judged" in texts(one)
     assert said in texts(open_images("own", folder=folder, view="Figures 11 and 12"))
     cut = open_images("own", folder=folder, page="distil")
     assert said in texts(cut) and not any(tile["image"] for tile in shown(cut, "cut-dropped")["tiles"])

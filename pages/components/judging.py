@@ -1,4 +1,7 @@
-"""What a reader decides about one image: a verdict with a note, and the way back."""
+"""What a reader decides about one image: a verdict with a note, and the way back.
+
+The buttons stand under the picture, in its own element; here is what they do, and what goes with a verdict.
+"""
 
 import streamlit as st
 
@@ -8,13 +11,8 @@ from colora.errors import UserError
 from pages.components import scored
 from pages.components.command import signed_in
 from pages.components.runs import runs_dir
+from pages.components.viewer import Verdicts
 
-ICONS = {
-    "wrong_label": ":material/label_off:",
-    "artefact": ":material/broken_image:",
-    "hard": ":material/psychology_alt:",
-    "fine": ":material/check:",
-}
 MEANING = {
     "wrong_label": "The given class is not what the image shows.",
     "artefact": "The recording is at fault: cut off, blurred, mirrored.",
@@ -22,7 +20,6 @@ MEANING = {
     "fine": "Nothing is wrong with it.",
 }
 UNKNOWN = "Not sure which"
-UNDONE = "undone-verdict"
 
 
 def reader() -> str:
@@ -34,52 +31,38 @@ def reader() -> str:
     return st.session_state["reader"]
 
 
-def verdict_buttons(checksum: str, image_id: str, class_names: list[str], label: int, seen: bool) -> None:
-    """`seen`: the image that the verdict would name is on the page; without it nothing is judged."""
+def choices(checksum: str, image_id: str, class_names: list[str]) -> Verdicts:
+    """What the reader can decide about an image, and what they have decided."""
+    judged = scored.verdicts(checksum)
+    own = judged[(judged["image_id"] == image_id) & (judged["reader"] == reader())]
+    standing = own.iloc[0].to_dict() if len(own) else None
+    titles = {verdict: (title, MEANING[verdict]) for verdict, title in VERDICTS.items()}
+    if standing is None:
+        return Verdicts(titles, None, "")
+    return Verdicts(titles, standing["verdict"], in_words(standing, class_names))
+
+
+def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: int, there: bool) -> None:
+    """What can be said along with a verdict, what others said, and who decides here. `there`: the images can be shown;
+    without their picture nothing is judged."""
     who = reader()
     judged = scored.verdicts(checksum)
-    here = judged[judged["image_id"] == image_id]
-    own = here[here["reader"] == who]
-    standing = own.iloc[0].to_dict() if len(own) else None
     with st.container(border=True, key="verdict-box"):
-        st.markdown("**Your verdict**" + (f": {in_words(standing, class_names)}" if standing else ""))
-        with st.container(horizontal=True):
-            for verdict, title in VERDICTS.items():
-                chosen = standing is not None and standing["verdict"] == verdict
-                st.button(
-                    title,
-                    icon=ICONS[verdict],
-                    type="primary" if chosen else "secondary",
-                    disabled=not seen,
-                    help=MEANING[verdict],
-                    key=f"verdict-{verdict}",
-                    on_click=_judge,
-                    args=(who, checksum, image_id, verdict, class_names, label),
-                )
-            st.button(
-                "Undo",
-                icon=":material/undo:",
-                type="tertiary",
-                disabled=standing is None,
-                help="Takes back your last verdict on this image; the one before stands again.",
-                key="verdict-undo",
-                on_click=_undo,
-                args=(who, checksum, image_id),
-            )
-        st.caption(
-            "A verdict holds for these data at this image size, in every group that was trained on them."
-            if seen
-            else "Nothing can be judged here while the images cannot be shown."
-        )
-        left, right = st.columns(2)
+        st.markdown("**With your verdict**")
         others = [UNKNOWN, *(name for c, name in enumerate(class_names) if c != label)]
+        left, right = st.columns(2)
         with left:
             st.selectbox("The right class, of a wrong label", others, key=f"right-class-{image_id}")
         with right:
             st.text_input("Note", key=f"note-{image_id}", placeholder="optional", help="Write it before the verdict.")
+        st.caption(
+            "A verdict holds for these data at this image size, in every group that was trained on them."
+            if there
+            else "Nothing can be judged here while the images cannot be shown."
+        )
         if problem := st.session_state.pop("verdict-problem", None):
             st.error(problem, icon=":material/error:")
-        for _, row in here[here["reader"] != who].iterrows():
+        for _, row in judged[(judged["image_id"] == image_id) & (judged["reader"] != who)].iterrows():
             st.caption(f"{row['reader']}: {in_words(row.to_dict(), class_names)}")
         if not signed_in():
             with st.popover(f"You are {who}", icon=":material/person:", type="tertiary"):
@@ -99,18 +82,16 @@ def in_words(row: dict, class_names: list[str]) -> str:
     return text + (f" (“{row['note']}”)" if row["note"] else "")
 
 
-def _judge(who: str, checksum: str, image_id: str, verdict: str, class_names: list[str], label: int) -> None:
+def judge(checksum: str, image_id: str, class_names: list[str], label: int, verdict: str, seen: str) -> None:
+    """Record a verdict on an image, or take the last one back ("undo"); refused where the picture that was `seen` is
+    another image's."""
     right = st.session_state.get(f"right-class-{image_id}", UNKNOWN)
     other = class_names.index(right) if verdict == "wrong_label" and right != UNKNOWN else None
     note = st.session_state.get(f"note-{image_id}", "").strip()
     try:
-        verdicts.judge(runs_dir(), who, checksum, image_id, verdict, other, note)
-    except UserError as error:
-        st.session_state["verdict-problem"] = str(error)
-
-
-def _undo(who: str, checksum: str, image_id: str) -> None:
-    try:
-        verdicts.undo(runs_dir(), who, checksum, image_id)
+        if verdict == "undo":
+            verdicts.undo(runs_dir(), reader(), checksum, image_id, seen)
+        else:
+            verdicts.judge(runs_dir(), reader(), checksum, image_id, verdict, other, note, seen)
     except UserError as error:
         st.session_state["verdict-problem"] = str(error)

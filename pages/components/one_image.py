@@ -1,6 +1,5 @@
 """One image, large, with all that is known of it: by every seed, over the epochs, in rank, and what people decided."""
 
-import html
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from pages.components.gallery import gallery
 from pages.components.listed import Listed, score_title
 from pages.components.other_group import other_groups
 from pages.components.runs import reading
-from pages.components.viewer import viewer
+from pages.components.viewer import LargeImage, Name, viewer
 
 NEIGHBOURS = 3  # on either side
 
@@ -54,9 +53,9 @@ def one_image(
     with left:
         large(found, record, split, source, step, partial(leave, position, len(chosen_list)))
     with right:
-        facts(found, record, split, chosen_list, position)
-        seen = not isinstance(source, UserError)
-        judging.verdict_buttons(found.data_checksum, image_id, found.class_names, int(record["label"]), seen)
+        facts(found, record, chosen_list, position)
+        there = not isinstance(source, UserError)
+        judging.with_a_verdict(found.data_checksum, image_id, found.class_names, int(record["label"]), there)
     origin = f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, image {image_id}"
     left, right = st.columns(2, gap="large")
     with left:
@@ -141,12 +140,19 @@ def large(
             if original is not None and original.shape != seen.shape:
                 layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(original)
             layers[f"As the network sees it, {seen.shape[1]} px"] = lossless(seen)
-    names = found.class_names
+    names, image_id, label = found.class_names, record["image_id"], int(record["label"])
     alt = (
-        f"{plots.SPLIT_NAMES[split]} image {record['image_id']}, true class {names[int(record['label'])]}, predicted "
+        f"{plots.SPLIT_NAMES[split]} image {image_id}, true class {names[label]}, predicted "
         f"{names[int(record['predicted'])]}"
     )
-    viewer("large", record["image_id"], layers, alt, step, on_back, problem)
+    viewer(
+        "large",
+        LargeImage(image_id, name_of(found, record, split), layers, problem, alt),
+        judging.choices(found.data_checksum, image_id, names),
+        step,
+        on_back,
+        partial(judging.judge, found.data_checksum, image_id, names, label),
+    )
     st.caption(
         "Keys: ← and → go through the list, + and − zoom, 0 resets, i inverts, Esc goes back. Ctrl and wheel or a "
         "double click zoom; drag to move."
@@ -162,23 +168,23 @@ def original_of(source: Pictures, place: Place) -> np.ndarray | None:
         return None
 
 
-def facts(
-    found: SeedPredictions, record: dict[str, Any], split: str, chosen_list: Listed, position: int | None
-) -> None:
-    """Class, prediction and every score in words."""
-    names = found.class_names
-    true, predicted = int(record["label"]), int(record["predicted"])
-    right = true == predicted
-    st.html(
-        f'<h3 style="display:flex;align-items:center;gap:.5rem;padding:0;margin:0">'
-        f'<span style="width:.9rem;height:.9rem;border-radius:50%;background:{plots.class_colour(true)}"></span>'
-        f"{html.escape(names[true])}</h3>"
-    )
-    st.markdown(
-        f"{':green[:material/check:]' if right else ':red[:material/close:]'} predicted **{names[predicted]}** with "
-        f"probability {record[f'p_{predicted}']:.2f}"
-        + ("" if right else f"; the true class has {record[f'p_{true}']:.2f}")
-    )
+def name_of(found: SeedPredictions, record: dict[str, Any], split: str) -> Name:
+    """Class, prediction and identity in words."""
+    names, true, predicted = found.class_names, int(record["label"]), int(record["predicted"])
+    says = f"predicted {names[predicted]} with probability {record[f'p_{predicted}']:.2f}"
+    if true != predicted:
+        says += f"; the true class has {record[f'p_{true}']:.2f}"
+    about = [record["image_id"], f"{plots.SPLIT_NAMES[split]} split"]
+    if split == "train":
+        about[1] += ", trained on" if record["used"] else ", not trained on"
+    if isinstance(record["patient_id"], str):
+        about.append(f"patient {record['patient_id']}")
+    return Name(names[true], plots.class_colour(true), true == predicted, says, " · ".join(about))
+
+
+def facts(found: SeedPredictions, record: dict[str, Any], chosen_list: Listed, position: int | None) -> None:
+    """Every score in words, and the image's place in the list."""
+    names, true = found.class_names, int(record["label"])
     score = chosen_list.score
     line = f"{score_title(score)} **{record[score]:.3f}**"
     if position is not None:
@@ -186,12 +192,6 @@ def facts(
         in_class = int(np.count_nonzero(labels[:position] == true)) + 1
         line += f", rank {in_class:,} of {np.count_nonzero(labels == true):,} in {names[true]}"
     st.markdown(line)
-    lines = [f"`{record['image_id']}`", f"{plots.SPLIT_NAMES[split]} split"]
-    if split == "train":
-        lines[1] += ", trained on" if record["used"] else ", not trained on"
-    if isinstance(record["patient_id"], str):
-        lines.append(f"patient {record['patient_id']}")
-    st.caption(" · ".join(lines))
     known = [name for name in SCORES if not pd.isna(record[name])]
     table = pd.DataFrame(
         [{"Score": score_title(name), "Value": f"{record[name]:.3f}", "Meaning": SCORES[name].about} for name in known]

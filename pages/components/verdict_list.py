@@ -33,10 +33,27 @@ def verdict_list(group: Group, found: SeedPredictions) -> None:
         counts = counts.reindex(columns=list(VERDICTS), fill_value=0).rename(columns=VERDICTS)
         st.markdown("**Verdicts of each reader**")
         st.table(counts.rename_axis("Reader"), border="horizontal", alt="Verdicts of each reader, counted")
+        second_look(judged)
         agreements(sorted(judged["reader"].unique()), checksum)
         table(group, judged, found)
     st.caption("They hold for these data at this image size; the same images at another size have their own.")
     files(judged, checksum)
+
+
+def second_look(judged: pd.DataFrame) -> None:
+    """Verdicts that do not say which picture was on the screen, and from when they are."""
+    unsure = judged[judged["seen"].isna()]
+    if unsure.empty:
+        return
+    first, last = (str(time)[:10] for time in (unsure["time"].min(), unsure["time"].max()))
+    when = f"on {first}" if first == last else f"between {first} and {last}"
+    one = len(unsure) == 1
+    st.warning(
+        f"{len(unsure):,} verdict{'' if one else 's'}, given {when}, {'does' if one else 'do'} not say which picture "
+        "was on the screen. An earlier version of this app could show one image under the name of another, so "
+        f"{'it' if one else 'they'} may want a second look; judged again, an image leaves this count.",
+        icon=":material/visibility:",
+    )
 
 
 def agreements(readers: list[str], checksum: str) -> None:
@@ -61,6 +78,8 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
     shown = judged.head(MOST_ROWS)
     names = [None if pd.isna(c) else verdicts.class_title(int(c), found.class_names) for c in shown["label"]]
     imported = {"Imported by": shown["imported_by"]} if shown["imported_by"].notna().any() else {}
+    unsure = shown["seen"].isna()
+    second = {"Second look": unsure.map({True: "advised", False: None})} if unsure.any() else {}
     chosen = st.dataframe(
         pd.DataFrame(
             {
@@ -72,6 +91,7 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
                 "Time (UTC)": shown["time"],
             }
             | imported
+            | second
         ),
         hide_index=True,
         key="verdict-table",

@@ -1,5 +1,11 @@
-// One image, large: zoom and pan, window and level, invert. All of it happens here, so it answers at once.
+// One image, large, under its name: zoom and pan, window and level, invert, and the verdict on it. All but the verdict
+// happens here, so it answers at once.
 // The arrow keys go to the neighbours in the list, + and - zoom, 0 shows all, i inverts, Escape goes back.
+//
+// Streamlit calls the default export again whenever the data change, and what that returned only when the element is
+// taken off the page. So one viewer lives on the page and is told what to show; what was under way for the image
+// before (a picture still being decoded, a drawing that waits for its frame) ends there. Name, picture and verdict are
+// one element, so that none of them can be another image's; a verdict carries the id of the picture that was painted.
 
 const MOST = 16; // times the size that fits
 
@@ -16,26 +22,26 @@ const greys = ({ window, level, invert }) => {
   return table;
 };
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  const find = (selector) => parentElement.querySelector(selector);
-  const canvas = find("canvas"), reading = find(".reading"), problem = find(".problem");
-  const layers = find(".layers"), windowed = find(".window"), levelled = find(".level"), inverted = find(".invert");
-  const view = (parentElement.colora ??= { id: null, layer: 0 });
-  if (view.id === null) {
-    const top = find(".viewer").getBoundingClientRect().top;
-    if (top < 0 || top > window.innerHeight / 3) find(".viewer").scrollIntoView({ block: "start" });
-  }
-  if (view.id !== data.id) Object.assign(view, { id: data.id, zoom: 1, x: 0.5, y: 0.5, layer: 0 });
-  view.layer = Math.min(view.layer, Math.max(data.layers.length - 1, 0));
-  problem.textContent = data.problem;
-  problem.hidden = !data.problem;
-  canvas.hidden = find(".tools").hidden = reading.hidden = !!data.problem;
-  canvas.setAttribute("aria-label", data.alt);
+const button = (text, pressed, onclick) => {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.textContent = text;
+  element.setAttribute("aria-pressed", pressed);
+  element.onclick = onclick;
+  return element;
+};
 
-  const source = document.createElement("canvas"); // the layer's own pixels
-  const shown = document.createElement("canvas"); // after window, level and inversion
-  let pixels = null, frame = 0, gone = false;
+const viewerIn = (root) => {
+  const find = (selector) => root.querySelector(selector);
+  const canvas = find("canvas"), reading = find(".reading"), problem = find(".problem"), undo = find(".undo");
+  const windowed = find(".window"), levelled = find(".level"), inverted = find(".invert");
+  const shown = document.createElement("canvas"); // the layer after window, level and inversion
+  let data = null, send = null; // the image that is named, and the way to the server
+  let layer = 0, view = null; // which of its pictures, and the part of it that is seen
+  let awaited = null, pixels = null; // that picture while it is being decoded, and then
+  let frame = 0, painted = null; // the drawing that waits; the id of the image whose pixels are on the canvas
 
+  const whole = () => ({ zoom: 1, x: 0.5, y: 0.5 });
   const scale = () => Math.min(canvas.width / shown.width, canvas.height / shown.height) * view.zoom;
   const keepInside = () => {
     for (const [axis, length, room] of [["x", shown.width, canvas.width], ["y", shown.height, canvas.height]]) {
@@ -43,13 +49,17 @@ export default function ({ data, parentElement, setTriggerValue }) {
       view[axis] = Math.min(Math.max(view[axis], half), 1 - half);
     }
   };
-  const paint = () => {
-    frame = 0;
-    if (!pixels || gone || !canvas.width) return;
-    keepInside();
-    const context = canvas.getContext("2d"), s = scale();
+  const black = () => {
+    const context = canvas.getContext("2d");
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
+    return context;
+  };
+  const paint = () => {
+    frame = 0;
+    if (!pixels || !canvas.width) return;
+    keepInside();
+    const context = black(), s = scale();
     context.imageSmoothingEnabled = s < 4; // closer up the pixels themselves are of interest
     context.imageSmoothingQuality = "high";
     context.setTransform(
@@ -58,8 +68,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
     context.resetTransform();
     canvas.classList.toggle("zoomed", view.zoom > 1);
     reading.textContent = `${shown.width} × ${shown.height} px · ${Math.round(view.zoom * 100)} %`;
+    onScreen(data.id);
   };
   const repaint = () => (frame ||= requestAnimationFrame(paint));
+  const onScreen = (id) => {
+    painted = id;
+    if (id === null) delete canvas.dataset.ready;
+    else canvas.dataset.ready = id;
+    for (const verdict of find(".verdicts").children) verdict.disabled = id === null;
+    undo.disabled = id === null || data.verdict === null;
+  };
 
   const develop = () => {
     windowed.value = NARROWEST + WIDEST - settings.window;
@@ -73,43 +91,99 @@ export default function ({ data, parentElement, setTriggerValue }) {
     repaint();
   };
   const fit = () => {
-    const ratio = pixels ? pixels.height / pixels.width : 1;
+    if (!pixels) return; // the place stays as large as it is until it is known what comes
     const width = canvas.clientWidth, dense = window.devicePixelRatio || 1;
-    const height = Math.min(width * ratio, Math.max(320, window.innerHeight * 0.68));
+    const height = Math.min((width * pixels.height) / pixels.width, Math.max(320, window.innerHeight * 0.62));
     canvas.style.height = `${height}px`;
-    canvas.width = Math.round(width * dense);
-    canvas.height = Math.round(height * dense);
-    repaint();
+    const [across, down] = [Math.round(width * dense), Math.round(height * dense)];
+    if (canvas.width === across && canvas.height === down) return repaint();
+    [canvas.width, canvas.height] = [across, down]; // which empties it
+    cancelAnimationFrame(frame);
+    paint();
+  };
+  const fail = (text) => {
+    problem.textContent = text;
+    problem.hidden = !text;
+    canvas.hidden = find(".tools").hidden = reading.hidden = !!text;
   };
   const load = () => {
+    cancelAnimationFrame(frame);
+    frame = 0;
+    awaited = pixels = null;
+    black(); // what stood there is another picture
+    reading.textContent = "…";
+    onScreen(null);
+    fail(data.problem);
     if (!data.layers.length) return;
-    const image = new Image();
-    image.onload = () => {
-      if (gone) return;
-      for (const one of [source, shown]) [one.width, one.height] = [image.naturalWidth, image.naturalHeight];
-      const context = source.getContext("2d", { willReadFrequently: true });
-      context.drawImage(image, 0, 0);
-      pixels = context.getImageData(0, 0, source.width, source.height);
+    const picture = new Image();
+    picture.onload = () => {
+      if (picture !== awaited) return; // another one is named by now
+      awaited = null;
+      [shown.width, shown.height] = [picture.naturalWidth, picture.naturalHeight];
+      const context = shown.getContext("2d", { willReadFrequently: true });
+      context.drawImage(picture, 0, 0);
+      pixels = context.getImageData(0, 0, shown.width, shown.height);
       develop();
       fit();
-      canvas.dataset.ready = data.id;
     };
-    image.src = data.layers[view.layer].image;
-    [...layers.children].forEach((button, i) => button.setAttribute("aria-pressed", i === view.layer));
+    picture.onerror = () => {
+      if (picture === awaited) fail("The browser could not draw this picture: reload the page.");
+    };
+    awaited = picture;
+    picture.src = data.layers[layer].image;
   };
 
-  layers.replaceChildren(
-    ...(data.layers.length > 1 ? data.layers : []).map((layer, i) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = layer.title;
-      button.onclick = () => {
-        Object.assign(view, { layer: i, zoom: 1, x: 0.5, y: 0.5 });
-        load();
-      };
-      return button;
-    }),
-  );
+  const choose = (i) => {
+    if (i === layer) return;
+    layer = i;
+    view = whole();
+    pictures();
+    load();
+  };
+  const pictures = () =>
+    find(".layers").replaceChildren(
+      ...(data.layers.length > 1 ? data.layers : []).map(({ title }, i) => button(title, i === layer, () => choose(i))),
+    );
+  const names = () => {
+    const { name } = data;
+    find(".dot").style.background = name.colour;
+    find(".true").textContent = name.true;
+    find(".answer").textContent = name.right ? "✓" : "✗";
+    find(".answer").className = `answer ${name.right ? "right" : "wrong"}`;
+    find(".says").textContent = name.says;
+    find(".about").textContent = name.about;
+    canvas.setAttribute("aria-label", data.alt);
+  };
+  const judge = (verdict) => {
+    if (painted !== null) send("judge", { verdict, seen: painted });
+  };
+  const verdicts = () => {
+    find(".standing").textContent = `Your verdict: ${data.standing || "none yet"}`;
+    const choices = data.verdicts.map(({ id, title, about }) => {
+      const choice = button(title, id === data.verdict, () => judge(id));
+      choice.title = about;
+      return choice;
+    });
+    const focused = [...find(".verdicts").children].indexOf(root.getRootNode().activeElement);
+    find(".verdicts").replaceChildren(...choices);
+    onScreen(painted); // the new buttons follow it too
+    choices[focused]?.focus({ preventScroll: true });
+  };
+
+  const show = (next, trigger) => {
+    const other = data?.id !== next.id, before = data?.layers[layer]?.image;
+    if (data === null) {
+      const top = root.getBoundingClientRect().top;
+      if (top < 0 || top > window.innerHeight / 3) root.scrollIntoView({ block: "start" });
+    }
+    [data, send] = [next, trigger];
+    if (other) [layer, view] = [0, whole()];
+    layer = Math.min(layer, Math.max(data.layers.length - 1, 0));
+    names();
+    pictures();
+    if (other || data.layers[layer]?.image !== before) load();
+    verdicts();
+  };
 
   const at = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -125,7 +199,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     repaint();
   };
   const reset = () => {
-    Object.assign(view, { zoom: 1, x: 0.5, y: 0.5 });
+    view = whole();
     Object.assign(settings, { window: 255, level: 128, invert: false });
     develop();
   };
@@ -138,6 +212,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   find(".out").onclick = () => zoom(1 / 1.5);
   find(".reset").onclick = reset;
   inverted.onclick = invert;
+  undo.onclick = () => judge("undo");
   windowed.oninput = () => {
     settings.window = NARROWEST + WIDEST - windowed.value;
     develop();
@@ -180,30 +255,48 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 
   const keys = {
-    ArrowRight: () => setTriggerValue("step", 1),
-    ArrowLeft: () => setTriggerValue("step", -1),
-    Escape: () => setTriggerValue("back", true),
+    ArrowRight: () => send("step", 1),
+    ArrowLeft: () => send("step", -1),
+    Escape: () => send("back", true),
     "+": () => zoom(1.5),
     "-": () => zoom(1 / 1.5),
     0: reset,
     i: invert,
   };
   const pressed = (event) => {
-    const active = document.activeElement; // a shadow root's host stands for what has the focus in it
-    const own = active === parentElement.host && parentElement.activeElement?.tagName !== "INPUT";
+    const active = document.activeElement, inside = root.getRootNode(); // whose host stands for what has the focus in it
+    const own = active === inside.host && inside.activeElement?.tagName !== "INPUT";
     if ((active !== document.body && !own) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!(event.key in keys)) return;
     event.preventDefault();
     keys[event.key]();
   };
-  document.addEventListener("keydown", pressed);
   const resized = new ResizeObserver(fit);
-  resized.observe(parentElement.querySelector(".stage"));
-  load();
-  return () => {
-    gone = true;
-    document.removeEventListener("keydown", pressed);
+  resized.observe(find(".stage"));
+  const end = () => {
     resized.disconnect();
     cancelAnimationFrame(frame);
+    awaited = pixels = null;
+  };
+  return { root, show, pressed, end };
+};
+
+let live = null; // the viewer on the page; the keys are its own
+let calls = 0;
+document.addEventListener("keydown", (event) => live?.root.isConnected && live.pressed(event));
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".viewer");
+  if (!root?.isConnected) return; // made anew or left meanwhile
+  const call = ++calls;
+  if (live?.root !== root) {
+    live?.end();
+    live = viewerIn(root);
+  }
+  live.show(data, setTriggerValue);
+  return () => {
+    if (call !== calls) return; // of an earlier element, or of data before these
+    live?.end();
+    live = null;
   };
 }

@@ -1,13 +1,21 @@
-"""One image, large: zoom, window and level, inversion, all in the browser."""
+"""One image, large, under its name: zoom, window and level, inversion, all in the browser, and the verdict on it."""
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 HERE = Path(__file__).parent
 HTML = """<div class="viewer">
+<div class="name"><h3><span class="dot"></span><span class="true"></span></h3>
+<p><span class="answer"></span> <span class="says"></span></p><p class="about"></p></div>
 <div class="stage"><canvas role="img" tabindex="0"></canvas><p class="problem"></p><span class="reading"></span></div>
+<div class="judging"><span class="standing" role="status"></span>
+<span class="group verdicts" role="group" aria-label="Your verdict"></span>
+<button type="button" class="undo" title="Takes back your last verdict on this image; the one before stands again.">
+Undo</button></div>
 <div class="tools">
 <span class="group layers" role="group" aria-label="Which picture"></span>
 <span class="group"><button type="button" class="out" aria-label="Zoom out">−</button>
@@ -24,33 +32,77 @@ _viewer = st.components.v2.component(
 )
 
 
+@dataclass(frozen=True)
+class Name:
+    """What stands over the picture, in the same element, so that it can never be another image's."""
+
+    true: str  # class
+    colour: str  # its own
+    right: bool  # whether the models say so too
+    says: str  # what they say, in words
+    about: str  # id, split, patient
+
+
+@dataclass(frozen=True)
+class LargeImage:
+    """`layers`: title -> data URI, the first is shown first; without any, `problem` says why. Whatever else is to be
+    seen of the same image, such as a saliency map drawn over it, is one more layer."""
+
+    id: str
+    name: Name
+    layers: dict[str, str]
+    problem: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What can be decided, {id: (title, meaning)}, which of them stands, and that in words."""
+
+    choices: dict[str, tuple[str, str]]
+    verdict: str | None
+    standing: str
+
+
 def viewer(
     key: str,
-    image_id: str,
-    layers: dict[str, str],
-    alt: str,
+    image: LargeImage,
+    verdicts: Verdicts,
     on_step: Callable[[int], None],
     on_back: Callable[[], None],
-    problem: str = "",
+    on_judge: Callable[[str, str], None],
 ) -> None:
-    """`layers`: title -> data URI, the first is shown first; without any, `problem` says why. Whatever else is to be
-    seen of the same image, such as a saliency map drawn over it, is one more layer.
+    """`on_step` gets +1 or -1 for the arrow keys, `on_back` is called for Escape; `on_judge` gets the verdict, or
+    "undo", and the id of the image whose picture was on the screen when the reader pressed."""
 
-    `on_step` gets +1 or -1 for the arrow keys, `on_back` is called for Escape.
-    """
+    def asked(event: str) -> Any:
+        return st.session_state[key].get(event)
 
     def stepped() -> None:
-        if by := st.session_state[key].get("step"):
+        if by := asked("step"):
             on_step(int(by))
 
     def back() -> None:
-        if st.session_state[key].get("back"):
+        if asked("back"):
             on_back()
 
-    pictures = [{"title": title, "image": image} for title, image in layers.items()]
+    def judged() -> None:
+        if given := asked("judge"):
+            on_judge(given["verdict"], given["seen"])
+
     _viewer(
         key=key,
-        data={"id": image_id, "layers": pictures, "alt": alt, "problem": problem},
+        data={
+            "id": image.id,
+            "name": asdict(image.name),
+            "layers": [{"title": title, "image": uri} for title, uri in image.layers.items()],
+            "problem": image.problem,
+            "alt": image.alt,
+            "verdicts": [{"id": id, "title": title, "about": about} for id, (title, about) in verdicts.choices.items()],
+            "verdict": verdicts.verdict,
+            "standing": verdicts.standing,
+        },
         on_step_change=stepped,
         on_back_change=back,
+        on_judge_change=judged,
     )

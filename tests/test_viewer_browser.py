@@ -1,0 +1,254 @@
+"""The large image in a real browser, hurried: many images of two shapes, pictures that arrive late, a busy processor.
+
+After every step the canvas must have the pixels of the image that is named, and of no other, and keep them.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from browsing import PATIENCE_SECONDS, STORY, idle, served
+from fabricate import fabricate
+from PIL import Image
+
+from colora.runs import Group
+from colora.scores import group_scores
+from colora.thumbnails import Files, Place, lossless
+from colora.verdicts import current
+
+pytestmark = STORY
+STEPS = 40
+SIZE = 64  # pixels a side, as the network sees them
+SHAPES = ((150, 200), (180, 120))  # of the files
+WINDOWS = ((1280, 900), (1000, 700), (700, 900))
+LATEST = 400  # milliseconds that a decoded picture is kept back at most
+
+WATCH = f"""
+  window.watched = {{ keys: 0, stages: 0, judged: [] }};
+  for (const [name, by] of [["addEventListener", 1], ["removeEventListener", -1]]) {{
+    const own = document[name].bind(document);
+    document[name] = (type, ...rest) => {{
+      if (type === "keydown") watched.keys += by;
+      own(type, ...rest);
+    }};
+  }}
+  const Observer = window.ResizeObserver;
+  window.ResizeObserver = class extends Observer {{
+    observe(element, ...rest) {{
+      if (element.classList.contains("stage")) watched.stages += this.stage = 1;
+      super.observe(element, ...rest);
+    }}
+    disconnect() {{
+      watched.stages -= this.stage ?? 0;
+      super.disconnect();
+    }}
+  }};
+  let turn = 0;
+  Object.defineProperty(HTMLImageElement.prototype, "onload", {{
+    set(call) {{
+      const late = (137 * ++turn) % {LATEST};
+      this.addEventListener("load", (event) => setTimeout(() => call.call(this, event), late));
+    }},
+  }});
+"""
+DIFFERENCE = """
+async ([uri, zoom, inverted]) => {
+  const canvas = [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")]
+    .map((host) => host.shadowRoot.querySelector("canvas")).find(Boolean);
+  if (!canvas) return [null, 255]; // the page is being drawn
+  const picture = await createImageBitmap(await (await fetch(uri)).blob());
+  const wanted = new OffscreenCanvas(canvas.width, canvas.height), context = wanted.getContext("2d");
+  const scale = Math.min(canvas.width / picture.width, canvas.height / picture.height) * zoom;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingEnabled = scale < 4;
+  context.imageSmoothingQuality = "high";
+  context.filter = inverted ? "invert(1)" : "none";
+  context.drawImage(picture, (canvas.width - picture.width * scale) / 2, (canvas.height - picture.height * scale) / 2,
+    picture.width * scale, picture.height * scale);
+  const [a, b] = [context, canvas.getContext("2d")].map((c) => c.getImageData(0, 0, canvas.width, canvas.height).data);
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 4) sum += Math.abs(a[i] - b[i]);
+  return [canvas.dataset.ready ?? null, (4 * sum) / a.length];
+}
+"""
+
+
+def rename_images(group: Group, image_ids: list[str]) -> None:
+    """Give the train images of a fabricated group the names of files."""
+    for run in group.runs:
+        path = run.path / "predictions" / "train.parquet"
+        table = pd.read_parquet(path)
+        table["image_id"] = image_ids[: len(table)]
+        table.to_parquet(path)
+
+
+def write_scans(root: Path, count: int) -> list[str]:
+    """Files of two shapes, each with blocks of grey of its own."""
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        height, width = SHAPES[i % 2]
+        blocks = rng.integers(0, 256, (6, 6), dtype=np.uint8)
+        Image.fromarray(blocks).resize((width, height), Image.Resampling.NEAREST).save(root / f"{i:03d}.png")
+    return sorted(path.name for path in root.iterdir())
+
+
+@pytest.fixture(params=["generated", pytest.param("real", marks=pytest.mark.real)])
+def scans(request, tmp_path) -> Iterator[tuple[str, Path, Files]]:
+    """A server's address, its runs folder, and the images of its group `two-shapes`."""
+    if request.param == "real":
+        root = request.getfixturevalue("shared") / "data" / "oct2017-sample"
+        names = sorted(f"{path.parent.name}/{path.name}" for path in root.glob("*/*.jpeg"))
+        names = np.random.default_rng(0).permutation(names).tolist()
+    else:
+        root = tmp_path / "scans"
+        names = write_scans(root, 400)
+    runs_dir = tmp_path / "runs"
+    group = fabricate(runs_dir, "two-shapes", ["done"], {"dataset": f"folder:{root}", "image_size": SIZE})
+    rename_images(group, names)
+    with served(runs_dir) as address:
+        yield address, runs_dir, Files(root, SIZE)
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """Keep two processors at work meanwhile."""
+    workers = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+class Reader:
+    """Someone at the large image, and what they should see: the image, its layer, the zoom, the inversion."""
+
+    def __init__(self, tab, images: Files, order: list[str], position: int):
+        self.tab, self.images, self.order, self.position = tab, images, order, position
+        self.layer, self.zoom, self.inverted = 0, 1.0, False
+        self.verdicts: dict[str, str] = {}
+        self.hurried: set[str] = set()
+
+    @property
+    def image_id(self) -> str:
+        return self.order[self.position]
+
+    def key(self, name: str) -> None:
+        self.tab.keyboard.press(name)
+        if name == "+":
+            self.zoom = min(self.zoom * 1.5, 16)
+        elif name == "-":
+            self.zoom = max(self.zoom / 1.5, 1)
+        elif name == "i":
+            self.inverted = not self.inverted
+        else:
+            self.go(1 if name == "ArrowRight" else -1)
+
+    def go(self, by: int) -> None:
+        self.position += by
+        self.layer, self.zoom = 0, 1.0
+
+    def choose_layer(self) -> None:
+        self.layer, self.zoom = 1 - self.layer, 1.0
+        self.tab.locator(".layers button").nth(self.layer).click()
+
+    def resize(self, number: int) -> None:
+        width, height = WINDOWS[number % len(WINDOWS)]
+        self.tab.set_viewport_size({"width": width, "height": height})
+
+    def judge(self, number: int) -> None:
+        title = ("Artefact", "Truly hard", "Fine")[number % 3]
+        self.tab.locator(".verdicts").get_by_role("button", name=title).click()
+        self.tab.locator(".standing", has_text=f"Your verdict: {title}").wait_for()
+        self.verdicts[self.image_id] = title
+
+    def undo(self) -> None:
+        if self.verdicts.pop(self.image_id, None):
+            self.tab.locator(".undo").click()
+            self.tab.locator(".standing", has_text="Your verdict: none yet").wait_for()
+
+    def hurry_on_and_judge(self) -> None:
+        """Press the arrow and a verdict in one moment, while the old picture is still there."""
+        at_that_time = self.tab.evaluate(
+            """() => {
+              const root = [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")]
+                .map((host) => host.shadowRoot).find((root) => root.querySelector("canvas"));
+              document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+              root.querySelector(".verdicts button:last-child").click();
+              return root.querySelector("canvas").dataset.ready;
+            }"""
+        )
+        assert at_that_time == self.image_id
+        self.hurried.add(self.image_id)
+        self.go(1)
+
+    def expected(self) -> str:
+        """The picture as a data URI."""
+        place = Place("train", 0, self.image_id)
+        return lossless(self.images.original(place) if self.layer == 0 else self.images.read([place])[0])
+
+    def seen(self) -> tuple[str | None, float]:
+        """The id of the picture on the canvas, and the mean difference from the picture that is named, in greys."""
+        ready, difference = self.tab.evaluate(DIFFERENCE, [self.expected(), self.zoom, self.inverted])
+        return ready, difference
+
+    def check(self, what: str) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while (found := self.seen())[0] != self.image_id or found[1] > 1:
+            assert time.monotonic() < end, (what, self.image_id, found)
+            self.tab.wait_for_timeout(50)
+        idle(self.tab)
+        self.tab.wait_for_timeout(LATEST + 100)  # whatever was kept back has come by now
+        ready, difference = self.seen()
+        assert ready == self.image_id and difference < 1, (what, self.image_id, ready, difference)
+        assert self.tab.locator(".name .about").inner_text().startswith(f"{self.image_id} ·"), what
+        assert f" · {round(100 * self.zoom)} %" in self.tab.locator(".reading").inner_text(), what
+        assert self.tab.locator(".invert").get_attribute("aria-pressed") == str(self.inverted).lower(), what
+
+
+def walk(reader: Reader) -> None:
+    rng = np.random.default_rng(3)
+    watched = reader.tab.evaluate("watched")
+    assert watched["stages"] == 1
+    moves = {
+        "on": lambda n: reader.key("ArrowRight"),
+        "back": lambda n: reader.key("ArrowLeft"),
+        "zoom": lambda n: reader.key("+"),
+        "invert": lambda n: reader.key("i"),
+        "layer": lambda n: reader.choose_layer(),
+        "resize": reader.resize,
+        "judge": reader.judge,
+        "undo": lambda n: reader.undo(),
+        "hurry": lambda n: reader.hurry_on_and_judge(),
+    }
+    shares = [0.26, 0.1, 0.1, 0.1, 0.1, 0.08, 0.12, 0.06, 0.08]
+    for number, name in enumerate(rng.choice(list(moves), STEPS, p=shares)):
+        moves[name](number)
+        reader.check(f"step {number}, {name}")
+        assert reader.tab.evaluate("watched") == watched, (number, name)
+
+
+@pytest.mark.timeout(1200)  # on a busy machine
+def test_forty_steps_in_a_hurry_never_show_or_judge_another_image(page, scans):
+    address, runs_dir, images = scans
+    order = group_scores(Group(runs_dir / "two-shapes"), "train")
+    order = order.sort_values(["entropy", "image_id"], ascending=[False, True])["image_id"].tolist()
+    page.add_init_script(WATCH)
+    reader = Reader(page, images, order, position=20)
+    page.goto(f"{address}/images?group=two-shapes&image={reader.image_id}")
+    reader.check("opened")
+    page.locator("canvas").focus()
+    with busy():
+        walk(reader)
+    found = current(runs_dir)
+    assert (found["seen"] == found["image_id"]).all()
+    assert reader.verdicts.keys() - reader.hurried <= set(found["image_id"])
+    assert set(found["image_id"]) <= reader.verdicts.keys() | reader.hurried  # none but what was seen
