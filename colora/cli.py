@@ -16,6 +16,7 @@ from colora import processor
 from colora.catalog import NOTICE
 from colora.cli_cluster import add_cluster_command
 from colora.cli_files import Bar, add_file_commands
+from colora.cli_groups import add_group, add_groups, add_runs_dir, group_of, groups_of
 from colora.cli_images import add_image_commands
 from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
 from colora.config import RunConfig, absolute_paths, make_config, parse_seeds
@@ -23,7 +24,7 @@ from colora.engines import ENGINES, engine_named
 from colora.errors import UserError
 from colora.presets import PRESETS
 from colora.queue.verdict import short
-from colora.runs import Group, listing, open_group
+from colora.runs import Group, listing
 from colora.storage import FORBIDDEN, FULL
 from colora.vary import parse_vary, varied
 
@@ -92,18 +93,18 @@ def _parser() -> Parser:
     launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
     _add_config(launch)
 
-    show = with_json(command("show", _show, "a group's state and figures, per seed and over seeds"))
-    show.add_argument("group", type=Path, help="runs/NAME")
+    show = with_json(command("show", _show, "the state and figures of groups, per seed and over seeds"))
+    add_groups(show)
     groups = with_json(command("list", _list, "every group of a runs folder"))
-    groups.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    evaluate = with_json(command("evaluate", _evaluate, "a group's selected models on other labelled images"))
-    evaluate.add_argument("group", type=Path, help="runs/NAME")
+    add_runs_dir(groups)
+    evaluate = with_json(command("evaluate", _evaluate, "the selected models of groups on other labelled images"))
+    add_groups(evaluate)
     evaluate.add_argument("--dataset", required=True, help="octmnist, npz:FILE, folder:DIR (all of it) or phantom")
     evaluate.add_argument("--data-dir", help="folder of MedMNIST's files (default the group's own)")
     evaluate.add_argument("--split", default="test", choices=("train", "val", "test"), help="of a file with splits")
     evaluate.add_argument("--class-names", type=_names, help="the data's classes in label order: CNV,DME,...")
     predict = with_json(command("predict", _predict, "probabilities and entropy of single images"))
-    predict.add_argument("group", type=Path, help="runs/NAME")
+    add_group(predict)
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     about = "what `launch` would take of memory, disk and time; trains a few steps, queues nothing"
     _add_seeds(before := with_json(command("preflight", _preflight, about)))
@@ -139,7 +140,7 @@ def _parser() -> Parser:
 def _add_seeds(parser: Parser) -> None:
     parser.add_argument("--seeds", help="such as 0-9 or 0,3,5 (default 0-2, or the preset's)")
     parser.add_argument("--preset", choices=list(BY_NAME), help="start from the settings of the form's preset")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+    add_runs_dir(parser)
 
 
 def _seeds(args: argparse.Namespace) -> list[int]:
@@ -200,8 +201,6 @@ def _launch(args: argparse.Namespace) -> int:
     if args.vary:
         field, values = parse_vary(args.vary)
         configs = varied(args.name, config, field, values)
-    if args.wait and len(configs) > 1:
-        raise UserError("--wait stays for one group: leave it out with --vary, and see colora list.")
     seeds, estimates = _seeds(args), []
 
     def tell(found: Any) -> None:
@@ -221,10 +220,10 @@ def _launch(args: argparse.Namespace) -> int:
                 print(f"{group.name}: SLURM remarks: {remark}", file=sys.stderr)
 
     if args.wait:
-        code = follow(groups[0], start)
+        code = follow(groups, start)
         if code is None:
-            _show(argparse.Namespace(group=groups[0].path, json=args.json))
-        return report_end(Group(groups[0].path)) if code is None else code
+            _show_groups(groups, args.json, as_list=bool(args.vary))
+        return max(report_end(Group(group.path)) for group in groups) if code is None else code
     start()
     shared = {"seeds": seeds, "estimate": estimates[0] if estimates else None}
     started = [{"name": group.name, "path": str(group.path), **shared, **begun[group.name]} for group in groups]
@@ -238,18 +237,25 @@ def _launch(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from colora.results import group_summary
-
-    group = open_group(args.group)
-    look_beyond(group)
-    _show_summary(group_summary(Group(group.path)), args.json)
+    groups = groups_of(args)
+    for group in groups:
+        look_beyond(group)
+    _show_groups(groups, args.json, as_list=len(groups) > 1)
     return 0
 
 
-def _show_summary(summary: dict[str, Any], as_json: bool) -> None:
+def _show_groups(groups: list[Group], as_json: bool, as_list: bool) -> None:
+    from colora.results import group_summary
+
+    summaries = [group_summary(Group(group.path)) for group in groups]
     if as_json:
-        _print_json(summary)
-        return
+        _print_json(summaries if as_list else summaries[0])
+    else:
+        for summary in summaries:
+            _show_summary(summary)
+
+
+def _show_summary(summary: dict[str, Any]) -> None:
     data = summary["data"]
     print(f"{summary['name']}: {summary['state']}; {summary['method']} on {summary['backbone']}, {data['source']}")
     if cut := data["cut"]:
@@ -292,14 +298,20 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    group = open_group(args.group)
+    groups, results = groups_of(args), []
     from colora.predict import evaluate_group
 
-    with Bar(group.name, unit="") as bar:
-        result = evaluate_group(group, args.dataset, args.split, args.class_names, args.data_dir, bar)
+    for group in groups:
+        with Bar(group.name, unit="") as bar:
+            results.append(evaluate_group(group, args.dataset, args.split, args.class_names, args.data_dir, bar))
+        if not args.json:
+            _show_evaluation(results[-1])
     if args.json:
-        _print_json(result)
-        return 0
+        _print_json(results if len(groups) > 1 else results[0])
+    return 0
+
+
+def _show_evaluation(result: dict[str, Any]) -> None:
     print(f"{result['name']} on {result['data']['source']} ({result['data']['split']}), {result['n']} images")
     for row in result["seeds"]:
         print(f"  seed {row['seed']:>2}  accuracy {_figure(row['accuracy'])}  AUC {_figure(row['auc'])}")
@@ -311,11 +323,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     for warning in result["warnings"]:
         print(f"  Note: {warning}")
     print(f"  {result['notice']}")
-    return 0
 
 
 def _predict(args: argparse.Namespace) -> int:
-    group = open_group(args.group)
+    group = group_of(args)
     from colora.predict import predict_images
 
     result = predict_images(group, args.images)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from colora.cli_groups import add_runs_dir
 from colora.errors import UserError
 
 EXAMPLES = {"partition": "gpu", "account": "my-lab", "gres": "gpu:1", "parallel": 4, "extra": ["--constraint=a100"]}
@@ -17,7 +18,7 @@ def add_cluster_command(command: Callable, with_json: Callable) -> None:
     """Registers it; `command` and `with_json` are the command line's own."""
     cluster = with_json(command("cluster", _cluster, "SLURM: check the site file, or print one to begin with"))
     cluster.add_argument("job", choices=("check", "example"), nargs="?", default="check")
-    cluster.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+    add_runs_dir(cluster)
 
 
 def _cluster(args: argparse.Namespace) -> int:

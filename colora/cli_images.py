@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from colora.catalog import SCORES, VERDICTS
+from colora.cli_groups import add_group, add_runs_dir, default_runs_dir, group_of
 from colora.config import launch_arguments, parse_seeds
 from colora.engines import engine_of
 from colora.errors import UserError
 from colora.rules import EXCLUDABLE, Kind
-from colora.runs import Group, open_group
+from colora.runs import Group
 
 RULE_FLAGS = ("score", "drop", "keep", "drop_share", "keep_share", "lowest", "highest", "seed")
 
@@ -22,7 +23,7 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
     distil = with_json(
         command("distil", _distil, "cut the training set by how unsure a group's models are of its images")
     )
-    distil.add_argument("group", type=Path, help="runs/NAME, of which a seed is done")
+    add_group(distil, "name or path of the group, of which a seed is done")
     distil.add_argument("--name", required=True, help="name of the new cut")
     distil.add_argument("--rule", dest="kind", choices=get_args(Kind), help="how each class is divided (default rank)")
     distil.add_argument("--drop", type=int, metavar="N", help="rank: discard the N hardest of each class (paper: 10)")
@@ -49,7 +50,7 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
 
     def job(of: Any, name: str, run: Callable, about: str) -> argparse.ArgumentParser:
         sub = with_json(of.add_parser(name, help=about, description=about))
-        sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+        add_runs_dir(sub)
         sub.set_defaults(run=run)
         return sub
 
@@ -91,7 +92,7 @@ def _distil(args: argparse.Namespace) -> int:
     from colora.rules import make_rule
     from colora.scores import read_predictions
 
-    group = open_group(args.group)
+    group = group_of(args)
     given = {name: value for name in ("kind", *RULE_FLAGS) if (value := getattr(args, name)) is not None}
     verdicts = {"exclude": args.exclude or [], "correct_labels": args.correct_labels, "readers": args.readers}
     rule = make_rule(**given, **verdicts)
@@ -108,7 +109,7 @@ def _launch_command(group: Group, cut: str) -> str:
     """As the cut's group was launched, with the cut in place of its training set."""
     config = group.config.model_copy(update={"cut": cut, "train_set": "complete", "per_class": None})
     arguments = launch_arguments(cut, config, group.info["seeds"])
-    if group.path.parent != Path("runs"):
+    if group.path.parent != default_runs_dir():
         arguments += ["--runs-dir", str(group.path.parent)]
     return shlex.join(["colora", *arguments])
 

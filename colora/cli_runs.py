@@ -10,12 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from colora.cli_groups import add_groups, add_runs_dir, groups_of, place_of
 from colora.config import parse_seeds
 from colora.engines import engine_named, engine_of
 from colora.errors import UserError
 from colora.queue import order
 from colora.queue.verdict import short
-from colora.runs import ACTIVE, Group, open_group
+from colora.runs import ACTIVE, Group
+from colora.storage import size_text
 
 FOLLOW_SECONDS = 0.2
 LOOK_SECONDS = 2  # how often a command that waits sees to it that a supervisor works
@@ -26,28 +28,34 @@ _told: dict[Path, str] = {}  # group -> why its cluster has not answered, as it 
 def add_run_commands(command: Callable, with_json: Callable) -> None:
     """Registers them; `command` and `with_json` are the command line's own."""
 
-    def on_group(name: str, run: Callable, about: str, of: str = "runs/NAME") -> argparse.ArgumentParser:
+    def on_groups(name: str, run: Callable, about: str) -> argparse.ArgumentParser:
         sub = with_json(command(name, run, about))
-        sub.add_argument("group", type=Path, help=of)
+        add_groups(sub)
         return sub
 
     def on_folder(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all groups (default runs)")
+        add_runs_dir(sub)
         return sub
 
-    stop = on_group("stop", _stop, "stop a group's running and waiting seeds after their current step")
+    stop = on_groups("stop", _stop, "stop the running and waiting seeds of groups after their current step")
     stop.add_argument("--no-wait", action="store_true", help="only ask; do not wait until all have stopped")
-    on_group("resume", _resume, "continue a group's stopped, failed and lost seeds after their last epoch")
-    retry = on_group("retry", _retry, "train a group's stopped, failed, lost and damaged seeds from the beginning")
+    on_groups("resume", _resume, "continue the stopped, failed and lost seeds of groups after their last epoch")
+    retry = on_groups(
+        "retry", _retry, "train the stopped, failed, lost and damaged seeds of groups from the beginning"
+    )
     retry.add_argument("--seeds", help="only these, such as 0-9 or 0,3,5; also seeds that are new to the group")
-    rm = on_group("rm", _rm, "move a group to the trash of its runs folder")
-    rm.add_argument("--undo", action="store_true", help="bring back the group of this name that was removed last")
+    rm = on_groups("rm", _rm, "move groups to the trash of their runs folder")
+    rm.add_argument("--undo", action="store_true", help="bring back the groups of these names that were removed last")
 
-    note = on_group("note", _note, "what people have noted about a group; with --text, replace it")
+    note = on_groups("note", _note, "what people have noted about groups; with --text, replace it")
     note.add_argument("--text", help="the new note; empty: none")
 
-    trash = on_folder(with_json(command("trash", _trash, "what was removed: list it, or delete it for good")))
-    trash.add_argument("job", choices=("list", "empty"), nargs="?", default="list")
+    about = "what was removed: list it, put it back, or delete it for good"
+    trash = on_folder(with_json(command("trash", _trash, about)))
+    trash.add_argument("job", choices=("list", "put-back", "delete", "empty"), nargs="?", default="list")
+    about = "what put-back and delete mean, as the list prints it, or a name: what was removed last under it"
+    trash.add_argument("entries", metavar="ENTRY", nargs="*", help=about)
+    trash.add_argument("--as", dest="new_name", metavar="NAME", help="put one group back under another name")
     queue = on_folder(with_json(command("queue", _queue, "what runs and waits, in order; `queue move` changes it")))
     queue.add_argument("job", choices=("list", "move"), nargs="?", default="list")
     queue.add_argument("target", nargs="?", metavar="NAME[/seed-NN]", help="the waiting group or seed to move")
@@ -75,59 +83,81 @@ def _gpus(text: str) -> list[str] | None:
 
 
 def _stop(args: argparse.Namespace) -> int:
-    group = open_group(args.group)
-    engine = engine_of(group)
-    states = engine.stop(group, 0 if args.no_wait else engine.STOP_WAIT_SECONDS)
-    document = {"name": group.name, "seeds": {str(seed): state for seed, state in states.items()}}
-    said = ", ".join(f"seed {seed} {state}" for seed, state in states.items())
-    return _say(args, document, f"{group.name}: {said}")
+    groups = groups_of(args)
+    documents, lines = [], []
+    for group, states in zip(groups, stop_together(groups, not args.no_wait), strict=True):
+        documents.append({"name": group.name, "seeds": {str(seed): state for seed, state in states.items()}})
+        lines.append(f"{group.name}: {', '.join(f'seed {seed} {state}' for seed, state in states.items())}")
+    return _say_each(args, documents, lines)
 
 
 def _resume(args: argparse.Namespace) -> int:
-    group = open_group(args.group)
-    started = {"name": group.name, **engine_of(group).resume(group)}
-    seeds = ", ".join(map(str, started["seeds"])) or "that wait"
-    return _say(args, started, f"{group.name}: seeds {seeds} continue in the background")
+    started = [{"name": group.name, **engine_of(group).resume(group)} for group in groups_of(args)]
+    return _say_each(args, started, [f"{_seeds_of(one, 'that wait')} continue in the background" for one in started])
 
 
 def _retry(args: argparse.Namespace) -> int:
-    group = open_group(args.group)
     seeds = parse_seeds(args.seeds) if args.seeds else None
-    started = {"name": group.name, **engine_of(group).retry(group, seeds)}
-    return _say(args, started, f"{group.name}: seeds {', '.join(map(str, started['seeds']))} begin anew")
+    started = [{"name": group.name, **engine_of(group).retry(group, seeds)} for group in groups_of(args)]
+    return _say_each(args, started, [f"{_seeds_of(one)} begin anew" for one in started])
+
+
+def _seeds_of(started: dict[str, Any], none: str = "") -> str:
+    return f"{started['name']}: seeds {', '.join(map(str, started['seeds'])) or none}"
 
 
 def _rm(args: argparse.Namespace) -> int:
     from colora.queue.trash import remove, restore
 
     if args.undo:
-        path = restore(args.group.parent, args.group.name)
-        return _say(args, {"name": path.name, "path": str(path)}, f"{path} is back")
-    group = open_group(args.group)
-    place = remove(group)
-    said = f"{group.name} is in the trash; colora rm --undo {group.path} brings it back"
-    return _say(args, {"name": group.name, "trash": str(place)}, said)
+        paths = [place_of(text, args.runs_dir) for text in args.groups]
+        back = [restore(path.parent, path.name) for path in paths]
+        return _say_each(args, [{"name": p.name, "path": str(p)} for p in back], [f"{path} is back" for path in back])
+    gone = [(group, remove(group)) for group in groups_of(args)]
+    documents = [{"name": group.name, "trash": str(place)} for group, place in gone]
+    lines = [f"{group.name} is in the trash; colora rm --undo {group.path} brings it back" for group, _ in gone]
+    return _say_each(args, documents, lines)
 
 
 def _note(args: argparse.Namespace) -> int:
     from colora.notes import read_notes, write_notes
 
-    group = open_group(args.group)
+    groups = groups_of(args)
     if args.text is not None:
-        write_notes(group, args.text)
-    text = read_notes(group).strip()
-    return _say(args, {"name": group.name, "notes": text}, text or f"Nothing is noted about {group.name}.")
+        for group in groups:
+            write_notes(group, args.text)
+    noted = {group.name: read_notes(group).strip() for group in groups}
+    lines = [text or f"Nothing is noted about {name}." for name, text in noted.items()]
+    if len(groups) > 1:
+        lines = [f"{name}: {text}" for name, text in zip(noted, lines, strict=True)]
+    return _say_each(args, [{"name": name, "notes": text} for name, text in noted.items()], lines)
 
 
 def _trash(args: argparse.Namespace) -> int:
-    from colora.queue.trash import empty, listed
+    from colora.queue.trash import delete, empty, found, listed, put_back, removers, size_of
 
+    if bool(args.entries) != (args.job in ("put-back", "delete")):
+        raise UserError("Name what to put back or delete, and nothing else: colora trash put-back|delete ENTRY ...")
+    if args.new_name and (args.job != "put-back" or len(args.entries) > 1):
+        raise UserError("--as goes with one entry that is put back.")
     if args.job == "empty":
         count = empty(args.runs_dir)
         return _say(args, {"deleted": count}, f"{count} deleted")
-    entries = [entry | {"path": str(entry["path"])} for entry in listed(args.runs_dir)]
-    text = "\n".join(f"{entry['name']}  removed {entry['removed']}" for entry in entries)
-    return _say(args, entries, text or "Nothing is there.")
+    entries = [found(args.runs_dir, text) for text in args.entries]
+    if args.job == "put-back":
+        paths = [put_back(args.runs_dir, entry, args.new_name) for entry in entries]
+        return _say(args, [{"path": str(path)} for path in paths], "\n".join(f"{path} is back" for path in paths))
+    if args.job == "delete":
+        for entry in entries:
+            delete(args.runs_dir, entry)
+        return _say(args, {"deleted": len(entries)}, "\n".join(f"{e.title} is deleted for good" for e in entries))
+    who = removers(args.runs_dir)
+    rows = [e.as_dict() | {"by": who.get(e.path.name), "bytes": size_of(e)} for e in listed(args.runs_dir)]
+    lines = [
+        f"{row['title']:<40} {row['removed']}, by {row['by'] or 'unknown'}, {size_text(row['bytes'])}  {row['entry']}"
+        for row in rows
+    ]
+    return _say(args, rows, "\n".join(lines) or "The trash is empty.")
 
 
 def _queue(args: argparse.Namespace) -> int:
@@ -184,30 +214,47 @@ def _train(args: argparse.Namespace) -> int:
     return train_run(args.run_dir, lambda: bool(asked), taken_back)
 
 
-def follow(group: Group, start: Callable[[], None]) -> int | None:
-    """Start a group and stay until all its seeds have ended, with a bar; the exit code where Ctrl-C or SIGTERM stopped
-    it before."""
-    engine = engine_of(group)
+def follow(groups: list[Group], start: Callable[[], None]) -> int | None:
+    """Start groups of one engine and stay until all their seeds have ended, with a bar; the exit code where Ctrl-C or
+    SIGTERM stopped them before."""
+    engine = engine_of(groups[0])
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         start()
-        with _Progress(group) as progress:
-            looked = time.monotonic()
-            while (now := Group(group.path)).active:
+        with _Progress(groups) as progress:
+            looked, now = time.monotonic(), _afresh(groups)
+            while any(group.active for group in now):
                 progress.update(now)
                 if time.monotonic() - looked > LOOK_SECONDS:
                     looked = time.monotonic()
-                    engine.look(group) if group.engine == "local" else look_beyond(now)
+                    if engine is engine_named("local"):
+                        engine.look(groups[0])  # one supervisor trains them all
+                    else:
+                        for group in now:
+                            look_beyond(group)
                 time.sleep(FOLLOW_SECONDS)
+                now = _afresh(groups)
             progress.update(now)
     except KeyboardInterrupt:
         print("\nstopping after the current step", file=sys.stderr)
-        engine.stop(Group(group.path), engine.STOP_WAIT_SECONDS)
-        print(f"stopped; continue with: colora resume {group.path}", file=sys.stderr)
+        stop_together(groups)
+        print(f"stopped; continue with: colora resume {' '.join(str(g.path) for g in groups)}", file=sys.stderr)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
     return None
+
+
+def _afresh(groups: list[Group]) -> list[Group]:
+    return [Group(group.path) for group in groups]
+
+
+def stop_together(groups: list[Group], wait: bool = True) -> list[dict[int, str]]:
+    """{seed: state} of each group. All are asked before the first is waited for, so that none starts in its place."""
+    if len(groups) > 1:
+        for group in groups:
+            engine_of(group).stop(group, 0)
+    return [engine_of(g).stop(Group(g.path), engine_of(g).STOP_WAIT_SECONDS if wait else 0) for g in groups]
 
 
 def look_beyond(group: Group) -> None:
@@ -235,12 +282,14 @@ def unfinished_elsewhere(runs_dir: Path) -> list[Group]:
 class _Progress:
     """A bar over epochs and seeds on stderr, with time left."""
 
-    def __init__(self, group: Group):
+    def __init__(self, groups: list[Group]):
         from tqdm import tqdm
 
-        total = len(group.runs) * group.config.epochs
+        total = sum(len(group.runs) * group.config.epochs for group in groups)
+        self.several = len(groups) > 1
         shape = "{l_bar}{bar}| {n:.1f}/{total:.0f} epochs [{elapsed}<{remaining}]{postfix}"
-        self.bar = tqdm(total=total, desc=group.name, bar_format=shape, file=sys.stderr, disable=None)
+        name = f"{len(groups)} groups" if self.several else groups[0].name
+        self.bar = tqdm(total=total, desc=name, bar_format=shape, file=sys.stderr, disable=None)
 
     def __enter__(self) -> "_Progress":
         return self
@@ -248,16 +297,17 @@ class _Progress:
     def __exit__(self, *_: Any) -> None:
         self.bar.close()
 
-    def update(self, group: Group) -> None:
+    def update(self, groups: list[Group]) -> None:
         from colora.results import preparing
 
         done = 0.0
-        for run in group.runs:
+        for run in (run for group in groups for run in group.runs):
             status = run.status
             done += status["epoch"] + (status["step"] / status["steps"] if status["steps"] else 0)
             if status["state"] in ("starting", "running"):
                 now = preparing(run)
-                self.bar.set_postfix_str(f"seed {run.seed}" + (f", {now}" if now else ""), refresh=False)
+                which = f"{run.path.parent.name}, " if self.several else ""
+                self.bar.set_postfix_str(f"{which}seed {run.seed}" + (f", {now}" if now else ""), refresh=False)
         self.bar.n = min(done, self.bar.total)
         self.bar.refresh()
 
@@ -267,10 +317,16 @@ def report_end(group: Group) -> int:
     unfinished = [run for run in group.runs if run.state != "done"]
     if unfinished:
         run = unfinished[0]
-        print(f"colora launch: seed {run.seed} {run.state}: {short(run.status['reason'])}", file=sys.stderr)
+        why = f"seed {run.seed} {run.state}: {short(run.status['reason'])}"
+        print(f"colora launch: {group.name}, {why}", file=sys.stderr)
     return 1 if unfinished else 0
 
 
 def _say(args: argparse.Namespace, document: Any, text: str) -> int:
     print(json.dumps(document, indent=1, allow_nan=False) if args.json else text)
     return 0
+
+
+def _say_each(args: argparse.Namespace, documents: list[Any], lines: list[str]) -> int:
+    """A line for each group; as JSON the one document, or a list of several."""
+    return _say(args, documents[0] if len(documents) == 1 else documents, "\n".join(lines))

@@ -18,14 +18,13 @@ from colora.config import names_file
 from colora.errors import UserError
 from colora.files import remembered, write_json
 from colora.queue.audit import own_folder, record
-from colora.queue.trash import listed, to_trash
+from colora.queue.trash import CUT, listed, put_back, to_trash
 from colora.rules import Rule
 from colora.runs import check_file_name
 from colora.storage import disk_errors, locked
 
 SCHEMA_VERSION = 1
 PINNED = "cut.json"
-IN_TRASH = ".cut"  # runs/.colora/trash/NAME.cut.TIME
 REMEMBERED_CUTS = 64
 ELSEWHERE = "choose another --runs-dir"
 
@@ -209,20 +208,15 @@ def remove_cut(runs_dir: Path, name: str) -> Path:
     with locked(path):
         if not path.exists():
             raise UserError(f"There is no cut {name} in {path.parent}.")
-        place = to_trash(runs_dir, path, f"{name}{IN_TRASH}")
+        place = to_trash(runs_dir, path, f"{name}{CUT}")
     record(runs_dir, "cut-rm", "", [], cut=name, trash=place.name)
     return place
 
 
 def restore_cut(runs_dir: Path, name: str) -> Path:
     """Bring back the cut of this name that was removed last. Raises UserError where there is none, or it is taken."""
-    path = _file(runs_dir, name)
-    removed = [entry for entry in listed(runs_dir) if entry["name"] == f"{name}{IN_TRASH}" and entry["path"].is_file()]
-    if not removed:
+    _file(runs_dir, name)  # which checks the name
+    there = [entry for entry in listed(runs_dir) if entry.name == f"{name}{CUT}" and entry.kind == "cut"]
+    if not there:
         raise UserError(f"No removed cut named '{name}' is in the trash of {runs_dir}.")
-    with locked(path):
-        if path.exists():
-            raise UserError(f"{path} exists: it has taken the name of the removed cut; remove it first.")
-        removed[-1]["path"].rename(path)
-    record(runs_dir, "cut-undo", "", [], cut=name, trash=removed[-1]["path"].name)
-    return path
+    return put_back(runs_dir, there[-1])

@@ -9,7 +9,7 @@ import streamlit as st
 from colora.errors import UserError
 from colora.overview import FOREIGN, SORTS, Line, lines
 from colora.runs import STATES, Run
-from pages.components import address, group_actions, live, machine
+from pages.components import address, group_actions, live, machine, trash
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
 from pages.components.show import STATE_COLUMN, data_title, method_title, model_title, spread_text, time_text
@@ -140,6 +140,7 @@ elif st.session_state["search"] or st.session_state["state"]:
     st.info("No group has all of these words and one of these states.", icon=":material/search_off:")
 else:
     welcome()
+trash.show_trash()
 st.subheader("This computer")
 machine.show_machine(runs_dir())
 if active and not group_actions.dialog_is_open():

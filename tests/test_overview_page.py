@@ -10,8 +10,9 @@ from opened import every_kind, opener, ran, texts
 
 from colora.errors import UserError
 from colora.notes import write_notes
+from colora.queue.trash import listed, remove, restore, to_trash
 from colora.results import Spread, run_summary
-from colora.runs import Group
+from colora.runs import Group, list_groups
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +154,12 @@ def test_groups_are_removed_after_a_question_and_brought_back(open_page, monkeyp
         fabricate(tmp_path, name, ["stopped"])
     called = []
     app = tick(open_page("overview", folder=tmp_path), "old", "older")
-    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+
+    def run_colora(arguments, timeout=0):
+        called.append(arguments)
+        restore(tmp_path, Path(arguments[-1]).name) if "--undo" in arguments else remove(Group(Path(arguments[1])))
+
+    monkeypatch.setattr("pages.components.command.run_colora", run_colora)
     app.button(key="remove").click()
     ran(app)
     assert not called and "will go to the trash" in texts(app)
@@ -167,6 +173,71 @@ def test_groups_are_removed_after_a_question_and_brought_back(open_page, monkeyp
     ran(app)
     assert called == [["rm", "--undo", str(tmp_path / name)] for name in ("old", "older")]
     assert "undo" not in [button.key for button in app.button]
+
+
+def trash_table(app):
+    return next(frame for frame in app.dataframe if "trash-" in frame.proto.id).value
+
+
+def tick_in_trash(app, folder: Path, *rows: int):
+    """As ticking these rows does."""
+    names = "/".join(entry.path.name for entry in listed(folder)[::-1])
+    key = "trash-" + hashlib.sha256(names.encode()).hexdigest()[:12]
+    app.session_state[key] = {"selection": {"rows": list(rows)}}
+    return ran(app)
+
+
+@pytest.fixture
+def removed(tmp_path, monkeypatch):
+    """A runs folder with a group, and in its trash two groups, a seed that was retried, and a cut."""
+    monkeypatch.setenv("COLORA_USER", "ann")
+    for name in ("here", "old", "taken"):
+        fabricate(tmp_path, name, ["done"])
+    for name in ("old", "taken"):
+        remove(Group(tmp_path / name))
+    to_trash(tmp_path, fabricate(tmp_path, "here-too", ["done"]).runs[0].path, "here-too.seed-00")
+    (tmp_path / "hard.json").write_text("{}")
+    to_trash(tmp_path, tmp_path / "hard.json", "hard.cut")
+    fabricate(tmp_path, "taken", ["failed"])
+    return tmp_path
+
+
+def test_the_trash_tells_what_when_by_whom_and_how_large(open_page, removed):
+    folded = open_page("overview", folder=removed)
+    assert not any("trash-" in frame.proto.id for frame in folded.dataframe)
+    table = trash_table(open_page("overview", folder=removed, trash="true"))
+    assert table["What"].tolist() == ["the cut hard", "seed 0 of here-too, before a retry", "taken", "old"]
+    assert table["By"].tolist() == ["unknown", "unknown", "ann", "ann"]
+    assert table["Size"].str.fullmatch(r"[0-9.]+ (B|kB|MB)").all() and table["Removed"].str.len().gt(8).all()
+
+
+def test_groups_come_back_from_the_trash_after_a_reload_under_a_free_name(open_page, removed):
+    app = tick_in_trash(open_page("overview", folder=removed, trash="true"), removed, 2, 3)
+    app.button(key="put-back").click()
+    assert "Back again: taken-2, old." in [success.value for success in ran(app).success]
+    assert Group(removed / "taken-2").state == Group(removed / "old").state == "done"
+    assert Group(removed / "taken").state == "failed"
+    app = tick_in_trash(open_page("overview", folder=removed, trash="true"), removed, 1)
+    assert app.button(key="put-back").disabled and not app.button(key="delete").disabled
+
+
+def test_what_went_back_meanwhile_is_said_and_nothing_else_done(open_page, removed):
+    app = tick_in_trash(open_page("overview", folder=removed, trash="true"), removed, 3)
+    restore(removed, "old")  # in another tab
+    app.button(key="put-back").click()
+    assert "old is not in the trash any more" in ran(app).error[0].value
+    assert {group.name for group in list_groups(removed)} == {"here", "here-too", "old", "taken"}
+
+
+def test_the_trash_is_emptied_after_a_question(open_page, removed):
+    app = open_page("overview", folder=removed, trash="true")
+    app.button(key="empty-trash").click()
+    said = "\n".join(text.value for text in ran(app).text)
+    assert "the cut hard, seed 0 of here-too, before a retry, taken, old: " in said and len(listed(removed)) == 4
+    app.button(key="empty-trash").click()
+    app.button(key="confirm-delete").click()
+    assert "The trash is empty." in texts(ran(app)) and listed(removed) == []
+    assert {group.name for group in list_groups(removed)} == {"here", "here-too", "taken"}
 
 
 def test_a_refused_removal_says_why(open_page, monkeypatch, tmp_path):

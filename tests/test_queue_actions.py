@@ -61,7 +61,7 @@ def test_retry_begins_anew_and_keeps_what_was(lab):
     assert [run.state for run in runs] == ["done", "queued", "queued", "queued"]
     assert [len(run.metrics) for run in runs] == [1, 0, 0, 0]
     assert runs[3].config == group.config
-    assert [entry["name"] for entry in listed(lab.runs_dir)] == [f"g.seed-0{n}" for n in (1, 2, 3)]
+    assert [entry.name for entry in listed(lab.runs_dir)] == [f"g.seed-0{n}" for n in (1, 2, 3)]
     with pytest.raises(UserError, match="no stopped, failed, lost or damaged seed to retry"):
         retry(Group(group.path))
 
@@ -115,7 +115,7 @@ def test_a_group_is_removed_and_brought_back_as_it_was(lab):
     remove(Group(later.path))
     assert len(Group(restore(lab.runs_dir, "g.1")).runs) == 1  # the latest
     remove(Group(later.path))
-    listed(lab.runs_dir)[-1]["path"].rename(lab.runs_dir.parent / "away")
+    listed(lab.runs_dir)[-1].path.rename(lab.runs_dir.parent / "away")
     restore(lab.runs_dir, "g.1")
     assert {path.name: path.read_bytes() for path in group.path.rglob("*.json")} == before
     with pytest.raises(UserError, match="No removed group named 'never'"):
@@ -135,6 +135,50 @@ def test_rm_trash_and_undo_on_the_command_line(lab, capsys):
     assert document(capsys, "trash", "empty", "--runs-dir", lab.runs_dir) == {"deleted": 1}
     assert "No removed group" in mistake(capsys, "rm", "--undo", group.path)
     assert "is not a group of runs" in mistake(capsys, "retry", group.path)
+
+
+def test_the_trash_on_the_command_line(lab, capsys, monkeypatch):
+    monkeypatch.setenv("COLORA_USER", "ann")
+    there = ["--runs-dir", lab.runs_dir]
+    for name in ("g", "other", "g"):
+        set_state(lab.group(name).runs[0], "done")
+        document(capsys, "rm", name, *there)
+    rows = document(capsys, "trash", *there)
+    assert [(row["title"], row["kind"], row["by"], row["bytes"] > 0) for row in rows] == [
+        (name, "group", "ann", True) for name in ("g", "other", "g")
+    ]
+    assert document(capsys, "trash", "delete", rows[2]["entry"], *there) == {"deleted": 1}
+    assert not os.path.exists(rows[2]["path"]) and os.path.exists(rows[0]["path"])
+    set_state(lab.group("g").runs[0], "failed")
+    assert "has taken the name" in mistake(capsys, "trash", "put-back", "g", *there)
+    document(capsys, "trash", "put-back", "g", "--as", "g-before", *there)
+    assert Group(lab.runs_dir / "g-before").state == "done" and Group(lab.runs_dir / "g").state == "failed"
+    for bad in ("../g", "/etc", "nothing", "."):
+        assert "There is no '" in mistake(capsys, "trash", "delete", bad, *there)
+    assert "cannot name a group" in mistake(capsys, "trash", "put-back", "other", "--as", "../x", *there)
+    assert "Name what to put back" in mistake(capsys, "trash", "put-back", *there)
+    assert [line["action"] for line in recorded(lab.runs_dir)] == ["rm", "rm", "rm", "delete", "undo"]
+
+
+def test_a_retried_seed_lies_in_the_trash_with_who_retried_it(lab, capsys, monkeypatch):
+    monkeypatch.setenv("COLORA_USER", "ann")
+    group = lab.group("g", 2)
+    stop(group)
+    retry(Group(group.path), [1])
+    there = ["--runs-dir", lab.runs_dir]
+    (row,) = document(capsys, "trash", *there)
+    assert (row["title"], row["by"], row["kind"]) == ("seed 1 of g, before a retry", "ann", "seed")
+    assert "Only whole groups and cuts" in mistake(capsys, "trash", "put-back", row["entry"], *there)
+    stop(Group(group.path))
+
+
+def test_a_deletion_that_was_cut_off_is_no_entry_and_is_ended_later(lab, capsys):
+    half = lab.runs_dir / ".colora" / "trash" / ".going.g.20260131T120000000000Z"
+    half.mkdir(parents=True)
+    (half / "group.json").write_text("{}")
+    assert document(capsys, "trash", "--runs-dir", lab.runs_dir) == []
+    document(capsys, "trash", "empty", "--runs-dir", lab.runs_dir)
+    assert not half.exists()
 
 
 def test_the_queue_on_the_command_line(lab, capsys):

@@ -63,7 +63,7 @@ def test_what_was_removed_last_comes_back_first_though_the_clock_was_set_back(la
         if seeds == 3:
             monkeypatch.setattr("colora.queue.trash.datetime", _yesterday())
         remove(Group(group.path))
-    assert [len(Group(entry["path"]).runs) for entry in listed(lab.runs_dir)] == [1, 2, 3]
+    assert [len(Group(entry.path).runs) for entry in listed(lab.runs_dir)] == [1, 2, 3]
     assert len(Group(restore(lab.runs_dir, "g")).runs) == 3
 
 

@@ -1,7 +1,6 @@
 """Several values of one setting: names, configs, and all groups or none."""
 
 import pytest
-from conftest import mistake
 
 from colora.cli import main
 from colora.config import RunConfig, make_config
@@ -88,4 +87,3 @@ def test_the_command_makes_every_group(tmp_path, monkeypatch, capsys):
     assert main([*common, "--vary", "rank=1,2", "--seeds", "3"]) == 0
     assert "g-rank-1: 1 seeds are queued" in capsys.readouterr().out
     assert Group(tmp_path / "g-rank-2").config.rank == 2
-    assert "leave it out with --vary" in mistake(capsys, *common, "--vary", "rank=3,4", "--wait")

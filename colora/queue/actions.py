@@ -28,11 +28,13 @@ def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
     resume. `stopped` means that none of its processes lives.
     """
     asked = sorted(filter(goes_on, group.runs), key=lambda run: run.state != "queued")
+    new = sorted(run.seed for run in asked if not (run.path / "stop").exists())  # of the others it is recorded already
     for run in asked:  # first those that wait: none is to start in the place of one that stops
         with suppress(FileNotFoundError):  # removed meanwhile, as the next look at the group says
             (run.path / "stop").touch()
     if asked:
-        record(group.path.parent, "stop", group.name, sorted(run.seed for run in asked))
+        if new:
+            record(group.path.parent, "stop", group.name, new)
         _see_to_the_end(group, [run.path for run in asked], wait)
     return {run.seed: run.state for run in Group(group.path).runs}
 
@@ -107,13 +109,14 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
     Without `seeds`: those stopped, failed, lost or damaged. Named ones may also be new to the group. Raises UserError
     where one is waiting, running or done.
     """
-    chosen, new = begin_anew(group, seeds)
-    record(group.path.parent, "retry", group.name, chosen, new=new)
+    chosen, new, trash = begin_anew(group, seeds)
+    record(group.path.parent, "retry", group.name, chosen, new=new, trash=trash)
     return {"seeds": chosen, "pid": ensure_supervisor(group.path.parent)}
 
 
-def begin_anew(group: Group, seeds: list[int] | None) -> tuple[list[int], list[int]]:
-    """Fresh folders for these seeds, queued: (all of them, those new to the group)."""
+def begin_anew(group: Group, seeds: list[int] | None) -> tuple[list[int], list[int], list[str]]:
+    """Fresh folders for these seeds, queued: (all of them, those new to the group, where in the trash the old ones
+    are)."""
     runs_dir, config = group.path.parent, group.config
     with editing(runs_dir):
         states = {run.seed: run.state for run in Group(group.path).runs}
@@ -128,14 +131,14 @@ def begin_anew(group: Group, seeds: list[int] | None) -> tuple[list[int], list[i
                 raise UserError(f"Seed {seed} of {group.name} is damaged, and still runs: stop it first.")
         most = max((_bytes_of(run.path) for run in group.runs), default=0)
         check_room(runs_dir, len(chosen) * most, f"Training {len(chosen)} of its seeds anew", "empty the trash")
-        place = order.last_place(runs_dir)
+        place, trash = order.last_place(runs_dir), []
         for seed in chosen:
-            if (group.path / run_folder(seed)).exists():
-                to_trash(runs_dir, group.path / run_folder(seed), f"{group.name}.{run_folder(seed)}")
+            if (old := group.path / run_folder(seed)).exists():
+                trash.append(to_trash(runs_dir, old, f"{group.name}.{run_folder(seed)}").name)
             create_run(group.path, seed, config, place)
         if new := sorted(set(chosen) - set(states)):
             write_json(group.path / "group.json", group.info | {"seeds": sorted({*states, *new})})
-    return chosen, new
+    return chosen, new, trash
 
 
 def _bytes_of(folder: Path) -> int:

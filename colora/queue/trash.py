@@ -1,23 +1,75 @@
-"""runs/.colora/trash: what was removed, until it is emptied. Groups lie there as NAME.TIME, retried seeds as
-NAME.seed-03.TIME, cuts as the file NAME.cut.TIME."""
+"""runs/.colora/trash: what was removed, until it is put back or deleted for good. Groups lie there as NAME.TIME,
+retried seeds as NAME.seed-03.TIME, cuts as the file NAME.cut.TIME. Who removed what stands in the audit log."""
 
 import re
 import shutil
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from colora.errors import UserError
 from colora.files import sync_folder
-from colora.queue.audit import own_folder, record
+from colora.queue.audit import own_folder, record, recorded
 from colora.queue.lock import editing
 from colora.queue.verdict import processes_live
-from colora.runs import Group
+from colora.runs import Group, check_file_name
+from colora.storage import file_size
 
 LAST_MOMENTS_SECONDS = 3
 POLL_SECONDS = 0.1
 STAMP, STAMPED = "%Y%m%dT%H%M%S%fZ", re.compile(r"\d{8}T\d{12}Z")
+SEED = re.compile(r"(?P<group>.+)\.seed-(?P<seed>\d+)")
+CUT = ".cut"
+GOING = ".going."  # what is being deleted, and no entry any more
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the trash; nothing of it changes as long as it lies there."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """As it was called: `first`, `first.seed-03`, `hard10.cut`."""
+        return self.path.name.rpartition(".")[0]
+
+    @property
+    def stamp(self) -> str:
+        """YYYYmmddTHHMMSSfZ, when it was removed."""
+        return self.path.name.rpartition(".")[2]
+
+    @property
+    def removed(self) -> str:
+        """ISO 8601 in UTC, to the second; as it stands in the name where that is no time."""
+        if not STAMPED.fullmatch(self.stamp):
+            return self.stamp
+        return f"{datetime.strptime(self.stamp, STAMP):%Y-%m-%dT%H:%M:%SZ}"
+
+    @cached_property
+    def kind(self) -> str:
+        """group, seed, cut, or other."""
+        if (self.path / "group.json").exists():
+            return "group"
+        if SEED.fullmatch(self.name) and self.path.is_dir():
+            return "seed"
+        return "cut" if self.name.endswith(CUT) and self.path.is_file() else "other"
+
+    @property
+    def title(self) -> str:
+        """In words: `first`, `seed 3 of first, before a retry`, `the cut hard10`."""
+        if self.kind == "seed":
+            found = SEED.fullmatch(self.name)
+            return f"seed {int(found['seed'])} of {found['group']}, before a retry"
+        return f"the cut {self.name.removesuffix(CUT)}" if self.kind == "cut" else self.name
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        found = {"entry": self.path.name, "name": self.name, "kind": self.kind, "title": self.title}
+        return found | {"removed": self.removed, "path": str(self.path)}
 
 
 def trash_folder(runs_dir: Path) -> Path:
@@ -29,7 +81,7 @@ def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
     own_folder(runs_dir)
     trash = trash_folder(runs_dir)
     trash.mkdir(exist_ok=True)
-    latest = max((e["removed"] for e in listed(runs_dir) if STAMPED.fullmatch(e["removed"])), default="")
+    latest = max((e.stamp for e in listed(runs_dir) if STAMPED.fullmatch(e.stamp)), default="")
     now = datetime.now(UTC)
     if f"{now:{STAMP}}" <= latest:  # the clock was set back
         now = datetime.strptime(latest, STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1)
@@ -61,33 +113,103 @@ def _has_process(group: Group) -> bool:
 def restore(runs_dir: Path, name: str) -> Path:
     """Bring back the group of this name that was removed last. Raises UserError where there is none, or one has the
     name again."""
-    found = [entry for entry in listed(runs_dir) if entry["name"] == name and entry["group"]]
-    target = Path(runs_dir) / name
-    if not found:
+    there = [entry for entry in listed(runs_dir) if entry.name == name and entry.kind == "group"]
+    if not there:
         raise UserError(f"No removed group named '{name}' is in {trash_folder(runs_dir)}.")
-    if target.exists():
-        raise UserError(f"{target} exists: it has taken the name of the removed group; remove it first.")
-    found[-1]["path"].rename(target)
-    sync_folder(target.parent)
-    record(runs_dir, "undo", name, [], trash=found[-1]["path"].name)
+    return put_back(runs_dir, there[-1])
+
+
+def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
+    """Bring back a group or a cut, perhaps under another name. Raises UserError where the name is taken, the entry has
+    gone from the trash meanwhile, or what a retry replaced is asked for."""
+    if not entry.path.exists():
+        raise _gone(entry)
+    if entry.kind not in ("group", "cut"):
+        raise UserError(f"Only whole groups and cuts are put back, not {entry.title}: it lies in {entry.path}.")
+    is_group = entry.kind == "group"
+    name = new_name or entry.name.removesuffix("" if is_group else CUT)
+    check_file_name(name, "a group" if is_group else "a cut")
+    target = Path(runs_dir) / name if is_group else Path(runs_dir) / ".colora" / "cuts" / f"{name}.json"
+    with editing(runs_dir):
+        if target.exists():
+            raise UserError(
+                f"{target} exists: it has taken the name of the removed {entry.kind}. Remove it first, or put this one "
+                "back under another name.",
+                field="name",
+            )
+        target.parent.mkdir(exist_ok=True)
+        _move(entry, target)
+    action, group = ("undo", name) if is_group else ("cut-undo", "")
+    record(runs_dir, action, group, [], trash=entry.path.name, **({} if is_group else {"cut": name}))
     return target
 
 
-def listed(runs_dir: Path) -> list[dict[str, Any]]:
-    """What is in the trash, the oldest first: name, removed (YYYYmmddTHHMMSS.fZ), whether a whole group, path."""
+def _move(entry: Entry, target: Path) -> None:
+    try:
+        entry.path.rename(target)
+    except FileNotFoundError as error:  # somebody was faster
+        raise _gone(entry) from error
+    sync_folder(target.parent)
+    sync_folder(entry.path.parent)
+
+
+def _gone(entry: Entry) -> UserError:
+    return UserError(f"{entry.title} is not in the trash any more: somebody has put it back or deleted it.")
+
+
+def listed(runs_dir: Path) -> list[Entry]:
+    """What is in the trash, the oldest first."""
     trash = trash_folder(runs_dir)
-    entries = []
-    for path in trash.iterdir() if trash.is_dir() else []:
-        name, _, removed = path.name.rpartition(".")
-        entries.append({"name": name, "removed": removed, "group": (path / "group.json").exists(), "path": path})
-    return sorted(entries, key=lambda entry: entry["removed"])
+    there = [Entry(path) for path in trash.iterdir() if not path.name.startswith(".")] if trash.is_dir() else []
+    return sorted(there, key=lambda entry: entry.stamp)
+
+
+def found(runs_dir: Path, text: str) -> Entry:
+    """The entry of this name in the trash (`first.20260131T120000000000Z`), or what was removed last under a name
+    (`first`, `hard10.cut`). Raises UserError where there is none."""
+    there = [entry for entry in listed(runs_dir) if text in (entry.path.name, entry.name)]
+    if not there:
+        raise UserError(f"There is no '{text}' in {trash_folder(runs_dir)}: colora trash lists what is.")
+    return there[-1]
+
+
+def removers(runs_dir: Path) -> dict[str, str]:
+    """{name in the trash: who put it there}, as the audit log knows."""
+    known: dict[str, str] = {}
+    for line in recorded(runs_dir):
+        places = line.get("detail", {}).get("trash", [])
+        for place in [places] if isinstance(places, str) else places:
+            if line["action"] in ("rm", "cut-rm", "retry"):
+                known[place] = line["user"]
+    return known
+
+
+def size_of(entry: Entry) -> int:
+    """Bytes on disk; every file is looked at."""
+    if entry.path.is_file():
+        return file_size(entry.path)
+    return sum(file_size(path) for path in entry.path.rglob("*"))
+
+
+def delete(runs_dir: Path, entry: Entry) -> None:
+    """Delete an entry for good. Raises UserError where it has gone from the trash meanwhile."""
+    _delete(entry)
+    record(runs_dir, "delete", "", [], removed=[entry.path.name])
+
+
+def _delete(entry: Entry) -> None:
+    going = entry.path.with_name(GOING + entry.path.name)  # from now on nobody puts back what is half there
+    _move(entry, going)
+    shutil.rmtree(going) if going.is_dir() else going.unlink()
 
 
 def empty(runs_dir: Path) -> int:
-    """Delete for good what is in the trash; returns how much it was."""
+    """Delete for good what is in the trash, also what an earlier deletion has left; returns how many entries."""
     entries = listed(runs_dir)
     for entry in entries:
-        shutil.rmtree(entry["path"]) if entry["path"].is_dir() else entry["path"].unlink()
+        _delete(entry)
+    for left in trash_folder(runs_dir).glob(f"{GOING}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     if entries:
-        record(runs_dir, "empty-trash", "", [], removed=[entry["path"].name for entry in entries])
+        record(runs_dir, "empty-trash", "", [], removed=[entry.path.name for entry in entries])
     return len(entries)

@@ -72,6 +72,7 @@ document.addEventListener("keydown", (event) => {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".gallery");
+  if (!root?.isConnected) return; // made anew or left meanwhile: the keys stay with the grid that is there
   const kept = root.contains(parentElement.activeElement);
   const lost = turning && document.activeElement === document.body;
   root.style.setProperty("--columns", data.columns);

@@ -5,6 +5,7 @@ import streamlit as st
 from colora.errors import UserError
 from colora.notes import LONGEST
 from colora.overview import Line
+from colora.queue.trash import listed
 from colora.runs import Group
 from pages.components import command
 from pages.components.runs import runs_dir
@@ -84,7 +85,7 @@ def confirm_remove(groups: list[Group], leave: bool = False) -> None:
     """`leave`: for Overview, from a page that shows the group."""
     in_dialog()
     names = ", ".join(f"**{group.name}**" for group in groups)
-    st.markdown(f"{names} will go to the trash of the runs folder. *Overview* then offers to undo it.")
+    st.markdown(f"{names} will go to the trash. At the foot of *Overview* they can be put back, or removed for good.")
     if st.button("Remove", type="primary", key="confirm-remove"):
         remove(groups, leave)
 
@@ -105,8 +106,9 @@ def remove(groups: list[Group], leave: bool) -> None:
 
 
 def undo_removal() -> None:
-    """After groups were removed in this tab: the way back."""
-    names = st.session_state.get("removed")
+    """After groups were removed in this tab: the way back, while they are in the trash."""
+    there = {entry.name for entry in listed(runs_dir())} if st.session_state.get("removed") else set()
+    names = [name for name in st.session_state.get("removed", ()) if name in there]
     if not names:
         return
     with st.container(horizontal=True, vertical_alignment="center"):

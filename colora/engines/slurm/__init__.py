@@ -235,10 +235,12 @@ def note(run: Run) -> str:
 def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
     """Cancel what waits, and let what runs finish its step; what does not heed is ended by SLURM after a minute."""
     asked = [run for run in group.runs if run.state in ("queued", *ACTIVE)]
+    new = [run.seed for run in asked if not (run.path / "stop").exists()]  # of the others it is recorded already
     for run in asked:
         (run.path / "stop").touch()
     if asked:
-        record(group.path.parent, "stop", group.name, [run.seed for run in asked])
+        if new:
+            record(group.path.parent, "stop", group.name, new)
         try:
             _see_to_the_end(group, asked, wait)
         except UserError as error:
@@ -328,10 +330,10 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
     if wanted:  # before anything goes to the trash
         site = load_site(group.info.get("slurm"))
         _test(site, render(site, group.path, sorted(wanted), 1), wanted)
-    chosen, new = begin_anew(group, seeds)
+    chosen, new, trash = begin_anew(group, seeds)
     fresh = [run for run in Group(group.path).runs if run.seed in chosen]
     begun = _submit(Group(group.path), fresh)
-    record(group.path.parent, "retry", group.name, chosen, new=new, job=begun["job"])
+    record(group.path.parent, "retry", group.name, chosen, new=new, trash=trash, job=begun["job"])
     return {"seeds": chosen, **begun}
 
 

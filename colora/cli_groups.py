@@ -1,0 +1,68 @@
+"""How the command line names groups: by the name that `colora list` prints, or by a path; one of them, or many.
+
+Names are looked up in the runs folder in use: --runs-dir, else COLORA_RUNS_DIR, else `runs` where the command is given.
+What has a slash, or begins with a dot or a tilde, is a path. No torch.
+"""
+
+import argparse
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from colora.errors import UserError
+from colora.runs import Group, list_groups, open_group
+
+MOST_NAMED = 2_000  # names among which the nearest is looked for: of ten times as many that would take seconds
+WHERE = "folder of all groups (default COLORA_RUNS_DIR, else runs)"
+
+
+def default_runs_dir() -> Path:
+    """As the app does, but for the folder `runs` beside app.py, which a command elsewhere does not know."""
+    return Path(os.environ.get("COLORA_RUNS_DIR") or "runs").expanduser()
+
+
+def add_runs_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs-dir", type=Path, default=default_runs_dir(), help=WHERE)
+
+
+def add_group(parser: argparse.ArgumentParser, about: str = "name or path of the group") -> None:
+    """One group, and the runs folder in which its name is looked up."""
+    parser.add_argument("group", metavar="GROUP", help=about)
+    add_runs_dir(parser)
+
+
+def add_groups(parser: argparse.ArgumentParser) -> None:
+    """One or many."""
+    parser.add_argument("groups", metavar="GROUP", nargs="+", help="names or paths of one or many groups")
+    add_runs_dir(parser)
+
+
+def place_of(text: str, runs_dir: Path) -> Path:
+    """The folder that a name or a path means; it need not exist."""
+    path = Path(text).expanduser()
+    written_as_path = len(path.parts) > 1 or os.sep in text or "/" in text or text.startswith((".", "~"))
+    in_use = Path(runs_dir) / text
+    if written_as_path or (not in_use.exists() and path.is_dir()):
+        return path
+    return in_use
+
+
+def group_of(args: argparse.Namespace) -> Group:
+    """The one group that was named. Raises UserError where there is none."""
+    return _named(args.group, args.runs_dir)
+
+
+def groups_of(args: argparse.Namespace) -> list[Group]:
+    """The groups that were named, each once, in that order. Raises UserError before anything is done to any of them."""
+    found = [_named(text, args.runs_dir) for text in args.groups]
+    return list({group.path.resolve(): group for group in found}.values())
+
+
+def _named(text: str, runs_dir: Path) -> Group:
+    path = place_of(text, runs_dir)
+    if path.parent == Path(runs_dir) and not path.exists():
+        known = [group.name for group in list_groups(runs_dir)[:MOST_NAMED]]
+        close = get_close_matches(text, known, n=1, cutoff=0.5)
+        where = f"did you mean '{close[0]}'?" if close else "see colora list, and colora trash for what was removed."
+        raise UserError(f"There is no group '{text}' in {runs_dir}: {where}", field="group")
+    return open_group(path)
