@@ -49,7 +49,8 @@ def says_under_way(about: dict[str, Any]) -> str | None:
         return None
     seeds = count + len(rows)
     if count:
-        begin = f"{counted(count, seeds)} {'is' if count == 1 else 'are'} finished; figures over seeds are of no other."
+        they = "is finished, and only it counts" if count == 1 else "are finished, and only they count"
+        begin = f"{counted(count, seeds)} {they} in figures over seeds."
     else:
         begin = "No seed has finished yet, so there are no figures over seeds."
     alike: dict[str, list[int]] = {}

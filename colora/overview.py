@@ -14,7 +14,7 @@ from colora.files import read_json, read_json_lines
 from colora.finished import finished
 from colora.notes import read_notes
 from colora.results import Spread, progress
-from colora.runs import STATES, Group, list_groups
+from colora.runs import Group, list_groups
 
 SORTS = {
     "newest": "newest first",
@@ -23,6 +23,7 @@ SORTS = {
     "accuracy": "best test accuracy first",
     "auc": "best test AUC first",
 }
+UNFINISHED = ("failed", "lost", "damaged", "stopped", "stopping", "running", "starting", "queued")  # most urgent first
 FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what a file of another program leads to
 
 
@@ -70,11 +71,11 @@ class Line:
         return found
 
     def seeds_text(self) -> str:
-        """`7 of 10 · running: 7 · failed: 1, 4`: how many are finished, and the others by their states and numbers."""
+        """`7 of 10 · failed: 1, 4 · running: 7`: how many are finished, and the others by their states and numbers."""
         found = self.seeds
         text = f"{len(finished(self.group))} of {len(self.group.runs)}"
-        unfinished = [state for state in STATES if state in found and state != "done"]
-        return " · ".join([text, *(f"{state}: {', '.join(map(str, found[state]))}" for state in unfinished)])
+        others = [f"{state}: {', '.join(map(str, found[state]))}" for state in UNFINISHED if state in found]
+        return " · ".join([text, *others])
 
     @property
     def progress(self) -> float:

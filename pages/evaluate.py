@@ -157,7 +157,7 @@ def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) ->
         key="seed-figures",
         placeholder="–",
         column_order=["seed", *["stands"] * hollow, "epoch", *columns],
-        column_config={"seed": "Seed", "stands": "Stands", "epoch": "Epoch"}
+        column_config={"seed": "Seed", "stands": "State", "epoch": "Epoch"}
         | {
             f"{s}_{m}": st.column_config.NumberColumn(f"{plots.SPLIT_NAMES[s]} {plots.METRIC_NAMES[m]}", format="%.3f")
             for s in plots.SPLIT_NAMES

@@ -20,7 +20,7 @@ COLUMNS = {
     "Group": st.column_config.ButtonColumn(pinned=True, type="tertiary", key="open", alignment="left", help="Opens it"),
     "State": STATE_COLUMN,
     "Progress": st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, help="Epochs done, of all"),
-    "Seeds": st.column_config.TextColumn(width=170, help="Seeds done, of all; the others by state and number"),
+    "Seeds": st.column_config.TextColumn(width=210, help="Seeds done, of all; the others by state and number"),
     "Test accuracy": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
     "Test AUC": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
     "Launched": st.column_config.TextColumn(help="When, on this browser's clock, and by whom"),

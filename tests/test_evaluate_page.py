@@ -241,7 +241,7 @@ def test_where_the_test_split_lacks_classes(open_page, tmp_path, present):
 
 def test_a_seed_that_is_not_done_is_evaluated_with_the_labels_of_one_that_is(open_page, runs):
     app = open_page("evaluate", "failed")
-    assert "1 of 2 seeds is finished; figures over seeds are of no other." in texts(app)
+    assert "1 of 2 seeds is finished, and only it counts in figures over seeds." in texts(app)
     labels, p = predicted(0, run_summary(Group(runs / "failed").runs[0])["selected_epoch"])
     assert app.metric[0].value == f"{np.mean(p.argmax(1) == labels):.3f}" and "Median over" not in texts(app)
     assert "seed 0, epoch 6, chosen on validation" in texts(app)

@@ -30,8 +30,8 @@ def test_seeds_that_are_done_count_and_the_others_are_told_where_they_stand(mixe
         (6, "queued"),
     ]
     assert says_under_way(group_summary(mixed)) == (
-        "2 of 7 seeds are finished; figures over seeds are of no other. Under way: seed 1 running at epoch 7 of 12; "
-        "seed 2 stopped at epoch 7 of 12; seed 3 failed at epoch 7 of 12; seeds 5-6 queued."
+        "2 of 7 seeds are finished, and only they count in figures over seeds. Under way: seed 1 running at epoch 7 of "
+        "12; seed 2 stopped at epoch 7 of 12; seed 3 failed at epoch 7 of 12; seeds 5-6 queued."
     )
 
 
@@ -46,7 +46,7 @@ def test_lost_and_damaged_seeds_do_not_count(tmp_path):
 
 def test_one_finished_seed_and_none_are_sentences_of_their_own(tmp_path):
     one = group_summary(fabricate(tmp_path, "one", ["done", "stopped"]))
-    assert says_under_way(one).startswith("1 of 2 seeds is finished; figures over seeds are of no other. Under way: ")
+    assert says_under_way(one).startswith("1 of 2 seeds is finished, and only it counts in figures over seeds. Under ")
     none = group_summary(fabricate(tmp_path, "none", ["running"]))
     assert says_under_way(none) == (
         "No seed has finished yet, so there are no figures over seeds. Under way: seed 0 running at epoch 3 of 6."
@@ -113,7 +113,7 @@ def test_overview_and_compare_have_the_figures_of_the_summary(mixed):
         assert line.spread(metric).as_dict() == row[metric].as_dict() == about["over_seeds"]["test"][metric]
     assert (row["done"], row["seeds"], row["seconds_per_epoch"].n, row["best"]["seed"]) == (2, 7, 2, about["best_seed"])
     assert seed_points({"mixed": about}, "val")["seed"].tolist() == [0, 4]
-    assert line.seeds_text() == "2 of 7 · queued: 5, 6 · running: 1 · stopped: 2 · failed: 3"
+    assert line.seeds_text() == "2 of 7 · failed: 3 · stopped: 2 · running: 1 · queued: 5, 6"
 
 
 def test_show_lists_what_is_under_way_and_gives_no_median_of_it(mixed, tmp_path, capsys):
@@ -134,7 +134,7 @@ def test_show_lists_what_is_under_way_and_gives_no_median_of_it(mixed, tmp_path,
     assert "  test accuracy, 1 of 2 seeds: 0." in said and "median" not in said
 
 
-SAID = "2 of 7 seeds are finished; figures over seeds are of no other."
+SAID = "2 of 7 seeds are finished, and only they count in figures over seeds."
 
 
 @pytest.mark.parametrize("page", ["evaluate", "compare", "images", "distil"])

@@ -63,7 +63,7 @@ def test_overview_lists_each_group_with_state_seeds_and_figures(open_page, runs)
     states = {name: row["State"][0] for name, row in shown.iterrows()}
     assert states["three-done"] == "done" and states["failed"] == "failed" and states["damaged"] == "damaged"
     assert states["running"] == "running" and states["lost"] == "lost"
-    assert shown.loc["running", "Seeds"] == "1 of 3 · queued: 2 · running: 1"
+    assert shown.loc["running", "Seeds"] == "1 of 3 · running: 1 · queued: 2"
     assert shown.loc["failed", "Seeds"] == "1 of 2 · failed: 1"
     assert shown.loc["running", "Progress"] == pytest.approx(100 * (1 + 4.5 / 8) / 3)
     assert shown.loc["three-done", ["Network", "Method", "Data"]].tolist() == [
