@@ -84,7 +84,7 @@ def stand_in_for_slow_answers() -> None:
     import pages.components.live
 
     pages.components.command.run_colora = told
-    pages.components.live.follow = lambda stamp: None
+    pages.components.live.follow = lambda *_: None
 
 
 def make_many(runs_dir: Path, groups: int, seeds: int) -> Path:
