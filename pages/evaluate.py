@@ -95,8 +95,8 @@ def seed_table(group: Group, about: dict[str, Any], epoch: int | None) -> pd.Dat
         row = metrics[metrics["epoch"] == at] if len(metrics) else metrics
         if len(row):
             figures = {f"{s}_{m}": row.iloc[0][f"{s}_{m}"] for s in plots.SPLIT_NAMES for m in ("accuracy", "auc")}
-            stands = "finished" if found["finished"] else f"{standing(found)}, so far"
-            rows.append({"seed": run.seed, "finished": found["finished"], "stands": stands, "epoch": at, **figures})
+            state = found["state"] if found["finished"] else f"{standing(found)}, so far"
+            rows.append({"seed": run.seed, "finished": found["finished"], "state": state, "epoch": at, **figures})
     return pd.DataFrame(rows)
 
 
@@ -156,8 +156,8 @@ def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) ->
         hide_index=True,
         key="seed-figures",
         placeholder="–",
-        column_order=["seed", *["stands"] * hollow, "epoch", *columns],
-        column_config={"seed": "Seed", "stands": "State", "epoch": "Epoch"}
+        column_order=["seed", *["state"] * hollow, "epoch", *columns],
+        column_config={"seed": "Seed", "state": "State", "epoch": "Epoch"}
         | {
             f"{s}_{m}": st.column_config.NumberColumn(f"{plots.SPLIT_NAMES[s]} {plots.METRIC_NAMES[m]}", format="%.3f")
             for s in plots.SPLIT_NAMES

@@ -245,8 +245,8 @@ def test_a_seed_that_is_not_done_is_evaluated_with_the_labels_of_one_that_is(ope
     labels, p = predicted(0, run_summary(Group(runs / "failed").runs[0])["selected_epoch"])
     assert app.metric[0].value == f"{np.mean(p.argmax(1) == labels):.3f}" and "Median over" not in texts(app)
     assert "seed 0, epoch 6, chosen on validation" in texts(app)
-    stands = app.dataframe[0].value.set_index("seed")["stands"]
-    assert stands.tolist() == ["finished", "failed at epoch 3 of 6, so far"]
+    states = app.dataframe[0].value.set_index("seed")["state"]
+    assert states.tolist() == ["done", "failed at epoch 3 of 6, so far"]
     app.selectbox(key="seed").set_value("Seed 1")
     labels, p = predicted(1, 3)
     assert ran(app).metric[0].value == f"{np.mean(p.argmax(1) == labels):.3f}"
@@ -260,7 +260,7 @@ def test_before_any_seed_is_done_it_says_when_the_figures_come(open_page):
     assert "No seed has finished yet, so there are no figures over seeds." in texts(app) and not app.metric
     assert "What can be evaluated comes with the first seed that is done." in texts(app)
     so_far = app.dataframe[0].value
-    assert so_far[["seed", "stands", "epoch"]].values.tolist() == [[0, "lost at epoch 3 of 6, so far", 3]]
+    assert so_far[["seed", "state", "epoch"]].values.tolist() == [[0, "lost at epoch 3 of 6, so far", 3]]
     figures = [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
     assert len(figures) == 2 and {trace["type"] for traces in figures for trace in traces} == {"scatter"}
     assert "median" not in texts(app).lower()
