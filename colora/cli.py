@@ -22,6 +22,7 @@ from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
 from colora.config import RunConfig, absolute_paths, make_config, parse_seeds
 from colora.engines import ENGINES, engine_named
 from colora.errors import UserError
+from colora.finished import counted, says_under_way
 from colora.presets import PRESETS
 from colora.queue.verdict import short
 from colora.runs import Group, listing
@@ -265,20 +266,29 @@ def _show_summary(summary: dict[str, Any]) -> None:
         line = f"  seed {row['seed']:>2} {row['state']:<8} epoch {row['epoch']}/{row['epochs']}"
         if "selected_epoch" in row:
             line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
-            line += f"  AUC {_figure(row['test']['auc'])}"
+            line += f"  AUC {_figure(row['test']['auc'])}" + ("" if row["finished"] else "  so far")
         said = short(row["reason"]) or row["preparing"]
         print(line + (f"  {said}" if said else ""))
-    for metric, spread in summary["over_seeds"]["test"].items():
-        if spread:
-            (q1, q3), (low, high) = spread["iqr"], spread["range"]
-            print(
-                f"  test {metric}, {spread['n']} seeds: median {_figure(spread['median'])} "
-                f"[IQR {_figure(q1)} to {_figure(q3)}], range {_figure(low)} to {_figure(high)}"
-            )
+    _print_over_seeds(summary["over_seeds"]["test"], len(summary["seeds"]), "test ")
+    if told := says_under_way(summary):
+        print(f"  {told}")
     print(f"  Selection: {summary['selection']['says']}.")
     for warning in summary["warnings"]:
         print(f"  Note: {warning}")
     print(f"  {summary['notice']}")
+
+
+def _print_over_seeds(spreads: dict[str, dict[str, Any] | None], seeds: int, of: str = "") -> None:
+    """A line for each figure over the finished ones of so many seeds."""
+    for metric, spread in spreads.items():
+        if spread:
+            (q1, q3), (low, high) = spread["iqr"], spread["range"]
+            line = f"  {of}{metric}, {counted(spread['n'], seeds)}: "
+            if spread["n"] == 1:
+                print(line + _figure(spread["median"]))
+            else:
+                line += f"median {_figure(spread['median'])} [IQR {_figure(q1)} to {_figure(q3)}], "
+                print(f"{line}range {_figure(low)} to {_figure(high)}")
 
 
 def _figure(value: float | None) -> str:
@@ -320,6 +330,15 @@ def _show_evaluation(result: dict[str, Any]) -> None:
                 f"    {name:<12} n {figures['n']:>5}  recall {_figure(figures['recall'])}  "
                 f"precision {_figure(figures['precision'])}  specificity {_figure(figures['specificity'])}"
             )
+    seeds = result["finished"] + len(result["under_way"])
+    if joint := result["ensemble"]:
+        print(
+            f"  ensemble of {counted(result['finished'], seeds)} (mean probability)  accuracy "
+            f"{_figure(joint['accuracy'])}  AUC {_figure(joint['auc'])}"
+        )
+    _print_over_seeds(result["over_seeds"], seeds)
+    if told := says_under_way(result):
+        print(f"  {told}")
     for warning in result["warnings"]:
         print(f"  Note: {warning}")
     print(f"  {result['notice']}")
@@ -337,6 +356,8 @@ def _predict(args: argparse.Namespace) -> int:
         mean = image["mean"]
         shares = "  ".join(f"{name} {p:.3f}" for name, p in mean["probabilities"].items())
         print(f"{image['path']}: {mean['prediction']}  ({shares}; entropy {mean['entropy']:.3f} nats)")
+    if told := says_under_way(result):
+        print(told)
     for warning in result["image_warnings"]:
         print(f"Note: {warning}")
     for warning in result["warnings"]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from colora.config import RunConfig, format_seeds
+from colora.finished import says_under_way
 from colora.results import Spread
 
 FEWEST, MOST = 2, 8
@@ -38,10 +39,9 @@ def cautions(summaries: Summaries) -> list[Caution]:
     """Groups that have not started yet say nothing of their data, and are left out of that question."""
     found = [*_of_classes(summaries), *_of_data(summaries), *_of_selection(summaries)]
     for name, about in summaries.items():
-        undone = sum(row["state"] != "done" for row in about["seeds"])
-        if undone:
-            found.append(Caution("mind", f"{name}: {undone} of {len(about['seeds'])} seeds are not done; so far."))
-    lonely = [name for name, about in summaries.items() if len(about["seeds"]) == 1]
+        if told := says_under_way(about):
+            found.append(Caution("mind", f"{name}: {told}"))
+    lonely = [name for name, about in summaries.items() if about["finished"] == 1 or len(about["seeds"]) == 1]
     if lonely:
         found.append(Caution("mind", f"One seed only, so nothing is known of the spread: {', '.join(lonely)}."))
     return found
@@ -124,10 +124,10 @@ def _and(names: list[str]) -> str:
 
 
 def seed_points(summaries: Summaries, split: str) -> pd.DataFrame:
-    """One row a group and seed with a finished epoch, at its selected epoch.
+    """One row a group and finished seed, at its selected epoch.
 
     Columns: group, place (from 0), seed, epoch, accuracy, auc, loss (on `split`), trainable (weights), minutes (of
-    training so far), seconds_per_epoch (median), peak_memory_mib.
+    training), seconds_per_epoch (median), peak_memory_mib.
     """
     rows = [
         {
@@ -143,7 +143,7 @@ def seed_points(summaries: Summaries, split: str) -> pd.DataFrame:
         }
         for place, (name, about) in enumerate(summaries.items())
         for row in about["seeds"]
-        if "selected_epoch" in row
+        if row["finished"] and "selected_epoch" in row
     ]
     columns = ["group", "place", "seed", "epoch", "accuracy", "auc", "loss", "trainable", "minutes"]
     numbers = [*columns[4:], "seconds_per_epoch", "peak_memory_mib"]
@@ -151,8 +151,8 @@ def seed_points(summaries: Summaries, split: str) -> pd.DataFrame:
 
 
 def group_rows(summaries: Summaries, split: str) -> list[dict[str, Any]]:
-    """One row a group: seeds done, accuracy and AUC over the seeds (Spread or None), `best` (accuracy and AUC of the
-    seed that the group's own rule prefers), and what it cost (None where unknown)."""
+    """One row a group: seeds done, accuracy and AUC over these (Spread or None), `best` (accuracy and AUC of the one
+    that the group's own rule prefers), and what it cost (None where unknown)."""
     points = seed_points(summaries, split)
     rows = []
     for name, about in summaries.items():
@@ -161,7 +161,7 @@ def group_rows(summaries: Summaries, split: str) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                "done": sum(row["state"] == "done" for row in about["seeds"]),
+                "done": about["finished"],
                 "seeds": len(about["seeds"]),
                 "accuracy": Spread.of(own["accuracy"]),
                 "auc": Spread.of(own["auc"]),

@@ -1,4 +1,7 @@
-"""What several seeds' models say together: each figure as median, quartiles and range over the seeds.
+"""What several seeds' models say together: each figure as median, quartiles and range over the seeds, and as one model.
+
+That one model is their ensemble, the mean of their probabilities: whole numbers that have to add up, and the images
+behind them, can only be of one model (a median of each cell of a confusion matrix is the matrix of none).
 
 Quartiles are linear interpolations between the seeds' values, as everywhere here. A value that a seed does not have is
 NaN and counts for nothing; where no seed has one, the spread is NaN too.
@@ -35,16 +38,36 @@ def spreads(values: np.ndarray) -> dict[str, np.ndarray]:
     return {"n": n, **dict(found)}
 
 
+def ensemble(probabilities: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """(N, C) float64, rows sum to 1: the mean of S seeds' probabilities, each (N, C) of the same images."""
+    total = np.zeros(probabilities[0].shape)
+    for each in probabilities:
+        total += each
+    return total / len(probabilities)
+
+
+def one_model(probabilities: Sequence[np.ndarray] | np.ndarray, one: int | None = None) -> np.ndarray:
+    """(N, C) of the model whose whole numbers stand for S seeds: that of the seed at position `one`, else the ensemble;
+    of a single seed its own."""
+    if len(probabilities) == 1:
+        return probabilities[0]
+    return ensemble(probabilities) if one is None else probabilities[one]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Everything that is said about the models of S seeds on one split.
 
-    matrices (S, C, C) int counts, rows true classes; figures: one row a class and seed (class, seed position, n, auc,
-    average_precision, recall, precision, specificity); whole: one row a seed (accuracy, auc, auc_micro, loss); roc and
-    precision_recall: one table a class with a column x and the columns of `spreads`, None where it is not defined.
+    matrix (C, C) int counts of `one_model`, rows true classes; joint: its accuracy and auc (macro) where it is the
+    ensemble, else None; matrices (S, C, C) as `matrix`, of each seed; figures: one row a class and seed (class, seed
+    position, n, auc, average_precision, recall, precision, specificity); whole: one row a seed (accuracy, auc,
+    auc_micro, loss); roc and precision_recall: one table a class with a column x and the columns of `spreads`, None
+    where it is not defined.
     """
 
     images: int
+    matrix: np.ndarray
+    joint: dict[str, float | None] | None
     matrices: np.ndarray
     figures: pd.DataFrame
     whole: pd.DataFrame
@@ -52,8 +75,12 @@ class Outcome:
     precision_recall: list[pd.DataFrame | None]
 
 
-def outcome(predictions: Predictions, class_names: list[str]) -> Outcome:
-    """Of at least one seed; the seeds' images are the same."""
+def outcome(predictions: Predictions, class_names: list[str], one: int | None = None) -> Outcome:
+    """Of at least one seed; the seeds' images are the same. `one` as in `one_model`."""
+    labels, joint = predictions[0][0], None
+    model = one_model([p for _, p in predictions], one)
+    if len(predictions) > 1 and one is None:
+        joint = {"accuracy": evaluate.accuracy(labels, model), "auc": evaluate.macro_auc(labels, model)}
     counts = [evaluate.class_counts(labels, p) for labels, p in predictions]
     reports = [evaluate.report(*seed, class_names, known) for seed, known in zip(predictions, counts, strict=True)]
     rows: list[dict[str, Any]] = [
@@ -64,6 +91,8 @@ def outcome(predictions: Predictions, class_names: list[str]) -> Outcome:
     numbers = ["auc", "average_precision", "recall", "precision", "specificity"]
     return Outcome(
         images=reports[0]["n"],
+        matrix=evaluate.confusion_matrix(labels, model),
+        joint=joint,
         matrices=np.array([report["confusion_matrix"] for report in reports]),
         figures=pd.DataFrame(rows).astype(dict.fromkeys(numbers, float)),
         whole=pd.DataFrame([{k: r[k] for k in ("accuracy", "auc", "auc_micro", "loss")} for r in reports], dtype=float),

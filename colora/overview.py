@@ -11,6 +11,7 @@ from typing import Any
 from colora.catalog import BACKBONES, METHODS
 from colora.errors import UserError
 from colora.files import read_json, read_json_lines
+from colora.finished import finished
 from colora.notes import read_notes
 from colora.results import Spread, progress
 from colora.runs import Group, list_groups
@@ -22,7 +23,7 @@ SORTS = {
     "accuracy": "best test accuracy first",
     "auc": "best test AUC first",
 }
-NOT_WELL = ("failed", "lost", "damaged")
+UNFINISHED = ("failed", "lost", "damaged", "stopped", "stopping", "running", "starting", "queued")  # most urgent first
 FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what a file of another program leads to
 
 
@@ -70,11 +71,11 @@ class Line:
         return found
 
     def seeds_text(self) -> str:
-        """`7 of 10`, and the seeds that failed, were lost or are damaged by their numbers."""
+        """`7 of 10 · failed: 1, 4 · running: 7`: how many are finished, and the others by their states and numbers."""
         found = self.seeds
-        text = f"{len(found.get('done', []))} of {sum(map(len, found.values()))}"
-        unwell = [f"{state}: {', '.join(map(str, found[state]))}" for state in NOT_WELL if state in found]
-        return " · ".join([text, *unwell])
+        text = f"{len(finished(self.group))} of {len(self.group.runs)}"
+        others = [f"{state}: {', '.join(map(str, found[state]))}" for state in UNFINISHED if state in found]
+        return " · ".join([text, *others])
 
     @property
     def progress(self) -> float:
@@ -107,12 +108,10 @@ class Line:
 
     @cached_property
     def selected(self) -> list[dict[str, Any]]:
-        """Each seed's metrics row of its selected epoch so far, by the rule of `results.selected_row`."""
+        """Each finished seed's metrics row of its selected epoch, by the rule of `results.selected_row`."""
         split = "test" if self.config.get("selection") == "paper" else "val"
         rows = []
-        for run in self.group.runs:
-            if run.state == "damaged":
-                continue
+        for run in finished(self.group):
             lines = read_json_lines(run.path / "metrics.jsonl")
             try:
                 ranked = [(row[f"{split}_accuracy"], -row[f"{split}_loss"], -row["epoch"]) for row in lines]
@@ -123,7 +122,7 @@ class Line:
         return rows
 
     def spread(self, metric: str) -> Spread | None:
-        """Of a metric on test over the seeds; None before any epoch is finished."""
+        """Of a metric on test over the finished seeds; None before there is one."""
         return Spread.of([row.get(f"test_{metric}") for row in self.selected])
 
     @property

@@ -16,8 +16,10 @@ from colora.data import Dataset, load_outside
 from colora.data.prepare import RULE, Converted, read_image
 from colora.download import Progress, quiet
 from colora.errors import UserError
+from colora.finished import finished, under_way
 from colora.fit import eval_batch_size
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
+from colora.over_seeds import ensemble
 from colora.results import SELECTION, Spread, run_summary
 from colora.runs import Group, Run
 
@@ -30,7 +32,8 @@ def evaluate_group(
     data_dir: str | None = None,
     on_progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """Every finished seed's selected model on `spec`: every image of a folder, or one split of a file or set.
+    """Every finished seed's selected model on `spec`, and of several their ensemble (the mean of their probabilities):
+    every image of a folder, or one split of a file or set.
 
     `data_dir` has the files of a MedMNIST set; by default the folder that the group was launched with. `on_progress` is
     called with ("preparing images" or "predicting with seeds", done, all).
@@ -50,11 +53,12 @@ def evaluate_group(
     to_model, warnings = match_classes(resolved, dataset)
     labels = to_model[outside.labels]
     warnings = [*dataset.warnings, *warnings, *_overlap(runs[0], outside.patient_ids)]
-    seeds = []
+    seeds, predicted = [], []
     for done, (run, model, device) in enumerate(_models(runs, resolved)):
         on_progress("predicting with seeds", done, len(runs))
         images = DeviceImages(outside.images, labels, device)
         p = probabilities(model, images, eval_batch_size(run.config, device), choose_precision("auto", device))
+        predicted.append(p)
         report = evaluate.report(labels, p, resolved.class_names)
         seeds.append({"seed": run.seed, "selected_epoch": run_summary(run)["selected_epoch"], **report})
     return {
@@ -70,6 +74,9 @@ def evaluate_group(
         "class_names": resolved.class_names,
         "selection": {"rule": group.config.selection, "says": SELECTION[group.config.selection]},
         "seeds": seeds,
+        "finished": len(runs),
+        "under_way": under_way(group),
+        "ensemble": evaluate.report(labels, ensemble(predicted), resolved.class_names) if len(seeds) > 1 else None,
         "over_seeds": {
             m: s.as_dict() if (s := Spread.of([x[m] for x in seeds])) else None for m in ("accuracy", "auc")
         },
@@ -137,7 +144,7 @@ def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:
         by_seed[run.seed] = probabilities(
             model, unlabelled, eval_batch_size(run.config, device), choose_precision("auto", device)
         )
-    mean = np.mean(list(by_seed.values()), axis=0)  # (N, C)
+    mean = ensemble(list(by_seed.values()))  # (N, C)
     names = resolved.class_names
     return {
         "name": group.name,
@@ -152,6 +159,8 @@ def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:
             }
             for i, path in enumerate(paths)
         ],
+        "finished": len(runs),
+        "under_way": under_way(group),
         "image_warnings": converted.sentences(len(paths)),
         "warnings": resolved.warnings,
         "notice": NOTICE,
@@ -167,7 +176,7 @@ def _answer(p: np.ndarray, names: list[str]) -> dict[str, Any]:
 
 
 def _finished(group: Group) -> tuple[list[Run], Resolved]:
-    runs = [run for run in group.runs if run.state == "done"]
+    runs = finished(group)
     if not runs or runs[0].resolved is None:
         raise UserError(f"{group.name} has no finished seed yet: it is {group.state}.")
     return runs, runs[0].resolved

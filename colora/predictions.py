@@ -5,6 +5,7 @@ those stand in the tables that a finished seed writes. All seeds of a group see 
 seed's table serves the others too.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from colora.errors import UserError
-from colora.results import selected_row, split_arrays
+from colora.over_seeds import one_model
+from colora.results import selected_row, split_arrays, targets
 from colora.runs import Group, Run
 
 COLUMNS = ["index", "label", "image_id", "patient_id"]
@@ -34,7 +36,8 @@ def selected_epoch(run: Run) -> int | None:
 
 
 def image_table(group: Group, split: str) -> pd.DataFrame:
-    """The images behind `predicted`, in its order: index (position in the split), label, image_id, patient_id or null.
+    """The images behind `predicted`, in its order: index (position in the split), label, image_id, patient_id or null,
+    and target, the label that predictions are held against.
 
     Of the train split the images trained on. Raises UserError while no seed of the group is finished.
     """
@@ -47,7 +50,7 @@ def image_table(group: Group, split: str) -> pd.DataFrame:
     table = run.predictions(split)
     if split == "train":
         table = table[table["used"]]
-    return table[COLUMNS].reset_index(drop=True)
+    return table[COLUMNS].assign(target=targets(table)).reset_index(drop=True)
 
 
 def source_file(run: Run, split: str, epoch: int | None) -> Path | None:
@@ -61,14 +64,21 @@ def source_file(run: Run, split: str, epoch: int | None) -> Path | None:
 def predicted(run: Run, split: str, epoch: int | None, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(labels (N,), probabilities (N, C)) after `epoch`, or of the selected epoch where it is None.
 
-    `labels` are the images' own, as `image_table` has them. Raises UserError where they were not kept or do not fit.
+    `labels` are the targets that `image_table` has. Raises UserError where predictions were not kept, or are not of
+    these images.
     """
     path = source_file(run, split, epoch)
     if path is None:
         at = "its selected epoch" if epoch is None else f"epoch {epoch}"
         raise UserError(f"Seed {run.seed} of {run.path.parent.name} has no predictions of {at}.")
     if path.suffix == ".parquet":
-        return split_arrays(run, split)
+        own, probabilities = split_arrays(run, split)
+        if not np.array_equal(own, labels):
+            raise UserError(
+                f"Seed {run.seed} of {run.path.parent.name} has other images in {split}, or other labels, than the "
+                "group's first one with predictions: no figure can be over both. Train it anew in another group."
+            )
+        return own, probabilities
     try:
         with safe_open(path, "np") as file:
             probabilities = file.get_tensor(split)
@@ -82,32 +92,31 @@ def predicted(run: Run, split: str, epoch: int | None, labels: np.ndarray) -> tu
     return labels, probabilities
 
 
-def mistakes(labels: np.ndarray, probabilities: list[np.ndarray], cell: tuple[int, int] | None = None) -> pd.DataFrame:
-    """The images that models of S seeds got wrong, or that are in one cell (true, predicted) of the confusion matrix.
+def mistakes(
+    labels: np.ndarray,
+    probabilities: Sequence[np.ndarray],
+    cell: tuple[int, int] | None = None,
+    one: int | None = None,
+) -> pd.DataFrame:
+    """The images that one model got wrong, or that are in one cell (true, predicted) of its confusion matrix.
 
-    One row an image that at least one seed put there: position, true, called (the class most of those seeds called it;
-    ties go to the more confident), seeds (how many), confidence (mean probability those seeds gave that class). Wrong
-    images: most seeds and most confident first. A cell of the diagonal: fewest seeds and least confident first, because
-    the doubtful ones are worth a look.
+    The model is `over_seeds.one_model` of S seeds' probabilities, each (N, C), so that a cell lists as many images as
+    the matrix counts there. One row an image: position, true, called, seeds (how many of the S call it the same),
+    confidence (the model's probability of that class). Wrong images: most seeds and most confident first. A cell of the
+    diagonal: fewest seeds and least confident first, because the doubtful ones are worth a look.
     """
-    stacked = np.stack(probabilities)  # (S, N, C)
-    classes = stacked.shape[2]
-    votes = stacked.argmax(axis=2)[:, :, None] == np.arange(classes)  # (S, N, C)
-    count = votes.sum(axis=0)  # (N, C)
-    confidence = np.divide((stacked * votes).sum(axis=0), count, out=np.zeros(count.shape), where=count > 0)
-    if cell is None:
-        count[np.arange(len(labels)), labels] = 0
-        called = np.argmax(count + confidence, axis=1)  # a confidence is at most 1: it decides ties only
-    else:
-        called = np.where(labels == cell[0], cell[1], -1)
-    position = np.flatnonzero((called >= 0) & (count[np.arange(len(labels)), called] > 0))
+    model = one_model(probabilities, one)
+    called = np.argmax(model, axis=1)  # (N,)
+    wanted = called != labels if cell is None else (labels == cell[0]) & (called == cell[1])
+    position = np.flatnonzero(wanted)
+    theirs = np.stack([np.argmax(p[position], axis=1) for p in probabilities])  # (S, n)
     found = pd.DataFrame(
         {
             "position": position,
             "true": labels[position],
             "called": called[position],
-            "seeds": count[position, called[position]],
-            "confidence": confidence[position, called[position]],
+            "seeds": (theirs == called[position]).sum(axis=0),
+            "confidence": model[position, called[position]],
         }
     )
     right = cell is not None and cell[0] == cell[1]

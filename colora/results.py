@@ -9,6 +9,7 @@ import pandas as pd
 from colora.catalog import NOTICE
 from colora.cuts import pinned_cut
 from colora.evaluate import report
+from colora.finished import finished, is_finished, under_way
 from colora.over_seeds import SPREAD, spreads
 from colora.runs import ACTIVE, Group, Run
 
@@ -72,11 +73,13 @@ def band(runs: list[Run], column: str) -> pd.DataFrame:
 
 
 def run_summary(run: Run) -> dict[str, Any]:
-    """One seed: state, reason, and the figures of its selected epoch so far (absent before the first epoch ends)."""
+    """One seed: state, reason, and the figures of its selected epoch (absent before the first epoch ends), which are so
+    far, and count in no figure over seeds, where it is not `finished`."""
     status = run.status
     summary: dict[str, Any] = {
         "seed": run.seed,
         "state": status["state"],
+        "finished": is_finished(run),
         "epoch": status["epoch"],
         "epochs": status["epochs"],
         "reason": status["reason"],
@@ -98,11 +101,11 @@ def _number(value: Any) -> float | None:
 
 
 def best_run(group: Group, among: list[Run] | None = None) -> Run | None:
-    """The run whose selected epoch is best by the group's own selection rule; None before any epoch is finished.
+    """The run whose selected epoch is best by the group's own selection rule; None before any seed is finished.
 
-    `among`: of these runs only; by default of all.
+    `among`: of these runs only; by default of all finished ones.
     """
-    candidates = [run for run in (group.runs if among is None else among) if len(run.metrics)]
+    candidates = [run for run in (finished(group) if among is None else among) if len(run.metrics)]
     if not candidates:
         return None
     rule = group.config.selection
@@ -111,9 +114,9 @@ def best_run(group: Group, among: list[Run] | None = None) -> Run | None:
 
 
 def group_summary(group: Group) -> dict[str, Any]:
-    """What `colora show` prints: each seed, and over the seeds with a finished epoch median, IQR and range."""
+    """What `colora show` prints: each seed, and over the finished ones median, IQR and range; the others under way."""
     seeds = [run_summary(run) for run in group.runs]
-    with_figures = [s for s in seeds if "selected_epoch" in s]
+    counting = [s for s in seeds if s["finished"] and "selected_epoch" in s]
     resolved = next((r.resolved for r in group.runs if r.state != "damaged" and r.resolved), None)
     best = best_run(group)
     config = group.config
@@ -139,9 +142,11 @@ def group_summary(group: Group) -> dict[str, Any]:
         "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
         "best_seed": best.seed if best else None,
         "seeds": seeds,
+        "finished": len(finished(group)),
+        "under_way": under_way(group),
         "over_seeds": {
             split: {
-                m: (s.as_dict() if (s := Spread.of([row[split][m] for row in with_figures])) else None)
+                m: (s.as_dict() if (s := Spread.of([row[split][m] for row in counting])) else None)
                 for m in ("accuracy", "auc")
             }
             for split in ("train", "val", "test")
@@ -167,10 +172,14 @@ def split_arrays(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     """(labels (N,), probabilities (N, C)) of a run's selected model; of the train split only the images it
     trained on, with the labels it was trained with."""
     table = run.predictions(split)
-    labels = "trained_label" if "trained_label" in table else "label"
     if split == "train":
         table = table[table["used"]]
-    return table[labels].to_numpy(), table[probability_columns(table)].to_numpy()
+    return targets(table).to_numpy(), table[probability_columns(table)].to_numpy()
+
+
+def targets(predictions: pd.DataFrame) -> pd.Series:
+    """The labels that predictions are held against: those of the data, or as a cut corrected them for training."""
+    return predictions["trained_label" if "trained_label" in predictions else "label"]
 
 
 def run_report(run: Run, split: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import pandas as pd
 
 from colora.config import Resolved
 from colora.errors import UserError
+from colora.finished import finished
+from colora.over_seeds import ensemble
 from colora.results import best_run, probability_columns
 from colora.runs import Group, Run
 from colora.uncertainty import model_scores, seed_scores
@@ -71,20 +73,23 @@ class SeedPredictions:
     def sorting(self, whose: Whose) -> np.ndarray:
         """(N, C) of the model that sorts: one seed's, or the mean over seeds. Raises UserError as `of_seed`."""
         if whose == "mean":
-            return self.probabilities.mean(axis=0, dtype=np.float64)
+            return ensemble(self.probabilities)
         return self.of_seed(self.best_seed if whose == "best" else whose)
 
 
 def read_predictions(group: Group, split: str) -> SeedPredictions:
-    """Every seed that has written predictions on `split` ("train", "val" or "test").
+    """Every finished seed's predictions on `split` ("train", "val" or "test").
 
-    Raises UserError where no seed has, where the seeds disagree on the images or their labels, or were trained on
+    Raises UserError where there is none, where the seeds disagree on the images or their labels, or were trained on
     different data.
     """
-    runs = sorted((run for run in group.runs if run.has_predictions(split)), key=lambda run: run.seed)
+    runs = sorted((run for run in finished(group) if run.has_predictions(split)), key=lambda run: run.seed)
     if not runs:
+        for run in group.runs:
+            if run.state == "damaged" and run.has_predictions(split):  # whole, but nothing tells their epoch
+                raise UserError(run.status["reason"])
         raise UserError(
-            f"{group.name} has no predictions on {split} yet: a seed writes them when it is done, and the group is "
+            f"{group.name} has no predictions on {split} yet: those of a seed count when it is done, and the group is "
             f"{group.state}."
         )
     tables = [run.predictions(split) for run in runs]

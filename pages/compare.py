@@ -19,10 +19,10 @@ CURVES = {
     "loss": "How far the predicted probabilities are from the truth (cross-entropy, nats). Lower is better.",
 }
 COSTS = {
-    "trainable": "Each small mark is one seed, the large one the group's median. Further left, fewer weights were "
-    "trained (the axis is logarithmic); higher up, the result is better.",
-    "minutes": "The same against the time a seed's training took so far, without evaluation. Times compare only where "
-    "the machine was the same and did nothing else.",
+    "trainable": "Each small mark is one finished seed, the large one the group's median. Further left, fewer weights "
+    "were trained (the axis is logarithmic); higher up, the result is better.",
+    "minutes": "The same against the time a seed's training took, without evaluation. Times compare only where the "
+    "machine was the same and did nothing else.",
 }
 
 
@@ -107,8 +107,8 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
             "Group": short[row["name"]],
             "Model": show.model_title(summaries[row["name"]]["backbone"]),
             "Method": show.method_title(summaries[row["name"]]["method"]),
-            "Accuracy": show.spread_text(row["accuracy"] and row["accuracy"].as_dict()),
-            "AUC": show.spread_text(row["auc"] and row["auc"].as_dict()),
+            "Accuracy": show.spread_text(row["accuracy"] and row["accuracy"].as_dict(), row["seeds"]),
+            "AUC": show.spread_text(row["auc"] and row["auc"].as_dict(), row["seeds"]),
             "Best seed": f"{show.three(row['best']['accuracy'])} (seed {row['best']['seed']:.0f})"
             if row["best"]
             else "–",
@@ -128,8 +128,10 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
         alt=f"Accuracy, AUC and cost of {len(rows)} groups",
         column_config={
             "Group": st.column_config.TextColumn(pinned=True),
-            "Accuracy": st.column_config.TextColumn(help="Median over the seeds [middle half, IQR]"),
-            "AUC": st.column_config.TextColumn(help="Mean one-vs-rest: median over the seeds [middle half, IQR]"),
+            "Accuracy": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
+            "AUC": st.column_config.TextColumn(
+                help="Mean one-vs-rest: median over the finished seeds [middle half, IQR]"
+            ),
             "Best seed": st.column_config.TextColumn(
                 help="Accuracy of the seed that the group's own selection rule prefers: not the highest of this column"
             ),
@@ -155,12 +157,15 @@ def curves(groups: list[Group], short: dict[str, str], split: str, metric: str, 
     bands = {short[group.name]: epoch_band(group, f"{split}_{metric}") for group in groups}
     tables = [table.assign(group=group.name) for group, table in zip(groups, bands.values(), strict=True) if len(table)]
     if not tables:
-        st.info("The curves begin when a first epoch is finished.", icon=":material/show_chart:")
+        st.info(
+            "The curves begin when a first seed is finished; *Monitor* shows seeds while they learn.",
+            icon=":material/show_chart:",
+        )
         return
     show.show_figure(
         plots.compared_curves(bands, metric),
         f"{plots.METRIC_NAMES[metric]} over the epochs",
-        f"{CURVES[metric]} Line: median over the seeds; dark: middle half (IQR)"
+        f"{CURVES[metric]} Line: median over the finished seeds; dark: middle half (IQR)"
         + ("; light: whole range." if len(groups) <= plots.WHOLE_RANGE_GROUPS else "."),
         f"{plots.METRIC_NAMES[metric]} on {plots.SPLIT_NAMES[split].lower()} over epochs, {len(groups)} groups",
         pd.concat(tables, ignore_index=True),
@@ -216,7 +221,8 @@ def comparison(groups: list[Group], summaries: Summaries) -> None:
     short = labels(summaries)
     rule = {show.chosen_on(about["selection"]["rule"]): None for about in summaries.values()}
     data = {show.data_title(about): None for about in summaries.values()}
-    at = f"each seed's selected epoch, {' or '.join(rule)}"
+    counting = "finished " * any(about["under_way"] for about in summaries.values())
+    at = f"each {counting}seed's selected epoch, {' or '.join(rule)}"
     origin = f"{plots.SPLIT_NAMES[split]} split of {', '.join(data)} · {at}"
     overview(summaries, short, split, origin)
     curves(groups, short, split, metric, origin)

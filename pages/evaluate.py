@@ -1,4 +1,5 @@
-"""How good a group's models are: over its seeds or of one, at the selected epoch or any other, down to the images."""
+"""How good a group's models are: over its finished seeds or of one, at the selected epoch or any other, down to the
+images."""
 
 from typing import Any
 
@@ -8,6 +9,7 @@ import streamlit as st
 from colora import plots
 from colora.errors import UserError
 from colora.evaluate import wilson
+from colora.finished import counted, finished, is_finished, standing
 from colora.results import Spread
 from colora.runs import Group
 from pages.components import address, show
@@ -16,13 +18,14 @@ from pages.components.frame import inside_app
 from pages.components.readers import View, seeds_with_predictions
 from pages.components.runs import chosen_group, reading, show_damage, show_damaged_seeds, summary
 
-ALL, SELECTED = "All seeds", "selected"
+ALL, SELECTED = "All finished seeds", "selected"
 SEED_FIGURES = {
-    "accuracy": "Each dot is one training with its own random start. The box holds the middle half (IQR), "
-    "its line is the median, the whiskers reach the lowest and the highest.",
+    "accuracy": "Each dot is one training with its own random start.",
     "auc": "The same for how well a class is told from the others at any threshold (mean one-vs-rest AUC): "
     "1 is perfect, 0.5 is chance.",
 }
+BOX = " The box holds the middle half (IQR), its line is the median, the whiskers reach the lowest and the highest."
+HOLLOW = " Hollow dots are seeds under way, so far, and in no figure over seeds."
 HEADLINES = {
     "accuracy": ("Accuracy", "Share of the images whose most probable class is the true one."),
     "auc": ("AUC, mean over classes (macro)", "The mean of the classes' one-vs-rest areas, each class counting alike."),
@@ -36,15 +39,17 @@ HEADLINES = {
 def what_to_know(about: dict[str, Any]) -> None:
     """The rule that chose the epochs, and everything the runs warned of."""
     rule, warnings = about["selection"], list(about["warnings"])
-    if rule["rule"] == "paper":
-        best = next(row for row in about["seeds"] if row["seed"] == about["best_seed"])
+    best = next((row for row in about["seeds"] if row["seed"] == about["best_seed"]), None)
+    if best and rule["rule"] == "paper":
         warnings.insert(
             0,
             f"**Optimistic figures.** The rule of this group takes {rule['says']}. That model is seed "
             f"{best['seed']} at epoch {best['selected_epoch']}, test accuracy "
-            f"{show.three(best['test']['accuracy'])}. The medians below are over each seed's epoch "
+            f"{show.three(best['test']['accuracy'])}. The medians below are over each finished seed's epoch "
             "of best test accuracy, and optimistic too.",
         )
+    elif rule["rule"] == "paper":
+        warnings.insert(0, f"**Optimistic figures.** The rule of this group takes {rule['says']}.")
     else:
         st.caption(f"Selection: {rule['says']}. The test images played no part in it.")
     if about["data"]["split"]:
@@ -54,7 +59,7 @@ def what_to_know(about: dict[str, Any]) -> None:
 
 
 def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int | None]:
-    """(split, seed or None for all, epoch or None for the selected one); the address keeps them."""
+    """(split, seed or None for all finished ones, epoch or None for the selected one); the address keeps them."""
     learnt = [row for row in about["seeds"] if "selected_epoch" in row]
     grid = st.grid(3, min_column_width=260, vertical_alignment="top")
     with grid.cell():
@@ -66,8 +71,8 @@ def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int |
             "Models",
             options,
             key=address.one("seed", options),
-            help=f"A seed is one training with its own random start. Seed {best} is the best by the group's selection "
-            "rule.",
+            help="A seed is one training with its own random start."
+            + (f" Seed {best} is the best by the group's selection rule." if best is not None else ""),
         )
     with grid.cell():
         epochs = [SELECTED, *map(str, range(1, max(row["epoch"] for row in learnt) + 1))]
@@ -82,7 +87,7 @@ def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int |
 
 
 def seed_table(group: Group, about: dict[str, Any], epoch: int | None) -> pd.DataFrame:
-    """One row a seed that has finished the epoch: the epoch and the figures there."""
+    """One row a seed that has finished the epoch: where the seed stands, the epoch and the figures there."""
     rows = []
     for run, found in zip(group.runs, about["seeds"], strict=True):
         at = found.get("selected_epoch") if epoch is None else epoch
@@ -90,13 +95,15 @@ def seed_table(group: Group, about: dict[str, Any], epoch: int | None) -> pd.Dat
         row = metrics[metrics["epoch"] == at] if len(metrics) else metrics
         if len(row):
             figures = {f"{s}_{m}": row.iloc[0][f"{s}_{m}"] for s in plots.SPLIT_NAMES for m in ("accuracy", "auc")}
-            rows.append({"seed": run.seed, "state": found["state"], "epoch": at, **figures})
+            state = found["state"] if found["finished"] else f"{standing(found)}, so far"
+            rows.append({"seed": run.seed, "finished": found["finished"], "state": state, "epoch": at, **figures})
     return pd.DataFrame(rows)
 
 
 def headlines(view: View, about: dict[str, Any], origin: str) -> None:
-    """Accuracy and AUC: median and spread over the seeds, or one model's with the interval of its own uncertainty."""
-    found = view.outcome
+    """Accuracy and AUC: median and spread over the seeds, with their ensemble's; or one model's with the interval
+    of its own uncertainty."""
+    found, seeds = view.outcome, len(about["seeds"])
     grid = st.grid(3, min_column_width=240)
     for metric, (title, meaning) in HEADLINES.items():
         spread = Spread.of(found.whole[metric])
@@ -104,7 +111,7 @@ def headlines(view: View, about: dict[str, Any], origin: str) -> None:
             st.metric(title, show.three(spread and spread.median), border=True, help=meaning)
             if spread and spread.n > 1:
                 st.caption(
-                    f"Median over {spread.n} seeds · middle half (IQR) {show.three(spread.q1)} to "
+                    f"Median over {counted(spread.n, seeds)} · middle half (IQR) {show.three(spread.q1)} to "
                     f"{show.three(spread.q3)} · range {show.three(spread.low)} to {show.three(spread.high)}"
                 )
             elif spread and metric == "accuracy":
@@ -113,32 +120,35 @@ def headlines(view: View, about: dict[str, Any], origin: str) -> None:
                     f"95 % interval {show.three(low)} to {show.three(high)} (Wilson, {found.images:,} images; wider in "
                     "truth where several are of one patient)"
                 )
-    if len(view.runs) == 1:
-        said = "One seed only" if len(about["seeds"]) == 1 else "One seed"
+    if not view.several:
+        said = "One seed only" if seeds == 1 else "One seed"
         st.caption(f"{said}: nothing can be said about the spread between trainings.")
+    if found.joint:
+        st.caption(
+            f"As one model, {view.model()} (the mean of their probabilities): accuracy "
+            f"**{show.three(found.joint['accuracy'])}**, AUC (macro) **{show.three(found.joint['auc'])}**. The medians "
+            "above are over the seeds' own models."
+        )
     st.caption(origin)
 
 
 def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) -> None:
-    """Every seed on its own, on all three splits."""
+    """Every seed on its own, on all three splits; those under way so far, and in no box."""
     name, at = about["name"], "selected" if epoch is None else f"epoch-{epoch}"
-    unfinished = sum(row["state"] != "done" for row in about["seeds"])
-    if unfinished:
-        st.info(
-            f"{unfinished} of {len(about['seeds'])} seeds are not done: figures so far.",
-            icon=":material/hourglass:",
-        )
+    counting, hollow = table.loc[table["finished"], "seed"].tolist(), not table["finished"].all()
+    which = show.which_epoch(about, epoch, counting) if counting else "no seed has finished yet"
+    which += " · hollow: under way, so far" * hollow
     grid = st.grid(2, min_column_width=300)
     for metric in ("accuracy", "auc"):
         with grid.cell():
             show.show_figure(
                 plots.seed_figures(table, metric),
                 f"{plots.METRIC_NAMES[metric]} of every seed",
-                SEED_FIGURES[metric],
+                SEED_FIGURES[metric] + BOX * (metric == "accuracy" and bool(counting)) + HOLLOW * hollow,
                 f"{plots.METRIC_NAMES[metric]} of each seed on train, validation and test",
                 table,
                 f"{name}-{at}-seeds-{metric}",
-                f"Train, validation and test splits of {show.data_title(about)} · {show.which_epoch(about, epoch)}",
+                f"Train, validation and test splits of {show.data_title(about)} · {which}",
             )
     columns = ["val_accuracy", "test_accuracy", "test_auc", "val_auc", "train_accuracy"]
     st.dataframe(
@@ -146,8 +156,8 @@ def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) ->
         hide_index=True,
         key="seed-figures",
         placeholder="–",
-        column_order=["seed", "epoch", *columns],
-        column_config={"seed": "Seed", "epoch": "Epoch"}
+        column_order=["seed", *["state"] * hollow, "epoch", *columns],
+        column_config={"seed": "Seed", "state": "State", "epoch": "Epoch"}
         | {
             f"{s}_{m}": st.column_config.NumberColumn(f"{plots.SPLIT_NAMES[s]} {plots.METRIC_NAMES[m]}", format="%.3f")
             for s in plots.SPLIT_NAMES
@@ -188,17 +198,17 @@ def data_and_model(about: dict[str, Any]) -> None:
 def models(group: Group, about: dict[str, Any]) -> None:
     """What the chosen models are worth."""
     split, seed, epoch = choices(group, about)
-    chosen = [run for run in seeds_with_predictions(group, split, epoch) if seed in (None, run.seed)]
+    there = seeds_with_predictions(group, split, epoch)
+    chosen = [run for run in there if (is_finished(run) if seed is None else run.seed == seed)]
     with reading(group):
         table = seed_table(group, about, epoch)
     if not chosen:
         no_predictions(group, split, seed, epoch)
     else:
         view = View(group, split, tuple(chosen), epoch, tuple(about["data"]["class_names"]))
-        images = view.outcome.images
-        origin = show.provenance(about, split, images, seed if len(chosen) > 1 else chosen[0].seed, epoch)
+        origin = show.provenance(about, split, view.outcome.images, [run.seed for run in chosen], epoch)
         headlines(view, about, origin)
-    if seed is None and len(table):
+    if (seed is None or not about["finished"]) and len(table):
         st.subheader("Every seed")
         every_seed(table, about, epoch)
     if chosen:
@@ -211,14 +221,14 @@ def models(group: Group, about: dict[str, Any]) -> None:
 
 def no_predictions(group: Group, split: str, seed: int | None, epoch: int | None) -> None:
     """Why there is nothing to evaluate, and what to do instead."""
-    known = seeds_with_predictions(group, split, None)
-    if not known and any(run.state == "done" for run in group.runs):
+    known, done = seeds_with_predictions(group, split, None), finished(group)
+    if not done and (seed is None or not known):
+        says = "What can be evaluated comes with the first seed that is done."
+    elif not known:
         says = (
             f"No finished seed of {group.name} has predictions of the {plots.SPLIT_NAMES[split].lower()} images: "
             f"predictions/{split}.parquet is in none of their folders. Choose other images above."
         )
-    elif not known:
-        says = f"No seed of {group.name} has written its predictions: they come with the first seed that is done."
     else:
         whose = f"No seed of {group.name} has" if seed is None else f"Seed {seed} has no"
         says = f"{whose} predictions of {f'epoch {epoch}' if epoch else 'its selected epoch'}: choose another one."
@@ -238,7 +248,8 @@ try:
     about = summary(group)
     show.about_line(about)
     show_damaged_seeds(about)
-    if about["best_seed"] is None:
+    show.under_way(about)
+    if not any("selected_epoch" in row for row in about["seeds"]):
         st.info(f"No epoch is finished yet; the group is {about['state']}.", icon=":material/hourglass:")
         st.page_link(
             "pages/monitor.py",

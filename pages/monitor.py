@@ -10,6 +10,7 @@ import streamlit as st
 from colora import plots
 from colora.duration import duration
 from colora.errors import UserError
+from colora.finished import says_reached
 from colora.overview import Line
 from colora.queue import view
 from colora.results import band, preparing, progress, run_summary, seconds_left, seconds_to_end
@@ -27,6 +28,7 @@ CURVES = {
     "auc": "How well a class is told from the others at any threshold (one-vs-rest AUC). Higher is better.",
 }
 SPREAD = "Bold: median over the seeds; dark: middle half (IQR); light: whole range."
+EACH_EPOCH = " Every epoch is over the seeds that have finished it, done or not: {}."
 MERGES = " Triangles: epochs after which the updates were merged into the kernels."
 
 
@@ -145,7 +147,9 @@ def curves(group: Group) -> None:
                 f"{group.name}-{metric}-curves",
                 origin,
             )
-    st.caption(SPREAD + (MERGES if len(merged_after(group.runs)) else ""))
+    epochs = [len(run.metrics) for run in group.runs]
+    partly = EACH_EPOCH.format(says_reached(epochs)) if len(set(epochs)) > 1 else ""
+    st.caption(SPREAD + partly + (MERGES if len(merged_after(group.runs)) else ""))
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, scope="session")
@@ -212,7 +216,10 @@ def live(path: Path, refreshing: bool) -> None:
             "Test accuracy": st.column_config.NumberColumn(format="%.3f"),
         },
     )
-    st.caption(f"Accuracies are of each seed's best epoch so far, {show.chosen_on(group.config.selection)}.")
+    st.caption(
+        f"Accuracies are of each seed's best epoch so far, {show.chosen_on(group.config.selection)}. Only seeds that "
+        "are done count in figures over seeds, on *Overview*, *Evaluate* and *Compare*."
+    )
     cluster.show_jobs(group)
     if any(len(run.metrics) for run in group.runs):
         curves(group)

@@ -20,9 +20,9 @@ COLUMNS = {
     "Group": st.column_config.ButtonColumn(pinned=True, type="tertiary", key="open", alignment="left", help="Opens it"),
     "State": STATE_COLUMN,
     "Progress": st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, help="Epochs done, of all"),
-    "Seeds": st.column_config.TextColumn(width=170, help="Seeds done, of all; the failed ones by number"),
-    "Test accuracy": st.column_config.TextColumn(help="Median over seeds [middle half, IQR]"),
-    "Test AUC": st.column_config.TextColumn(help="Median over seeds [middle half, IQR]"),
+    "Seeds": st.column_config.TextColumn(width=210, help="Seeds done, of all; the others by state and number"),
+    "Test accuracy": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
+    "Test AUC": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
     "Launched": st.column_config.TextColumn(help="When, on this browser's clock, and by whom"),
 }
 
@@ -67,13 +67,13 @@ def row_of(line: Line) -> dict[str, Any]:
     try:
         state, (source, synthetic) = line.state, line.data  # first the state: later figures change it, and are shown
         rule = " optimistic" if line.config["selection"] == "paper" else ""
-        accuracy, auc = line.spread("accuracy"), line.spread("auc")
+        accuracy, auc, seeds = line.spread("accuracy"), line.spread("auc"), len(line.group.runs)
         return row | {
             "State": [state],
             "Progress": 100 * line.progress,
             "Seeds": line.seeds_text(),
-            "Test accuracy": spread_text(accuracy and accuracy.as_dict()) + (rule if accuracy else ""),
-            "Test AUC": spread_text(auc and auc.as_dict()) + (rule if auc else ""),
+            "Test accuracy": spread_text(accuracy and accuracy.as_dict(), seeds) + (rule if accuracy else ""),
+            "Test AUC": spread_text(auc and auc.as_dict(), seeds) + (rule if auc else ""),
             "Network": model_title(line.config["backbone"]),
             "Method": method_title(line.config["method"]),
             "Data": data_title({"data": {"source": source, "synthetic": synthetic}}),
@@ -108,9 +108,9 @@ def table(shown: list[Line]) -> list[Line]:
         group_actions.toolbar(chosen)
     st.caption(
         "Press a name to open it; tick rows to compare, copy, annotate or remove them. Test accuracy and AUC (mean "
-        "one-vs-rest area under the ROC curve): median over the seeds [interquartile range], each seed at its "
-        "selected epoch so far, the best on validation. SYNTHETIC: generated images, whose figures mean nothing for "
-        "patients. Optimistic: the test images chose the epoch, as in the paper."
+        "one-vs-rest area under the ROC curve): median over the finished seeds [interquartile range], each at its "
+        "selected epoch, the best on validation; a dash where none has finished. SYNTHETIC: generated images, whose "
+        "figures mean nothing for patients. Optimistic: the test images chose the epoch, as in the paper."
     )
     for line in shown:
         if damage := line.damage:

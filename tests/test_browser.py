@@ -90,7 +90,7 @@ def quick_look(page, browser, address: str) -> None:
     assert page.locator(".stPlotlyChart").count() == 3
 
     page.get_by_test_id("stMain").get_by_role("link", name="Evaluate").click()
-    page.get_by_text("Confusion matrix", exact=True).wait_for()
+    page.get_by_text(f"Confusion matrix of the ensemble of {seeds} seeds").wait_for()
     idle(page)
     choose(page, "Models", "Seed 0")
     page.get_by_text("One seed: nothing can be said about the spread").wait_for()

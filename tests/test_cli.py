@@ -150,6 +150,29 @@ def test_evaluate_on_the_same_file_repeats_the_test_figures(trained, tiny_npz, c
     assert got["warnings"] == []
 
 
+def test_evaluate_has_the_ensemble_as_one_model_and_says_which_seeds_count(trained, tiny_npz, capsys):
+    arguments = ["evaluate", trained, "--dataset", f"npz:{tiny_npz}"]
+    got = document(capsys, *arguments, "--json")
+    tables = [Run(trained / f"seed-{seed:02d}").predictions("test") for seed in (0, 2)]
+    mean = np.mean([table[["p_0", "p_1", "p_2"]].to_numpy() for table in tables], axis=0, dtype=float)
+    matrix = np.array(got["ensemble"]["confusion_matrix"])
+    assert matrix.sum(1).tolist() == [12, 10, 8]
+    assert got["ensemble"]["accuracy"] == pytest.approx(np.trace(matrix) / 30)
+    assert got["ensemble"]["accuracy"] == pytest.approx(np.mean(mean.argmax(1) == tables[0]["label"]))
+    assert got["finished"] == 2 and got["under_way"] == []
+    status = read_json(trained / "seed-02" / "status.json")
+    try:
+        write_json(trained / "seed-02" / "status.json", status | {"state": "stopped"})
+        alone = document(capsys, *arguments, "--json")
+        assert [row["seed"] for row in alone["seeds"]] == [0] and alone["ensemble"] is None
+        assert main([str(a) for a in arguments]) == 0
+        said = capsys.readouterr().out
+    finally:
+        write_json(trained / "seed-02" / "status.json", status)
+    assert "1 of 2 seeds is finished" in said and "seed 2 stopped at epoch 2 of 2" in said
+    assert f"  accuracy, 1 of 2 seeds: {alone['seeds'][0]['accuracy']:.3f}" in said and "median" not in said
+
+
 def test_evaluate_meets_a_folder_by_class_name(trained, tiny_folder, capsys):
     got = document(capsys, "evaluate", trained, "--dataset", f"folder:{tiny_folder}", "--json")
     assert got["n"] == 72

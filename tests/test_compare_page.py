@@ -84,7 +84,7 @@ def test_groups_that_cannot_be_compared_are_said_to_be_so(compared):
 def test_a_damaged_and_a_waiting_group_leave_the_others_readable(compared):
     app = compared("small,damaged,early")
     assert "**Seed 0 is damaged:**" in app.error[0].value
-    assert "early: 1 of 1 seeds are not done" in app.info[0].value.replace("\\", "")
+    assert "early: No seed has finished yet" in app.info[0].value.replace("\\", "")
     assert side_by_side(app).loc["A · small", "Seeds done"] == "3 of 3"
 
 
@@ -109,7 +109,7 @@ def test_more_than_eight_are_cut(compared, tmp_path):
         fabricate(tmp_path, name, ["queued"])
     app = compared(",".join(names), tmp_path)
     assert "the first 8 are shown" in app.warning[0].value and len(side_by_side(app)) == 8
-    assert "The curves begin when a first epoch is finished." in texts(app)
+    assert "The curves begin when a first seed is finished" in texts(app)
 
 
 def test_without_runs_it_leads_to_launch(compared, tmp_path):

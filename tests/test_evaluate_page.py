@@ -13,7 +13,7 @@ from colora.cuts import PINNED
 from colora.distil import distil
 from colora.evaluate import confusion_matrix, macro_auc, micro_auc, per_class, wilson
 from colora.predictions import mistakes
-from colora.results import Spread, run_summary
+from colora.results import Spread, best_run, run_summary
 from colora.rules import make_rule
 from colora.runs import Group, read_json_lines, write_json
 from colora.scores import read_predictions
@@ -101,11 +101,80 @@ def test_another_split_counts_that_splits_images(open_page):
     assert "Validation split of phantom (SYNTHETIC), 100 images · seed 0" in texts(app)
 
 
-def test_a_cell_shows_its_images_and_all_mistakes_are_the_default(open_page, runs):
+def selected(runs: Path, name: str) -> list[np.ndarray]:
+    """(S, N, C) what the seeds of a group predict of the test images."""
+    return [predicted(run.seed, run_summary(run)["selected_epoch"])[1] for run in Group(runs / name).runs]
+
+
+def matrix_on(app) -> tuple[np.ndarray, list[str]]:
+    """(C, C) bold numbers of the confusion matrix on the page, and the small line below each."""
+    figures = [json.loads(chart.proto.spec)["layout"] for chart in app.get("plotly_chart")]
+    (cells,) = (layout["annotations"] for layout in figures if layout.get("annotations"))
+    bold = {(cell["y"], cell["x"]): int(re.match("<b>([0-9]+)</b>", cell["text"])[1]) for cell in cells}
+    matrix = np.array([[bold[true, called] for called in CLASS_NAMES] for true in CLASS_NAMES])
+    return matrix, [re.sub("<[^>]*>", " ", cell["text"]).split()[-1] for cell in cells]
+
+
+def test_the_matrix_over_seeds_is_the_ensembles_and_each_cell_lists_as_many_images(open_page, runs):
     app = open_page("evaluate", "three-done")
-    seeds = [predicted(r.seed, run_summary(r)["selected_epoch"])[1] for r in Group(runs / "three-done").runs]
+    seeds = selected(runs, "three-done")
+    own = np.array([confusion_matrix(labels_of("test"), p) for p in seeds])
+    assert (np.median(own, axis=0).sum(axis=1) != 50).any(), "medians of cells do not add up here"
+    matrix, below = matrix_on(app)
+    assert matrix.tolist() == confusion_matrix(labels_of("test"), np.mean(seeds, axis=0, dtype=float)).tolist()
+    assert matrix.sum(axis=1).tolist() == [50, 50, 50, 50]
+    low, high = own.min(axis=0).ravel(), own.max(axis=0).ravel()
+    assert below == [f"{a}" if a == b else f"{a}–{b}" for a, b in zip(low, high, strict=True)]
+    assert "**Confusion matrix of the ensemble of 3 seeds**" in texts(app)
+    assert f"{200 - matrix.trace()} of 200 images, as the ensemble of 3 seeds calls them, the worst first" in texts(app)
+    for true, called in ((2, 2), (2, 0), (1, 3)):
+        app.selectbox(key="show").set_value(f"{CLASS_NAMES[true]} called {CLASS_NAMES[called]}")
+        assert f"{matrix[true, called]} of 200 images, as the ensemble of 3 seeds calls them" in texts(ran(app))
+
+
+def test_the_ensembles_own_figures_stand_beside_the_medians(open_page, runs):
+    mean = np.mean(selected(runs, "three-done"), axis=0, dtype=float)
+    right, area = np.mean(mean.argmax(1) == labels_of("test")), macro_auc(labels_of("test"), mean)
+    said = texts(open_page("evaluate", "three-done"))
+    assert (
+        "As one model, the ensemble of 3 seeds (the mean of their probabilities): accuracy "
+        f"**{right:.3f}**, AUC (macro) **{area:.3f}**."
+    ) in said
+    assert "ensemble" not in texts(open_page("evaluate", "one-done"))
+
+
+def test_at_an_epoch_chosen_by_hand_the_ensemble_is_of_that_epoch(open_page):
+    app = open_page("evaluate", "three-done")
+    app.select_slider(key="epoch").set_value("2")
+    mean = np.mean([probabilities("test", seed, 2) for seed in range(3)], axis=0, dtype=float)
+    assert matrix_on(ran(app))[0].tolist() == confusion_matrix(labels_of("test"), mean).tolist()
+
+
+def test_the_papers_rule_has_one_model_and_the_matrix_is_its(open_page, runs):
+    app = open_page("evaluate", "paper-rule")
+    best = best_run(Group(runs / "paper-rule"))
+    labels, p = predicted(best.seed, run_summary(best)["selected_epoch"])
+    assert matrix_on(app)[0].tolist() == confusion_matrix(labels, p).tolist()
+    whose = f"seed {best.seed}, the one model that the rule takes"
+    assert f"**Confusion matrix of {whose}**" in texts(app) and "ensemble" not in texts(app)
+    assert f"{int((p.argmax(1) != labels).sum())} of 200 images, as {whose} calls them" in texts(app)
+
+
+def test_the_matrix_of_one_seed_is_its_own(open_page):
+    app = open_page("evaluate", "three-done")
+    app.selectbox(key="seed").set_value("Seed 1")
+    app.select_slider(key="epoch").set_value("2")
+    matrix, below = matrix_on(ran(app))
+    assert matrix.tolist() == confusion_matrix(*predicted(1, 2)).tolist()
+    assert below[0] == f"{matrix[0, 0] / 50:.0%}" and "**Confusion matrix**" in texts(app)
+    assert f"{200 - matrix.trace()} of 200 images, the worst first: most confident." in texts(app)
+
+
+def test_a_cell_shows_its_images_and_all_mistakes_are_the_default(open_page):
+    app = open_page("evaluate", "three-done", epoch="1")
+    seeds = [probabilities("test", seed, 1) for seed in range(3)]
     every = mistakes(labels_of("test"), seeds)
-    assert f"{len(every)} of 200 images by at least one seed, the worst first" in texts(app)
+    assert f"{len(every)} of 200 images, as the ensemble of 3 seeds calls them, the worst first" in texts(app)
     assert len(app.get("image")) == 6
     worst = every.to_dict("records")[0]
     first = (
@@ -117,7 +186,7 @@ def test_a_cell_shows_its_images_and_all_mistakes_are_the_default(open_page, run
 
     cell = mistakes(labels_of("test"), seeds, (1, 3))
     app.selectbox(key="show").set_value("DME called NORMAL")
-    assert f"{len(cell)} of 200 images by at least one seed" in texts(ran(app))
+    assert f"{len(cell)} of 200 images, as the ensemble" in texts(ran(app))
     assert len(app.get("image")) == min(6, len(cell)) > 0, "the first ones, whatever page was open before"
     app.selectbox(key="show").set_value("NORMAL called NORMAL")
     assert "the least sure first" in texts(ran(app))
@@ -170,19 +239,31 @@ def test_where_the_test_split_lacks_classes(open_page, tmp_path, present):
     assert classes["AUC"].tolist().count("–") == (4 if len(present) == 1 else 2)
 
 
-def test_a_seed_that_is_not_done_is_evaluated_with_the_labels_of_one_that_is(open_page):
+def test_a_seed_that_is_not_done_is_evaluated_with_the_labels_of_one_that_is(open_page, runs):
     app = open_page("evaluate", "failed")
-    assert "1 of 2 seeds are not done: figures so far." in texts(app)
+    assert "1 of 2 seeds is finished, and only it counts in figures over seeds." in texts(app)
+    labels, p = predicted(0, run_summary(Group(runs / "failed").runs[0])["selected_epoch"])
+    assert app.metric[0].value == f"{np.mean(p.argmax(1) == labels):.3f}" and "Median over" not in texts(app)
+    assert "seed 0, epoch 6, chosen on validation" in texts(app)
+    states = app.dataframe[0].value.set_index("seed")["state"]
+    assert states.tolist() == ["done", "failed at epoch 3 of 6, so far"]
     app.selectbox(key="seed").set_value("Seed 1")
     labels, p = predicted(1, 3)
     assert ran(app).metric[0].value == f"{np.mean(p.argmax(1) == labels):.3f}"
+    assert "seed 1, epoch 3, chosen on validation · under way, failed at epoch 3 of 6" in texts(app)
     app.select_slider(key="epoch").set_value("6")
     assert "Seed 1 has no predictions of epoch 6: choose another one." in texts(ran(app))
 
 
 def test_before_any_seed_is_done_it_says_when_the_figures_come(open_page):
     app = open_page("evaluate", "lost")
-    assert "No seed of lost has written its predictions" in texts(app) and not app.metric
+    assert "No seed has finished yet, so there are no figures over seeds." in texts(app) and not app.metric
+    assert "What can be evaluated comes with the first seed that is done." in texts(app)
+    so_far = app.dataframe[0].value
+    assert so_far[["seed", "state", "epoch"]].values.tolist() == [[0, "lost at epoch 3 of 6, so far", 3]]
+    figures = [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
+    assert len(figures) == 2 and {trace["type"] for traces in figures for trace in traces} == {"scatter"}
+    assert "median" not in texts(app).lower()
 
 
 def test_a_finished_run_without_a_test_split_is_not_said_to_be_under_way(open_page, tmp_path):

@@ -69,6 +69,8 @@ def test_a_running_group_shows_progress_speed_and_time_left(open_page):
     assert table.loc[[0, 1], "Images/s"].tolist() == [200, 200]  # 400 images in 2 s
     assert "1 of 3 seeds done · about 30 s left" in texts(app)
     assert "Accuracies are of each seed's best epoch so far, chosen on validation." in texts(app)
+    assert "the seeds that have finished it, done or not: 2 seeds up to epoch 4, 1 up to 8." in texts(app)
+    assert "Every epoch is over" not in texts(open_page("monitor", "three-done"))
 
 
 def test_seeds_that_train_side_by_side_each_have_their_own_time_left(open_page, tmp_path):

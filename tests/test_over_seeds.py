@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from colora.evaluate import class_counts, confusion_matrix, roc
-from colora.over_seeds import GRID, SPREAD, outcome, precision_recall_band, roc_band, row_shares, spreads
+from colora.evaluate import class_counts, confusion_matrix, macro_auc, roc
+from colora.over_seeds import (
+    GRID,
+    SPREAD,
+    ensemble,
+    one_model,
+    outcome,
+    precision_recall_band,
+    roc_band,
+    row_shares,
+    spreads,
+)
 
 LABELS = np.array([0, 0, 1, 1])
 
@@ -72,6 +82,36 @@ def test_a_class_without_images_has_no_curve():
     assert roc_band(none) is None and precision_recall_band(none) is None
 
 
+def test_the_ensemble_is_the_mean_of_the_probabilities():
+    p = np.random.default_rng(0).dirichlet(np.ones(3), size=(4, 50)).astype(np.float32)
+    assert ensemble(p) == pytest.approx(np.mean(p, axis=0, dtype=np.float64), abs=1e-15)
+    assert np.array_equal(ensemble(list(p)), ensemble(p)) and ensemble(p).dtype == np.float64
+    assert np.array_equal(one_model(p), ensemble(p)) and np.array_equal(one_model(p, 2), p[2])
+    assert one_model(p[:1]) is not None and np.array_equal(one_model(p[:1]), p[0]), "of a single seed its own"
+
+
+def test_the_shown_matrix_is_of_one_model_where_medians_of_cells_would_be_of_none():
+    names, labels = ["A", "B", "C"], np.zeros(4, int)
+    called = ([0, 0, 1, 1], [0, 0, 2, 2], [1, 1, 2, 2])  # three seeds' answers to four images of class A
+    sure = (0.9, 0.8, 0.7)
+    seeds = [(labels, np.where(np.eye(3)[own] == 1, p, (1 - p) / 2)) for own, p in zip(called, sure, strict=True)]
+    found = outcome(seeds, names)
+    assert found.matrices[:, 0].tolist() == [[2, 2, 0], [2, 0, 2], [0, 2, 2]]
+    assert np.median(found.matrices, axis=0)[0].tolist() == [2, 2, 2], "six of four images"
+    assert found.matrix.tolist() == [[2, 0, 2], [0, 0, 0], [0, 0, 0]]
+    assert found.joint == {"accuracy": 0.5, "auc": None}
+    assert outcome(seeds, names, one=2).matrix[0].tolist() == [0, 2, 2]
+    assert outcome(seeds[:1], names).matrix[0].tolist() == [2, 2, 0]
+    assert outcome(seeds[:1], names).joint is outcome(seeds, names, one=0).joint is None
+
+
+def test_the_ensembles_own_figures_are_not_the_seeds_medians():
+    first, second = told([0.1, 0.7, 0.8, 0.9]), told([0.6, 0.2, 0.3, 0.9])
+    joint = outcome([first, second], ["A", "B"]).joint
+    mean = ensemble([first[1], second[1]])
+    assert joint == {"accuracy": 1.0, "auc": macro_auc(LABELS, mean)}  # 0.35, 0.45, 0.55, 0.9 of class B
+
+
 def test_outcome_gathers_every_seed():
     first, second = told([0.1, 0.2, 0.8, 0.9]), told([0.9, 0.2, 0.8, 0.9])
     found = outcome([first, second], ["A", "B"])
@@ -92,5 +132,7 @@ def test_ten_seeds_on_the_balanced_training_set_are_sorted_once_each(monkeypatch
     sorts, argsort = [], np.argsort
     monkeypatch.setattr(np, "argsort", lambda values, **kind: (sorts.append(len(values)), argsort(values, **kind))[1])
     found = outcome(seeds, list("ABCD"))
-    assert sorts.count(31_016) == 40 and sorts.count(4 * 31_016) == 10, "each class of each seed, and all pooled"
-    assert found.matrices.sum() == 310_160 and found.figures["auc"].between(0.9, 1).all()
+    assert sorts.count(31_016) == 44, "each class of each seed, and of their ensemble"
+    assert sorts.count(4 * 31_016) == 10, "all pooled, of each seed"
+    assert found.matrices.sum() == 310_160 and found.matrix.sum() == 31_016
+    assert found.figures["auc"].between(0.9, 1).all()

@@ -64,7 +64,7 @@ def test_overview_lists_each_group_with_state_seeds_and_figures(open_page, runs)
     states = {name: row["State"][0] for name, row in shown.iterrows()}
     assert states["three-done"] == "done" and states["failed"] == "failed" and states["damaged"] == "damaged"
     assert states["running"] == "running" and states["lost"] == "lost"
-    assert shown.loc["running", "Seeds"] == "1 of 3"
+    assert shown.loc["running", "Seeds"] == "1 of 3 · running: 1 · queued: 2"
     assert shown.loc["failed", "Seeds"] == "1 of 2 · failed: 1"
     assert shown.loc["running", "Progress"] == pytest.approx(100 * (1 + 4.5 / 8) / 3)
     assert shown.loc["three-done", ["Network", "Method", "Data"]].tolist() == [
@@ -80,7 +80,15 @@ def test_overview_lists_each_group_with_state_seeds_and_figures(open_page, runs)
 
 
 def test_overview_says_by_which_rule_the_epochs_were_chosen(open_page):
-    assert "each seed at its selected epoch so far, the best on validation." in texts(open_page("overview"))
+    said = texts(open_page("overview"))
+    assert "median over the finished seeds [interquartile range], each at its selected epoch, the best on valid" in said
+
+
+def test_only_finished_seeds_have_figures_on_overview(open_page, runs):
+    shown = table(open_page("overview"))
+    first = run_summary(Group(runs / "running").runs[0])["test"]["accuracy"]
+    assert shown.loc["running", "Test accuracy"] == f"{first:.3f} (1 of 3 seeds)"
+    assert shown.loc["lost", "Test accuracy"] == "–"
 
 
 def test_a_run_whose_process_died_without_a_word_is_shown_as_lost(open_page, monkeypatch, tmp_path):

@@ -92,11 +92,23 @@ def test_seed_box_has_the_quartiles_and_every_seed_its_dot():
     values = [0.80, 0.84, 0.86, 0.96]
     table = pd.DataFrame({"seed": range(4), "epoch": [5, 6, 6, 4], "test_accuracy": values})
     table["train_accuracy"] = table["val_accuracy"] = None
-    box, dots = plots.seed_figures(table, "accuracy").data
+    box, dots = plots.seed_figures(table.assign(finished=True), "accuracy").data
     assert (box.q1[0], box.median[0], box.q3[0]) == pytest.approx(np.percentile(values, [25, 50, 75]))
     assert (box.lowerfence[0], box.upperfence[0]) == (0.80, 0.96)
     assert list(dots.y) == values
     assert dots.customdata.tolist() == [[0, 5], [1, 6], [2, 6], [3, 4]]
+
+
+def test_a_seed_under_way_is_a_hollow_dot_and_in_no_box():
+    table = pd.DataFrame({"seed": range(4), "epoch": [6, 6, 3, 6], "test_accuracy": [0.8, 0.9, 0.3, None]})
+    table = table.assign(finished=[True, True, False, True], train_accuracy=None, val_accuracy=None)
+    box, dots, hollow = plots.seed_figures(table, "accuracy").data
+    assert (box.lowerfence[0], box.median[0], box.upperfence[0]) == pytest.approx((0.8, 0.85, 0.9))
+    assert list(dots.y) == [0.8, 0.9] and list(hollow.y) == [0.3]
+    assert hollow.marker.symbol == "circle-open" and "so far" in hollow.hovertemplate
+    assert hollow.customdata.tolist() == [[2, 3]]
+    (only,) = plots.seed_figures(table.assign(finished=False), "accuracy").data
+    assert only.type == "scatter", "no median without a finished seed"
 
 
 def test_confusion_matrix_annotates_each_count_at_its_cell(predictions):
@@ -120,16 +132,33 @@ def test_confusion_matrix_of_a_class_without_images():
     assert [a.text.partition("</b>")[0] for a in figure.layout.annotations] == ["<b>75%", "<b>25%", "<b>–", "<b>–"]
 
 
-def test_confusion_matrix_over_seeds_has_the_median_and_the_middle_half_of_each_cell():
-    seeds = np.array([[[8, 2], [1, 9]], [[9, 1], [3, 7]], [[6, 4], [2, 8]], [[7, 3], [0, 10]]])
-    texts = [a.text for a in plots.confusion_matrix(seeds, ["A", "B"]).layout.annotations]
-    assert texts[0].startswith("<b>7.5</b>") and ">6.8–8.2<" in texts[0]  # of 6, 7, 8, 9
-    assert texts[3].startswith("<b>8.5</b>") and ">7.8–9.2<" in texts[3]
-    shares = plots.confusion_matrix(seeds, ["A", "B"], per_cent=True)
-    assert shares.layout.annotations[0].text.startswith("<b>75 %</b>")
-    assert shares.data[0].z == pytest.approx(np.array([[0.75, 0.25], [0.15, 0.85]]))
-    table = plots.confusion_table(seeds, ["A", "B"], [3, 5, 7, 9])
-    assert len(table) == 16 and table.query("seed == 5 and true == 'B' and predicted == 'A'")["images"].item() == 3
+SEEDS = np.array([[[8, 2], [0, 10]], [[9, 1], [0, 10]], [[6, 4], [0, 10]], [[7, 3], [0, 10]]])
+ENSEMBLE = np.array([[9, 1], [1, 9]])
+
+
+def test_confusion_matrix_over_seeds_has_one_models_counts_and_the_seeds_range_below():
+    figure = plots.confusion_matrix(ENSEMBLE, ["A", "B"], seeds=SEEDS)
+    assert np.array_equal(figure.data[0].customdata, ENSEMBLE) and np.allclose(figure.data[0].z, ENSEMBLE / 10)
+    texts = [a.text for a in figure.layout.annotations]
+    assert [text.partition("<br>")[0] for text in texts] == ["<b>9</b>", "<b>1</b>", "<b>1</b>", "<b>9</b>"]
+    assert [re.search(">([^<]*)</span>", text)[1] for text in texts] == ["6–9", "1–4", "0", "10"]
+    hover = figure.data[1].text[0]
+    assert hover == "9 images (90% of the class)<br>the 4 seeds' own: 6–9, median 7.5, middle half 6.8–8.2"
+    share = plots.confusion_matrix(ENSEMBLE, ["A", "B"], per_cent=True, seeds=SEEDS).layout.annotations[0].text
+    assert share.startswith("<b>90%</b>") and ">60–90%<" in share
+
+
+def test_confusion_table_has_a_column_for_the_ensemble_and_one_for_each_seed():
+    table = plots.confusion_table(SEEDS, ["A", "B"], [3, 5, 7, 9], ENSEMBLE)
+    assert list(table)[:4] == ["true", "predicted", "ensemble_images", "seed_3_images"] and len(table) == 4
+    assert table["ensemble_images"].tolist() == [9, 1, 1, 9] and table["seed_7_images"].tolist() == [6, 4, 0, 10]
+    cell = table.query("true == 'A' and predicted == 'B'").iloc[0]
+    assert (cell["ensemble_share_of_class"], cell["seed_9_share_of_class"]) == (0.1, 0.3)
+    chosen = plots.confusion_table(SEEDS, ["A", "B"], [3, 5, 7, 9], SEEDS[1], "chosen_seed_5")
+    assert chosen["chosen_seed_5_images"].tolist() == chosen["seed_5_images"].tolist()
+    alone = plots.confusion_table(SEEDS[:1], ["A", "B"], [3])
+    assert list(alone) == ["true", "predicted", "seed", "images", "share_of_class"]
+    assert alone["images"].tolist() == [8, 2, 0, 10] and alone["share_of_class"].tolist() == [0.8, 0.2, 0.0, 1.0]
 
 
 def test_the_chosen_cell_is_framed():

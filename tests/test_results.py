@@ -28,11 +28,12 @@ def row(epoch, val, test, loss=0.5):
     return {"epoch": epoch, **figures, "train_loss": 0.1, "val_loss": loss, "test_loss": loss, "seconds": 2.0}
 
 
-def make_group(tmp_path, *runs, **settings):
+def make_group(tmp_path, *runs, state="queued", **settings):
     group = create_group(tmp_path, "g", RunConfig(epochs=3, **settings), list(range(len(runs))))
     for run, rows in zip(group.runs, runs, strict=True):
         for r in rows:
             append_json(run.path / "metrics.jsonl", r)
+        write_json(run.path / "status.json", read_json(run.path / "status.json") | {"state": state})
     return group
 
 
@@ -61,7 +62,11 @@ def test_band_over_seeds_that_got_unequally_far(tmp_path):
 @pytest.mark.parametrize(("selection", "best", "accuracy"), [("validation", 1, [0.6, 0.7]), ("paper", 0, [0.9, 0.7])])
 def test_summary_follows_the_selection(tmp_path, selection, best, accuracy):
     group = make_group(
-        tmp_path, [row(1, 0.5, 0.9), row(2, 0.8, 0.6)], [row(1, 0.85, 0.7), row(2, 0.7, 0.6)], selection=selection
+        tmp_path,
+        [row(1, 0.5, 0.9), row(2, 0.8, 0.6)],
+        [row(1, 0.85, 0.7), row(2, 0.7, 0.6)],
+        state="done",
+        selection=selection,
     )
     assert best_run(group).seed == best
     summary = group_summary(group)

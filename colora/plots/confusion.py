@@ -1,6 +1,5 @@
-"""Which class was called which: the confusion matrix, of one model or over seeds, with cells that can be clicked."""
-
-from typing import Any
+"""Which class was called which: the confusion matrix of one model, with the seeds' spread around it where it stands for
+several, and with cells that can be clicked."""
 
 import numpy as np
 import pandas as pd
@@ -15,30 +14,30 @@ MARKER = 44  # pixels; clicks beside it count for the nearest one
 
 
 def confusion_matrix(
-    matrices: np.ndarray,
+    matrix: np.ndarray,
     class_names: list[str],
     text: str = "#13262c",
     per_cent: bool = False,
     chosen: tuple[int, int] | None = None,
+    seeds: np.ndarray | None = None,
 ) -> go.Figure:
     """Rows are true classes, columns predicted ones; shaded by the share of the row, without shade in an empty one.
 
-    `matrices` (C, C) of one model: its counts and shares. (S, C, C) of several seeds: each cell's median over them, and
-    below it the middle half. `per_cent` takes each model's shares of the true class in place of its counts. `text` is
-    the page's text colour: it reads on pale cells, white on full ones. `chosen` (true, predicted) is framed. Heat maps
-    tell no clicks, so that an unseen marker lies on each cell; its customdata are the two class numbers.
+    `matrix` (C, C) of one model: its counts, and below them its shares of the true class; `per_cent` the other way
+    round. Where it stands for several seeds, `seeds` (S, C, C) are their own counts, and below each cell stands their
+    range instead. `text` is the page's text colour: it reads on pale cells, white on full ones. `chosen` (true,
+    predicted) is framed. Heat maps tell no clicks, so that an unseen marker lies on each cell; its customdata are the
+    two class numbers.
     """
-    counts = np.asarray(matrices)
-    counts = counts[None] if counts.ndim == 2 else counts
-    shares = row_shares(counts)
-    shade = np.nan_to_num(spreads(shares)["median"])
+    shares = row_shares(matrix)
+    shade = np.nan_to_num(shares)
     heat = go.Heatmap(
         z=shade,
         zmin=0,
         zmax=1,
         x=class_names,
         y=class_names,
-        customdata=spreads(counts)["median"],
+        customdata=matrix,
         colorscale=[[0, rgba(BLUE, 0.04)], [1, rgba(BLUE, 1)]],
         showscale=False,
         xgap=3,
@@ -46,7 +45,12 @@ def confusion_matrix(
         hoverinfo="skip",
     )
     cells = [(t, p) for t in range(len(class_names)) for p in range(len(class_names))]
-    said = {cell: _cell_texts(counts[:, *cell], shares[:, *cell], per_cent) for cell in cells}
+    said = {cell: _cell_texts(int(matrix[cell]), float(shares[cell]), per_cent) for cell in cells}
+    if seeds is not None:
+        own = row_shares(seeds)
+        for cell, (first, _, hover) in said.items():
+            below, more = _spread_texts(seeds[:, *cell], own[:, *cell], per_cent)
+            said[cell] = first, below, f"{hover}{more}"
     targets = go.Scatter(
         x=[class_names[p] for _, p in cells],
         y=[class_names[t] for t, _ in cells],
@@ -59,17 +63,15 @@ def confusion_matrix(
     )
     figure = base_figure([heat, targets], "Predicted class", "True class", 100 + 75 * min(len(class_names), 8))
     size = next(size for most, size in FONT_SIZES if len(class_names) <= most)
+    texts = []
     for true, predicted in cells:
         first, second, _ = said[true, predicted]
         if len(class_names) <= DETAIL_CLASSES:
             first += f"<br><span style='font-size:11px'>{second}</span>"
-        figure.add_annotation(
-            x=class_names[predicted],
-            y=class_names[true],
-            text=first,
-            showarrow=False,
-            font={"size": size, "color": "white" if shade[true, predicted] > 0.7 else text},
-        )
+        font = {"size": size, "color": "white" if shade[true, predicted] > 0.7 else text}
+        place = {"x": class_names[predicted], "y": class_names[true], "showarrow": False}
+        texts.append({**place, "text": first, "font": font})
+    figure.update_layout(annotations=texts)  # all at once: one by one takes most of the figure's time
     if chosen:
         true, predicted = chosen
         edges = {"x0": predicted - 0.5, "x1": predicted + 0.5, "y0": true - 0.5, "y1": true + 0.5}
@@ -80,40 +82,46 @@ def confusion_matrix(
     return figure
 
 
-def _cell_texts(counts: np.ndarray, shares: np.ndarray, per_cent: bool) -> tuple[str, str, str]:
-    """The bold line, the small line and what is said on hovering, of one cell's (S,) counts and shares."""
-    if len(counts) == 1:
-        count, share = f"{counts[0]}", "–" if np.isnan(shares[0]) else f"{shares[0]:.0%}"
-        first, second = (share, count) if per_cent else (count, share)
-        return f"<b>{first}</b>", second, f"{count} images ({share} of the class)"
+def _cell_texts(count: int, share: float, per_cent: bool) -> tuple[str, str, str]:
+    """The bold line, the small line and what is said on hovering, of one cell."""
+    images, of_class = f"{count}", "–" if np.isnan(share) else f"{share:.0%}"
+    first, second = (of_class, images) if per_cent else (images, of_class)
+    return f"<b>{first}</b>", second, f"{images} images ({of_class} of the class)"
+
+
+def _spread_texts(counts: np.ndarray, shares: np.ndarray, per_cent: bool) -> tuple[str, str]:
+    """The small line of one cell over its seeds, (S,) counts and shares: their range; and what hovering adds."""
     if per_cent and np.isnan(shares).all():
-        return "<b>–</b>", "", "no image of this class"
+        return "", "<br>no image of this class"
     found = spreads(100 * shares if per_cent else counts)
-    median, q1, q3, low, high = (_number(found[name]) for name in ("median", "q1", "q3", "low", "high"))
-    unit = " % of the class" if per_cent else " images"
-    hover = f"median {median}{unit}, middle half {q1} to {q3}, range {low} to {high}"
-    return f"<b>{median}{' %' if per_cent else ''}</b>", f"{q1}–{q3}", hover
+    digits, unit = (0, "%") if per_cent else (1, "")
+    numbers = (f"{float(found[name]):.{digits}f}".removesuffix(".0") for name in ("low", "q1", "median", "q3", "high"))
+    low, q1, median, q3, high = numbers
+    between = (low if low == high else f"{low}–{high}") + unit
+    return between, f"<br>the {len(counts)} seeds' own: {between}, median {median}{unit}, middle half {q1}–{q3}{unit}"
 
 
-def _number(value: Any) -> str:
-    """`12`, `12.5`: medians of counts lie between two of them at times."""
-    return f"{float(value):.1f}".removesuffix(".0")
+def confusion_table(
+    matrices: np.ndarray,
+    class_names: list[str],
+    seeds: list[int],
+    matrix: np.ndarray | None = None,
+    model: str = "ensemble",
+) -> pd.DataFrame:
+    """The counts of each seed, (S, C, C): one row a cell and seed: true, predicted, seed, images, share_of_class.
 
-
-def confusion_table(matrices: np.ndarray, class_names: list[str], seeds: list[int]) -> pd.DataFrame:
-    """One row a cell and seed: true, predicted, seed, images, share_of_class."""
-    shares = row_shares(matrices)
-    return pd.DataFrame(
-        [
-            {
-                "true": class_names[t],
-                "predicted": class_names[p],
-                "seed": seed,
-                "images": int(matrices[s, t, p]),
-                "share_of_class": shares[s, t, p],
-            }
-            for s, seed in enumerate(seeds)
-            for t in range(len(class_names))
-            for p in range(len(class_names))
+    With the `matrix` (C, C) of one model that stands for the seeds: one row a cell, with the columns `model`_images and
+    `model`_share_of_class and the same of each seed.
+    """
+    true, predicted = (np.array(class_names)[axis.ravel()] for axis in np.indices(matrices.shape[1:]))
+    cells = {"true": true, "predicted": predicted}
+    if matrix is None:
+        parts = [
+            pd.DataFrame(cells | {"seed": seed, "images": own.ravel(), "share_of_class": row_shares(own).ravel()})
+            for seed, own in zip(seeds, matrices, strict=True)
         ]
-    )
+        return pd.concat(parts, ignore_index=True)
+    named = {model: matrix} | {f"seed_{seed}": own for seed, own in zip(seeds, matrices, strict=True)}
+    images = {f"{name}_images": own.ravel() for name, own in named.items()}
+    shares = {f"{name}_share_of_class": row_shares(own).ravel() for name, own in named.items()}
+    return pd.DataFrame(cells | images | shares)

@@ -122,10 +122,10 @@ def between(
 
 
 def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
-    """One dot a seed and split, and the box of median, quartiles and range over the seeds.
+    """One dot a seed and split, and the box of median, quartiles and range over the finished seeds.
 
-    `table` has the columns seed, epoch and {split}_{metric}; the quartiles are linear
-    interpolations, as in `results.Spread`, and the whiskers reach the lowest and highest seed.
+    `table` has the columns seed, finished (bool), epoch and {split}_{metric}; the quartiles are linear interpolations,
+    as in `results.Spread`, and the whiskers reach the lowest and highest seed. A seed under way is a hollow dot.
     """
     traces: list[Any] = []
     for split, colour in SPLIT_COLOURS.items():
@@ -133,29 +133,38 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
         known = values.notna()
         if not known.any():
             continue
-        q1, median, q3 = np.percentile(values[known], [25, 50, 75])
-        traces += [
-            go.Box(
-                x=[SPLIT_NAMES[split]],
-                q1=[q1],
-                median=[median],
-                q3=[q3],
-                lowerfence=[values.min()],
-                upperfence=[values.max()],
-                fillcolor=rgba(colour, 0.25),
-                line={"color": colour, "width": 2},
-                hoverinfo="skip",
-                showlegend=False,
-                width=0.5,
-            ),
-            go.Scatter(
-                x=[SPLIT_NAMES[split]] * int(known.sum()),
-                y=values[known],
-                mode="markers",
-                marker={"color": colour, "size": 9, "line": {"width": 1, "color": "white"}},
-                customdata=table.loc[known, ["seed", "epoch"]].to_numpy(),
-                hovertemplate="seed %{customdata[0]}, epoch %{customdata[1]}: <b>%{y:.3f}</b><extra></extra>",
-                showlegend=False,
-            ),
-        ]
+        counting = known & table["finished"]
+        if counting.any():
+            q1, median, q3 = np.percentile(values[counting], [25, 50, 75])
+            traces.append(
+                go.Box(
+                    x=[SPLIT_NAMES[split]],
+                    q1=[q1],
+                    median=[median],
+                    q3=[q3],
+                    lowerfence=[values[counting].min()],
+                    upperfence=[values[counting].max()],
+                    fillcolor=rgba(colour, 0.25),
+                    line={"color": colour, "width": 2},
+                    hoverinfo="skip",
+                    showlegend=False,
+                    width=0.5,
+                )
+            )
+        filled = {"color": colour, "size": 9, "line": {"width": 1, "color": "white"}}
+        hollow = {"color": colour, "size": 9, "symbol": "circle-open", "line": {"width": 2}}
+        for rows, marker, so_far in ((counting, filled, ""), (known & ~table["finished"], hollow, " so far")):
+            if rows.any():
+                traces.append(
+                    go.Scatter(
+                        x=[SPLIT_NAMES[split]] * int(rows.sum()),
+                        y=values[rows],
+                        mode="markers",
+                        marker=marker,
+                        customdata=table.loc[rows, ["seed", "epoch"]].to_numpy(),
+                        hovertemplate=f"seed %{{customdata[0]}}, epoch %{{customdata[1]}}{so_far}: <b>%{{y:.3f}}</b>"
+                        "<extra></extra>",
+                        showlegend=False,
+                    )
+                )
     return base_figure(traces, "", METRIC_NAMES[metric], 280)

@@ -90,8 +90,9 @@ def confusions(view: View, chosen: tuple[int, int] | None, origin: str) -> None:
         )
         == "per cent"
     )
-    matrices, several = view.outcome.matrices, len(view.runs) > 1
+    found, several, names = view.outcome, view.several, list(view.class_names)
     name = f"{whose_name(view)}-confusion"
+    of_seeds = {"matrix": found.matrix, "model": file_model(view)} if several else {}
 
     def show_cell() -> None:
         points = st.session_state[show.figure_key(name)].selection.points
@@ -100,31 +101,49 @@ def confusions(view: View, chosen: tuple[int, int] | None, origin: str) -> None:
             st.session_state["show"] = f"{view.class_names[true]} called {view.class_names[predicted]}"
             first_page()
 
-    right = np.trace(matrices, axis1=1, axis2=2)
+    of = f" of {view.model()}" if several else ""
     show.show_figure(
-        plots.confusion_matrix(matrices, list(view.class_names), show.text_colour(), per_cent, chosen),
-        "Confusion matrix",
-        "What the models called the images of each class: a row is the true class, a column the predicted one; the "
-        "diagonal is right. "
-        + ("Each cell: median over the seeds, below it the middle half (IQR). " if several else "")
-        + "Click a cell to see its images.",
-        f"Confusion matrix, {np.median(right):g} of {matrices[0].sum()} images right",
-        plots.confusion_table(matrices, list(view.class_names), [run.seed for run in view.runs]),
+        plots.confusion_matrix(
+            found.matrix, names, show.text_colour(), per_cent, chosen, found.matrices if several else None
+        ),
+        f"Confusion matrix{of}",
+        f"What {'this model' if several else 'the model'} called the images of each class: a row is the true class, a "
+        "column the predicted one; the diagonal is right. " + how_it_counts(view) + "Click a cell to see its images.",
+        f"Confusion matrix{of}, {found.matrix.trace():,} of {found.images:,} images right",
+        plots.confusion_table(found.matrices, names, [run.seed for run in view.runs], **of_seeds),
         name,
         origin,
         on_click=show_cell,
     )
 
 
+def how_it_counts(view: View) -> str:
+    """What the numbers in the cells are, where one model stands for several seeds."""
+    if not view.several:
+        return ""
+    if view.one is None:
+        whose = "The mean of the seeds' probabilities is one model, so that each row adds up to its class. "
+    else:
+        whose = "Each row adds up to its class. "
+    return f"{whose}Small, below each number: the lowest and the highest of the {len(view.runs)} seeds' own. "
+
+
+def file_model(view: View) -> str:
+    """The model whose whole numbers stand for several seeds, as a column's name."""
+    return "ensemble" if view.one is None else f"chosen_seed_{view.runs[view.one].seed}"
+
+
 def gallery(view: View, cell: tuple[int, int] | None, origin: str) -> None:
     """The images of a cell, or every mistake, some at a time; the table of all of them as a file."""
-    found, seeds = found_images(view, cell), len(view.runs)
+    found = found_images(view, cell)
     if cell and cell[0] == cell[1]:
         order = "the least sure first"
     else:
-        order = "the worst first: " + ("what most seeds agree on, most confidently" if seeds > 1 else "most confident")
-    some = " by at least one seed" if seeds > 1 else ""
-    st.caption(f"{len(found):,} of {view.outcome.images:,} images{some}{f', {order}' * (len(found) > 1)}.")
+        most = "what most seeds agree on, most confidently" if view.several else "most confident"
+        order = f"the worst first: {most}"
+    whose = f"as {view.model()} calls them, " if view.several else ""
+    said = [f"{len(found):,} of {view.outcome.images:,} images", f"{whose}{order}" if len(found) > 1 else whose[:-2]]
+    st.caption(f"{', '.join(filter(None, said))}.")
     if found.empty:
         st.info("No image is there.", icon=":material/check_circle:")
         return
@@ -153,7 +172,7 @@ def tiles(view: View, found: pd.DataFrame) -> None:
                 st.caption(show.literal(image.problem or ""))
             else:
                 st.image(image.uri, width="stretch", alt=f"{row['image_id']}: true {true}, called {called}")
-            agree = f" · {row['seeds']} of {len(view.runs)} seeds" if len(view.runs) > 1 else ""
+            agree = f" · {row['seeds']} of {len(view.runs)} seeds" if view.several else ""
             st.markdown(
                 f":small[**{true}** called **{called}**  \n{row['confidence']:.0%} sure{agree}]  \n"
                 f":small[:gray[{show.literal(row['image_id'])}]]"
@@ -161,7 +180,7 @@ def tiles(view: View, found: pd.DataFrame) -> None:
 
 
 def threshold_curves(view: View, origin: str) -> None:
-    found, several = view.outcome, len(view.runs) > 1
+    found, several = view.outcome, view.several
     grid = st.grid(2, min_column_width=300)
     for kind, (title, says) in CURVES.items():
         bands = found.roc if kind == "roc" else found.precision_recall
@@ -171,7 +190,7 @@ def threshold_curves(view: View, origin: str) -> None:
             show.show_figure(
                 plots.class_curves(bands, list(view.class_names), areas, kind),
                 title,
-                says + (" Line: median over the seeds; band: middle half (IQR)." if several else ""),
+                says + (f" Line: median over {view.counted()}; band: middle half (IQR)." if several else ""),
                 f"One-vs-rest {title} of each class",
                 plots.curve_table(bands, list(view.class_names), kind),
                 f"{whose_name(view)}-{kind.replace('_', '-')}",
@@ -186,13 +205,14 @@ def area_text(figures: pd.DataFrame, class_name: str, column: str) -> str:
 
 def class_table(view: View, origin: str) -> None:
     """As the paper's tables 2 and 3, with the specificity that counts every true negative."""
-    found, several = view.outcome, len(view.runs) > 1
+    found, several = view.outcome, view.several
     st.caption(
         "Recall (sensitivity): share of the class's images that are found. Precision: share of the images so called "
         "that are of the class. Specificity: share of all other images that are not so called. Average: the plain mean "
         "over the classes. "
         + (
-            "Each figure: median over the seeds [middle half, IQR]."
+            f"Each figure: median over {view.counted()}, each with its own counts [middle half, IQR]; not of the model "
+            "whose matrix stands above."
             if several
             else "In brackets: 95 % interval of a share (Wilson)."
         )
@@ -237,4 +257,4 @@ def counted_shares(matrix: np.ndarray, c: int) -> dict[str, tuple[int, int]]:
 def spread_text(values: pd.Series) -> str:
     """`0.915 [0.905–0.925]`; one seed's value alone."""
     spread = Spread.of(values)
-    return show.spread_text(spread.as_dict()).removesuffix(" (1 seed)") if spread else show.three(None)
+    return show.spread_text(spread.as_dict(), len(values)).removesuffix(" (1 seed)") if spread else show.three(None)

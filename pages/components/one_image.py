@@ -11,7 +11,7 @@ import streamlit as st
 from colora import plots
 from colora.catalog import SCORES
 from colora.errors import UserError
-from colora.results import best_run, run_summary
+from colora.results import run_summary
 from colora.runs import Group
 from colora.scores import SeedPredictions
 from colora.thumbnails import Pictures, Place, lossless
@@ -219,10 +219,9 @@ def every_seed(found: SeedPredictions, row: int, origin: str) -> None:
 def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], split: str, origin: str) -> None:
     """The image's timeline in one seed, with the merges of the updates."""
     with reading(group):
-        best = best_run(group)
         runs = {run.seed: run for run in group.runs if run.seed in found.seeds}
         seed = st.session_state.get("timeline-seed")
-        run = runs[seed if seed in runs else best.seed if best and best.seed in runs else found.seeds[0]]
+        run = runs[seed if seed in runs else found.best_seed]
         used = found.images["used"].to_numpy() if split == "train" else None
     try:
         table = timeline(run, split, int(record["index"]), used)

@@ -11,10 +11,11 @@ import streamlit as st
 
 from colora.data.medmnist import on_disk
 from colora.errors import UserError
+from colora.finished import counted, finished
 from colora.medmnist_info import stored_size
 from colora.over_seeds import Outcome, outcome
 from colora.predictions import COLUMNS, image_table, mistakes, predicted, source_file, table_file
-from colora.results import band
+from colora.results import band, best_run
 from colora.runs import Group, Run
 from colora.thumbnails import Place, open_pictures, same_images, tile
 from pages.components.runs import file_stamp, reading
@@ -31,12 +32,37 @@ class View:
     class_names: tuple[str, ...]
 
     @cached_property
+    def one(self) -> int | None:
+        """Position in `runs` of the model whose whole numbers stand for them (`over_seeds.one_model`): the paper's rule
+        takes one of all seeds; with any other, and at an epoch that a person chose, it is their ensemble (None)."""
+        if self.epoch is not None or len(self.runs) == 1 or self.group.config.selection != "paper":
+            return None
+        best = best_run(self.group, list(self.runs))
+        return None if best is None else self.runs.index(best)
+
+    @property
+    def several(self) -> bool:
+        return len(self.runs) > 1
+
+    def counted(self) -> str:
+        """`3 seeds`, or of how many of the group."""
+        return counted(len(self.runs), len(self.group.runs))
+
+    def model(self) -> str:
+        """Whose whole numbers are shown, in words."""
+        if not self.several:
+            return f"seed {self.runs[0].seed}"
+        if self.one is None:
+            return f"the ensemble of {self.counted()}"
+        return f"seed {self.runs[self.one].seed}, the one model that the rule takes"
+
+    @cached_property
     def key(self) -> tuple[Any, ...]:
         """What the figures depend on: the files of the predictions, and of the labels."""
         files = [source_file(run, self.split, self.epoch) for run in self.runs]
         tables = [table_file(run, self.split) for run in self.group.runs]
         stamps = tuple((str(file), file and file_stamp(file)) for file in files)
-        return self.split, self.epoch, stamps, tuple((str(table), file_stamp(table)) for table in tables)
+        return self.split, self.epoch, self.one, stamps, tuple((str(table), file_stamp(table)) for table in tables)
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -56,7 +82,7 @@ def seeds_with_predictions(group: Group, split: str, epoch: int | None) -> list[
 def shown_images(view: View) -> pd.DataFrame:
     """`predictions.image_table`. Raises UserError where it is damaged."""
     with reading(view.group):
-        return _images(view, view.key[3], view.split)
+        return _images(view, view.key[-1], view.split)
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -72,13 +98,13 @@ def predictions(view: View) -> list[tuple[np.ndarray, np.ndarray]]:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _predictions(_view: View, key: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    labels = shown_images(_view)["label"].to_numpy()
+    labels = shown_images(_view)["target"].to_numpy()
     return [predicted(run, _view.split, _view.epoch, labels) for run in _view.runs]
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def _outcome(_view: View, key: Any, class_names: tuple[str, ...]) -> Outcome:
-    return outcome(predictions(_view), list(class_names))
+    return outcome(predictions(_view), list(class_names), _view.one)
 
 
 def found_images(view: View, cell: tuple[int, int] | None) -> pd.DataFrame:
@@ -90,21 +116,21 @@ def found_images(view: View, cell: tuple[int, int] | None) -> pd.DataFrame:
 @st.cache_data(show_spinner=False, max_entries=32)
 def _found_images(_view: View, key: Any, cell: tuple[int, int] | None) -> pd.DataFrame:
     seeds = predictions(_view)
-    found = mistakes(seeds[0][0], [p for _, p in seeds], cell)
+    found = mistakes(seeds[0][0], [p for _, p in seeds], cell, _view.one)
     identity = shown_images(_view).loc[found["position"], COLUMNS]
     return pd.concat([found, identity.reset_index(drop=True)], axis=1)
 
 
 def epoch_band(group: Group, column: str) -> pd.DataFrame:
-    """`results.band`. Raises UserError where a file is damaged."""
+    """`results.band` of the finished seeds. Raises UserError where a file is damaged."""
     with reading(group):
-        stamps = [file_stamp(run.path / "metrics.jsonl") for run in group.runs]
+        stamps = [(run.seed, file_stamp(run.path / "metrics.jsonl")) for run in finished(group)]
         return _epoch_band(group, str(group.path), stamps, column)
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
 def _epoch_band(_group: Group, path: str, stamps: Any, column: str) -> pd.DataFrame:
-    return band([run for run in _group.runs if run.state != "damaged"], column)
+    return band(finished(_group), column)
 
 
 @dataclass(frozen=True)

@@ -182,15 +182,15 @@ def arms(plan: Plan) -> None:
                 about = summary(Group(runs_dir() / arm.group))
                 row["State"] = about["state"]
                 for metric, title in (("accuracy", "Test accuracy"), ("auc", "Test AUC")):
-                    row[title] = show.spread_text(about["over_seeds"]["test"][metric])
+                    row[title] = show.spread_text(about["over_seeds"]["test"][metric], len(about["seeds"]))
             except UserError as error:
                 row["State"] = f"damaged: {error}"
         rows.append(row)
     alt = "The groups of the comparison with their test figures"
     st.table(pd.DataFrame(rows).fillna("–").set_index(""), border="horizontal", alt=alt)
     st.caption(
-        "Test figures: median over the seeds [middle half]. Distilled against random: does the choice of images "
-        "matter, at the same size and balance? Against balanced: does it beat more images? Against full "
+        "Test figures: median over the finished seeds [middle half]. Distilled against random: does the choice of "
+        "images matter, at the same size and balance? Against balanced: does it beat more images? Against full "
         "fine-tuning: the method. A difference smaller than the spread over seeds says nothing."
     )
 

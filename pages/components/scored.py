@@ -11,6 +11,7 @@ import streamlit as st
 from colora.catalog import SCORES, VERDICTS
 from colora.config import RunConfig
 from colora.errors import UserError
+from colora.finished import finished, is_finished
 from colora.plots import SPLIT_NAMES, class_colour
 from colora.runs import Group
 from colora.scores import SeedPredictions, Whose, read_predictions, score_images
@@ -28,16 +29,12 @@ KEPT_ORDERS = 32
 def predictions(group: Group, split: str) -> SeedPredictions:
     """`scores.read_predictions`, read once for each state of the files. Raises UserError where there are none yet."""
     with reading(group):
-        found = _predictions(group, split, str(group.path), stamps_of(group, split))
-        there = [run for run in group.runs if run.seed in found.seeds]
-        if all(run.state == "damaged" for run in there):  # the predictions are whole, but nothing tells their epoch
-            raise UserError(there[0].status["reason"])
-        return found
+        return _predictions(group, split, str(group.path), stamps_of(group, split))
 
 
 def say_why_not(group: Group, about: dict[str, Any], split: str, error: UserError) -> None:
     """No seed has written predictions yet, or they cannot be put side by side."""
-    if any(run.has_predictions(split) for run in group.runs):
+    if any(run.has_predictions(split) for run in group.runs if is_finished(run) or run.state == "damaged"):
         st.error(str(error), icon=":material/error:")
         return
     st.info(
@@ -55,9 +52,11 @@ def scores(group: Group, split: str, whose: Whose) -> pd.DataFrame:
 
 
 def stamps_of(group: Group, split: str) -> list[Any]:
-    """What everything here that is kept is keyed by: the state of the files that a split's scores are made from."""
+    """What everything here that is kept is keyed by: how many seeds the group has, and of the finished ones, which
+    alone count, the state of the files that a split's scores are made from."""
     files = (f"predictions/{split}.parquet", "metrics.jsonl", "config.json")
-    return [tuple(file_stamp(run.path / name) for name in files) for run in group.runs]
+    counting = [(run.seed, *(file_stamp(run.path / name) for name in files)) for run in finished(group)]
+    return [len(group.runs), counting]
 
 
 @st.cache_resource(show_spinner="Reading the predictions …", max_entries=KEPT_PREDICTIONS)

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from colora.catalog import BACKBONES, METHODS, split_backbone
+from colora.finished import counted, says_under_way, standing
 from colora.plots import SPLIT_NAMES, captioned
 from pages.components import address
 
@@ -96,13 +97,21 @@ def three(value: float | None) -> str:
     return "–" if value is None or pd.isna(value) else f"{value:.3f}"
 
 
-def spread_text(spread: dict[str, Any] | None) -> str:
-    """`0.915 [0.905–0.925]`: median and middle half of the seeds; one seed's own value stands alone."""
+def spread_text(spread: dict[str, Any] | None, seeds: int) -> str:
+    """`0.915 [0.905–0.925]`: median and middle half over the seeds; one seed's own value stands alone. Where not all of
+    the group's `seeds` count, it says how many do."""
     if spread is None:
         return "–"
-    if spread["n"] == 1:
-        return f"{three(spread['median'])} (1 seed)"
-    return f"{three(spread['median'])} [{three(spread['iqr'][0])}–{three(spread['iqr'][1])}]"
+    n = spread["n"]
+    how_many = f" ({counted(n, seeds)})" if n == 1 or n < seeds else ""
+    half = "" if n == 1 else f" [{three(spread['iqr'][0])}–{three(spread['iqr'][1])}]"
+    return f"{three(spread['median'])}{half}{how_many}"
+
+
+def under_way(about: dict[str, Any]) -> None:
+    """Which seeds count in the figures of a page, and where the others stand; nothing where all are finished."""
+    if told := says_under_way(about):
+        st.info(literal(told), icon=":material/hourglass:")
 
 
 def choose_split() -> str:
@@ -152,24 +161,26 @@ def chosen_on(rule: str) -> str:
     return "chosen on validation" if rule == "validation" else "chosen on TEST, so optimistic"
 
 
-def which_epoch(summary: dict[str, Any], epoch: int | None, seed: int | None = None) -> str:
-    """Whose models at which epoch a figure shows, and the rule that chose it; a person chose a given `epoch`."""
-    if epoch is not None:
-        return f"{'every seed' if seed is None else f'seed {seed}'} at epoch {epoch}, chosen by hand"
-    rule = chosen_on(summary["selection"]["rule"])
-    if seed is None:
-        return f"each seed's selected epoch, {rule}"
-    at = next(row["selected_epoch"] for row in summary["seeds"] if row["seed"] == seed)
-    return f"seed {seed}, epoch {at}, {rule}"
+def which_epoch(summary: dict[str, Any], epoch: int | None, seeds: list[int]) -> str:
+    """Whose models at which epoch a figure shows, those of `seeds`, and the rule that chose it; a person chose a given
+    `epoch`. A seed under way is said to be so."""
+    by, every = chosen_on(summary["selection"]["rule"]) if epoch is None else "chosen by hand", len(summary["seeds"])
+    if len(seeds) == 1:
+        row = next(row for row in summary["seeds"] if row["seed"] == seeds[0])
+        at = f", epoch {row['selected_epoch']}" if epoch is None else f" at epoch {epoch}"
+        return f"seed {row['seed']}{at}, {by}" + ("" if row["finished"] else f" · under way, {standing(row)}")
+    if len(seeds) == every:
+        whose = "each seed's selected epoch" if epoch is None else f"every seed at epoch {epoch}"
+    else:
+        at = ", each at its selected epoch" if epoch is None else f" at epoch {epoch}"
+        whose = f"{counted(len(seeds), every)}{at}"
+    return f"{whose}, {by}"
 
 
-def provenance(
-    summary: dict[str, Any], split: str, images: int, seed: int | None = None, epoch: int | None = None
-) -> str:
-    """What a figure rests on: data, split, and the epoch with the rule that chose it."""
-    return (
-        f"{SPLIT_NAMES[split]} split of {data_title(summary)}, {images:,} images · {which_epoch(summary, epoch, seed)}"
-    )
+def provenance(summary: dict[str, Any], split: str, images: int, seeds: list[int], epoch: int | None = None) -> str:
+    """What a figure rests on: data, split, whose models, and the epoch with the rule that chose it."""
+    which = which_epoch(summary, epoch, seeds)
+    return f"{SPLIT_NAMES[split]} split of {data_title(summary)}, {images:,} images · {which}"
 
 
 def show_figure(

@@ -1,0 +1,71 @@
+"""Which seeds of a group count: figures over seeds are of the finished ones, and all others are told as under way.
+
+A seed that has not finished stands at an epoch of its own. Pooled with finished ones its figures would compare a short
+training with long ones, and be others a minute later. Every page and command that says something over seeds asks here.
+"""
+
+from typing import Any
+
+from colora.config import format_seeds
+from colora.runs import Group, Run
+
+
+def is_finished(run: Run) -> bool:
+    """Only a seed that is done: one that was stopped, failed or lost may go on, and then select another epoch."""
+    return run.state == "done"
+
+
+def finished(group: Group) -> list[Run]:
+    """The seeds that count."""
+    return [run for run in group.runs if is_finished(run)]
+
+
+def under_way(group: Group) -> list[dict[str, Any]]:
+    """The other seeds, one a row: seed, state, epoch, epochs, says (`stopped at epoch 7 of 12`)."""
+    rows = []
+    for run in group.runs:
+        if not is_finished(run):
+            status = run.status
+            row = {"seed": run.seed, "state": status["state"], "epoch": status["epoch"], "epochs": status["epochs"]}
+            rows.append(row | {"says": standing(row)})
+    return rows
+
+
+def standing(row: dict[str, Any]) -> str:
+    """`running at epoch 7 of 12`, of a row with state, epoch (the last that ended) and epochs; before the first epoch
+    has ended the state alone."""
+    return f"{row['state']} at epoch {row['epoch']} of {row['epochs']}" if row["epoch"] else row["state"]
+
+
+def counted(count: int, seeds: int) -> str:
+    """`3 seeds`, `2 of 3 seeds`: how many stand behind a figure, of how many the group has."""
+    return f"{count} seed{'s' * (count != 1)}" if count == seeds else f"{count} of {seeds} seed{'s' * (seeds != 1)}"
+
+
+def says_under_way(about: dict[str, Any]) -> str | None:
+    """A sentence on the seeds that do not count, of a document with `finished` and `under_way`; None where all do."""
+    count, rows = about["finished"], about["under_way"]
+    if not rows:
+        return None
+    seeds = count + len(rows)
+    if count:
+        they = "is finished, and only it counts" if count == 1 else "are finished, and only they count"
+        begin = f"{counted(count, seeds)} {they} in figures over seeds."
+    else:
+        begin = "No seed has finished yet, so there are no figures over seeds."
+    alike: dict[str, list[int]] = {}
+    for row in rows:
+        alike.setdefault(row["says"], []).append(row["seed"])
+    each = (f"seed{'s' * (len(who) > 1)} {format_seeds(who)} {says}" for says, who in alike.items())
+    return f"{begin} Under way: {'; '.join(each)}."
+
+
+def says_reached(epochs: list[int]) -> str:
+    """`3 seeds up to epoch 4, 2 up to 7`: how many stand behind each epoch of a curve, of the epochs that each seed has
+    finished; empty where none has."""
+    counts = {step: sum(epoch >= step for epoch in epochs) for step in sorted({epoch for epoch in epochs if epoch})}
+    parts = [f"{count} up to {step}" for step, count in counts.items()]
+    if parts:
+        first, count = next(iter(counts.items()))
+        parts[0] = f"{counted(count, count)} up to epoch {first}"
+    return ", ".join(parts)
