@@ -10,6 +10,7 @@ from colora.catalog import NOTICE
 from colora.cuts import pinned_cut
 from colora.evaluate import report
 from colora.over_seeds import SPREAD, spreads
+from colora.relevance import config_checksum, in_effect, unused
 from colora.runs import ACTIVE, Group, Run
 
 SELECTION = {
@@ -124,6 +125,9 @@ def group_summary(group: Group) -> dict[str, Any]:
         "launched_by": group.info["launched_by"],
         "method": config.method,
         "backbone": config.backbone,
+        "settings": in_effect(config),
+        "not_used": {field: why for field, why in unused(config.model_dump()).items() if field in config.changes()},
+        "config_checksum": config_checksum(config),
         "data": {
             "source": resolved.data_source if resolved else config.dataset,
             "synthetic": resolved.synthetic if resolved else config.dataset == "phantom",
