@@ -300,7 +300,7 @@ def names_file(cut: str) -> bool:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(Path(os.path.expanduser(path)).absolute())  # which leaves the ~ of an unknown user as it is
 
 
 def launch_arguments(name: str, config: RunConfig, seeds: list[int]) -> list[str]:
