@@ -15,6 +15,7 @@ from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
 
 IMAGES = ("dataset", "data_dir", "image_size", "train_set", "per_class", "cut")  # what decides what is trained on
+Images = tuple[ClassCounts | None, Cut | None]
 EACH_GROUP_SECONDS = 120  # how long a launch may take, for each group
 
 
@@ -37,6 +38,14 @@ def group_fields(found: dict[str, str]) -> None:
             persist_state="session",
         )
         fields.mark(found.get("seeds"))
+
+
+def images_of(every: list[form.Values], found: dict[str, str]) -> list[Images]:
+    """What each group trains on; groups that take the same are looked at once."""
+    kinds = [tuple(values[field] for field in IMAGES) for values in every]
+    known = dict(zip(kinds, every, strict=True))
+    looked_at = {kind: (training_images(one, found), chosen_cut(one, found)) for kind, one in known.items()}
+    return [looked_at[kind] for kind in kinds]
 
 
 def training_images(values: form.Values, found: dict[str, str]) -> ClassCounts | None:
@@ -90,13 +99,12 @@ def settings(values: form.Values, every: list[form.Values], found: dict[str, str
         if more:
             wrong = any(f in found for f in more)
             title = f"More {section.lower()} settings" if basic else f"{section} settings"
-            with st.expander(f"{title} :red[:material/error:]" if wrong else title, expanded=wrong):
+            unfolded = wrong or any(f in form.chosen() for f in more)
+            with st.expander(f"{title} :red[:material/error:]" if wrong else title, expanded=unfolded):
                 fields.draw(more, found, below)
 
 
-def review(
-    values: form.Values, varied: form.Series, found: dict[str, str], images: list[tuple[ClassCounts | None, Cut | None]]
-) -> None:
+def review(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:
     """What will run, the command that does the same, and the button."""
     st.subheader("What will run")
     show_images(values, varied, found, images)
@@ -109,9 +117,7 @@ def review(
             ready(values, varied, images)
 
 
-def show_images(
-    values: form.Values, varied: form.Series, found: dict[str, str], images: list[tuple[ClassCounts | None, Cut | None]]
-) -> None:
+def show_images(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:
     """What is trained on; of groups that differ in it each kind once."""
     shown = set()
     for one, (classes, cut) in zip(form.each_group(values, varied), images, strict=True):
@@ -133,9 +139,7 @@ def not_yet(found: dict[str, str]) -> None:
     st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=True, key="launch-button")
 
 
-def ready(
-    values: form.Values, varied: form.Series, images: list[tuple[ClassCounts | None, Cut | None]]
-) -> None:
+def ready(values: form.Values, varied: form.Series, images: list[Images]) -> None:
     """The parameters and what it takes, the same as a command, the paper's protocol, and the button."""
     st.markdown("**Parameters**")
     model, amount = st.container(), st.container()
@@ -200,7 +204,7 @@ with left:
     every = form.each_group(values, varied)
     found = form.problems(values, varied)
     found = start.problems(values, varied) | found
-    images = [(training_images(one, found), chosen_cut(one, found)) for one in every]
+    images = images_of(every, found)
     group_fields(found)
     settings(values, every, found)
     several.choose(fields.label, values, fields.mark)

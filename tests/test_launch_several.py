@@ -217,9 +217,30 @@ def test_launch_begins_several_values_with_the_one_there_was_and_forgets_them(op
     assert ran(app).multiselect(key="launch.several").value == []
 
 
+@pytest.mark.parametrize(
+    ("field", "values", "said"),
+    [
+        ("backbone", ["texturenet", "resnet18:"], "'resnet18:' ends in a colon"),
+        ("backbone", ["texturenet", "😀"], "There is no backbone '😀'"),
+        ("dataset", ["phantom", "folder:"], "Type the path of the folder."),
+        ("weights", ["shipped", "a\0b"], "There is no file a"),
+        ("class_names", "A\nB", "Needs at least two different names"),
+        ("image_size", "64, 😀", "Numbers are needed here, with commas between them."),
+    ],
+)
+def test_launch_marks_what_is_wrong_with_values_of_every_kind(open_page, field, values, said):
+    app = open_page("launch")
+    vary(app, field, values)
+    assert said in texts(app) and app.button(key="launch-button").disabled
+
+
 def test_launch_hides_what_no_group_uses_and_says_so_of_chosen_settings(open_page):
     app = open_page("launch")
     vary(app, "order", ["inception", "separable"])
+    assert [expander.label for expander in app.expander if expander.proto.expanded] == [
+        "CoLoRA settings",  # where the field is
+        "Several groups at once",
+    ]
     app.selectbox(key="launch.method").set_value("head")
     said = texts(ran(app))
     assert "Not used by this launch, and left out: Factor order." in said

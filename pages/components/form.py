@@ -233,8 +233,8 @@ def needed(values: dict[str, Any]) -> dict[str, Target]:
     with suppress(UserError, OSError):  # of a folder that cannot be looked into, which `problems` says
         if source not in SOURCES and values["image_size"] is not None:
             found["dataset"] = set_target(source, stored_size(values["image_size"]), values["data_dir"])
-    if values["weights"] == "imagenet" and values["backbone"].partition(":")[0] in IMAGENET:
-        found["weights"] = weights_target(values["backbone"])
+    if values["weights"] == "imagenet" and (network := values["backbone"].partition(":")[0]) in IMAGENET:
+        found["weights"] = weights_target(network)
     return {field: target for field, target in found.items() if target.state in ("absent", "partial")}
 
 
