@@ -19,6 +19,7 @@ class BackboneInfo:
     title: str
     weights_enum: str | None  # torchvision's enum member whose file is "imagenet"
     kind: str  # "features": net.features is the extractor; "resnet": conv1 ... layer4; "own": colora.texturenet
+    batch_norm: bool = False  # has such layers, so that the setting of that name changes something
 
     @property
     def pretrained(self) -> str:
@@ -28,10 +29,10 @@ class BackboneInfo:
 
 BACKBONES: dict[str, BackboneInfo] = {
     "vgg16": BackboneInfo("VGG16", "VGG16_Weights.IMAGENET1K_V1", "features"),
-    "resnet50": BackboneInfo("ResNet-50", "ResNet50_Weights.IMAGENET1K_V1", "resnet"),
-    "resnet18": BackboneInfo("ResNet-18", "ResNet18_Weights.IMAGENET1K_V1", "resnet"),
+    "resnet50": BackboneInfo("ResNet-50", "ResNet50_Weights.IMAGENET1K_V1", "resnet", batch_norm=True),
+    "resnet18": BackboneInfo("ResNet-18", "ResNet18_Weights.IMAGENET1K_V1", "resnet", batch_norm=True),
     "squeezenet1_1": BackboneInfo("SqueezeNet 1.1", "SqueezeNet1_1_Weights.IMAGENET1K_V1", "features"),
-    "mobilenet_v2": BackboneInfo("MobileNetV2", "MobileNet_V2_Weights.IMAGENET1K_V1", "features"),
+    "mobilenet_v2": BackboneInfo("MobileNetV2", "MobileNet_V2_Weights.IMAGENET1K_V1", "features", batch_norm=True),
     "texturenet": BackboneInfo("TextureNet (small, shipped)", None, "own"),
 }
 

@@ -10,35 +10,27 @@ import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from colora import processor
+from colora.arguments import Parser
 from colora.catalog import NOTICE
 from colora.cli_cluster import add_cluster_command
 from colora.cli_files import Bar, add_file_commands
 from colora.cli_groups import add_group, add_groups, add_runs_dir, group_of, groups_of
 from colora.cli_images import add_image_commands
+from colora.cli_launch import BY_NAME, Estimates, asked_groups, not_used, settings_text, tell_unused
+from colora.cli_launch import asked_config as _config
 from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
-from colora.config import RunConfig, absolute_paths, make_config, parse_seeds
+from colora.config import RunConfig, absolute_paths, parse_seeds
 from colora.engines import ENGINES, engine_named
 from colora.errors import UserError
 from colora.finished import counted, says_under_way
-from colora.presets import PRESETS
 from colora.queue.verdict import short
 from colora.runs import Group, listing
 from colora.storage import FORBIDDEN, FULL
-from colora.vary import parse_vary, varied
 
 MODEL = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")  # what decides what is built
-BY_NAME = {preset.name: preset for preset in PRESETS}
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, with its errors on one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +73,15 @@ def _parser() -> Parser:
     launch = with_json(command("launch", _launch, "train one config over several seeds"))
     launch.add_argument("--name", required=True, help="name of the new group of runs")
     _add_seeds(launch)
-    launch.add_argument("--vary", metavar="SETTING=A,B,...", help="one group for each value, named NAME-SETTING-VALUE")
+    launch.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="SETTING=A,B,...",
+        help="one group for each value, named NAME-SETTING-VALUE; several --vary make every combination. Values with "
+        """commas as a JSON list: 'targets=["all","conv1,layer2.*"]'; an empty one is none""",
+    )
+    launch.instead = dict.fromkeys(RunConfig.model_fields, "; several values go into --vary")
     launch.add_argument("--priority", type=int, default=0, help="higher ones start first (default 0)")
     launch.add_argument("--engine", choices=list(ENGINES), default="local", help="this machine's queue, or SLURM")
     launch.add_argument(
@@ -174,22 +174,6 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def _config(args: argparse.Namespace) -> RunConfig:
-    preset = getattr(args, "preset", None)
-    values = dict(BY_NAME[preset].values) if preset else {}
-    values |= {n: v for n in RunConfig.model_fields if (v := getattr(args, n, None)) is not None}
-    if values.get("cut") and getattr(args, "train_set", None) is None:  # a preset's balanced set gives way to the cut
-        values.pop("train_set", None)
-        values.pop("per_class", None)
-    if preset and BY_NAME[preset].distilled and not values.get("cut"):
-        raise UserError(f"The preset {preset} trains on a distilled cut: name one with --cut.", field="cut")
-    if not hasattr(args, "weights"):  # params and bench count and time; they take no weights
-        values["weights"] = "none"
-    if isinstance(values.get("class_names"), str):
-        values["class_names"] = _names(values["class_names"])
-    return make_config(values)
-
-
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, allow_nan=False))
 
@@ -198,20 +182,13 @@ def _launch(args: argparse.Namespace) -> int:
     from colora.engines.slurm.site import asked_from
     from colora.launch import launch_groups
 
-    config, configs = _config(args), {args.name: _config(args)}
-    if args.vary:
-        field, values = parse_vary(args.vary)
-        configs = varied(args.name, config, field, values)
-    seeds, estimates = _seeds(args), []
-
-    def tell(found: Any) -> None:
-        estimates.append(found.as_dict())
-        if not args.json and not found.refused:
-            print(f"{args.name}: {found.says()}", flush=True)
-
+    configs = asked_groups(args)
+    seeds, estimates = _seeds(args), Estimates(args.json)
     with Bar("ImageNet weights") as bar:
         wanted = (args.engine, asked_from(args.slurm))
-        groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, tell, *wanted)
+        groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, estimates.tell, *wanted)
+    estimates.tell_total()
+    tell_unused(args, configs)
     begun: dict[str, dict[str, Any]] = {}
 
     def start() -> None:
@@ -226,8 +203,17 @@ def _launch(args: argparse.Namespace) -> int:
             _show_groups(groups, args.json, as_list=bool(args.vary))
         return max(report_end(Group(group.path)) for group in groups) if code is None else code
     start()
-    shared = {"seeds": seeds, "estimate": estimates[0] if estimates else None}
-    started = [{"name": group.name, "path": str(group.path), **shared, **begun[group.name]} for group in groups]
+    started = [
+        {
+            "name": group.name,
+            "path": str(group.path),
+            "seeds": seeds,
+            "estimate": estimates.document(group.name),
+            "not_used": not_used(args, group.config),
+            **begun[group.name],
+        }
+        for group in groups
+    ]
     if args.json:
         _print_json(started if args.vary else started[0])
         return 0
@@ -262,6 +248,7 @@ def _show_summary(summary: dict[str, Any]) -> None:
     if cut := data["cut"]:
         each = ", ".join(f"{name} {n:,}" for name, n in zip(cut["class_names"], cut["counts"]["kept"], strict=True))
         print(f"  trained on the cut {cut['name']} ({cut['hash'][:12]}): {each}; {cut['says']}")
+    print(f"  settings {settings_text(summary)}")
     for row in summary["seeds"]:
         line = f"  seed {row['seed']:>2} {row['state']:<8} epoch {row['epoch']}/{row['epochs']}"
         if "selected_epoch" in row:

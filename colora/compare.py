@@ -11,10 +11,12 @@ import pandas as pd
 
 from colora.config import RunConfig, format_seeds
 from colora.finished import says_under_way
+from colora.relevance import config_checksum, in_effect
 from colora.results import Spread
 
 FEWEST, MOST = 2, 8
 LETTERS = "ABCDEFGH"
+NOT_USED = "not used"
 Summaries = dict[str, dict[str, Any]]  # by group name, in the order of comparison
 
 
@@ -176,14 +178,30 @@ def group_rows(summaries: Summaries, split: str) -> list[dict[str, Any]]:
 
 
 def differences(configs: dict[str, RunConfig], seeds: dict[str, list[int]]) -> pd.DataFrame:
-    """The settings in which the groups differ, one a row (index), a column a group; values as people write them."""
-    settings = {name: {**config.model_dump(), "seeds": format_seeds(seeds[name])} for name, config in configs.items()}
-    fields = ["seeds", *RunConfig.model_fields]
-    differing = [f for f in fields if len({repr(values[f]) for values in settings.values()}) > 1]
+    """The settings in which the groups differ, one a row (index), a column a group; values as people write them.
+
+    A setting counts for the groups that use it: where one does not, another setting's row tells why. Groups that train
+    alike (`same_settings`) differ in nothing but seeds.
+    """
+    settings = {name: {"seeds": format_seeds(seeds[name]), **in_effect(config)} for name, config in configs.items()}
+    all_alike = len(set(map(config_checksum, configs.values()))) == 1
+    fields = ["seeds", *([] if all_alike else RunConfig.model_fields)]
+    differing = [f for f in fields if len({repr(values[f]) for values in settings.values() if f in values}) > 1]
     return pd.DataFrame(
-        {name: [_written(values[field]) for field in differing] for name, values in settings.items()},
+        {
+            name: [_written(values[field]) if field in values else NOT_USED for field in differing]
+            for name, values in settings.items()
+        },
         index=pd.Index(differing, name="setting"),
     )
+
+
+def same_settings(configs: dict[str, RunConfig]) -> list[list[str]]:
+    """Names of the groups that train alike, by the checksum of the settings in effect; a group alone is left out."""
+    parts: dict[str, list[str]] = {}
+    for name, config in configs.items():
+        parts.setdefault(config_checksum(config), []).append(name)
+    return [names for names in parts.values() if len(names) > 1]
 
 
 def _written(value: Any) -> str:

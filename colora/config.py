@@ -300,13 +300,18 @@ def names_file(cut: str) -> bool:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(Path(os.path.expanduser(path)).absolute())  # which leaves the ~ of an unknown user as it is
 
 
 def launch_arguments(name: str, config: RunConfig, seeds: list[int]) -> list[str]:
     """The arguments after `python -m colora` that launch exactly this group: defaults are left out."""
-    arguments = ["launch", "--name", name, "--seeds", format_seeds(seeds)]
-    for field, value in config.changes().items():
+    return ["launch", "--name", name, "--seeds", format_seeds(seeds), *setting_flags(config.changes())]
+
+
+def setting_flags(values: dict[str, Any]) -> list[str]:
+    """Flags of the command line for these settings, none of which is None."""
+    arguments = []
+    for field, value in values.items():
         flag = "--" + field.replace("_", "-")
         if value is True:
             arguments.append(flag)

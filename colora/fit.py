@@ -152,8 +152,9 @@ class Fit:
 
     def _check_loss(self, total: torch.Tensor, epoch: int) -> None:
         if not torch.isfinite(total):
+            rates = " and ".join(f"{rate:g}" for rate in dict.fromkeys(g["peak"] for g in self.optimizer.param_groups))
             raise UserError(
-                f"The loss became infinite or not a number in epoch {epoch} at learning rate {self.config.lr:g}: "
+                f"The loss became infinite or not a number in epoch {epoch} at learning rate {rates}: "
                 "lower the learning rate."
             )
 

@@ -1,7 +1,8 @@
 """From a config to queued seeds: check that they can train, and make the run folders. `colora.engines` do the rest."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from colora.queue.lock import editing
 from colora.queue.slots import sharing
 from colora.queue.supervisor import slot_names
 from colora.runs import Group, check_name, create_group
+from colora.total import check_disk
 
 if TYPE_CHECKING:
     from colora.preflight import Preflight
@@ -36,31 +38,43 @@ def launch_groups(
     seeds: list[int],
     on_progress: Progress = quiet,
     priority: int = 0,
-    on_estimate: Callable[["Preflight"], None] = lambda found: None,
+    on_estimate: Callable[[str, "Preflight"], None] = lambda name, found: None,
     engine: str = "local",
     asked: dict[str, Any] | None = None,
 ) -> list[Group]:
     """Checks data, cuts, models and weights, then makes every group, by name, with all seeds queued, or none of them.
 
     Their engine's `start` starts them. ImageNet weights that are not on this machine are downloaded, which
-    `on_progress` follows; data sets are not. `on_estimate` is told what the runs will take before they are queued, or
-    refused for it; on a cluster memory and GPU are another machine's. `asked` is what this launch asks of it beyond
-    its site file. Raises UserError, and leaves no folder behind, where the runs would certainly fail.
+    `on_progress` follows; data sets are not. `on_estimate` is told, with each group's name, what its runs will take
+    before any is queued, or refused for it; on a cluster memory and GPU are another machine's. `asked` is what this
+    launch asks of it beyond its site file. Raises UserError, and leaves no folder behind, where the runs would
+    certainly fail.
     """
     runs_dir = Path(runs_dir)
     configs = {name: absolute_paths(config) for name, config in configs.items()}
     for name in configs:
         check_name(runs_dir, name)
         engine_named(engine).check(runs_dir, name, seeds, asked or {}, priority)
-    alike = {config.model_copy(update=NO_MATTER).model_dump_json(): config for config in configs.values()}
-    cuts = {config.cut: read_cut(runs_dir, config.cut) for config in alike.values() if config.cut}
-    for config in alike.values():
-        check_dataset(config)
-        if config.cut:
-            check_cut(config, cuts[config.cut])
-        _check_model(config, on_progress)
-        if engine == "local":
-            _check_fit(config, len(seeds) * len(configs), runs_dir, on_estimate)
+    cuts = {config.cut: read_cut(runs_dir, config.cut) for config in configs.values() if config.cut}
+    found: list[Preflight] = []
+    measured: dict[str, Preflight | None] = {}  # what differs in nothing that matters to it is measured once
+    for name, config in configs.items():
+        alike = config.model_copy(update=NO_MATTER).model_dump_json()
+        with _naming(name, of_several=len(configs) > 1):
+            if alike not in measured:
+                check_dataset(config)
+                if config.cut:
+                    check_cut(config, cuts[config.cut])
+                _check_model(config, on_progress)
+                runs = len(seeds) * len(configs)
+                measured[alike] = look_ahead(config, len(seeds), runs_dir, runs=runs) if engine == "local" else None
+            if one := measured[alike]:
+                on_estimate(name, one)
+                if one.refused:
+                    raise UserError(one.refused, field=one.field)
+                found.append(one)
+    if len(found) > 1:
+        check_disk(found, runs_dir)
     with editing(runs_dir):
         groups: list[Group] = []
         try:
@@ -88,17 +102,24 @@ def _check_model(config: RunConfig, on_progress: Progress) -> None:
     apply_method(model, config, seed=0)
 
 
-def _check_fit(config: RunConfig, seeds: int, runs_dir: Path, on_estimate: Callable[["Preflight"], None]) -> None:
-    found = look_ahead(config, seeds, runs_dir)
-    on_estimate(found)
-    if found.refused:
-        raise UserError(found.refused, field=found.field)
+@contextmanager
+def _naming(name: str, of_several: bool) -> Iterator[None]:
+    """Which of several groups a refusal is about."""
+    try:
+        yield
+    except UserError as error:
+        if not of_several:
+            raise
+        raise UserError(f"{name}: {error}", field=error.field) from error
 
 
-def look_ahead(config: RunConfig, seeds: int, runs_dir: Path, classes: int | None = None) -> "Preflight":
-    """What these runs will take, on the slots that train them. Raises UserError for bad data or networks."""
+def look_ahead(
+    config: RunConfig, seeds: int, runs_dir: Path, classes: int | None = None, runs: int | None = None
+) -> "Preflight":
+    """What these seeds will take, on the slots that train them, launched among so many `runs` (default: alone). Raises
+    UserError for bad data or networks."""
     from colora.preflight import preflight  # torch
 
     slots = slot_names(runs_dir)
-    at_once = min(seeds, sharing(slots))
+    at_once = min(runs or seeds, sharing(slots))
     return preflight(config, seeds, Path(runs_dir), dataset_sizes(config), len(slots), classes, at_once)

@@ -9,6 +9,7 @@ from typing import Any
 
 from colora.catalog import split_backbone
 from colora.config import RunConfig
+from colora.relevance import in_effect
 
 SEEDS = 10
 BALANCED = 7_754  # images of each class
@@ -49,10 +50,11 @@ class Point:
 
 def differences(config: RunConfig, seeds: int) -> list[Point]:
     """Where this group does something else than the paper says; empty if nowhere."""
+    used = in_effect(config)
     found = [
-        Point(field, getattr(config, field), says)
+        Point(field, used[field], says)
         for field, (values, says) in STATED.items()
-        if _means_something(field, config) and getattr(config, field) not in values
+        if field in used and used[field] not in values
     ]
     found += _network(config)
     if config.train_set == "balanced" and config.per_class not in (None, BALANCED):
@@ -74,11 +76,5 @@ def _network(config: RunConfig) -> list[Point]:
 
 def open_points(config: RunConfig) -> list[Point]:
     """Settings that the paper leaves open, with what stands there in this group."""
-    return [
-        Point(field, getattr(config, field), says) for field, says in OPEN.items() if _means_something(field, config)
-    ]
-
-
-def _means_something(field: str, config: RunConfig) -> bool:
-    section = RunConfig.model_fields[field].json_schema_extra["section"]
-    return section != "CoLoRA" or config.method == "colora"
+    used = in_effect(config)
+    return [Point(field, used[field], says) for field, says in OPEN.items() if field in used]

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from colora.catalog import NOTICE
+from colora.config import RunConfig
 from colora.cuts import pinned_cut
 from colora.evaluate import report
 from colora.finished import finished, is_finished, under_way
 from colora.over_seeds import SPREAD, spreads
+from colora.relevance import config_checksum, in_effect, unused
 from colora.runs import ACTIVE, Group, Run
 
 SELECTION = {
@@ -127,6 +129,9 @@ def group_summary(group: Group) -> dict[str, Any]:
         "launched_by": group.info["launched_by"],
         "method": config.method,
         "backbone": config.backbone,
+        "settings": in_effect(config),
+        "not_used": {field: why for field, why in unused(config.model_dump()).items() if field in config.changes()},
+        "config_checksum": config_checksum(exact_config(group)),
         "data": {
             "source": resolved.data_source if resolved else config.dataset,
             "synthetic": resolved.synthetic if resolved else config.dataset == "phantom",
@@ -154,6 +159,13 @@ def group_summary(group: Group) -> dict[str, Any]:
         "warnings": resolved.warnings if resolved else [],
         "notice": NOTICE,
     }
+
+
+def exact_config(group: Group) -> RunConfig:
+    """The group's settings, with its cut named by the images too: a name may have stood for other images before. Raises
+    UserError where the group's copy of the cut is damaged."""
+    cut = pinned_cut(group.path) if group.config.cut else None
+    return group.config.model_copy(update={"cut": f"{cut.name} ({cut.hash[:12]})"}) if cut else group.config
 
 
 def cut_summary(group: Group) -> dict[str, Any] | None:

@@ -4,9 +4,21 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.compare import FEWEST, MOST, Summaries, cautions, differences, group_rows, labels, seed_points
+from colora.compare import (
+    FEWEST,
+    MOST,
+    Summaries,
+    cautions,
+    differences,
+    group_rows,
+    labels,
+    same_settings,
+    seed_points,
+)
 from colora.config import RunConfig
 from colora.errors import UserError
+from colora.relevance import config_checksum
+from colora.results import exact_config
 from colora.runs import Group, list_groups
 from pages.components import address, show
 from pages.components.frame import inside_app
@@ -194,12 +206,18 @@ def costs(summaries: Summaries, short: dict[str, str], split: str, metric: str, 
 
 
 def settings(groups: list[Group], short: dict[str, str]) -> None:
-    """Only what differs: the rest of the settings is the same in all."""
+    """Only what differs: the rest of the settings is the same in all, or does nothing."""
     st.subheader("Where the settings differ")
     seeds = {group.name: group.info["seeds"] for group in groups}
-    table = differences({group.name: group.config for group in groups}, seeds)
+    configs = {group.name: exact_config(group) for group in groups}
+    table = differences(configs, seeds)
+    for names in same_settings(configs):
+        st.caption(
+            f"The same settings, as far as they are used: {show.literal(', '.join(short[name] for name in names))} "
+            f"(checksum {config_checksum(configs[names[0]])[:12]})."
+        )
     if table.empty:
-        st.caption("Nowhere: every setting and seed is the same.")
+        st.caption("Nowhere: every setting that is used and every seed is the same.")
         return
     meanings = {name: field.description for name, field in RunConfig.model_fields.items()} | {"seeds": "Random seeds."}
     shown = table.rename(columns=short).reset_index()

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
-from colora.config import make_config, parse_seeds
+from colora.config import parse_seeds
 from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
 from colora.errors import UserError
-from pages.components import cluster, counts, downloads, fields, form, plan, start
+from pages.components import cluster, counts, downloads, fields, form, plan, several, start
 from pages.components.command import run_colora
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
 
+IMAGES = ("dataset", "data_dir", "image_size", "train_set", "per_class", "cut")  # what decides what is trained on
+Images = tuple[ClassCounts | None, Cut | None]
 EACH_GROUP_SECONDS = 120  # how long a launch may take, for each group
 
 
@@ -39,7 +40,15 @@ def group_fields(found: dict[str, str]) -> None:
         fields.mark(found.get("seeds"))
 
 
-def training_images(values: dict[str, Any], found: dict[str, str]) -> ClassCounts | None:
+def images_of(every: list[form.Values], found: dict[str, str]) -> list[Images]:
+    """What each group trains on; groups that take the same are looked at once."""
+    kinds = [tuple(values[field] for field in IMAGES) for values in every]
+    known = dict(zip(kinds, every, strict=True))
+    looked_at = {kind: (training_images(one, found), chosen_cut(one, found)) for kind, one in known.items()}
+    return [looked_at[kind] for kind in kinds]
+
+
+def training_images(values: form.Values, found: dict[str, str]) -> ClassCounts | None:
     """Images of each class in the chosen data, where known quickly; what is wrong with them goes into `found`."""
     if found.keys() & {"image_size", "data_dir"} or ("dataset" in found and "dataset" not in form.needed(values)):
         return None
@@ -53,7 +62,7 @@ def training_images(values: dict[str, Any], found: dict[str, str]) -> ClassCount
         return None
 
 
-def chosen_cut(values: dict[str, Any], found: dict[str, str]) -> Cut | None:
+def chosen_cut(values: form.Values, found: dict[str, str]) -> Cut | None:
     """The cut to train on; what is wrong with it goes into `found`."""
     if not values["cut"] or "cut" in found:
         return None
@@ -67,22 +76,19 @@ def chosen_cut(values: dict[str, Any], found: dict[str, str]) -> Cut | None:
     return cut
 
 
-def downloads_below(values: dict[str, Any], found: dict[str, str]) -> dict[str, Callable[[str], None]]:
+def downloads_below(every: list[form.Values], found: dict[str, str]) -> dict[str, Callable[[str], None]]:
     """{field: draws the download of the file that it needs, with the sentence that it is missing}."""
-    query = {
-        "dataset": {"set": fields.set_title(values["dataset"]), "folder": values["data_dir"] or ""},
-        "weights": {},
-    }
-    return {
-        field: partial(downloads.missing, target, shown, query[field])
-        for field, target in form.needed(values).items()
-        if field in found
-    }
+    below = {}
+    for field, (target, values) in form.first_needed(every).items():
+        query = {"set": fields.set_title(values["dataset"]), "folder": values["data_dir"] or ""}
+        if field in found:
+            below[field] = partial(downloads.missing, target, shown, query if field == "dataset" else {})
+    return below
 
 
-def settings(values: dict[str, Any], found: dict[str, str]) -> None:
+def settings(values: form.Values, every: list[form.Values], found: dict[str, str]) -> None:
     """The config's sections: what nearly everyone sets in the open, the rest folded until it is wrong."""
-    below = downloads_below(values, found)
+    below = downloads_below(every, found)
     for section in form.SECTIONS:
         meant = [f for f in form.FIELDS if form.section(f) == section and form.applies(f, values)]
         basic = [f for f in fields.BASIC if f in meant]
@@ -93,24 +99,36 @@ def settings(values: dict[str, Any], found: dict[str, str]) -> None:
         if more:
             wrong = any(f in found for f in more)
             title = f"More {section.lower()} settings" if basic else f"{section} settings"
-            with st.expander(f"{title} :red[:material/error:]" if wrong else title, expanded=wrong):
+            unfolded = wrong or any(f in form.chosen() for f in more)
+            with st.expander(f"{title} :red[:material/error:]" if wrong else title, expanded=unfolded):
                 fields.draw(more, found, below)
 
 
-def review(values: dict[str, Any], found: dict[str, str], classes: ClassCounts | None, cut: Cut | None) -> None:
+def review(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:
     """What will run, the command that does the same, and the button."""
     st.subheader("What will run")
-    if cut:
-        counts.show_cut(cut)
-    elif classes and "per_class" not in found:
-        counts.show_training(classes, values["train_set"], values["per_class"])
+    show_images(values, varied, found, images)
     waiting, complete = st.empty(), st.empty()  # two places: what is in the other one disappears at once
     if found:
         with waiting.container():
             not_yet(found)
     else:
         with complete.container():
-            ready(values, classes, cut)
+            ready(values, varied, images)
+
+
+def show_images(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:
+    """What is trained on; of groups that differ in it each kind once."""
+    shown = set()
+    for one, (classes, cut) in zip(form.each_group(values, varied), images, strict=True):
+        kind = tuple(one[field] for field in IMAGES)
+        if kind in shown:
+            continue
+        shown.add(kind)
+        if cut:
+            counts.show_cut(cut)
+        elif classes and "per_class" not in found:
+            counts.show_training(classes, one["train_set"], one["per_class"])
 
 
 def not_yet(found: dict[str, str]) -> None:
@@ -121,19 +139,19 @@ def not_yet(found: dict[str, str]) -> None:
     st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=True, key="launch-button")
 
 
-def ready(values: dict[str, Any], classes: ClassCounts | None, cut: Cut | None) -> None:
+def ready(values: form.Values, varied: form.Series, images: list[Images]) -> None:
     """The parameters and what it takes, the same as a command, the paper's protocol, and the button."""
-    config, series = make_config(values), form.series(values)
     st.markdown("**Parameters**")
     model, amount = st.container(), st.container()
     name, seeds = st.session_state["launch-name"].strip(), parse_seeds(st.session_state["launch-seeds"])
-    names = [name + ending for ending in start.endings(series)]
-    plan.show_amount(names, seeds, config)
+    groups = form.groups(name, values, varied)
+    names, each = list(groups), list(groups.values())
+    plan.show_amount(names, seeds, each)
     engine, wrong = cluster.choose()
     cluster.show_script(names[0], seeds, engine)
-    arguments = plan.arguments_of(name, config, seeds, series) + engine
-    configs = plan.configs_of(config, series)
-    plan.show_command(arguments, config, series)
+    arguments = plan.arguments_of(name, values, seeds, varied) + engine
+    configs = plan.labelled(each, varied)
+    plan.show_command(arguments, each[0], varied)
     plan.show_protocol(configs, len(seeds))
     label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
     pressed = st.button(
@@ -142,11 +160,12 @@ def ready(values: dict[str, Any], classes: ClassCounts | None, cut: Cut | None) 
     if pressed:
         launch(names, arguments)
     st.caption("The training goes on when you close this page or the browser.")
-    class_names = config.class_names or (classes.class_names if classes else ())
+    asked = zip(each, images, strict=True)
+    classes = [len(config.class_names or (known.class_names if known else ())) or 4 for config, (known, _) in asked]
     with model:  # last, since they can take seconds
-        estimating = plan.show_model(configs, len(class_names) or 4)
+        estimating = plan.show_model(configs, classes)
     with amount:
-        plan.show_estimate(estimating, configs, classes, cut, len(seeds))
+        plan.show_estimate(estimating, configs, images, len(seeds))
 
 
 def launch(names: list[str], arguments: list[str]) -> None:
@@ -181,11 +200,14 @@ left, right = st.columns([3, 2], gap="large")
 with left:
     start.choose_start()
     values = form.read()
-    found = form.problems(values)
-    found = start.problems(form.series(values)) | found
-    classes, cut = training_images(values, found), chosen_cut(values, found)
+    varied = form.series(values)
+    every = form.each_group(values, varied)
+    found = form.problems(values, varied)
+    found = start.problems(values, varied) | found
+    images = images_of(every, found)
     group_fields(found)
-    settings(values, found)
+    settings(values, every, found)
+    several.choose(fields.label, values, fields.mark)
 with right:
-    review(values, found, classes, cut)
+    review(values, varied, found, images)
 shown.follow()

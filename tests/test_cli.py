@@ -20,6 +20,7 @@ from colora.config import make_config
 from colora.presets import PRESETS
 from colora.queue.supervisor import supervising
 from colora.queue.verdict import process_file
+from colora.relevance import config_checksum
 from colora.runs import Group, Run, create_group, read_json, write_json
 from colora.train import train_run
 
@@ -128,6 +129,20 @@ def test_show_for_people(trained, capsys):
     assert "tiny: done; colora on resnet18:layer1, npz:tiny.npz" in text
     assert "Selection: each seed's epoch is the one of best accuracy on validation" in text
     assert "Research use only" in text
+
+
+def test_show_says_which_settings_are_used(tmp_path, capsys):
+    group = fabricate(tmp_path, "h", ["queued"], {"method": "head", "lr_head": 1e-3, "lr": 0.5, "epochs": 20})
+    shown = document(capsys, "show", group.path, "--json")
+    assert shown["config_checksum"] == config_checksum(group.config)
+    assert shown["settings"]["lr_head"] == 1e-3 and not {"lr", "rank", "merge_every"} & shown["settings"].keys()
+    assert shown["not_used"] == {"lr": "method head with lr_head trains the head alone, at that rate"}
+    assert main(["show", str(group.path)]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line == (
+        f"  settings {shown['config_checksum'][:12]}: image_size 64, backbone resnet18:layer2, weights none, "
+        "method head, lr_head 0.001; not used: lr (method head with lr_head trains the head alone, at that rate)"
+    )
 
 
 def test_list(trained, capsys):
@@ -277,7 +292,8 @@ def test_launch_mistakes_leave_no_folder(tmp_path, tiny_npz, capsys, trained):
         ("unrecognized arguments: --epocs 3", f"npz:{tiny_npz}", "--epocs", "3"),
         ("Seeds are whole numbers", f"npz:{tiny_npz}", "--seeds", "a"),
     ):
-        arguments = ["launch", "--name", "x", "--dataset", dataset, "--runs-dir", tmp_path / "runs", *SMALL, *more]
+        small = [part for pair in zip(SMALL[::2], SMALL[1::2], strict=True) if pair[0] not in more for part in pair]
+        arguments = ["launch", "--name", "x", "--dataset", dataset, "--runs-dir", tmp_path / "runs", *small, *more]
         assert sentence in mistake(capsys, *arguments, "--json")
     assert not (tmp_path / "runs").exists()
     taken = ["launch", "--name", "tiny", "--dataset", f"npz:{tiny_npz}", "--runs-dir", trained.parent, *SMALL]

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from fabricate import PARAMETERS, fabricate
 
-from colora.compare import cautions, differences, group_rows, labels, seed_points
+from colora.compare import cautions, differences, group_rows, labels, same_settings, seed_points
 from colora.results import Spread, group_summary
 from colora.runs import Group, read_json, write_json
 
@@ -127,6 +127,23 @@ def test_only_settings_that_differ_are_listed(tmp_path):
         "lr": ["0.003", "0.01"],
     }
     assert differences({"a": a.config, "c": a.config}, {"a": [0], "c": [0]}).empty
+
+
+def test_a_setting_that_a_group_does_not_use_is_no_difference(tmp_path):
+    """Heads with a rate of their own are trained with the same bits, whatever lr is."""
+    grid = {f"lr-{lr}": {"method": "head", "lr_head": 1e-3, "lr": lr} for lr in (1e-3, 1e-4)}
+    others = {"own-rate": {"method": "head", "lr": 1e-3}, "colora": {"lr": 1e-2, "lr_head": 1e-3, "rank": 2}}
+    configs = {name: fabricate(tmp_path, name, ["queued"], v).config for name, v in (grid | others).items()}
+    heads = {name: config for name, config in configs.items() if name != "colora"}
+    assert differences(heads, {name: [0] for name in heads}).empty
+    assert same_settings(configs) == [["lr-0.001", "lr-0.0001", "own-rate"]]
+    two = {name: configs[name] for name in ("lr-0.0001", "colora")}
+    table = differences(two, {name: [0] for name in two})
+    assert table.T.to_dict("list") == {"method": ["head", "colora"]}  # which explains that lr and rank are of one alone
+    other = fabricate(tmp_path, "other", ["queued"], {"lr": 1e-3, "lr_head": 1e-3}).config
+    table = differences({**two, "other": other}, {name: [0] for name in (*two, "other")})
+    assert table.loc["lr"].tolist() == ["not used", "0.01", "0.001"]
+    assert table.loc["rank"].tolist() == ["not used", "2", "1"]
 
 
 def test_long_names_are_cut_in_their_middle():

@@ -6,6 +6,7 @@ import pytest
 from fabricate import PARAMETERS, damage, fabricate
 from opened import opener, ran, texts
 
+from colora.relevance import config_checksum
 from colora.results import Spread, run_summary
 from colora.runs import Group, read_json, write_json
 
@@ -63,6 +64,16 @@ def test_only_settings_that_differ_are_shown(compared):
     assert list(table.index) == ["backbone", "rank", "lr"]
     assert table.loc["rank", ["A · small", "B · large"]].tolist() == ["1", "2"]
     assert table.loc["rank", "meaning"].startswith("Number of depthwise-separable terms")
+
+
+def test_groups_that_differ_in_nothing_that_is_used_are_said_to_be_the_same(compared, tmp_path):
+    for lr in (1e-3, 1e-4):
+        fabricate(tmp_path, f"head-{lr:g}", ["done"], {"method": "head", "lr_head": 1e-3, "lr": lr})
+    app = compared("head-0.001,head-0.0001", folder=tmp_path)
+    said = texts(app).replace("\\", "")
+    checksum = config_checksum(Group(tmp_path / "head-0.001").config)[:12]
+    same = f"The same settings, as far as they are used: A · head-0.001, B · head-0.0001 (checksum {checksum})."
+    assert same in said and "Nowhere: every setting that is used and every seed is the same." in said
 
 
 def test_split_and_metric_are_chosen(compared):

@@ -1,13 +1,12 @@
 """The Launch form: presets, copies, series, mistakes at their fields, what a launch will take, and its command."""
 
-import json
 import shlex
 import zipfile
 from pathlib import Path
 
 import pytest
 from fabricate import fabricate
-from opened import COUNTS, ESTIMATE, every_kind, opener, ran, texts
+from opened import ESTIMATE, every_kind, opener, ran, texts
 
 from colora.config import launch_arguments, make_config, parse_seeds
 from colora.cuts import save_cut
@@ -144,78 +143,6 @@ def test_launch_says_when_there_is_nothing_to_copy(open_page, asked):
     errors = [error.value for error in ran(app).error]
     assert len(errors) == bool(asked) and all(error.startswith("No copy. ") for error in errors)
     assert app.text_input(key="launch-name").value == "quick-look"
-
-
-def test_launch_makes_a_group_of_each_value_of_one_field(open_page, monkeypatch, runs):
-    app = open_page("launch")
-    app.text_input(key="launch.lr").set_value("1e-3, 3e-3,0.01")
-    said = texts(ran(app))
-    assert "**3 groups, 9 runs**: quick-look-lr-0.001, quick-look-lr-0.003, quick-look-lr-0.01." in said
-    command = shlex.split(app.code[0].value)
-    assert "--vary=lr=0.001,0.003,0.01" in command and "--lr" not in command
-    assert "for 4 classes. The same for every value." in said
-    assert "- **Learning rate**: here 0.003, 0.01; the paper: Adam with default parameters: 0.001" in said
-    assert json.loads(app.code[1].value)["lr"] == [0.001, 0.003, 0.01]
-    assert {metric.label: metric.value for metric in app.metric}["Time"] == "26 min"  # of nine runs
-    assert app.button(key="launch-button").label == "Launch 3 groups"
-    called = []
-    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
-    app.button(key="launch-button").click()
-    ran(app)
-    assert called[-1][:3] == ["launch", "--name", "quick-look"] and "--vary=lr=0.001,0.003,0.01" in called[-1]
-
-
-def test_launch_says_what_each_of_several_values_trains_and_takes(open_page, monkeypatch):
-    from pages.components import command
-
-    def told(arguments, timeout=0):
-        rank = int(arguments[arguments.index("--rank") + 1])
-        if arguments[0] == "params":
-            return COUNTS | {"trainable": 1_000_000 * rank}
-        return ESTIMATE | {"memory_bytes": 3_000_000_000 * rank, "seconds_per_image": 0.012 * rank}
-
-    app = open_page("launch")
-    monkeypatch.setattr(command, "run_colora", told)
-    command._asked.clear()
-    app.text_input(key="launch.rank").set_value("1,2,4")
-    trained, taken = (table.value for table in ran(app).table)
-    assert list(trained.index) == list(taken.index) == ["Rank 1", "Rank 2", "Rank 4"]
-    assert trained["Trained"].tolist() == ["1.00 M", "2.00 M", "4.00 M"]
-    assert taken["Memory"].tolist() == ["3.0 GB", "6.0 GB", "12.0 GB"]
-    # 12 epochs of 776 training images at 0.012 s a rank, and 776 + 320 + 240 evaluated at 0.004 s
-    assert taken["Time a seed"].tolist() == ["about 3 min", "about 5 min", "about 9 min"]
-    assert [warning.value.partition(":")[0] for warning in app.warning] == [
-        "Rank 4 does not fit into the memory that is free now"
-    ]
-    assert "- **Rank**: here 2, 4; the paper: one depthwise-separable term (rank 1)" in texts(app)
-    command._asked.clear()
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"lr": "1e-3, 0"}, "Must be greater than 0, but got 0.0."),
-        ({"lr": "1e-3, 0.001"}, "One of the values is there twice."),
-        ({"lr": "1e-3; 3e-3"}, "A number is needed here, or several with commas."),
-        ({"rank": "1.5"}, "A number is needed here, or several with commas."),
-        ({"rank": "1,2", "lr": "1e-3,3e-3"}, "Only one field can have several values, and another has them already."),
-    ],
-)
-def test_launch_marks_what_is_wrong_with_several_values(open_page, fields, said):
-    app = open_page("launch")
-    for field, text in fields.items():
-        app.text_input(key=f"launch.{field}").set_value(text)
-    assert said in texts(ran(app))
-    assert app.button(key="launch-button").disabled
-
-
-def test_launch_of_several_is_all_or_nothing(open_page, tmp_path):
-    fabricate(tmp_path, "quick-look-merge-every-2", ["done"])
-    app = open_page("launch", folder=tmp_path)
-    app.text_input(key="launch.merge_every").set_value("1, 2")
-    said = texts(ran(app))
-    assert "A group named 'quick-look-merge-every-2' exists already; 'quick-look-2' is free." in said
-    assert app.button(key="launch-button").disabled
 
 
 def test_launch_says_what_it_will_take(open_page):

@@ -80,13 +80,14 @@ def _answers(*questions: tuple[str, ...]) -> list[Future]:
     return [answers[question] for question in questions]
 
 
-def model_questions(configs: Sequence[RunConfig], classes: int) -> tuple[list[Future], list[Future]]:
-    """The answers of `colora params` and of `colora preflight` for each of these settings: parameters first, they are
-    faster."""
-    known = ("--classes", str(classes))
-    counted = [("params", *known, *_flags(config, PARAMETER_FIELDS)) for config in configs]
+def model_questions(configs: Sequence[RunConfig], classes: Sequence[int]) -> tuple[list[Future], list[Future]]:
+    """The answers of `colora params` and of `colora preflight` for each of these settings and its number of classes:
+    parameters first, they are faster."""
+    known = [("--classes", str(count)) for count in classes]
+    counted = [("params", *k, *_flags(config, PARAMETER_FIELDS)) for config, k in zip(configs, known, strict=True)]
     asked = (*PARAMETER_FIELDS, *PROBE_FIELDS)
-    probed = [("preflight", "--weights", "none", *known, *_flags(config, asked)) for config in configs]
+    flags = [_flags(config, asked) for config in configs]
+    probed = [("preflight", "--weights", "none", *k, *f) for k, f in zip(known, flags, strict=True)]
     answers = _answers(*counted, *probed)
     return answers[: len(configs)], answers[len(configs) :]
 

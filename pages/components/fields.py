@@ -8,7 +8,9 @@ import streamlit as st
 
 from colora.catalog import BACKBONES, METHODS
 from colora.medmnist_info import info, known, names
-from pages.components.form import FIELDS, HERE, SERIES, key, kind, optional
+from colora.vary import optional
+from pages.components import several
+from pages.components.form import COMMAS, FIELDS, HERE, chosen, key, kind
 
 BASIC = (  # what nearly everyone sets, in the order of the form
     "dataset",
@@ -88,7 +90,8 @@ def draw(fields: Iterable[str], found: dict[str, str], below: dict[str, Callable
     """
     grid = st.grid(2, min_column_width=240)
     for field in fields:
-        parts = [part for part in PARTS.get(field, (_generic,)) if _shown(part)]
+        usual = [part for part in PARTS.get(field, (_generic,)) if _shown(part)]
+        parts = [_several] if field in chosen() else usual
         for part in parts:
             with grid.cell():
                 part(field)
@@ -115,7 +118,7 @@ def _generic(field: str) -> None:
     """
     plain, about = kind(field), FIELDS[field]
     common = {"label": label(field), "key": key(field), "help": about.description, "persist_state": "session"}
-    if field in SERIES:
+    if field in COMMAS:
         common["help"] += " Several values with commas make one group each."
         st.text_input(**common)
     elif plain is Literal:
@@ -132,6 +135,18 @@ def _generic(field: str) -> None:
         st.number_input(value=None, step=step, format="%g", placeholder=same, **common)
     else:
         st.text_input(placeholder="none" if optional(field) else None, **common)
+
+
+def _several(field: str) -> None:
+    several.draw(field, label(field), title_of(field))
+
+
+def title_of(field: str) -> Callable[[Any], str]:
+    """How a field's choices are written."""
+    backbones = {name: about.title for name, about in BACKBONES.items()}
+    named = {"dataset": SOURCE_TITLES, "weights": WEIGHT_TITLES, "backbone": backbones} | OPTION_TITLES
+    titles = {True: "yes", False: "no"} | named.get(field, {})
+    return lambda option: titles.get(option, str(option))
 
 
 def _dataset(field: str) -> None:

@@ -2,11 +2,16 @@
 
 They live in `st.session_state` under "launch.FIELD", so that they outlast a visit to another page. Three
 fields hold a choice and a detail in one text ('npz:FILE', 'resnet18:layer2', a weights FILE): two keys each.
+
+Any field can have several values; each combination of them makes a group. Those in COMMAS take them as they are, others
+once "launch.several" lists them: then their values live under "launch.FIELD.several".
 """
 
 import types
 import typing
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +21,20 @@ from colora.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_p
 from colora.data.medmnist import check_medmnist
 from colora.errors import UserError
 from colora.medmnist_info import stored_size
-from colora.vary import FIELDS as SERIES
+from colora.relevance import DECIDING, unused
+from colora.vary import MOST, groups_of, optional, settled
 from colora.weights import IMAGENET
 from pages.components.downloads import Target, set_target, weights_target
 
 FIELDS = RunConfig.model_fields
 SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))
 HERE = "on the computer that runs this app"
+COMMAS = ("lr", "rank", "merge_every")  # whose field always takes several values, with commas between them
+CHOSEN = "launch.several"  # which of the other fields have several values
+GIVEN = ("train_set",)  # what the form's user decides, though no flag of its own says so (`vary.settled`)
+LOOKED_AT = 500  # combinations, to see which fields mean anything; a launch has no more than MOST groups
+Values = dict[str, Any]
+Series = dict[str, list[Any]]
 
 
 def key(field: str) -> str:
@@ -30,9 +42,11 @@ def key(field: str) -> str:
 
 
 def fill(values: dict[str, Any]) -> None:
-    """Put `values`, and the defaults of all other fields, into the form."""
+    """Put `values`, and the defaults of all other fields, into the form; none has several values then."""
+    st.session_state[CHOSEN] = []
     for field, about in FIELDS.items():
         value = values.get(field, about.default)
+        st.session_state[key(f"{field}.several")] = None
         if field == "dataset":
             source, _, path = value.partition(":")
             st.session_state[key("dataset")], st.session_state[key("dataset.path")] = source, path
@@ -45,19 +59,31 @@ def fill(values: dict[str, Any]) -> None:
             st.session_state[key("weights.path")] = "" if known else value
         elif kind(field) is list:
             st.session_state[key(field)] = ", ".join(value or [])
-        elif field in SERIES:
+        elif field in COMMAS:
             st.session_state[key(field)] = f"{value:g}"
         else:
             st.session_state[key(field)] = "" if value is None and kind(field) is str else value
 
 
-def read() -> dict[str, Any]:
-    """The form's values, ready for `make_config`; a field that does not apply has its default."""
-    values = {field: _read_field(field) for field in FIELDS}
+def read() -> Values:
+    """The form's values, of several the first; a field that does not apply has its default."""
+    values = {field: _first(field) for field in FIELDS}
     return {field: value if applies(field, values) else FIELDS[field].default for field, value in values.items()}
 
 
-def _read_field(field: str) -> Any:
+def _first(field: str) -> Any:
+    if takes_several(field):
+        return next(iter(several(field)), None)
+    return read_one(field)
+
+
+def chosen() -> list[str]:
+    """The fields that were made to take several values."""
+    return st.session_state[CHOSEN]
+
+
+def read_one(field: str) -> Any:
+    """The value of a field that takes one."""
     value = st.session_state[key(field)]
     if field == "dataset":
         return value if value not in WITH_PATH else f"{value}:{st.session_state[key('dataset.path')].strip()}"
@@ -66,8 +92,6 @@ def _read_field(field: str) -> Any:
         return f"{value}:{cut}" if cut else value
     if field == "weights":
         return st.session_state[key("weights.path")].strip() if value == "file" else value
-    if field in SERIES:
-        return next(iter(numbers(field)), None)
     if kind(field) is list:
         return [part.strip() for part in value.split(",")] if value.strip() else None
     if isinstance(value, str) and not value.strip() and optional(field):
@@ -75,73 +99,132 @@ def _read_field(field: str) -> Any:
     return value
 
 
-def numbers(field: str) -> list[Any]:
-    """What stands in a field that takes several values; empty where that is not one number or several."""
+def several(field: str) -> list[Any]:
+    """What stands in a field that takes several values; empty where that is not one value or several."""
+    typed = st.session_state[key(field) if field in COMMAS else key(f"{field}.several")]
+    if isinstance(typed, list):
+        return [value.strip() if isinstance(value, str) else value for value in typed]
+    parts = [part.strip() for part in (typed.split(",") if kind(field) in (int, float) else typed.splitlines())]
     try:
-        return [kind(field)(part) for part in st.session_state[key(field)].split(",") if part.strip()]
+        return [_one(field, part) for part in parts if part]
     except ValueError:
         return []
 
 
-def series(values: dict[str, Any]) -> dict[str, list[Any]]:
-    """{field: its values} of the fields that have several; one such field makes a group of each of its values."""
-    return {field: given for field in SERIES if applies(field, values) and len(given := numbers(field)) > 1}
+def _one(field: str, text: str) -> Any:
+    if optional(field) and text.lower() == "none":
+        return None
+    if kind(field) is list:
+        return [part.strip() for part in text.split(",")]
+    return kind(field)(text)
 
 
-def applies(field: str, values: dict[str, Any]) -> bool:
-    """Whether a field means anything beside the others; one that does not is neither shown nor launched."""
-    source = values["dataset"].partition(":")[0]
-    if field == "per_class":
-        return values["train_set"] == "balanced"
-    if field == "class_names":
-        return source == "npz"
-    if field == "data_dir":
-        return source not in SOURCES
-    if field in ("patient_pattern", "split_seed"):
-        return source == "folder"
-    if field == "partial_weights":
-        return values["weights"] not in KNOWN_WEIGHTS
-    return section(field) != "CoLoRA" or values["method"] == "colora"
+def series(values: Values) -> Series:
+    """{field: its values} of the fields that have several and mean something."""
+    return {
+        field: given
+        for field in FIELDS
+        if takes_several(field) and len(given := several(field)) > 1 and applies(field, values)
+    }
 
 
-def problems(values: dict[str, Any]) -> dict[str, str]:
+def applies(field: str, values: Values) -> bool:
+    """Whether a field is used by any of the groups; one that is not is neither shown nor launched."""
+    if field not in unused(values):
+        return True
+    deciding = {other: several(other) for other in DECIDING if takes_several(other)}
+    combined = islice(product(*deciding.values()), LOOKED_AT)
+    return any(field not in unused(values | dict(zip(deciding, one, strict=True))) for one in combined)
+
+
+def takes_several(field: str) -> bool:
+    return field in COMMAS or field in chosen()
+
+
+def each_group(values: Values, varied: Series) -> list[Values]:
+    """The values of each group; of so many that they are refused the first."""
+    combined = (dict(zip(varied, one, strict=True)) for one in product(*varied.values()))
+    own = [settled(values | one, varied, GIVEN) for one in islice(combined, MOST)]
+    return [{field: one.get(field, FIELDS[field].default) for field in FIELDS} for one in own]
+
+
+def groups(name: str, values: Values, varied: Series) -> dict[str, RunConfig]:
+    """{name: config} of what will be launched. Raises UserError as `vary.groups_of`."""
+    return groups_of(name, values, varied, [field for field in GIVEN if field not in varied])
+
+
+def group_names(name: str) -> list[str]:
+    """The groups that the form would make under this name; itself alone where the form is wrong."""
+    values = read()
+    try:
+        return list(groups(name, values, series(values)))
+    except UserError:
+        return [name]
+
+
+def name_too_long(name: str, values: Values, varied: Series) -> dict[str, str]:
+    """{"name": sentence} where it leaves no room for what tells the groups apart."""
+    try:
+        groups(name, values, varied)
+    except UserError as error:
+        return {"name": str(error)} if error.field == "name" else {}
+    return {}
+
+
+def problems(values: Values, varied: Series) -> dict[str, str]:
     """{field: sentence} of what is wrong, files that are not there included; empty if it can be launched."""
-    found = {field: _without_name(field, sentence) for field, sentence in config_problems(values).items()}
+    found: dict[str, str] = {}
     for field, value in values.items():
-        if value is None and not optional(field):
-            found[field] = "A number is needed here" + (", or several with commas." if field in SERIES else ".")
-    found |= _series_problems(values)
+        if field in chosen() and not several(field):
+            found[field] = _several_needed(field)
+        elif value is None and not optional(field):
+            found[field] = "A number is needed here" + (", or several with commas." if field in COMMAS else ".")
+    every = each_group(values, varied)
+    for one in every:
+        found = {field: _without_name(field, said) for field, said in config_problems(one).items()} | found
+    if not found:
+        found |= _of_the_groups(values, varied)
+    wrong = set(found)
+    for one in reversed(every):  # what the first group lacks is said first
+        found |= _files_missing(one, wrong)
+    return found
+
+
+def _several_needed(field: str) -> str:
+    if kind(field) in (int, float):
+        return "Numbers are needed here, with commas between them."
+    return "At least one value is needed here."
+
+
+def _of_the_groups(values: Values, varied: Series) -> dict[str, str]:
+    """What is wrong with the combinations: too many, or not all of them different."""
+    try:
+        groups("name", values, varied)
+    except UserError as error:
+        return {error.field or next(iter(varied)): _without_name(error.field or "", str(error))}
+    return {}
+
+
+def _files_missing(values: Values, wrong: set[str]) -> dict[str, str]:
+    """{field: sentence} of one group, as far as fields that are `wrong` in themselves let it be told."""
+    missing: dict[str, str] = {}
     source, _, place = values["dataset"].partition(":")
-    if source in WITH_PATH and (missing := _missing(place, folder=source == "folder")):
-        found["dataset"] = missing
-    if source not in SOURCES and not {"dataset", "image_size"} & found.keys():
+    if source in WITH_PATH and (said := _missing(place, folder=source == "folder")):
+        missing["dataset"] = said
+    if source not in SOURCES and not {"dataset", "image_size"} & wrong:
         try:
             check_medmnist(source, values["image_size"], values["data_dir"])
         except UserError as error:
-            found[error.field or "dataset"] = str(error)
+            missing[error.field or "dataset"] = str(error)
         except OSError as error:
-            found["data_dir"] = f"{error.filename} cannot be read: {error.strerror}."
+            missing["data_dir"] = f"{error.filename} cannot be read: {error.strerror}."
     for field, target in needed(values).items():
-        if field == "weights" or "image_size" not in found:
+        if field == "weights" or "image_size" not in wrong:
             how = "only partly" if target.state == "partial" else "not"
-            found[field] = f"{target.title} is {how} in {target.file.path.parent} yet ({target.whole})."
-    if values["weights"] not in KNOWN_WEIGHTS and (missing := _missing(values["weights"], folder=False)):
-        found["weights"] = missing
-    return found
-
-
-def _series_problems(values: dict[str, Any]) -> dict[str, str]:
-    """Of a field with several values whichever is wrong, and of a second such field that there is another."""
-    found, several = {}, series(values)
-    for number, (field, given) in enumerate(several.items()):
-        wrong = [config_problems(values | {field: value}).get(field) for value in given]
-        if sentence := next(filter(None, wrong), None):
-            found[field] = _without_name(field, sentence)
-        elif len(set(given)) < len(given):
-            found[field] = "One of the values is there twice."
-        elif number:
-            found[field] = "Only one field can have several values, and another has them already."
-    return found
+            missing[field] = f"{target.title} is {how} in {target.file.path.parent} yet ({target.whole})."
+    if values["weights"] not in KNOWN_WEIGHTS and (said := _missing(values["weights"], folder=False)):
+        missing["weights"] = said
+    return missing
 
 
 def needed(values: dict[str, Any]) -> dict[str, Target]:
@@ -150,9 +233,18 @@ def needed(values: dict[str, Any]) -> dict[str, Target]:
     with suppress(UserError, OSError):  # of a folder that cannot be looked into, which `problems` says
         if source not in SOURCES and values["image_size"] is not None:
             found["dataset"] = set_target(source, stored_size(values["image_size"]), values["data_dir"])
-    if values["weights"] == "imagenet" and values["backbone"].partition(":")[0] in IMAGENET:
-        found["weights"] = weights_target(values["backbone"])
+    if values["weights"] == "imagenet" and (network := values["backbone"].partition(":")[0]) in IMAGENET:
+        found["weights"] = weights_target(network)
     return {field: target for field, target in found.items() if target.state in ("absent", "partial")}
+
+
+def first_needed(every: Sequence[Values]) -> dict[str, tuple[Target, Values]]:
+    """{"dataset", "weights": the file that has to be downloaded first, and the group that needs it}."""
+    found: dict[str, tuple[Target, Values]] = {}
+    for values in every:
+        for field, target in needed(values).items():
+            found.setdefault(field, (target, values))
+    return found
 
 
 def _missing(place: str, folder: bool) -> str | None:
@@ -180,7 +272,3 @@ def kind(field: str) -> Any:
     if optional(field):
         annotation = next(a for a in typing.get_args(annotation) if a is not types.NoneType)
     return typing.get_origin(annotation) or annotation
-
-
-def optional(field: str) -> bool:
-    return isinstance(FIELDS[field].annotation, types.UnionType)

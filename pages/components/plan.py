@@ -4,21 +4,22 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from colora.config import RunConfig, launch_arguments
+from colora.config import RunConfig, format_seeds, setting_flags
 from colora.cuts import Cut
 from colora.data.counts import ClassCounts
 from colora.duration import duration
 from colora.errors import UserError
 from colora.protocol import Point, differences, open_points
 from colora.storage import size_text
-from pages.components import fields
+from colora.vary import vary_flags
+from pages.components import fields, form
 from pages.components.command import model_questions
 from pages.components.downloads import free_room
 from pages.components.runs import runs_dir
@@ -27,30 +28,30 @@ POLL_SECONDS = 0.2
 NOT_COUNTED = "not known: the images are not counted yet"
 
 
-def arguments_of(name: str, config: RunConfig, seeds: list[int], series: dict[str, list[Any]]) -> list[str]:
-    """What follows `python -m colora` to launch these groups; a field with several values stands in --vary alone."""
-    plain = config.model_copy(update={field: RunConfig.model_fields[field].default for field in series})
-    vary = [f"--vary={field}={','.join(json.dumps(value) for value in values)}" for field, values in series.items()]
-    return launch_arguments(name, plain, seeds) + vary
+def arguments_of(name: str, values: form.Values, seeds: list[int], varied: form.Series) -> list[str]:
+    """What follows `python -m colora` to launch these groups; a field with several values stands in --vary alone, and
+    the pretrained weights of several backbones are each its own."""
+    plain = {f: v for f, v in values.items() if f not in varied and v != RunConfig.model_fields[f].default}
+    if "backbone" in varied and plain.get("weights") == "shipped":
+        del plain["weights"]
+    return ["launch", "--name", name, "--seeds", format_seeds(seeds), *setting_flags(plain), *vary_flags(varied)]
 
 
-def configs_of(config: RunConfig, series: dict[str, list[Any]]) -> dict[str, RunConfig]:
-    """{what to call it: the settings} of each group; a single one needs no name."""
-    for field, values in series.items():
-        return {f"{_label(field)} {_value(v)}": config.model_copy(update={field: v}) for v in values}
-    return {"": config}
+def labelled(configs: Sequence[RunConfig], varied: form.Series) -> dict[str, RunConfig]:
+    """{what tells it from the others: the settings} of each group; a single one needs no name."""
+    return {", ".join(f"{_label(f)} {_value(getattr(config, f))}" for f in varied): config for config in configs}
 
 
-def show_command(arguments: list[str], config: RunConfig, series: dict[str, list[Any]]) -> None:
+def show_command(arguments: list[str], config: RunConfig, varied: form.Series) -> None:
     """The command and the settings as JSON, each with the button that copies it; several values as a list."""
     elsewhere = ["--runs-dir", str(runs_dir())] if os.environ.get("COLORA_RUNS_DIR") else []
     st.markdown("**The same from a terminal**")
     st.code(shlex.join(["python", "-m", "colora", *arguments, *elsewhere]), language=None, wrap_lines=True)
     with st.expander("All settings as JSON", icon=":material/data_object:"):
-        st.code(json.dumps(config.model_dump() | series, indent=1), language="json")
+        st.code(json.dumps(config.model_dump() | varied, indent=1), language="json")
 
 
-def show_amount(names: list[str], seeds: list[int], config: RunConfig) -> None:
+def show_amount(names: list[str], seeds: list[int], configs: Sequence[RunConfig]) -> None:
     """How many groups and runs, and where they are kept."""
     if len(names) > 1:
         st.info(
@@ -59,7 +60,8 @@ def show_amount(names: list[str], seeds: list[int], config: RunConfig) -> None:
         )
     many = f"{len(seeds)} seeds, one after another" if len(seeds) > 1 else f"Seed {seeds[0]}"
     place = runs_dir() / names[0] if len(names) == 1 else runs_dir()
-    st.caption(f"{many}, {config.epochs} epochs each, kept in {place}.")
+    epochs = " or ".join(dict.fromkeys(str(config.epochs) for config in configs))
+    st.caption(f"{many}, {epochs} epochs each, kept in {place}.")
 
 
 def show_protocol(configs: dict[str, RunConfig], seeds: int) -> None:
@@ -87,17 +89,21 @@ def _label(field: str) -> str:
 
 
 def _value(value: Any) -> str:
-    return "empty" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    if value is None or isinstance(value, bool):
+        return {None: "empty", True: "yes", False: "no"}[value]
+    if isinstance(value, list):
+        return " / ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def show_model(configs: dict[str, RunConfig], classes: int) -> list[Future]:
+def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[Future]:
     """How much of the network is trained, counted on the built model in another process; returns the estimates."""
     counting, estimating = model_questions(list(configs.values()), classes)
     counts = _all_answers(counting, "Counting …")
     if counts is None:
         return estimating
     if any(weights != counts[0] for weights in counts):
-        each_value(configs, [{"Trained": w["trainable"], "Finished network": w["deployed"]} for w in counts], compact)
+        each_group(configs, [{"Trained": w["trainable"], "Finished network": w["deployed"]} for w in counts], compact)
         return estimating
     weights = counts[0]
     grid = st.grid(2, min_column_width=130)
@@ -105,32 +111,32 @@ def show_model(configs: dict[str, RunConfig], classes: int) -> list[Future]:
     deployed = f"{weights['deployed']:,} weights in the network at the end: what CoLoRA trains is merged."
     grid.metric("Finished network", compact(weights["deployed"]), help=deployed)
     share = weights["trainable"] / weights["deployed"]
-    same = " The same for every value." if len(configs) > 1 else ""
+    same = " The same for every group." if len(configs) > 1 else ""
     st.caption(
         f"Trainable: {share:.1%} of the deployed network's size. Backbone {compact(weights['features'])}, "
-        f"adapters {compact(weights['adapter'])}, head {compact(weights['head'])}, for {classes} classes.{same}"
+        f"adapters {compact(weights['adapter'])}, head {compact(weights['head'])}, for {classes[0]} classes.{same}"
     )
     return estimating
 
 
-def each_value(configs: dict[str, RunConfig], rows: list[dict[str, Any]], text: Callable[[Any], str] = str) -> None:
-    """A line for each value of the field that has several."""
+def each_group(configs: dict[str, RunConfig], rows: list[dict[str, Any]], text: Callable[[Any], str] = str) -> None:
+    """A line for each group, named by all that varies."""
     table = pd.DataFrame(rows, index=list(configs)).map(text)
-    st.table(table, border="horizontal", alt=f"{' and '.join(table.columns)} for each value")
+    st.table(table, border="horizontal", alt=f"{' and '.join(table.columns)} for each group")
 
 
 def show_estimate(
     estimating: list[Future],
     configs: dict[str, RunConfig],
-    classes: ClassCounts | None,
-    cut: Cut | None,
+    images: Sequence[tuple[ClassCounts | None, Cut | None]],
     seeds: int,
 ) -> None:
-    """Time, memory and disk of all groups, as a few training steps in another process tell them."""
+    """Time, memory and disk of all groups, as a few training steps in another process tell them; `images` of each."""
     found = _all_answers(estimating, "Trying a training step …")
     if found is None:
         return
-    times = [expected_seconds(one, config, classes, cut) for one, config in zip(found, configs.values(), strict=True)]
+    asked = zip(found, configs.values(), images, strict=True)
+    times = [expected_seconds(one, config, *own) for one, config, own in asked]
     known, runs = None not in times, seeds * len(found)
     grid = st.grid(3, min_column_width=110)
     each = " to ".join(dict.fromkeys(map(duration, (min(times), max(times))))) + " a seed" if known else NOT_COUNTED
@@ -142,7 +148,7 @@ def show_estimate(
     grid.metric("Memory", size_text(max(one["memory_bytes"] for one in found)), help=free)
     disk = seeds * sum(one["disk_bytes"] for one in found)
     grid.metric("Disk", size_text(disk), help=f"For {runs} runs; {free_room(runs_dir())} are free.")
-    if any(one != found[0] for one in found):
+    if any((one, seconds) != (found[0], times[0]) for one, seconds in zip(found, times, strict=True)):
         rows = [
             {
                 "Time a seed": duration(seconds) if known else "–",
@@ -151,7 +157,7 @@ def show_estimate(
             }
             for one, seconds in zip(found, times, strict=True)
         ]
-        each_value(configs, rows)
+        each_group(configs, rows)
     st.caption("Rough: from a few training steps, here and now. An idle computer is faster.")
     for name, one in zip(configs, found, strict=True):
         if one["memory_bytes"] > one["memory_free_bytes"]:

@@ -1,5 +1,7 @@
 """Where the Launch form begins: a preset, or a copy of a group that there is."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from colora.config import format_seeds, parse_seeds
@@ -7,17 +9,16 @@ from colora.cuts import list_cuts
 from colora.errors import UserError
 from colora.presets import PRESETS, Preset
 from colora.runs import NAME, open_group
-from colora.vary import suffix
 from pages.components import address, form
 from pages.components.runs import reading, runs_dir
 
 TITLES = {preset.title: preset for preset in PRESETS}
 
 
-def free_name(name: str, endings: tuple[str, ...] = ("",)) -> str:
-    """`name`, with the next number if a group has it already, alone or with one of the endings."""
+def free_name(name: str, groups: Callable[[str], list[str]] = lambda name: [name]) -> str:
+    """`name`, with the next number if there is one of the `groups` that are launched under it already."""
     names = (name if n == 1 else f"{name}-{n}" for n in range(1, 10_000))
-    return next(n for n in names if not any((runs_dir() / (n + ending)).exists() for ending in endings))
+    return next(n for n in names if not any((runs_dir() / group).exists() for group in groups(n)))
 
 
 def choose_start() -> None:
@@ -26,7 +27,7 @@ def choose_start() -> None:
         _start_from(PRESETS[0])
     elif st.session_state.pop("launched", False):
         name = st.session_state["launch-name"]
-        st.session_state["launch-name"] = free_name(name, endings(form.series(form.read())))
+        st.session_state["launch-name"] = free_name(name, form.group_names)
     _copy_asked_for()
     st.selectbox(
         "Start from",
@@ -80,23 +81,20 @@ def _copy_asked_for() -> None:
     st.session_state["launch-preset"], st.session_state["launch-copied"] = None, asked
 
 
-def endings(series: dict[str, list]) -> tuple[str, ...]:
-    """What is added to the name for each value of the field that has several; one empty ending without such a field."""
-    field, values = next(iter(series.items()), (None, []))
-    return tuple(f"-{suffix(field, value)}" for value in values) or ("",)
-
-
-def problems(series: dict[str, list]) -> dict[str, str]:
+def problems(values: form.Values, varied: form.Series) -> dict[str, str]:
     """{"name", "seeds", "cut": sentence} of what is wrong beside the settings' own mistakes."""
     found, name = {}, st.session_state["launch-name"].strip()
-    taken = [name + ending for ending in endings(series) if (runs_dir() / (name + ending)).exists()]
-    if not all(NAME.fullmatch(name + ending) for ending in endings(series)):
+    names = form.group_names(name)
+    taken = [group for group in names if (runs_dir() / group).exists()]
+    if not all(NAME.fullmatch(group) for group in names):
         found["name"] = (
             "Use up to 80 letters, digits, dots, dashes and underscores, beginning with a letter or a digit; no spaces."
         )
     elif taken:
-        free = free_name(name, endings(series))
+        free = free_name(name, form.group_names)
         found["name"] = f"A group named '{taken[0]}' exists already; '{free}' is free."
+    else:
+        found |= form.name_too_long(name, values, varied)
     try:
         parse_seeds(st.session_state["launch-seeds"])
     except UserError as error:

@@ -158,6 +158,8 @@ def asked_from(texts: list[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--slurm takes NAME=VALUE, such as time=2:00:00; got '{text}'.", field="engine")
+        if name in asked and name != "extra":
+            raise UserError(f"--slurm {name} is given twice: leave one out.", field="engine")
         if name == "extra":
             asked[name] = [*(asked.get(name) or []), value] if value else []
         else:
