@@ -10,7 +10,8 @@ from colora.config import make_config, parse_seeds
 from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
 from colora.errors import UserError
-from pages.components import cluster, counts, downloads, fields, form, plan, start
+from colora.typed import bare
+from pages.components import cluster, counts, downloads, fields, form, plan, show, start
 from pages.components.command import run_colora
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
@@ -126,7 +127,7 @@ def ready(values: dict[str, Any], classes: ClassCounts | None, cut: Cut | None) 
     config, series = make_config(values), form.series(values)
     st.markdown("**Parameters**")
     model, amount = st.container(), st.container()
-    name, seeds = st.session_state["launch-name"].strip(), parse_seeds(st.session_state["launch-seeds"])
+    name, seeds = bare(st.session_state["launch-name"]), parse_seeds(st.session_state["launch-seeds"])
     names = [name + ending for ending in start.endings(series)]
     plan.show_amount(names, seeds, config)
     engine, wrong = cluster.choose()
@@ -157,7 +158,7 @@ def launch(names: list[str], arguments: list[str]) -> None:
             run_colora([*arguments, "--runs-dir", str(runs_dir())], timeout=EACH_GROUP_SECONDS * len(names))
     except UserError as error:
         del st.session_state["launching"]
-        st.error(f"Not launched. {error}", icon=":material/error:")
+        show.say(f"Not launched. {error}")
         return
     watch_launched()
 

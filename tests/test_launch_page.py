@@ -196,7 +196,7 @@ def test_launch_says_what_each_of_several_values_trains_and_takes(open_page, mon
     [
         ({"lr": "1e-3, 0"}, "Must be greater than 0, but got 0.0."),
         ({"lr": "1e-3, 0.001"}, "One of the values is there twice."),
-        ({"lr": "1e-3; 3e-3"}, "A number is needed here, or several with commas."),
+        ({"lr": "1e-3; much"}, "A number is needed here, or several with semicolons, as 0.001; 0.003."),
         ({"rank": "1.5"}, "A number is needed here, or several with commas."),
         ({"rank": "1,2", "lr": "1e-3,3e-3"}, "Only one field can have several values, and another has them already."),
     ],

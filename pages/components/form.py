@@ -7,21 +7,23 @@ fields hold a choice and a detail in one text ('npz:FILE', 'resnet18:layer2', a 
 import types
 import typing
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from colora.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
+from colora.data.folder import patient_expression
 from colora.data.medmnist import check_medmnist
 from colora.errors import UserError
 from colora.medmnist_info import stored_size
+from colora.typed import bare, clean_path, is_dir, is_file, typed_number, typed_numbers, typed_path, typed_whole_numbers
 from colora.vary import FIELDS as SERIES
 from colora.weights import IMAGENET
 from pages.components.downloads import Target, set_target, weights_target
 
 FIELDS = RunConfig.model_fields
 SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))
+PLACES = ("data_dir", "cut")  # settings that are paths, or may be
 HERE = "on the computer that runs this app"
 
 
@@ -45,8 +47,8 @@ def fill(values: dict[str, Any]) -> None:
             st.session_state[key("weights.path")] = "" if known else value
         elif kind(field) is list:
             st.session_state[key(field)] = ", ".join(value or [])
-        elif field in SERIES:
-            st.session_state[key(field)] = f"{value:g}"
+        elif field in SERIES or kind(field) is float:
+            st.session_state[key(field)] = "" if value is None else f"{value:g}"
         else:
             st.session_state[key(field)] = "" if value is None and kind(field) is str else value
 
@@ -60,27 +62,45 @@ def read() -> dict[str, Any]:
 def _read_field(field: str) -> Any:
     value = st.session_state[key(field)]
     if field == "dataset":
-        return value if value not in WITH_PATH else f"{value}:{st.session_state[key('dataset.path')].strip()}"
+        return value if value not in WITH_PATH else f"{value}:{_place(st.session_state[key('dataset.path')])}"
     if field == "backbone":
-        cut = st.session_state[key("backbone.cut")].strip()
+        cut = bare(st.session_state[key("backbone.cut")])
         return f"{value}:{cut}" if cut else value
     if field == "weights":
-        return st.session_state[key("weights.path")].strip() if value == "file" else value
+        return _place(st.session_state[key("weights.path")]) if value == "file" else value
     if field in SERIES:
         return next(iter(numbers(field)), None)
+    if kind(field) is float:
+        with suppress(ValueError):
+            return typed_number(value)
+        return bare(value) or None  # which the config refuses
     if kind(field) is list:
-        return [part.strip() for part in value.split(",")] if value.strip() else None
-    if isinstance(value, str) and not value.strip() and optional(field):
-        return None
-    return value
+        return [bare(part) for part in value.split(",")] if bare(value) else None
+    if field in PLACES:
+        value = _place(value)
+    elif isinstance(value, str):
+        value = bare(value)
+    return None if value == "" and optional(field) else value
+
+
+def _place(text: str) -> str:
+    """The path that was typed; an address that is none of this computer as it stands, which `problems` says."""
+    try:
+        return clean_path(text)
+    except UserError:
+        return text
 
 
 def numbers(field: str) -> list[Any]:
     """What stands in a field that takes several values; empty where that is not one number or several."""
     try:
-        return [kind(field)(part) for part in st.session_state[key(field)].split(",") if part.strip()]
+        return (typed_whole_numbers if kind(field) is int else typed_numbers)(st.session_state[key(field)])
     except ValueError:
         return []
+
+
+def separators(field: str) -> str:
+    return "commas" if kind(field) is int else "semicolons, as 0.001; 0.003"
 
 
 def series(values: dict[str, Any]) -> dict[str, list[Any]]:
@@ -109,7 +129,8 @@ def problems(values: dict[str, Any]) -> dict[str, str]:
     found = {field: _without_name(field, sentence) for field, sentence in config_problems(values).items()}
     for field, value in values.items():
         if value is None and not optional(field):
-            found[field] = "A number is needed here" + (", or several with commas." if field in SERIES else ".")
+            several = f", or several with {separators(field)}" if field in SERIES else ""
+            found[field] = f"A number is needed here{several}."
     found |= _series_problems(values)
     source, _, place = values["dataset"].partition(":")
     if source in WITH_PATH and (missing := _missing(place, folder=source == "folder")):
@@ -125,6 +146,11 @@ def problems(values: dict[str, Any]) -> dict[str, str]:
         if field == "weights" or "image_size" not in found:
             how = "only partly" if target.state == "partial" else "not"
             found[field] = f"{target.title} is {how} in {target.file.path.parent} yet ({target.whole})."
+    if values["patient_pattern"]:
+        try:
+            patient_expression(values["patient_pattern"])
+        except UserError as error:
+            found["patient_pattern"] = _without_name("patient_pattern", str(error))
     if values["weights"] not in KNOWN_WEIGHTS and (missing := _missing(values["weights"], folder=False)):
         found["weights"] = missing
     return found
@@ -157,10 +183,14 @@ def needed(values: dict[str, Any]) -> dict[str, Target]:
 
 def _missing(place: str, folder: bool) -> str | None:
     """A sentence if there is no such file, or folder."""
-    what, path = "folder" if folder else "file", Path(place).expanduser()
+    what = "folder" if folder else "file"
     if not place:
         return f"Type the path of the {what}."
-    found = path.is_dir() if folder else path.is_file()
+    try:
+        path = typed_path(place)
+    except UserError as error:
+        return str(error)
+    found = is_dir(path) if folder else is_file(path)
     return None if found else f"There is no {what} {path} {HERE}."
 
 

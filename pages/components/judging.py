@@ -5,7 +5,7 @@ import streamlit as st
 from colora import verdicts
 from colora.catalog import VERDICTS
 from colora.errors import UserError
-from pages.components import scored
+from pages.components import scored, show
 from pages.components.command import signed_in
 from pages.components.runs import runs_dir
 
@@ -42,7 +42,7 @@ def verdict_buttons(checksum: str, image_id: str, class_names: list[str], label:
     own = here[here["reader"] == who]
     standing = own.iloc[0].to_dict() if len(own) else None
     with st.container(border=True, key="verdict-box"):
-        st.markdown("**Your verdict**" + (f": {in_words(standing, class_names)}" if standing else ""))
+        st.markdown("**Your verdict**" + (f": {show.literal(in_words(standing, class_names))}" if standing else ""))
         with st.container(horizontal=True):
             for verdict, title in VERDICTS.items():
                 chosen = standing is not None and standing["verdict"] == verdict
@@ -78,11 +78,11 @@ def verdict_buttons(checksum: str, image_id: str, class_names: list[str], label:
         with right:
             st.text_input("Note", key=f"note-{image_id}", placeholder="optional", help="Write it before the verdict.")
         if problem := st.session_state.pop("verdict-problem", None):
-            st.error(problem, icon=":material/error:")
+            show.say(problem)
         for _, row in here[here["reader"] != who].iterrows():
-            st.caption(f"{row['reader']}: {in_words(row.to_dict(), class_names)}")
+            st.caption(show.literal(f"{row['reader']}: {in_words(row.to_dict(), class_names)}"))
         if not signed_in():
-            with st.popover(f"You are {who}", icon=":material/person:", type="tertiary"):
+            with st.popover(f"You are {show.brief(who)}", icon=":material/person:", type="tertiary"):
                 st.text_input(
                     "Reader",
                     key="reader",

@@ -44,7 +44,7 @@ def one_image(
     position = chosen_list.position(image_id)
     row = chosen_list.row_of(image_id)
     if row is None:
-        st.warning(f"There is no image '{image_id}' in this split.", icon=":material/search_off:")
+        st.warning(f"There is no image '{show.brief(image_id)}' in this split.", icon=":material/search_off:")
         st.button("Back to the grid", icon=":material/arrow_back:", on_click=back, key="back")
         return
     record = chosen_list.table.iloc[row].to_dict()
@@ -158,7 +158,7 @@ def original_of(source: Pictures, place: Place) -> np.ndarray | None:
     try:
         return source.original(place)
     except UserError as error:
-        st.warning(str(error), icon=":material/broken_image:")
+        show.say(error, st.warning, ":material/broken_image:")
         return None
 
 
@@ -174,9 +174,9 @@ def facts(
         f'<span style="width:.9rem;height:.9rem;border-radius:50%;background:{plots.class_colour(true)}"></span>'
         f"{html.escape(names[true])}</h3>"
     )
+    mark = ":green[:material/check:]" if right else ":red[:material/close:]"
     st.markdown(
-        f"{':green[:material/check:]' if right else ':red[:material/close:]'} predicted **{names[predicted]}** with "
-        f"probability {record[f'p_{predicted}']:.2f}"
+        f"{mark} predicted **{show.literal(names[predicted])}** with probability {record[f'p_{predicted}']:.2f}"
         + ("" if right else f"; the true class has {record[f'p_{true}']:.2f}")
     )
     score = chosen_list.score
@@ -184,20 +184,20 @@ def facts(
     if position is not None:
         labels = chosen_list.labels
         in_class = int(np.count_nonzero(labels[:position] == true)) + 1
-        line += f", rank {in_class:,} of {np.count_nonzero(labels == true):,} in {names[true]}"
+        line += f", rank {in_class:,} of {np.count_nonzero(labels == true):,} in {show.literal(names[true])}"
     st.markdown(line)
-    lines = [f"`{record['image_id']}`", f"{plots.SPLIT_NAMES[split]} split"]
+    lines = [show.literal(record["image_id"]), f"{plots.SPLIT_NAMES[split]} split"]
     if split == "train":
         lines[1] += ", trained on" if record["used"] else ", not trained on"
     if isinstance(record["patient_id"], str):
-        lines.append(f"patient {record['patient_id']}")
+        lines.append(f"patient {show.literal(record['patient_id'])}")
     st.caption(" · ".join(lines))
     known = [name for name in SCORES if not pd.isna(record[name])]
     table = pd.DataFrame(
         [{"Score": score_title(name), "Value": f"{record[name]:.3f}", "Meaning": SCORES[name].about} for name in known]
     )
     with st.expander("All scores", icon=":material/straighten:"):
-        st.table(table.set_index("Score"), border="horizontal", alt="Every score of this image")
+        show.table(table.set_index("Score"), border="horizontal", alt="Every score of this image")
 
 
 def every_seed(found: SeedPredictions, row: int, origin: str) -> None:
@@ -227,7 +227,7 @@ def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], sp
     try:
         table = timeline(run, split, int(record["index"]), used)
     except UserError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        show.say(error, icon=":material/broken_image:")
         return
     if table.empty:
         st.markdown("**Over the epochs**")

@@ -7,8 +7,9 @@ from colora.cuts import list_cuts
 from colora.errors import UserError
 from colora.presets import PRESETS, Preset
 from colora.runs import NAME, open_group
+from colora.typed import bare, exists, shortened
 from colora.vary import suffix
-from pages.components import address, form
+from pages.components import address, form, show
 from pages.components.runs import reading, runs_dir
 
 TITLES = {preset.title: preset for preset in PRESETS}
@@ -17,7 +18,7 @@ TITLES = {preset.title: preset for preset in PRESETS}
 def free_name(name: str, endings: tuple[str, ...] = ("",)) -> str:
     """`name`, with the next number if a group has it already, alone or with one of the endings."""
     names = (name if n == 1 else f"{name}-{n}" for n in range(1, 10_000))
-    return next(n for n in names if not any((runs_dir() / (n + ending)).exists() for ending in endings))
+    return next(n for n in names if not any(exists(runs_dir() / (n + ending)) for ending in endings))
 
 
 def choose_start() -> None:
@@ -41,10 +42,10 @@ def choose_start() -> None:
     if preset := TITLES.get(st.session_state["launch-preset"]):
         st.caption(preset.about)
     elif copied := st.session_state.get("launch-copied"):
-        st.caption(f":material/content_copy: The settings of **{copied}**.")
+        st.caption(f":material/content_copy: The settings of **{show.literal(copied)}**.")
     of_cut, note = st.session_state.get("launch-note", (None, ""))
     if of_cut and of_cut == st.session_state[form.key("cut")]:
-        st.warning(note, icon=":material/edit:")
+        show.say(note, st.warning, ":material/edit:")
 
 
 def _preset_chosen() -> None:
@@ -66,12 +67,12 @@ def _copy_asked_for() -> None:
         return
     try:
         if not NAME.fullmatch(asked):
-            raise UserError(f"'{asked}' is no name of a group.")
+            raise UserError(f"'{shortened(asked)}' is no name of a group.")
         group = open_group(runs_dir() / asked)
         with reading(group):
             values, seeds = group.config.model_dump(), group.info["seeds"]
     except UserError as error:
-        st.error(f"No copy. {error}", icon=":material/error:")
+        show.say(f"No copy. {error}")
         return
     if cut := address.get("cut"):
         values |= {"cut": cut, "train_set": "complete", "per_class": None}  # the cut names the images itself
@@ -88,8 +89,8 @@ def endings(series: dict[str, list]) -> tuple[str, ...]:
 
 def problems(series: dict[str, list]) -> dict[str, str]:
     """{"name", "seeds", "cut": sentence} of what is wrong beside the settings' own mistakes."""
-    found, name = {}, st.session_state["launch-name"].strip()
-    taken = [name + ending for ending in endings(series) if (runs_dir() / (name + ending)).exists()]
+    found, name = {}, bare(st.session_state["launch-name"])
+    taken = [name + ending for ending in endings(series) if exists(runs_dir() / (name + ending))]
     if not all(NAME.fullmatch(name + ending) for ending in endings(series)):
         found["name"] = (
             "Use up to 80 letters, digits, dots, dashes and underscores, beginning with a letter or a digit; no spaces."
