@@ -19,7 +19,7 @@ from colora.queue import audit
 from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions, score_images
-from pages.components.saved_cuts import dataset_of
+from pages.components.origin import dataset_of
 
 CHECKSUM = "0" * 64  # of fabricated data
 SMALLEST = min(COUNTS["train"])

@@ -48,9 +48,14 @@ def fill(values: dict[str, Any]) -> None:
         elif kind(field) is list:
             st.session_state[key(field)] = ", ".join(value or [])
         elif field in SERIES or kind(field) is float:
-            st.session_state[key(field)] = "" if value is None else f"{value:g}"
+            st.session_state[key(field)] = "" if value is None else number_text(value)
         else:
             st.session_state[key(field)] = "" if value is None and kind(field) is str else value
+
+
+def number_text(value: float) -> str:
+    """`0.001`, and every digit of a number that has more than six."""
+    return short if float(short := f"{value:g}") == value else repr(value)
 
 
 def read() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from colora.notes import LONGEST
 from colora.overview import Line
 from colora.runs import Group
 from pages.components import command, show
+from pages.components.origin import ask_anew
 from pages.components.runs import runs_dir
 
 MOST_COMPARED = 8
@@ -24,7 +25,7 @@ def open_group(line: Line) -> None:
 
 def clone(name: str) -> None:
     """To the Launch form, filled with a group's settings anew."""
-    st.session_state.pop("launch-copied", None)
+    ask_anew()
     st.switch_page("pages/launch.py", query_params={"clone": name})
 
 

@@ -1,20 +1,17 @@
 """The saved cuts: train on one, compare it, take it away and bring it back."""
 
-import itertools
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from colora.comparison import FULL_LR, Plan, plan_comparison
-from colora.config import format_seeds, parse_seeds
+from colora.config import parse_seeds
 from colora.cuts import Cut, list_cuts, read_cut, remove_cut, restore_cut
 from colora.errors import UserError
-from colora.medmnist_info import names as medmnist_names
 from colora.runs import Group
-from pages.components import address, command, form, show
+from pages.components import address, command, show
 from pages.components.decimals import needed
-from pages.components.runs import reading, runs_dir, summary
+from pages.components.origin import ask_anew
+from pages.components.runs import runs_dir, summary
 
 ROLES = {
     "balanced": "Balanced",
@@ -113,32 +110,9 @@ def undo_removal() -> None:
 
 
 def train_on(cut: Cut) -> None:
-    """Fill the Launch form as the cut's group was launched, with the cut, and go there; where the group cannot be read,
-    with what the cut itself tells."""
-    source = Group(runs_dir() / cut.source.group)
-    values: dict[str, Any] = {"image_size": cut.image_size} | dataset_of(cut)
-    st.session_state.pop("launch-note", None)
-    seeds = cut.source.seeds
-    try:
-        with reading(source):
-            values, seeds = source.config.model_dump(), source.info["seeds"]
-    except UserError as error:
-        told = (
-            f"The group {cut.source.group}, from which the cut was made, cannot be read, so all but the cut and its "
-            f"image size is as usual: choose the network, and the data where they are not {cut.data_source}. {error}"
-        )
-        st.session_state["launch-note"] = cut.name, told
-    form.fill(values | {"train_set": "complete", "per_class": None, "cut": cut.name})
-    names = (cut.name if n == 1 else f"{cut.name}-{n}" for n in itertools.count(1))
-    st.session_state["launch-name"] = next(name for name in names if not (runs_dir() / name).exists())
-    st.session_state["launch-seeds"] = format_seeds(seeds)
-    st.switch_page("pages/launch.py")
-
-
-def dataset_of(cut: Cut) -> dict[str, str]:
-    """The setting `dataset` where the cut's own words for its data tell it; of files they lack the place."""
-    name = cut.data_source.partition(" (")[0].lower()  # as in OCTMNIST (28 px)
-    return {"dataset": name} if name == "phantom" or name in medmnist_names() else {}
+    """To the Launch form, filled as the cut's group was launched, with the cut."""
+    ask_anew()
+    st.switch_page("pages/launch.py", query_params={"clone": cut.source.group, "cut": cut.name})
 
 
 def comparison(cut: Cut) -> None:
