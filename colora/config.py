@@ -146,10 +146,12 @@ class RunConfig(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _as_people_type(cls, value: Any, info: ValidationInfo) -> Any:
-        """A number may have a decimal comma; no text holds a NUL, which no command and no path can have."""
-        texts = value if isinstance(value, list) else [value]
-        if any("\0" in text for text in texts if isinstance(text, str)):
-            raise ValueError("it holds a NUL character: type it anew")
+        """A number may have a decimal comma; a text can be written to a file and stand in a command."""
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and "\0" in text:
+                raise ValueError("it holds a NUL character: type it anew")
+            if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError("it holds bytes that are no text: give the file or folder a name in UTF-8")
         annotation = cls.model_fields[info.field_name].annotation
         if isinstance(value, str) and {int, float} & {annotation, *typing.get_args(annotation)}:
             with suppress(ValueError):  # pydantic says what is wrong
@@ -284,8 +286,6 @@ def _sentence(error: Any) -> str:
     field = str(error["loc"][0]) if error["loc"] else "per_class"
     if error["type"] == "extra_forbidden":
         return f"There is no setting '{field}': {nearest(field, RunConfig.model_fields)}"
-    if error["type"] == "string_unicode":  # bytes of the command line that are no text
-        return f"{field}: it holds a character that cannot be written: rename the file or folder."
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error":
         if not message.startswith(("There is no", field)):
