@@ -39,7 +39,8 @@ STATE_COLUMN = st.column_config.MultiselectColumn(
 )
 SPLITS = ("test", "val", "train")  # in the order of their weight
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
-MARKUP = re.compile(r"[\\`*<>~$&|#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|:(?=[\w+-])")  # what can begin or end some
+MARKUP = re.compile(r"[\\`*<>~$&|#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|:(?=[\w/])|(?<=www)\.")  # begins or ends some
+ICON = re.compile(r":(?=material/|[\w+-]*[A-Za-z+][\w+-]*:)")  # or an emoji: drawn even where the text is escaped
 AT_A_BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=[-+=\s]|$)")  # of a line: a list's mark, a heading's rule
 JOINER = "\u2060"  # without width
 PICTURE_FORMATS = {"png": "PNG", "svg": "SVG"}
@@ -128,7 +129,7 @@ def literal(text: object) -> str:
     Every text on a page that is not the app's own goes through this; only an address, as http://..., may become a link
     to itself.
     """
-    plain = " ".join(str(text).replace(":material/", f":{JOINER}material/").split())  # an icon even where escaped
+    plain = ICON.sub(f":{JOINER}", " ".join(str(text).split()))
     return AT_A_BEGINNING.sub(r"\1\\\2", MARKUP.sub(r"\\\g<0>", plain))
 
 
