@@ -21,6 +21,7 @@ from colora.catalog import BACKBONES, BackboneInfo, split_backbone
 from colora.conv import keyed_generator
 from colora.download import Progress, matches, quiet
 from colora.errors import UserError
+from colora.typed import is_file, typed_path
 from colora.weights import get_weights, remote_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -169,7 +170,7 @@ def weights_file(spec: str, weights: str, on_progress: Progress = quiet) -> Path
     """The file that `weights` ("imagenet", "shipped" or a path) means. Raises UserError as `imagenet_file` does."""
     if weights == "imagenet":
         return imagenet_file(spec, on_progress)
-    return texturenet.WEIGHTS if weights == "shipped" else Path(weights).expanduser()
+    return texturenet.WEIGHTS if weights == "shipped" else typed_path(weights, "weights")
 
 
 def imagenet_file(spec: str, on_progress: Progress = quiet) -> Path:
@@ -180,7 +181,7 @@ def imagenet_file(spec: str, on_progress: Progress = quiet) -> Path:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .pth file; nothing is unpickled but tensors (`weights_only`)."""
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"There is no weights file {path}.", field="weights")
     try:
         if path.suffix == ".safetensors":

@@ -28,7 +28,8 @@ from colora.errors import UserError
 from colora.finished import counted, says_under_way
 from colora.queue.verdict import short
 from colora.runs import Group, listing
-from colora.storage import FORBIDDEN, FULL
+from colora.storage import FORBIDDEN, FULL, NO_PLACE
+from colora.typed import shortened
 
 MODEL = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")  # what decides what is built
 
@@ -49,10 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\ncolora {args.command}: interrupted", file=sys.stderr)
         return 130
     except OSError as error:
-        if error.errno not in (*FULL, *FORBIDDEN):
+        if error.errno not in (*FULL, *FORBIDDEN, *NO_PLACE):
             raise
         why = "the disk is full: free some space" if error.errno in FULL else "there is no permission"
-        what = error.filename or "a file"
+        if error.errno in NO_PLACE:
+            why = f"there can be no such place ({error.strerror})"
+        what = shortened(str(error.filename)) if error.filename else "a file"
         print(f"colora {args.command}: {what} cannot be read or written: {why}.", file=sys.stderr)
         return 2
 

@@ -6,7 +6,9 @@ arXiv 2505.18315) is silent the default is ours and the field is the setting.
 
 import json
 import os
-from pathlib import Path
+import re
+import typing
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -14,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from colora.catalog import BACKBONES, nearest, split_backbone
 from colora.errors import UserError
 from colora.medmnist_info import info, known, names
+from colora.typed import bare, clean_path, shortened, typed_number, typed_path
 
 SCHEMA_VERSION = 1
 WITH_PATH = ("npz", "folder")
 SOURCES = (*WITH_PATH, "phantom")  # and MedMNIST's sets by name
+SEED_DIGITS = 9
 KNOWN_WEIGHTS = ("imagenet", "shipped", "none")  # anything else is a file
 
 
@@ -139,10 +143,28 @@ class RunConfig(BaseModel):
         None, "CPU threads; empty: as many as torch takes. Fixed when a run starts.", "Machine", ge=1, le=1024
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_people_type(cls, value: Any, info: ValidationInfo) -> Any:
+        """A number may have a decimal comma; a text can be written to a file and stand in a command."""
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and "\0" in text:
+                raise ValueError("it holds a NUL character: type it anew")
+            if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError("it holds bytes that are no text: give the file or folder a name in UTF-8")
+        annotation = cls.model_fields[info.field_name].annotation
+        if isinstance(value, str) and {int, float} & {annotation, *typing.get_args(annotation)}:
+            with suppress(ValueError):  # pydantic says what is wrong
+                return value if "," not in value and " " not in bare(value) else typed_number(value)
+        return value
+
     @field_validator("dataset")
     @classmethod
     def _known_source(cls, value: str) -> str:
-        kind, _, place = value.partition(":")
+        kind, colon, place = bare(value).partition(":")
+        if kind in WITH_PATH:
+            place = _cleaned(place)
+        value = f"{kind}{colon}{place}"
         if kind not in SOURCES:
             _check_medmnist_name(kind)
         if kind in WITH_PATH and not place:
@@ -151,9 +173,15 @@ class RunConfig(BaseModel):
             raise ValueError(f"'{kind}' takes nothing after it")
         return value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _clean(cls, value: str | None) -> str | None:
+        return value and _cleaned(value)
+
     @field_validator("cut")
     @classmethod
     def _names_its_images_itself(cls, value: str | None, info: ValidationInfo) -> str | None:
+        value = value and _cleaned(value)
         if value is not None and info.data.get("train_set", "complete") != "complete":
             raise ValueError("it names the training images itself: choose train_set 'complete' with it")
         return value
@@ -170,6 +198,7 @@ class RunConfig(BaseModel):
     @field_validator("weights")
     @classmethod
     def _of_this_backbone(cls, value: str, info: ValidationInfo) -> str:
+        value = _cleaned(value)
         if value in ("imagenet", "shipped") and "backbone" in info.data:
             name, _ = split_backbone(info.data["backbone"])
             if value != (wanted := BACKBONES[name].pretrained):
@@ -192,6 +221,14 @@ class RunConfig(BaseModel):
     def changes(self) -> dict[str, Any]:
         """The fields that differ from the defaults, in their declared order."""
         return self.model_dump(exclude_defaults=True)
+
+
+def _cleaned(path: str) -> str:
+    """`clean_path`, with pydantic's kind of error."""
+    try:
+        return clean_path(path)
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 def _check_medmnist_name(name: str) -> None:
@@ -260,10 +297,14 @@ def _sentence(error: Any) -> str:
 def parse_seeds(text: str) -> list[int]:
     """`"0-2,7"` -> `[0, 1, 2, 7]`: distinct, ascending. Raises UserError for anything else."""
     seeds: set[int] = set()
-    for part in filter(None, (p.strip() for p in text.split(","))):
+    for part in filter(None, map(bare, re.split("[,;]", text))):
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UserError(f"Seeds are whole numbers and ranges such as 0-9 or 0,3,5; got '{part}'.", field="seeds")
+            raise UserError(
+                f"Seeds are whole numbers and ranges such as 0-9 or 0,3,5; got '{shortened(part)}'.", field="seeds"
+            )
+        if len(first) > SEED_DIGITS or len(last) > SEED_DIGITS:
+            raise UserError(f"A seed has at most {SEED_DIGITS} digits; got '{shortened(part)}'.", field="seeds")
         low, high = int(first), int(last or first)
         if high < low or high - low >= 1000:
             raise UserError(f"The range '{part}' runs backwards or holds more than 1,000 seeds.", field="seeds")
@@ -300,7 +341,7 @@ def names_file(cut: str) -> bool:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(os.path.expanduser(path)).absolute())  # which leaves the ~ of an unknown user as it is
+    return str(typed_path(path).absolute())
 
 
 def launch_arguments(name: str, config: RunConfig, seeds: list[int]) -> list[str]:
@@ -313,10 +354,13 @@ def setting_flags(values: dict[str, Any]) -> list[str]:
     arguments = []
     for field, value in values.items():
         flag = "--" + field.replace("_", "-")
+        text = ",".join(value) if isinstance(value, list) else _plain(value)
         if value is True:
             arguments.append(flag)
+        elif text.startswith("-"):  # which argparse would take for another flag
+            arguments.append(f"{flag}={text}")
         else:
-            arguments += [flag, ",".join(value) if isinstance(value, list) else _plain(value)]
+            arguments += [flag, text]
     return arguments
 
 

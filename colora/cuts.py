@@ -22,6 +22,7 @@ from colora.queue.trash import CUT, listed, put_back, to_trash
 from colora.rules import Rule
 from colora.runs import check_file_name
 from colora.storage import disk_errors, locked
+from colora.typed import clean_path, is_file, shortened, typed_path
 
 SCHEMA_VERSION = 1
 PINNED = "cut.json"
@@ -155,11 +156,12 @@ def read_cut(runs_dir: Path, name: str) -> Cut:
 
     Raises UserError where there is none, it is no cut, or its images do not agree with its hash.
     """
-    path = Path(name).expanduser() if names_file(name) else _file(runs_dir, name)
-    if not path.is_file():
+    name = clean_path(name, "cut")
+    path = typed_path(name, "cut") if names_file(name) else _file(runs_dir, name)
+    if not is_file(path):
         there = [row["name"] for row in list_cuts(runs_dir)]
         known = f"there are {', '.join(there)}" if there else "make one with colora distil runs/GROUP --name NAME"
-        raise UserError(f"There is no cut {name} ({path} does not exist): {known}.", field="cut")
+        raise UserError(f"There is no cut {shortened(name)} ({path} does not exist): {known}.", field="cut")
     return _read(path)
 
 

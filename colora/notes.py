@@ -23,7 +23,7 @@ def write_notes(group: Group, text: str) -> None:
     if len(text) > LONGEST:
         raise UserError(f"A note has at most {LONGEST:,} characters; this one has {len(text):,}.", field="notes")
     if text:
-        write_bytes(group.path / FILE, f"{text}\n".encode())
+        write_bytes(group.path / FILE, f"{text}\n".encode("utf-8", "backslashreplace"))
     else:
         (group.path / FILE).unlink(missing_ok=True)
     record(group.path.parent, "note", group.name, [], characters=len(text))

@@ -44,7 +44,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         title="Quick look (synthetic, offline)",
         about="Generated OCT-like images and the small network that comes with the app: shows the whole job in a "
-        "minute or two, without a download. The figures mean nothing for patients.",
+        "minute or two, without a download.",
         name="quick-look",
         seeds="0-2",
         values={

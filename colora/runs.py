@@ -38,6 +38,7 @@ from colora.process import is_alive, is_visible, own_process
 from colora.queue import verdict
 from colora.queue.audit import acting_user
 from colora.run_status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
+from colora.typed import is_dir, is_file, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,7 +238,7 @@ def check_file_name(name: str, what: str, field: str = "name") -> None:
     """Raises UserError, marking `field`, where `name` does not fit `what` ("a group"): it becomes a file's name."""
     if not NAME.fullmatch(name):
         raise UserError(
-            f"'{name}' cannot name {what}: use up to 80 letters, digits, dots, dashes and underscores, "
+            f"'{shortened(name)}' cannot name {what}: use up to 80 letters, digits, dots, dashes and underscores, "
             "beginning with a letter or a digit.",
             field=field,
         )
@@ -308,7 +309,7 @@ def create_run(group: Path, seed: int, config: RunConfig, place: dict[str, Any] 
 
 def list_groups(runs_dir: Path) -> list[Group]:
     """Every group, newest first. A folder without group.json, or with a name that starts with a dot, is no group."""
-    if not Path(runs_dir).is_dir():
+    if not is_dir(runs_dir):
         return []
     found = {}
     for path in Path(runs_dir).iterdir():
@@ -320,8 +321,8 @@ def list_groups(runs_dir: Path) -> list[Group]:
 
 def open_group(path: Path) -> Group:
     """Raises UserError where `path` is no group."""
-    if not (Path(path) / "group.json").is_file():
-        lacks = "it has no group.json" if Path(path).is_dir() else "there is none; colora trash lists what was removed"
+    if not is_file(Path(path) / "group.json"):
+        lacks = "it has no group.json" if is_dir(path) else "there is none; colora trash lists what was removed"
         raise UserError(f"{path} is not a group of runs: {lacks}.")
     return Group(Path(path))
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from colora.errors import Cancelled, UserError
+from colora.typed import is_file
 
 Stop = Callable[[], bool]  # asked now and then whether a person wants to stop
 LOCK_POLL_SECONDS = 0.1
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)  # what a path as it was typed can lead to
 ELSEWHERE = "choose another folder with --data-dir"
 
 
@@ -91,7 +93,7 @@ def check_room(folder: Path, needed: int, what: str, elsewhere: str = ELSEWHERE)
 def file_size(path: Path) -> int:
     """Bytes of a file, 0 where there is none."""
     try:
-        return path.stat().st_size if path.is_file() else 0
+        return path.stat().st_size if is_file(path) else 0
     except FileNotFoundError:  # gone since, as what is written beside a file and then renamed
         return 0
 

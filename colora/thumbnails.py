@@ -45,6 +45,7 @@ from colora.data.unpack import opened
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, stored_size
 from colora.process import cpu_count
+from colora.typed import is_dir, typed_path
 
 TILE_SIDE = 224  # pixels; a larger image is scaled down to it for a tile
 JPEG_QUALITY = 88
@@ -78,7 +79,7 @@ def open_pictures(config: RunConfig, splits: Sequence[str] = SPLITS, on_progress
     `on_progress` follows what has to be unpacked first, in images.
     """
     kind, _, place = config.dataset.partition(":")
-    path = Path(place).expanduser()
+    path = typed_path(place, "dataset")
     if kind == "phantom":
         return Drawn(config.image_size)
     if kind == "folder":
@@ -100,7 +101,7 @@ def same_images(
     differs = source.checksum not in (None, data_checksum)
     kind, _, place = config.dataset.partition(":")
     if kind == "npz" and not differs:
-        with open_npz(Path(place).expanduser(), FORMAT) as file:
+        with open_npz(typed_path(place, "dataset"), FORMAT) as file:
             held = file.read(f"{split}_labels").reshape(-1) if f"{split}_labels" in file else labels[:0]
         differs = bool((index >= len(held)).any()) or not np.array_equal(held[index], labels)
     if differs:
@@ -141,7 +142,7 @@ class Files:
     checksum = None
 
     def __init__(self, root: Path, image_size: int):
-        if not root.is_dir():
+        if not is_dir(root):
             raise UserError(f"There is no folder {root}.", field="dataset")
         self.root, self.image_size = os.path.realpath(root), image_size
 

@@ -119,7 +119,7 @@ def _read_csv(source: Path | bytes) -> pd.DataFrame:
 def _label(text: str) -> int | None:
     if not text:
         return None
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise UserError(f"a right class is a class number from 0 on, or empty; got '{text}'.")
     return int(text)
 

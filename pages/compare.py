@@ -20,6 +20,7 @@ from colora.errors import UserError
 from colora.relevance import config_checksum
 from colora.results import exact_config
 from colora.runs import Group, list_groups
+from colora.typed import shortened
 from pages.components import address, show
 from pages.components.frame import inside_app
 from pages.components.readers import epoch_band
@@ -48,7 +49,9 @@ def chosen_groups() -> list[Group]:
     asked = address.get("groups")
     names = list(groups)[:FEWEST] if asked is None else list(dict.fromkeys(filter(None, asked.split(","))))
     if gone := [name for name in names if name not in groups]:
-        st.warning(f"There is no group named {', '.join(gone)} in {runs_dir()}.", icon=":material/warning:")
+        show.say(
+            f"There is no group named {shortened(', '.join(gone))} in {runs_dir()}.", st.warning, ":material/warning:"
+        )
     known = [name for name in names if name in groups]
     if len(known) > MOST:
         st.warning(f"{len(known)} groups were asked for; the first {MOST} are shown.", icon=":material/warning:")
@@ -85,7 +88,7 @@ def what_to_know(summaries: Summaries) -> None:
     """The selection rule where it is one, and every reason not to trust the comparison."""
     rules = {about["selection"]["rule"]: about["selection"]["says"] for about in summaries.values()}
     data = {show.data_title(about): None for about in summaries.values()}
-    st.caption(f"Data: {', '.join(data)} · Selection: {' or '.join(rules.values())}.")
+    st.caption(show.literal(f"Data: {', '.join(data)} · Selection: {' or '.join(rules.values())}."))
     found = cautions(summaries)
     for weight, tell, icon in (("wrong", st.error, ":material/error:"), ("mind", st.info, ":material/info:")):
         if sentences := [caution.says for caution in found if caution.weight == weight]:
@@ -159,7 +162,7 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
             ),
         },
     )
-    st.caption(origin)
+    st.caption(show.literal(origin))
     show.csv_button(seed_points(summaries, split).drop(columns="place"), f"compare-{split}-seeds", origin)
 
 

@@ -13,6 +13,7 @@ from colora.data.samples import Samples
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, default_folder, info, names
 from colora.storage import size_text
+from colora.typed import clean_path, typed_path
 from colora.weights import IMAGENET, checkpoints_folder
 from pages.components import address, counts, downloads, show
 from pages.components.frame import inside_app
@@ -45,7 +46,7 @@ def choose() -> tuple[str, str | None]:
                 placeholder="/path/to/folder",
                 help="On the computer that runs this app, with one sub-folder of images for each class.",
             )
-            return name, own.strip() or None
+            return name, clean_path(own) or None
         if name == NPZ:
             own = st.text_input(
                 "File of images",
@@ -54,7 +55,7 @@ def choose() -> tuple[str, str | None]:
                 help="On the computer that runs this app, in MedMNIST's format: images and labels of train, val and "
                 "test.",
             )
-            return name, own.strip() or None
+            return name, clean_path(own) or None
         folder = st.text_input(
             "Folder of MedMNIST's files",
             key=address.text("folder"),
@@ -63,7 +64,7 @@ def choose() -> tuple[str, str | None]:
             "A launch asks for the same folder.",
             disabled=name == PHANTOM,
         )
-    return name, folder.strip() or None
+    return name, clean_path(folder) or None
 
 
 def about(name: str) -> None:
@@ -91,15 +92,15 @@ def image_set(name: str, folder: str | None, shown: downloads.Shown) -> None:
     """The set's files at each size, its classes, and the way around the network."""
     about(name)
     targets = {size: downloads.set_target(name, size, folder) for size in SIZES}
-    place = Path(folder).expanduser() if folder else default_folder()
+    place = typed_path(folder) if folder else default_folder()
     grid = st.grid(2, min_column_width=300)
     for size, target in targets.items():
         with grid.cell():
             downloads.card(target, f"{size} px", shown)
     st.caption(
         "A launch takes the files of its image size, or of the next larger one; the paper's is 224 px. A set is "
-        f"unpacked once, and its .npz file may be deleted then. The disk of {place} has {downloads.free_room(place)} "
-        "free."
+        f"unpacked once, and its .npz file may be deleted then. The disk of {show.literal(place)} has "
+        f"{downloads.free_room(place)} free."
     )
     with st.expander("This computer has no network", icon=":material/usb:", key="offline-set"):
         size = st.selectbox("Size", SIZES, index=len(SIZES) - 1, format_func="{} px".format, key="offline-size")
@@ -153,7 +154,7 @@ def own_file(path: str | None) -> None:
 def own_samples(samples: Samples, place: str, source: str) -> None:
     """Some of one's own images, what they take on the disk, and the way to train on them as this `source`."""
     counts.show_samples(samples, Path(place).name)
-    st.caption(f"{size_text(samples.size)} in {place}.")
+    st.caption(f"{size_text(samples.size)} in {show.literal(place)}.")
     st.page_link("pages/launch.py", label=f"Launch: train on it as *{source}*", icon=":material/play_arrow:")
 
 
@@ -163,7 +164,7 @@ def weights(shown: downloads.Shown) -> None:
     st.caption(
         "What a network has learnt from a million photographs; fine-tuning starts there. The files are torchvision's "
         f"own, and what torchvision has downloaded is used. TextureNet is shipped with the app. The disk of "
-        f"{checkpoints_folder()} has {downloads.free_room(checkpoints_folder())} free."
+        f"{show.literal(checkpoints_folder())} has {downloads.free_room(checkpoints_folder())} free."
     )
     grid = st.grid(2, min_column_width=300)
     for name in IMAGENET:
@@ -181,9 +182,9 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        st.error(str(error), icon=":material/error:")
+        show.say(error)
     except OSError as error:
-        st.error(f"{error.filename} cannot be read: {error.strerror}.", icon=":material/error:")
+        show.say(f"{error.filename} cannot be read: {error.strerror}.")
 
 
 inside_app()

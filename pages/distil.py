@@ -53,12 +53,12 @@ def save(found: SeedPredictions, whose: Whose, pool: Pool, rule: Rule) -> None:
                 cut = distil(found, name.strip(), rule, whose, pool)
                 save_cut(runs_dir(), cut, replace)
             except UserError as error:
-                st.error(str(error), icon=":material/error:")
+                show.say(error)
             else:
                 st.session_state["cut"] = st.session_state["just-saved"] = cut.name
         if st.session_state.get("just-saved") == name.strip():
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.success(f"Saved as **{name.strip()}**.", icon=":material/check:")
+                st.success(f"Saved as **{show.literal(name)}**.", icon=":material/check:")
                 if st.button("Train on it", icon=":material/play_arrow:", key="train-now"):
                     train_on(read_cut(runs_dir(), name.strip()))
 
@@ -69,7 +69,7 @@ def preview(group: Group, about: dict, found: SeedPredictions) -> None:
         try:
             whose, pool, rule = choose(group, found)
         except UserError as error:
-            st.error(str(error), icon=":material/edit:")
+            show.say(error, icon=":material/edit:")
             return
     source_line = (
         f"{SPLIT_NAMES['train']} split of {show.data_title(about)}, {cut_rule.POOLS[pool].lower()} · scores of "
@@ -79,10 +79,10 @@ def preview(group: Group, about: dict, found: SeedPredictions) -> None:
         try:
             divided = cut_preview.division(found, whose, pool, rule)
         except UserError as error:
-            st.error(str(error), icon=":material/edit:")
+            show.say(error, icon=":material/edit:")
             return
         said = rule.says()
-        st.markdown(f"**{said[0].upper()}{said[1:]}.**")
+        st.markdown(f"**{show.literal(said[0].upper() + said[1:])}.**")
         cut_preview.counts(divided, source_line)
         cut_preview.cut_curve(divided, rule, group.name, source_line)
     save(found, whose, pool, rule)

@@ -38,7 +38,7 @@ HEADLINES = {
 
 def what_to_know(about: dict[str, Any]) -> None:
     """The rule that chose the epochs, and everything the runs warned of."""
-    rule, warnings = about["selection"], list(about["warnings"])
+    rule, warnings = about["selection"], list(map(show.literal, about["warnings"]))
     best = next((row for row in about["seeds"] if row["seed"] == about["best_seed"]), None)
     if best and rule["rule"] == "paper":
         warnings.insert(
@@ -53,7 +53,7 @@ def what_to_know(about: dict[str, Any]) -> None:
     else:
         st.caption(f"Selection: {rule['says']}. The test images played no part in it.")
     if about["data"]["split"]:
-        st.caption(f"Train, validation and test were separated so: {about['data']['split']}.")
+        st.caption(f"Train, validation and test were separated so: {show.literal(about['data']['split'])}.")
     if warnings:
         st.warning("\n\n".join(warnings), icon=":material/warning:")
 
@@ -125,11 +125,11 @@ def headlines(view: View, about: dict[str, Any], origin: str) -> None:
         st.caption(f"{said}: nothing can be said about the spread between trainings.")
     if found.joint:
         st.caption(
-            f"As one model, {view.model()} (the mean of their probabilities): accuracy "
+            f"As one model, {show.literal(view.model())} (the mean of their probabilities): accuracy "
             f"**{show.three(found.joint['accuracy'])}**, AUC (macro) **{show.three(found.joint['auc'])}**. The medians "
             "above are over the seeds' own models."
         )
-    st.caption(origin)
+    st.caption(show.literal(origin))
 
 
 def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) -> None:
@@ -176,16 +176,17 @@ def data_and_model(about: dict[str, Any]) -> None:
         names = plots.SPLIT_NAMES | {"train": "Train (whole split)", "used": "Train (images trained on)"}
         rows = {names[s]: dict(zip(data["class_names"], n, strict=True)) for s, n in data["class_counts"].items()}
         counts = pd.DataFrame(rows).T
-        st.table(counts.assign(all=counts.sum(axis=1)), border="horizontal", alt="Images of each class in each split")
+        show.table(counts.assign(all=counts.sum(axis=1)), border="horizontal", alt="Images of each class in each split")
         st.markdown(
-            f"- Source: {data['source']}, {data['image_size']} px{', SYNTHETIC' * data['synthetic']}\n"
-            f"- Split: {data['split']}\n"
+            f"- Source: {show.literal(data['source'])}, {data['image_size']} px{', SYNTHETIC' * data['synthetic']}\n"
+            f"- Split: {show.literal(data['split'])}\n"
             f"- Checksum of the images: `{data['checksum'][:16]}`"
         )
         if cut := data["cut"]:
             corrected = f", {cut['corrected_labels']:,} labels corrected" if cut["corrected_labels"] else ""
             st.markdown(
-                f"- Trained on the cut **{cut['name']}** of {cut['source']['group']}: {cut['says']}{corrected}. "
+                f"- Trained on the cut **{show.literal(cut['name'])}** of {show.literal(cut['source']['group'])}: "
+                f"{show.literal(cut['says'])}{corrected}. "
                 f"Hash `{cut['hash'][:12]}`"
             )
         if parameters:
@@ -232,7 +233,7 @@ def no_predictions(group: Group, split: str, seed: int | None, epoch: int | None
     else:
         whose = f"No seed of {group.name} has" if seed is None else f"Seed {seed} has no"
         says = f"{whose} predictions of {f'epoch {epoch}' if epoch else 'its selected epoch'}: choose another one."
-    st.info(says, icon=":material/hourglass:")
+    show.say(says, st.info, ":material/hourglass:")
     st.page_link(
         "pages/monitor.py",
         label="Look at it on Monitor",

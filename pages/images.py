@@ -48,7 +48,7 @@ def looking(group: Group, about: dict, found: SeedPredictions, split: str) -> No
     chosen = listed.choose_filters(split, found.class_names, table, score)
     rows = scored.order_of(group, split, whose, score, order)
     origin = origin_of(found, about, whose)
-    st.caption(f"{SCORES[score].about} {origin}.")
+    st.caption(f"{SCORES[score].about} {show.literal(origin)}.")
 
     def list_with(judged: pd.DataFrame) -> listed.Listed:
         return listed.listed(table, rows, found.class_names, score, chosen, judged)
@@ -78,7 +78,7 @@ def one_or_many(
             with many.container():
                 browse(found, list_with(judged), split, source, judged, origin)
     except UserError as error:  # here, since a part of the page that runs alone has no page around it
-        st.error(str(error), icon=":material/error:")
+        show.say(error)
     address.tell()
 
 

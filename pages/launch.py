@@ -9,7 +9,8 @@ from colora.config import parse_seeds
 from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
 from colora.errors import UserError
-from pages.components import cluster, counts, downloads, fields, form, plan, several, start
+from colora.typed import bare
+from pages.components import cluster, counts, downloads, fields, form, plan, several, show, start
 from pages.components.command import run_colora
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
@@ -143,7 +144,7 @@ def ready(values: form.Values, varied: form.Series, images: list[Images]) -> Non
     """The parameters and what it takes, the same as a command, the paper's protocol, and the button."""
     st.markdown("**Parameters**")
     model, amount = st.container(), st.container()
-    name, seeds = st.session_state["launch-name"].strip(), parse_seeds(st.session_state["launch-seeds"])
+    name, seeds = bare(st.session_state["launch-name"]), parse_seeds(st.session_state["launch-seeds"])
     groups = form.groups(name, values, varied)
     names, each = list(groups), list(groups.values())
     plan.show_amount(names, seeds, each)
@@ -176,7 +177,7 @@ def launch(names: list[str], arguments: list[str]) -> None:
             run_colora([*arguments, "--runs-dir", str(runs_dir())], timeout=EACH_GROUP_SECONDS * len(names))
     except UserError as error:
         del st.session_state["launching"]
-        st.error(f"Not launched. {error}", icon=":material/error:")
+        show.say(f"Not launched. {error}")
         return
     watch_launched()
 

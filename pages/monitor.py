@@ -59,7 +59,7 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
     st.progress(sum(progress(run) for run in group.runs) / len(group.runs))
     for run in group.runs:
         if now := preparing(run):
-            st.caption(f"Seed {run.seed}: {now}")
+            st.caption(f"Seed {run.seed}: {show.literal(now)}")
     if any(run.state == "queued" for run in group.runs):
         place_in_queue(group)
 
@@ -119,7 +119,7 @@ def reasons(group: Group) -> None:
         who = f"Seed {seeds[0]}" if len(seeds) == 1 else f"Seeds {', '.join(map(str, seeds))}"
         sentence, _, details = reason.partition("\n")
         tell = st.error if state in ("failed", "lost", "damaged") else st.info
-        tell(f"**{who} {state}.** {sentence}", icon=show.STATES[state][1])
+        tell(f"**{who} {state}.** {show.literal(sentence)}", icon=show.STATES[state][1])
         if details:
             with st.expander("Last lines of its log"):
                 st.code(details, language=None, wrap_lines=True)

@@ -12,7 +12,15 @@ from colora.runs import STATES, Run
 from pages.components import address, group_actions, live, machine, trash
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
-from pages.components.show import STATE_COLUMN, data_title, method_title, model_title, spread_text, time_text
+from pages.components.show import (
+    STATE_COLUMN,
+    data_title,
+    literal,
+    method_title,
+    model_title,
+    spread_text,
+    time_text,
+)
 
 ROWS = 20  # groups on one page of the table; no others are read
 NOTE_LENGTH = 80  # characters of a note in its cell
@@ -40,7 +48,7 @@ def welcome() -> None:
     )
     if st.button("Set up the quick look", type="primary", icon=":material/play_arrow:"):
         st.switch_page("pages/launch.py")
-    st.caption(f"Runs will be kept in {runs_dir()}.")
+    st.caption(f"Runs will be kept in {literal(runs_dir())}.")
 
 
 def find() -> list[Line]:
@@ -114,7 +122,7 @@ def table(shown: list[Line]) -> list[Line]:
     )
     for line in shown:
         if damage := line.damage:
-            st.warning(f"**{line.name}** is damaged: {damage}", icon=":material/broken_image:")
+            st.warning(f"**{literal(line.name)}** is damaged: {literal(damage)}", icon=":material/broken_image:")
     return chosen
 
 

@@ -1,5 +1,6 @@
 """Pages of the app as AppTest runs them, without torch and without a browser."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,12 @@ def ran(app: AppTest) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    """Everything the page says, one element a line."""
-    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "success", "warning", "error", "code")
-    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+    """Everything the page says, one element a line, without the backslashes that keep names from being markup."""
+    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "success", "warning", "error")
+    said = [read(str(element.value)) for kind in kinds for element in app.get(kind)]
+    return "\n".join(said + [element.value for element in app.get("code")])
+
+
+def read(markdown: str) -> str:
+    """Markdown without the backslashes of `show.literal`."""
+    return re.sub(r"\\([^\w\s])", r"\1", markdown)

@@ -19,7 +19,7 @@ from colora.queue import audit
 from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions, score_images
-from pages.components.saved_cuts import dataset_of
+from pages.components.origin import dataset_of
 
 CHECKSUM = "0" * 64  # of fabricated data
 SMALLEST = min(COUNTS["train"])
@@ -97,8 +97,8 @@ def test_the_pool_is_the_images_trained_on_or_the_whole_split(open_distil, runs)
     ("kind", "fields", "rule"),
     [
         ("rank", {"drop": 2, "keep": 20}, {"drop": 2, "keep": 20}),
-        ("share", {"drop-share": 10.0, "keep-share": 50.0}, {"drop_share": 0.1, "keep_share": 0.5}),
-        ("threshold", {"highest": 0.9}, {"highest": 0.9}),
+        ("share", {"drop-share": "10", "keep-share": "50,0"}, {"drop_share": 0.1, "keep_share": 0.5}),
+        ("threshold", {"highest": "0,9"}, {"highest": 0.9}),
         ("random", {"keep": 12, "draw": 5}, {"keep": 12, "seed": 5}),
     ],
 )
@@ -107,7 +107,7 @@ def test_every_rule_divides_as_it_says(open_distil, runs, kind, fields, rule):
     app.radio(key="rule").set_value(kind)
     ran(app)
     for key, value in fields.items():
-        app.number_input(key=key).set_value(value)
+        (app.text_input if isinstance(value, str) else app.number_input)(key=key).set_value(value)
     ran(app)
     assert counts(app) == says(division(runs, kind=kind, **rule))
     assert len(app.get("plotly_chart")) == (0 if kind == "random" else 1)

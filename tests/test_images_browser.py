@@ -165,8 +165,33 @@ def test_look_filter_decide_and_cut(page, fabricated):
     page.get_by_role("button", name="Train on it").click()
     page.wait_for_url("**/launch**")
     page.get_by_text(re.compile("--cut mine")).wait_for()
+    says_what_the_form_was_filled_from(page)
     page.get_by_text("Trainable:").wait_for(timeout=LONG)  # the server would wait for the count at its end
     assert len(read_cut(runs_dir, "mine").image_ids) == 4 * 29
+
+
+def says_what_the_form_was_filled_from(tab) -> None:
+    """The cut and its group, also after a reload, a change, and a visit to another page; and no preset."""
+
+    def shown() -> str:
+        return tab.get_by_role("combobox", name="Start from", exact=True).input_value()
+
+    named = "Cut mine of group fabricated"
+    for again in (lambda: None, tab.reload):
+        again()
+        tab.get_by_text("The settings of fabricated, on the cut mine.").wait_for()
+        assert shown() == named
+    rate = tab.get_by_label("Learning rate of the head", exact=True)
+    rate.fill("0,01")
+    rate.press("Tab")
+    tab.get_by_text("Changed since: Learning rate of the head.").wait_for()
+    tab.get_by_text(re.compile("--lr-head 0.01 ")).wait_for()
+    tab.get_by_role("link", name="Overview").click()
+    tab.get_by_role("heading", name="Groups of runs").wait_for()
+    tab.go_back()
+    tab.get_by_text("Changed since: Learning rate of the head.").wait_for()
+    assert shown() == named
+    assert tab.get_by_text("Quick look").count() == 0 and "cut=mine" in tab.url
 
 
 def test_no_page_is_wider_than_the_screen(page, fabricated):

@@ -137,8 +137,8 @@ def test_images_that_nobody_has_judged_are_a_filter(open_images, runs):
 
 def test_a_score_range_and_a_rank_choose_the_images(open_images, runs):
     app = open_images("three-done")
-    app.number_input(key="from").set_value(0.2)
-    app.number_input(key="to").set_value(0.8)
+    app.text_input(key="from").set_value("0,2")
+    app.text_input(key="to").set_value(" 0.8 ")
     ran(app)
     values = group_scores(Group(runs / "three-done"), "train")["entropy"]
     count = int(((values >= 0.2) & (values <= 0.8)).sum())
@@ -164,7 +164,7 @@ def test_another_group_begins_without_the_choices_of_the_last_one(open_images):
 
 def test_nothing_left_is_a_sentence(open_images):
     app = open_images("three-done")
-    app.number_input(key="from").set_value(99.0)
+    app.text_input(key="from").set_value("99")
     assert "No image passes all the filters." in texts(ran(app))
 
 

@@ -18,6 +18,7 @@ from colora.data.prepare import Progress, quiet
 from colora.data.prepared import MAPPED_FROM
 from colora.errors import UserError
 from colora.medmnist_info import stored_size
+from colora.typed import typed_path
 
 if TYPE_CHECKING:
     from colora.cuts import Cut
@@ -34,7 +35,7 @@ def load_dataset(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
     `on_progress` is called now and then with (images done, images in all); what it raises ends the preparation.
     """
     kind, _, place = config.dataset.partition(":")
-    path = Path(place).expanduser()
+    path = typed_path(place, "dataset")
     if kind == "npz":
         dataset = read_npz(path, config.image_size, on_progress)
     elif kind == "folder":
@@ -62,9 +63,9 @@ def check_dataset(config: RunConfig) -> None:
     """Quickly, without reading the pixels: raises UserError for what `load_dataset` would certainly refuse."""
     kind, _, place = config.dataset.partition(":")
     if kind == "npz":
-        check_npz(Path(place).expanduser())
+        check_npz(typed_path(place, "dataset"))
     elif kind == "folder":
-        check_folder(Path(place).expanduser(), config.patient_pattern, config.split_seed)
+        check_folder(typed_path(place, "dataset"), config.patient_pattern, config.split_seed)
     elif kind != "phantom":
         check_medmnist(kind, config.image_size, config.data_dir)
 
@@ -96,7 +97,7 @@ def check_cut(config: RunConfig, cut: "Cut") -> None:
     kind, _, place = config.dataset.partition(":")
     if (kind == "phantom") != cut.synthetic:
         raise UserError(_other_data(cut, config), field="cut")
-    if _quick(kind, Path(place).expanduser()):
+    if _quick(kind, typed_path(place, "dataset")):
         used_index(with_checksum(load_dataset(config), cut, config), config, cut)
     elif kind not in (*WITH_PATH, "phantom"):
         checksum = known_checksum(kind, config.image_size, config.data_dir)
@@ -166,8 +167,8 @@ def load_outside(
     Raises UserError as `load_dataset` does; a folder needs no split here, so it may be small.
     """
     config = make_config({"dataset": spec, "image_size": image_size, "class_names": class_names, "data_dir": data_dir})
-    kind, _, place = spec.partition(":")
+    kind, _, place = config.dataset.partition(":")
     if kind != "folder":
         return load_dataset(config, on_progress), split
-    dataset = whole_folder(Path(place).expanduser(), image_size, on_progress)
+    dataset = whole_folder(typed_path(place, "dataset"), image_size, on_progress)
     return (dataset.renamed(class_names) if class_names else dataset), "all"

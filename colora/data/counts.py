@@ -15,6 +15,7 @@ from colora.data.npz import check_npz
 from colora.data.phantom import CLASS_NAMES, class_labels
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, info, stored_size
+from colora.typed import is_dir, typed_path
 
 FOLDER_LIMIT = 20_000  # directory entries; more take too long to count while someone waits
 PUBLISHED = {
@@ -92,7 +93,7 @@ def folder_counts(root: Path) -> ClassCounts | None:
 
     Raises UserError as `list_folder` does.
     """
-    if root.is_dir() and _larger_than(root, FOLDER_LIMIT):
+    if is_dir(root) and _larger_than(root, FOLDER_LIMIT):
         return None
     listing = list_folder(root)
     counts = {"all": _count(listing.labels, len(listing.class_names))}
@@ -105,9 +106,9 @@ def source_counts(dataset: str, image_size: int, data_dir: str | None = None) ->
     if kind == "phantom":
         return phantom_counts()
     if kind == "npz":
-        return npz_counts(Path(place).expanduser())
+        return npz_counts(typed_path(place, "dataset"))
     if kind == "folder":
-        return folder_counts(Path(place).expanduser())
+        return folder_counts(typed_path(place, "dataset"))
     return medmnist_counts(kind, stored_size(image_size), data_dir)
 
 

@@ -13,6 +13,7 @@ from colora.data.listing import Listing, list_folder, plain, shown
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import Notes, prepare_files
 from colora.errors import UserError
+from colora.typed import shortened
 
 KERMANY = r"^(?P<class>[A-Za-z]+)-(?P<patient>\d+)-\d+$"  # CLASS-PATIENT-N, doi:10.17632/rscbjbr9sj
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -127,16 +128,24 @@ def _dataset(
     return Dataset(splits, listing.class_names, True, source, rule, warnings=tuple(warnings), left_out=left_out)
 
 
-def patients_of(paths: list[str], pattern: str | None) -> np.ndarray | None:
-    """Patient ids (N,) str from file names; None where no pattern was given and the names are not Kermany's."""
+def patient_expression(pattern: str) -> re.Pattern[str]:
+    """Raises UserError for what is no regular expression, or has no group named "patient"."""
     try:
-        expression = re.compile(unicodedata.normalize("NFC", pattern or KERMANY))
-    except re.error as error:
+        expression = re.compile(unicodedata.normalize("NFC", pattern))
+    except (re.error, OverflowError, RecursionError) as error:
         raise UserError(
-            f"patient_pattern '{pattern}' is no regular expression: {error}.", field="patient_pattern"
+            f"patient_pattern '{shortened(pattern)}' is no regular expression: {error}.", field="patient_pattern"
         ) from error
     if "patient" not in expression.groupindex:
-        raise UserError(f"patient_pattern '{pattern}' has no group (?P<patient>...).", field="patient_pattern")
+        raise UserError(
+            f"patient_pattern '{shortened(pattern)}' has no group (?P<patient>...).", field="patient_pattern"
+        )
+    return expression
+
+
+def patients_of(paths: list[str], pattern: str | None) -> np.ndarray | None:
+    """Patient ids (N,) str from file names; None where no pattern was given and the names are not Kermany's."""
+    expression = patient_expression(pattern or KERMANY)
     found = []
     for path in paths:
         name = shown(os.path.basename(path))

@@ -15,6 +15,7 @@ import numpy as np
 
 from colora.data.prepare import Progress, quiet
 from colora.errors import UserError
+from colora.typed import is_dir
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 TELL_EVERY = 4096  # directory entries
@@ -37,7 +38,7 @@ class Listing:
 def list_folder(root: Path, on_progress: Progress = quiet) -> Listing:
     """Raises UserError for a missing folder, fewer than two classes with images, a folder that may not be read, a link
     that leads out of it, or anything named like an image that is no file."""
-    if not root.is_dir():
+    if not is_dir(root):
         raise UserError(f"There is no folder {root}.", field="dataset")
     walk = _Walk(os.path.realpath(root), on_progress)
     folders, loose = walk.entries("")

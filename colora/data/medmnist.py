@@ -15,6 +15,7 @@ from colora.download import Progress, RemoteFile, fetch, quiet, verify
 from colora.errors import UserError
 from colora.medmnist_info import default_folder, file_name, info, stored_size
 from colora.storage import Stop, file_size, locked, made_folder, never
+from colora.typed import typed_path
 
 SPLIT_RULE = "MedMNIST's own splits; it has no patient ids, so they may share patients"
 SHARED_PATIENTS = {
@@ -52,10 +53,7 @@ def remote_file(name: str, size: int, data_dir: str | Path | None = None) -> Rem
     facts_of = info(name)
     if size not in facts_of.urls:
         raise UserError(f"{name} is published at {', '.join(map(str, facts_of.urls))} px, not at {size}.", "image_size")
-    try:
-        folder = Path(data_dir).expanduser() if data_dir else default_folder()
-    except RuntimeError as error:  # "~name" of nobody
-        raise UserError(f"There is no folder {data_dir}: {error}", field="data_dir") from error
+    folder = typed_path(data_dir, "data_dir") if data_dir else default_folder()
     return RemoteFile(facts_of.urls[size], f"md5:{facts_of.md5[size]}", folder / file_name(name, size))
 
 

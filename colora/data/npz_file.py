@@ -18,6 +18,7 @@ import psutil
 
 from colora.errors import UserError
 from colora.storage import size_text
+from colora.typed import is_file
 
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 24
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError, SyntaxError)
@@ -109,7 +110,7 @@ class NpzFile:
 @contextmanager
 def open_npz(path: Path, expected: str) -> Iterator[NpzFile]:
     """Raises UserError where `path` is no .npz file; `expected` says what was wanted."""
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"There is no file {path}.", field="dataset")
     with damage(path):
         with open(path, "rb") as file:

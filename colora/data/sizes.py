@@ -1,7 +1,6 @@
 """How many images a run will train on and look at, from file names and labels alone, before anything is read."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from colora.data.dataset import SPLITS
 from colora.data.folder import SHARES
 from colora.data.listing import list_folder
 from colora.medmnist_info import info
+from colora.typed import typed_path
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def dataset_sizes(config: RunConfig) -> Sizes | None:
     """
     kind, _, place = config.dataset.partition(":")
     if kind == "folder":
-        listing = list_folder(Path(place).expanduser())
+        listing = list_folder(typed_path(place, "dataset"))
         each = np.bincount(listing.labels, minlength=len(listing.class_names))
         images = {split: round(share * len(listing.paths)) for split, share in SHARES.items()}
         return Sizes(images, _used(config, SHARES["train"] * each, images["train"]), len(each))

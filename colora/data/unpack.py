@@ -26,6 +26,7 @@ from colora.data.prepare import prepare_array
 from colora.download import Progress, quiet
 from colora.errors import Cancelled, UserError
 from colora.storage import Stop, check_room, disk_errors, file_size, made_folder, never
+from colora.typed import is_file
 
 CHUNK_BYTES = 1 << 24
 FACTS = "set.json"
@@ -33,7 +34,7 @@ ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "lab
 
 
 def is_unpacked(folder: Path) -> bool:
-    return (folder / FACTS).is_file()
+    return is_file(folder / FACTS)
 
 
 def bytes_in(folder: Path) -> int:

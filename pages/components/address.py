@@ -199,9 +199,10 @@ def page_number(key: str, pages: int) -> str:
     return number(key, 1, 1, pages, whole=True, built_in=True)
 
 
-def text(key: str) -> str:
+def text(key: str, default: str = "") -> str:
     """For a field of free text."""
-    return _kept(key, Choice("", lambda value: [value], lambda texts: texts[-1], lambda value: isinstance(value, str)))
+    choice = Choice(default, lambda value: [value], lambda texts: texts[-1], lambda value: isinstance(value, str))
+    return _kept(key, choice)
 
 
 def flag(key: str) -> str:

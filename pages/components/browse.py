@@ -59,7 +59,7 @@ def browse(
     with above:
         curve(found, chosen_list, rows, first, origin)
     if isinstance(source, UserError):
-        st.warning(f"The images themselves cannot be shown: {source}", icon=":material/hide_image:")
+        st.warning(f"The images themselves cannot be shown: {show.literal(source)}", icon=":material/hide_image:")
     ranks = range(first + 1, first + len(rows) + 1)
     gallery(
         "grid",

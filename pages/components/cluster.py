@@ -16,6 +16,7 @@ from colora.engines.slurm.script import render
 from colora.engines.slurm.site import Site, asked_from, available, load_site, site_file
 from colora.errors import UserError
 from colora.runs import ACTIVE, Group, Run
+from pages.components import show
 from pages.components.runs import runs_dir
 
 HERE, SLURM = "This machine", "SLURM"
@@ -49,16 +50,16 @@ def choose() -> tuple[list[str], str | None]:
     try:
         site = load_site()
     except UserError as error:
-        st.error(str(error), icon=":material/error:")
+        show.say(error)
         return [], str(error)
     path = site_file()
     told = f"Empty fields are as {path} says." if path else "There is no site file: empty fields are the defaults."
     texts = _fields(site)
-    st.caption(f"{told} See docs/cluster.md.")
+    st.caption(f"{show.literal(told)} See docs/cluster.md.")
     try:
         load_site(asked_from(texts))
     except UserError as error:
-        st.error(str(error), icon=":material/error:")
+        show.say(error)
         return [], str(error)
     return ["--engine", "slurm", *[part for text in texts for part in ("--slurm", text)]], None
 
@@ -98,7 +99,7 @@ def show_script(name: str, seeds: list[int], arguments: list[str]) -> None:
         try:
             st.code(render(load_site(asked), runs_dir() / name, seeds, 1), language="bash", wrap_lines=True)
         except UserError as error:
-            st.error(str(error), icon=":material/error:")
+            show.say(error)
         st.caption("It stays in the group's folder. SLURM checks it before anything is made.")
 
 
@@ -123,7 +124,7 @@ def show_jobs(group: Group) -> None:
         asking[group.path] = worker.submit(engine_of(group).look, Group(group.path))
     error = trouble.get(group.path)
     if isinstance(error, UserError):
-        st.warning(f"What follows may be old: {error}", icon=":material/cloud_off:")
+        st.warning(f"What follows may be old: {show.literal(error)}", icon=":material/cloud_off:")
     elif error is not None:
         raise error
     if engine_of(group).forgotten(group):

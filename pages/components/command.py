@@ -29,6 +29,8 @@ def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]
         done = subprocess.run(command, **options, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise UserError(f"colora {arguments[0]} has not answered within {timeout:.0f} s; it was ended.") from error
+    except (OSError, ValueError) as error:  # a NUL, or more letters than an argument may have
+        raise UserError(f"colora {arguments[0]} cannot be started with what was typed ({error}).") from error
     last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     if done.returncode == 2:
         raise UserError(last.removeprefix(f"colora {arguments[0]}: "))
@@ -95,5 +97,6 @@ def model_questions(configs: Sequence[RunConfig], classes: Sequence[int]) -> tup
 def _flags(config: RunConfig, fields: Sequence[str]) -> list[str]:
     """Flags of the command line for these settings; one without a value is left out."""
     values = {field: getattr(config, field) for field in fields}
-    pairs = ((f"--{field.replace('_', '-')}", str(value)) for field, value in values.items() if value is not None)
-    return [part for pair in pairs for part in pair]
+    pairs = [(f"--{field.replace('_', '-')}", str(value)) for field, value in values.items() if value is not None]
+    parts = ([f"{flag}={value}"] if value.startswith("-") else [flag, value] for flag, value in pairs)
+    return [part for pair in parts for part in pair]

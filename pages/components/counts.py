@@ -15,6 +15,7 @@ from colora.data.medmnist import on_disk
 from colora.data.samples import Samples, folder_samples, medmnist_samples, npz_samples, phantom_samples
 from colora.errors import UserError
 from colora.medmnist_info import SIZES, known, stored_size
+from colora.typed import is_dir, typed_path
 from pages.components import show
 
 STRIP_WIDTH, GAP = 340, 8  # pixels
@@ -30,7 +31,7 @@ def of_source(dataset: str, image_size: int, data_dir: str | None) -> ClassCount
     kind, _, place = dataset.partition(":")
     if known(kind):
         return of_set(kind, data_dir, stored_size(image_size))
-    return _of_source(dataset, image_size, _stamps(Path(place).expanduser()) if place else None)
+    return _of_source(dataset, image_size, _stamps(typed_path(place, "dataset")) if place else None)
 
 
 def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCounts | None:
@@ -53,7 +54,7 @@ def _of_set(name: str, size: int | None, data_dir: str | None, stamps: Any) -> C
 def _stamps(path: Path) -> list[Any]:
     """Of a file; of a folder and its sub-folders, the classes."""
     try:
-        inside = [entry.path for entry in os.scandir(path) if entry.is_dir()] if path.is_dir() else []
+        inside = [entry.path for entry in os.scandir(path) if entry.is_dir()] if is_dir(path) else []
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.", field="dataset") from error
     return [_stamp(Path(place)) for place in (path, *sorted(inside))]
@@ -76,7 +77,7 @@ def show_training(counts: ClassCounts, train_set: str, per_class: int | None) ->
         line = f"Trains on {sum(used):,} images: {each} ({train_set})."
     else:
         line = f"{counts.total('all'):,} images: {_listed(counts.class_names, counts.counts['all'])}; about 70 % train."
-    st.caption(f"{line}  \n{counts.source}")
+    st.caption(f"{show.literal(line)}  \n{show.literal(counts.source)}")
 
 
 def show_cut(cut: Cut) -> None:
@@ -85,8 +86,9 @@ def show_cut(cut: Cut) -> None:
     each = f"{used[0]:,} of each class" if len(set(used)) == 1 else _listed(tuple(cut.class_names), tuple(used))
     st.markdown("**Training images**")
     st.caption(
-        f"Trains on {sum(used):,} images: {each}, of the cut {cut.name} ({cut.short_hash}).  \n"
-        f"Made from {cut.source.group} on {cut.data_source}: {cut.rule.says()}."
+        f"Trains on {sum(used):,} images: {show.literal(each)}, of the cut {show.literal(cut.name)} "
+        f"({cut.short_hash}).  \nMade from "
+        + show.literal(f"{cut.source.group} on {cut.data_source}: {cut.rule.says()}.")
     )
 
 
@@ -115,9 +117,10 @@ def show_counts(counts: ClassCounts, title: str, note: str = "") -> None:
         )
     with grid.cell():
         st.markdown("**Images of each class**")
-        st.caption(f"{counts.source}  \n{note}" if note else counts.source)
+        source = show.literal(counts.source)
+        st.caption(f"{source}  \n{note}" if note else source)
         shown = pd.concat([table, pd.DataFrame([{"Class": "All", **totals}])], ignore_index=True)
-        st.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
+        show.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
         n = min(k for k in counts.counts["train"] if k)
         st.caption(
             f"**Complete** training set: all {counts.total('train'):,} training images. **Balanced**: the first {n:,} "
@@ -141,9 +144,9 @@ def show_folder(counts: ClassCounts, title: str) -> None:
         )
     with grid.cell():
         st.markdown("**Images of each class**")
-        st.caption(counts.source)
+        st.caption(show.literal(counts.source))
         shown = pd.concat([table, pd.DataFrame([{"Class": "All", "Images": counts.total("all")}])], ignore_index=True)
-        st.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
+        show.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
         st.caption("About 70 % of them train, 15 % validate and 15 % test; the split is made when a run starts.")
 
 
@@ -165,7 +168,7 @@ def samples_of_phantom() -> Samples:
 
 def samples_of_own(kind: str, place: str) -> Samples:
     """Of a "folder" or an "npz" file. Raises UserError as `folder_samples` and `npz_samples` do."""
-    path = Path(place).expanduser()
+    path = typed_path(place)
     return _samples_of_own(kind, path, _stamps(path))
 
 
@@ -180,10 +183,11 @@ def show_samples(samples: Samples | None, title: str) -> None:
         st.empty(), st.empty(), st.empty()  # each element keeps its place while a download is followed
         return
     st.markdown("**Samples of each class**")
-    st.caption(f"{samples.which} {samples.patients}")
+    st.caption(show.literal(f"{samples.which} {samples.patients}"))
     shown = {name: images for name, images in zip(samples.class_names, samples.images, strict=True) if images}
     alts = [f"{len(images)} images of class {name} of {title}" for name, images in shown.items()]
-    st.image([_strip(images) for images in shown.values()], caption=list(shown), width=STRIP_WIDTH, alt=alts)
+    names = [show.literal(name) for name in shown]
+    st.image([_strip(images) for images in shown.values()], caption=names, width=STRIP_WIDTH, alt=alts)
 
 
 def _strip(images: list[np.ndarray]) -> np.ndarray:

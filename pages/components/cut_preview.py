@@ -55,10 +55,10 @@ def counts(divided: Division, origin: str) -> None:
         for c, name in enumerate(divided.class_names)
     }
     table = pd.DataFrame(rows).T.rename_axis("True class")
-    st.table(table.map("{:,}".format), border="horizontal", alt="Images of each class: what goes and what stays")
-    st.caption(origin)
+    show.table(table.map("{:,}".format), border="horizontal", alt="Images of each class: what goes and what stays")
+    st.caption(show.literal(origin))
     for note in divided.notes:
-        st.warning(note, icon=":material/warning:")
+        show.say(note, st.warning, ":material/warning:")
     if divided.labels:
         st.caption(f"{len(divided.labels):,} images that stay have a corrected label.")
 
@@ -94,13 +94,14 @@ def cut_curve(divided: Division, rule: Rule, name: str, origin: str) -> None:
 def galleries(divided: Division, rule: Rule, source: Pictures | UserError, judged: pd.DataFrame) -> str | None:
     """Images of what goes and of what stays; returns the id of one that a person wants to see large."""
     names = [EVERY_CLASS, *divided.class_names]
-    chosen = st.segmented_control("Class", names, default=EVERY_CLASS, required=True, key="cut-class")
+    chosen = st.segmented_control("Class", names, default=EVERY_CLASS, required=True, format_func=show.literal,
+                                  key="cut-class")  # fmt: skip
     images = divided.images
     if chosen != EVERY_CLASS:
         images = images[images["class"] == divided.class_names.index(chosen)]
     score = rule.score if rule.uses_score else "entropy"
     if isinstance(source, UserError):
-        st.warning(f"The images themselves cannot be shown: {source}", icon=":material/hide_image:")
+        st.warning(f"The images themselves cannot be shown: {show.literal(source)}", icon=":material/hide_image:")
     for fate, title in (
         ("excluded", "Left out, as people judged"),
         ("dropped", "Goes: the hardest"),
@@ -160,5 +161,5 @@ def seeds_agree(found: SeedPredictions, rule: Rule, pool: Pool) -> None:
                 st.markdown(f"**{title}**")
                 table = pd.DataFrame(values, index=seeds, columns=seeds)
                 alt = f"Overlap of what each two seeds would have {title.lower()}"
-                st.table(table.map(lambda x: "–" if pd.isna(x) else f"{x:.2f}"), border="horizontal", alt=alt)
+                show.table(table.map(lambda x: "–" if pd.isna(x) else f"{x:.2f}"), border="horizontal", alt=alt)
         st.caption("A little overlap of what is discarded means: the hardest images depend on the random start.")

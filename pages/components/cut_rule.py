@@ -7,7 +7,8 @@ import streamlit as st
 from colora.catalog import SCORES, VERDICTS
 from colora.distil import Pool
 from colora.rules import EXCLUDABLE, Rule, make_rule
-from pages.components import address
+from pages.components import address, show
+from pages.components.decimals import decimal, needed
 
 KINDS = {
     "rank": ("By rank (the paper)", "Of each class, the hardest go, the next so many stay."),
@@ -81,20 +82,18 @@ def choose_rule(kind: str, score: str, smallest: int, readers: list[str]) -> Rul
             )
     elif kind == "share":
         with left:
-            key = address.number("drop-share", 2.0, 0.0, 99.0)
-            dropped = st.number_input("Discard, % of each class", 0.0, 99.0, step=1.0, key=key)
+            dropped = st.text_input(drop_label := "Discard, % of each class", key=address.text("drop-share", "2"))
         with right:
-            key = address.number("keep-share", 90.0, 1.0, 100.0)
-            kept = st.number_input("Keep, % of each class", 1.0, 100.0, step=1.0, key=key)
-        values |= {"drop_share": round(dropped / 100, 6), "keep_share": round(kept / 100, 6)}
+            kept = st.text_input(keep_label := "Keep, % of each class", key=address.text("keep-share", "90"))
+        values["drop_share"] = round(needed(drop_label, dropped, 0, 99) / 100, 6)
+        values["keep_share"] = round(needed(keep_label, kept, 1, 100) / 100, 6)
     elif kind == "threshold":
         unit = SCORES[score].title
         with left:
-            key = address.number("lowest")
-            values["lowest"] = st.number_input(f"{unit} from", value=None, step=0.05, key=key)
+            lowest = st.text_input(f"{unit} from", key=address.text("lowest"), placeholder="any")
         with right:
-            key = address.number("highest")
-            values["highest"] = st.number_input(f"{unit} to", value=None, step=0.05, key=key)
+            highest = st.text_input(f"{unit} to", key=address.text("highest"), placeholder="any")
+        values |= {"lowest": decimal(f"{unit} from", lowest), "highest": decimal(f"{unit} to", highest)}
     elif kind == "random":
         with left:
             values["keep"] = st.number_input("Keep of each class", 1, key=_count("keep", keep, 1))
@@ -127,6 +126,7 @@ def choose_verdicts(readers: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {"exclude": list(exclude), "correct_labels": correct}
     if len(readers) > 1 and (exclude or correct):
         key = address.several("readers", readers)
-        chosen = st.pills("Whose verdicts", readers, selection_mode="multi", key=key, help="None chosen: everyone's.")
+        chosen = st.pills("Whose verdicts", readers, selection_mode="multi", format_func=show.literal, key=key,
+                          help="None chosen: everyone's.")  # fmt: skip
         values["readers"] = chosen or None
     return values

@@ -22,8 +22,9 @@ from colora.errors import UserError
 from colora.medmnist_info import info
 from colora.storage import size_text
 from colora.transfers import Transfer, cancel, downloads, start_download, transfer_id
+from colora.typed import exists, is_file
 from colora.weights import damage, remote_weights, weights_on_disk
-from pages.components import address
+from pages.components import address, show
 
 POLL_SECONDS = 0.4
 NOT_BUSY = '<style>[data-testid="stStatusWidget"] {display: none}</style>'
@@ -114,7 +115,7 @@ class Shown:
         try:
             self.transfers = {transfer.id: transfer for transfer in downloads()}
         except UserError as error:
-            st.error(str(error), icon=":material/error:")
+            show.say(error)
             self.transfers = {}
         self.places: dict[str, DeltaGenerator] = {}
 
@@ -128,7 +129,7 @@ class Shown:
         if found is None or found.active or found.state == "done" or target.state == "ready":
             return None
         path = target.file.path
-        return None if path.exists() and path.stat().st_mtime > found.updated else found
+        return None if is_file(path) and path.stat().st_mtime > found.updated else found
 
     def progress(self, transfer: Transfer, place: DeltaGenerator) -> None:
         self.places[transfer.id] = place
@@ -193,12 +194,14 @@ def card(target: Target, title: str, shown: Shown) -> None:
         if active:
             shown.progress(active, place)
         elif ended:
-            tell = place.info if ended.state == "cancelled" else place.error
-            tell(ended.message, icon=":material/pause_circle:" if ended.state == "cancelled" else ":material/error:")
+            asked_for = ended.state == "cancelled"
+            icon = ":material/pause_circle:" if asked_for else ":material/error:"
+            show.say(ended.message, place.info if asked_for else place.error, icon)
         with st.container(horizontal=True):
             _button(target, active, ended)
             _verify_button(target, disabled=bool(active) or target.state not in ("downloaded", "ready"))
-        st.caption(f"{target.place if target.state == 'ready' else target.file.path}  \n{target.file.checksum_text}")
+        path = target.place if target.state == "ready" else target.file.path
+        st.caption(f"{show.literal(path)}  \n{target.file.checksum_text}")
 
 
 def _amount_here(target: Target, shown: Shown) -> str:
@@ -227,7 +230,7 @@ def start_button(target: Target, label: str = "Download", icon: str = ":material
             with st.spinner("Starting …"):
                 start_download(target.kind, target.name, target.size, target.data_dir)
         except UserError as error:
-            st.error(str(error), icon=":material/error:")
+            show.say(error)
             return
         st.rerun()
 
@@ -263,7 +266,7 @@ def _verify_button(target: Target, disabled: bool) -> None:
         return
     wrong = [sentence for sentence in found.values() if sentence]
     if wrong:
-        place.error(" ".join(wrong), icon=":material/error:")
+        show.say(" ".join(wrong), place.error)
     else:
         place.success("As published.", icon=":material/verified:")
 
@@ -276,7 +279,7 @@ def missing(target: Target, shown: Shown, query: dict[str, str], problem: str) -
         shown.progress(active, place)
     else:
         why = f" {ended.message}" if ended and ended.state != "cancelled" else ""
-        place.markdown(f":small[:red[:material/error: {problem}{why}]]")
+        show.mark(f"{problem}{why}", place)
     with st.container(horizontal=True, vertical_alignment="center"):
         if active:
             cancel_button(active)
@@ -293,7 +296,7 @@ def elsewhere(shown: Shown) -> None:
     for transfer in others:
         what = f"{info(transfer.name).title} at {transfer.size} px" if transfer.kind == "data" else transfer.name
         with st.container(border=True, key=f"other-{transfer.id}"):
-            st.markdown(f"**{what}**, to {transfer.path.parent}")
+            st.markdown(f"**{what}**, to {show.literal(transfer.path.parent)}")
             shown.progress(transfer, st.empty())
             cancel_button(transfer)
     for _ in gone:
@@ -318,5 +321,5 @@ def by_hand(target: Target) -> None:
 
 def free_room(folder: Path) -> str:
     """`120.3 GB`: free on the disk of a folder that may not exist yet."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    there = next(place for place in (folder, *folder.absolute().parents) if exists(place))
     return size_text(shutil.disk_usage(there).free)

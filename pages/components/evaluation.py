@@ -173,8 +173,9 @@ def tiles(view: View, found: pd.DataFrame) -> None:
             else:
                 st.image(image.uri, width="stretch", alt=f"{row['image_id']}: true {true}, called {called}")
             agree = f" · {row['seeds']} of {len(view.runs)} seeds" if view.several else ""
+            answer = f"**{show.literal(true)}** called **{show.literal(called)}**"
             st.markdown(
-                f":small[**{true}** called **{called}**  \n{row['confidence']:.0%} sure{agree}]  \n"
+                f":small[{answer}  \n{row['confidence']:.0%} sure{agree}]  \n"
                 f":small[:gray[{show.literal(row['image_id'])}]]"
             )
 
@@ -222,8 +223,8 @@ def class_table(view: View, origin: str) -> None:
     rows.append(
         {"Class": "Average", "Images": found.images} | {t: spread_text(means[c]) for c, t in CLASS_COLUMNS.items()}
     )
-    st.table(pd.DataFrame(rows).set_index("Class"), border="horizontal", alt=f"Figures of each class. {origin}")
-    st.caption(origin)
+    show.table(pd.DataFrame(rows).set_index("Class"), border="horizontal", alt=f"Figures of each class. {origin}")
+    st.caption(show.literal(origin))
     seeds = [run.seed for run in view.runs]
     table = found.figures.assign(seed=[seeds[s] for s in found.figures["seed"]])
     show.csv_button(table, f"{whose_name(view)}-classes", origin)

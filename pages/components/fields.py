@@ -10,7 +10,8 @@ from colora.catalog import BACKBONES, METHODS
 from colora.medmnist_info import info, known, names
 from colora.vary import optional
 from pages.components import several
-from pages.components.form import COMMAS, FIELDS, HERE, chosen, key, kind
+from pages.components.form import COMMAS, FIELDS, HERE, chosen, key, kind, separators
+from pages.components.show import mark
 
 BASIC = (  # what nearly everyone sets, in the order of the form
     "dataset",
@@ -106,20 +107,16 @@ def _shown(part: Any) -> bool:
     return part is not _weights_path or st.session_state[key("weights")] == "file"
 
 
-def mark(problem: str | None) -> None:
-    if problem:
-        st.markdown(f":small[:red[:material/error: {problem}]]")
-
-
 def _generic(field: str) -> None:
     """The widget that a field's annotation asks for.
 
-    Numbers have no bounds here: the browser would drop what lies outside without a word; the config says why.
+    Numbers have no bounds here: the browser would drop what lies outside without a word; the config says why. Those
+    with a fraction are typed as text, since a browser's field for numbers drops the comma of "0,01" and makes it 1.
     """
     plain, about = kind(field), FIELDS[field]
     common = {"label": label(field), "key": key(field), "help": about.description, "persist_state": "session"}
     if field in COMMAS:
-        common["help"] += " Several values with commas make one group each."
+        common["help"] += f" Several values with {separators(field)} make one group each."
         st.text_input(**common)
     elif plain is Literal:
         titles = OPTION_TITLES.get(field, {})
@@ -130,9 +127,7 @@ def _generic(field: str) -> None:
     elif plain is int:
         st.number_input(value=None, step=1, format="%d", placeholder="automatic" if optional(field) else None, **common)
     elif plain is float:
-        step = (about.default or FIELDS["lr"].default) / 10
-        same = "as the learning rate" if optional(field) else None
-        st.number_input(value=None, step=step, format="%g", placeholder=same, **common)
+        st.text_input(placeholder="as the learning rate" if optional(field) else None, **common)
     else:
         st.text_input(placeholder="none" if optional(field) else None, **common)
 

@@ -12,24 +12,35 @@ import typing
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice, product
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from colora.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
+from colora.data.folder import patient_expression
 from colora.data.medmnist import check_medmnist
 from colora.errors import UserError
 from colora.medmnist_info import stored_size
 from colora.relevance import DECIDING, unused
+from colora.typed import (
+    bare,
+    clean_path,
+    is_dir,
+    is_file,
+    typed_number,
+    typed_numbers,
+    typed_path,
+    typed_whole_numbers,
+)
 from colora.vary import MOST, groups_of, optional, settled
 from colora.weights import IMAGENET
 from pages.components.downloads import Target, set_target, weights_target
 
 FIELDS = RunConfig.model_fields
 SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))
+PLACES = ("data_dir", "cut")  # settings that are paths, or may be
 HERE = "on the computer that runs this app"
-COMMAS = ("lr", "rank", "merge_every")  # whose field always takes several values, with commas between them
+COMMAS = ("lr", "rank", "merge_every")  # whose field always takes several values, one after another
 CHOSEN = "launch.several"  # which of the other fields have several values
 GIVEN = ("train_set",)  # what the form's user decides, though no flag of its own says so (`vary.settled`)
 LOOKED_AT = 500  # combinations, to see which fields mean anything; a launch has no more than MOST groups
@@ -59,10 +70,15 @@ def fill(values: dict[str, Any]) -> None:
             st.session_state[key("weights.path")] = "" if known else value
         elif kind(field) is list:
             st.session_state[key(field)] = ", ".join(value or [])
-        elif field in COMMAS:
-            st.session_state[key(field)] = f"{value:g}"
+        elif field in COMMAS or kind(field) is float:
+            st.session_state[key(field)] = "" if value is None else number_text(value)
         else:
             st.session_state[key(field)] = "" if value is None and kind(field) is str else value
+
+
+def number_text(value: float) -> str:
+    """`0.001`, and every digit of a number that has more than six."""
+    return short if float(short := f"{value:g}") == value else repr(value)
 
 
 def read() -> Values:
@@ -86,37 +102,71 @@ def read_one(field: str) -> Any:
     """The value of a field that takes one."""
     value = st.session_state[key(field)]
     if field == "dataset":
-        return value if value not in WITH_PATH else f"{value}:{st.session_state[key('dataset.path')].strip()}"
+        return value if value not in WITH_PATH else f"{value}:{_place(st.session_state[key('dataset.path')])}"
     if field == "backbone":
-        cut = st.session_state[key("backbone.cut")].strip()
+        cut = bare(st.session_state[key("backbone.cut")])
         return f"{value}:{cut}" if cut else value
     if field == "weights":
-        return st.session_state[key("weights.path")].strip() if value == "file" else value
+        return _place(st.session_state[key("weights.path")]) if value == "file" else value
+    if kind(field) is float:
+        with suppress(ValueError):
+            return typed_number(value)
+        return bare(value) or None  # which the config refuses
     if kind(field) is list:
-        return [part.strip() for part in value.split(",")] if value.strip() else None
-    if isinstance(value, str) and not value.strip() and optional(field):
-        return None
-    return value
+        return [bare(part) for part in value.split(",")] if bare(value) else None
+    if field in PLACES:
+        value = _place(value)
+    elif isinstance(value, str):
+        value = bare(value)
+    return None if value == "" and optional(field) else value
+
+
+def _place(text: str) -> str:
+    """The path that was typed; an address that is none of this computer as it stands, which `problems` says."""
+    try:
+        return clean_path(text)
+    except UserError:
+        return text
 
 
 def several(field: str) -> list[Any]:
     """What stands in a field that takes several values; empty where that is not one value or several."""
     typed = st.session_state[key(field) if field in COMMAS else key(f"{field}.several")]
     if isinstance(typed, list):
-        return [value.strip() if isinstance(value, str) else value for value in typed]
-    parts = [part.strip() for part in (typed.split(",") if kind(field) in (int, float) else typed.splitlines())]
-    try:
-        return [_one(field, part) for part in parts if part]
-    except ValueError:
+        return [_cleaned(field, value) if isinstance(value, str) else value for value in typed]
+    if kind(field) in (int, float):
+        with suppress(ValueError):
+            return _numbers(field, typed)
         return []
+    return [_one(field, line) for line in typed.splitlines() if bare(line)]
+
+
+def _numbers(field: str, text: str) -> list[Any]:
+    """Raises ValueError where one is none. An optional one may be `none`."""
+    if optional(field) and "none" in text.lower():
+        parts = [bare(part) for part in text.split(";" if ";" in text else ",") if bare(part)]
+        return [None if part.lower() == "none" else _numbers(field, part)[0] for part in parts]
+    return (typed_whole_numbers if kind(field) is int else typed_numbers)(text)
 
 
 def _one(field: str, text: str) -> Any:
-    if optional(field) and text.lower() == "none":
+    if optional(field) and bare(text).lower() == "none":
         return None
-    if kind(field) is list:
-        return [part.strip() for part in text.split(",")]
-    return kind(field)(text)
+    return [bare(part) for part in text.split(",")] if kind(field) is list else _cleaned(field, text)
+
+
+def _cleaned(field: str, text: str) -> str:
+    """What was typed, with its path cleaned where it is one, or ends in one as `folder:DIR`."""
+    text = bare(text)
+    source, colon, place = text.partition(":")
+    if field == "dataset" and source in WITH_PATH:
+        return f"{source}{colon}{_place(place)}"
+    known = field == "weights" and text in KNOWN_WEIGHTS
+    return _place(text) if field in (*PLACES, "weights") and not known else text
+
+
+def separators(field: str) -> str:
+    return "commas" if kind(field) is int else "semicolons, as 0.001; 0.003"
 
 
 def series(values: Values) -> Series:
@@ -178,7 +228,9 @@ def problems(values: Values, varied: Series) -> dict[str, str]:
         if field in chosen() and not several(field):
             found[field] = _several_needed(field)
         elif value is None and not optional(field):
-            found[field] = "A number is needed here" + (", or several with commas." if field in COMMAS else ".")
+            found[field] = "A number is needed here" + (
+                f", or several with {separators(field)}." if field in COMMAS else "."
+            )
     every = each_group(values, varied)
     for one in every:
         found = {field: _without_name(field, said) for field, said in config_problems(one).items()} | found
@@ -192,7 +244,7 @@ def problems(values: Values, varied: Series) -> dict[str, str]:
 
 def _several_needed(field: str) -> str:
     if kind(field) in (int, float):
-        return "Numbers are needed here, with commas between them."
+        return f"Numbers are needed here, with {separators(field)}."
     return "At least one value is needed here."
 
 
@@ -222,6 +274,11 @@ def _files_missing(values: Values, wrong: set[str]) -> dict[str, str]:
         if field == "weights" or "image_size" not in wrong:
             how = "only partly" if target.state == "partial" else "not"
             missing[field] = f"{target.title} is {how} in {target.file.path.parent} yet ({target.whole})."
+    if values["patient_pattern"]:
+        try:
+            patient_expression(values["patient_pattern"])
+        except UserError as error:
+            missing["patient_pattern"] = _without_name("patient_pattern", str(error))
     if values["weights"] not in KNOWN_WEIGHTS and (said := _missing(values["weights"], folder=False)):
         missing["weights"] = said
     return missing
@@ -249,10 +306,14 @@ def first_needed(every: Sequence[Values]) -> dict[str, tuple[Target, Values]]:
 
 def _missing(place: str, folder: bool) -> str | None:
     """A sentence if there is no such file, or folder."""
-    what, path = "folder" if folder else "file", Path(place).expanduser()
+    what = "folder" if folder else "file"
     if not place:
         return f"Type the path of the {what}."
-    found = path.is_dir() if folder else path.is_file()
+    try:
+        path = typed_path(place)
+    except UserError as error:
+        return str(error)
+    found = is_dir(path) if folder else is_file(path)
     return None if found else f"There is no {what} {path} {HERE}."
 
 

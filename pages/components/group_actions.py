@@ -7,7 +7,8 @@ from colora.notes import LONGEST
 from colora.overview import Line
 from colora.queue.trash import listed
 from colora.runs import Group
-from pages.components import command
+from pages.components import command, show
+from pages.components.origin import ask_anew
 from pages.components.runs import runs_dir
 
 MOST_COMPARED = 8
@@ -25,7 +26,7 @@ def open_group(line: Line) -> None:
 
 def clone(name: str) -> None:
     """To the Launch form, filled with a group's settings anew."""
-    st.session_state.pop("launch-copied", None)
+    ask_anew()
     st.switch_page("pages/launch.py", query_params={"clone": name})
 
 
@@ -70,12 +71,12 @@ def dialog_is_open() -> bool:
 @st.dialog("Note", icon=":material/edit_note:", on_dismiss="rerun")
 def edit_note(group: Group, text: str) -> None:
     in_dialog()
-    written = st.text_area(group.name, text, max_chars=LONGEST, height=200, key="note-text")
+    written = st.text_area(show.literal(group.name), text, max_chars=LONGEST, height=200, key="note-text")
     if st.button("Save the note", type="primary", key="save-note"):
         try:
             command.run_colora(["note", str(group.path), f"--text={written}"])
         except UserError as error:
-            st.error(str(error))
+            show.say(error)
         else:
             st.rerun()
 
@@ -84,7 +85,7 @@ def edit_note(group: Group, text: str) -> None:
 def confirm_remove(groups: list[Group], leave: bool = False) -> None:
     """`leave`: for Overview, from a page that shows the group."""
     in_dialog()
-    names = ", ".join(f"**{group.name}**" for group in groups)
+    names = ", ".join(f"**{show.literal(group.name)}**" for group in groups)
     st.markdown(f"{names} will go to the trash. At the foot of *Overview* they can be put back, or removed for good.")
     if st.button("Remove", type="primary", key="confirm-remove"):
         remove(groups, leave)
@@ -98,7 +99,7 @@ def remove(groups: list[Group], leave: bool) -> None:
             command.run_colora(["rm", str(group.path)])
             gone.append(group.name)
     except UserError as error:
-        st.error(str(error))
+        show.say(error)
         st.session_state["removed"] = gone
         return
     st.session_state["removed"] = gone
@@ -113,13 +114,13 @@ def undo_removal() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         verb = "is" if len(names) == 1 else "are"
-        st.info(f"**{', '.join(names)}** {verb} in the trash.", icon=":material/delete:")
+        st.info(f"**{show.literal(', '.join(names))}** {verb} in the trash.", icon=":material/delete:")
         if st.button("Undo", icon=":material/undo:", key="undo"):
             try:
                 for name in list(names):
                     command.run_colora(["rm", "--undo", str(runs_dir() / name)])
                     st.session_state["removed"] = names = [other for other in names if other != name]
             except UserError as error:
-                st.error(str(error))
+                show.say(error)
             else:
                 st.rerun()

@@ -46,7 +46,7 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
         rows = rows[table["used"].to_numpy()[rows]]
     source = scored.pictures_of(group, found)
     if isinstance(source, UserError):
-        st.warning(f"The images cannot be shown: {source}", icon=":material/hide_image:")
+        st.warning(f"The images cannot be shown: {show.literal(source)}", icon=":material/hide_image:")
         return
     orders = by_class(table["label"].to_numpy(), rows)
     origin = (

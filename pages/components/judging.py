@@ -8,7 +8,7 @@ import streamlit as st
 from colora import verdicts
 from colora.catalog import VERDICTS
 from colora.errors import UserError
-from pages.components import scored
+from pages.components import scored, show
 from pages.components.command import signed_in
 from pages.components.runs import runs_dir
 from pages.components.viewer import Verdicts
@@ -61,11 +61,11 @@ def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: 
             else "Nothing can be judged here while the images cannot be shown."
         )
         if problem := st.session_state.pop("verdict-problem", None):
-            st.error(problem, icon=":material/error:")
+            show.say(problem)
         for _, row in judged[(judged["image_id"] == image_id) & (judged["reader"] != who)].iterrows():
-            st.caption(f"{row['reader']}: {in_words(row.to_dict(), class_names)}")
+            st.caption(show.literal(f"{row['reader']}: {in_words(row.to_dict(), class_names)}"))
         if not signed_in():
-            with st.popover(f"You are {who}", icon=":material/person:", type="tertiary"):
+            with st.popover(f"You are {show.brief(who)}", icon=":material/person:", type="tertiary"):
                 st.text_input(
                     "Reader",
                     key="reader",

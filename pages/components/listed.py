@@ -9,10 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from colora.catalog import SCORES, VERDICTS
+from colora.errors import UserError
 from colora.plots import SPLIT_NAMES
 from colora.runs import Group
 from colora.scores import Whose
-from pages.components import address
+from colora.typed import bare
+from pages.components import address, show
+from pages.components.decimals import decimal
 
 ORDERS = {"hardest": "Least certain first", "easiest": "Most certain first"}
 ANSWERS = {"right": "Right", "wrong": "Wrong"}
@@ -116,7 +119,7 @@ def choose_score(seeds: int, label: str = "Sort by") -> str:
 
 def _another_score() -> None:
     """Bounds of another score mean nothing for this one."""
-    st.session_state["from"] = st.session_state["to"] = None
+    st.session_state["from"] = st.session_state["to"] = ""
     from_the_start()
 
 
@@ -152,15 +155,16 @@ def choose_filters(split: str, class_names: Sequence[str], table: pd.DataFrame, 
     with st.expander(label, unfolded, icon=":material/filter_alt:", key="filters", on_change="rerun"):
         options: dict[str, Any] = {"on_change": from_the_start}
         many = {"selection_mode": "multi", **options}
-        name, step, grid = SCORES[score].title, 0.05, st.grid(3, min_column_width=240)
+        classes = many | {"format_func": show.literal}
+        name, grid = SCORES[score].title, st.grid(3, min_column_width=240)
         chosen: dict[str, Any] = {
-            "true": grid.pills("True class", class_names, key=address.several("true", class_names), **many),
+            "true": grid.pills("True class", class_names, key=address.several("true", class_names), **classes),
             "predicted": grid.pills(
-                "Predicted class", class_names, key=address.several("predicted", class_names), **many
+                "Predicted class", class_names, key=address.several("predicted", class_names), **classes
             ),
             "answer": _one_or_none(grid, "Prediction", ANSWERS, "answer", options),
-            "from": grid.number_input(f"{name} from", value=None, step=step, key=address.number("from"), **options),
-            "to": grid.number_input(f"{name} to", value=None, step=step, key=address.number("to"), **options),
+            "from": _bound(grid, f"{name} from", "from", options),
+            "to": _bound(grid, f"{name} to", "to", options),
         }
         if split == "train" and not table["used"].all():
             chosen["trained"] = _one_or_none(grid, "In training", TRAINED, "trained", options)
@@ -171,6 +175,17 @@ def choose_filters(split: str, class_names: Sequence[str], table: pd.DataFrame, 
         chosen["verdict"] = st.pills("Verdict", list(JUDGED), format_func=JUDGED.get, key=key, **many)
         st.button("Clear all", icon=":material/filter_alt_off:", on_click=_clear, disabled=not active, key="clear")
     return {name: value for name, value in chosen.items() if value not in (None, [], "")}
+
+
+def _bound(grid: Any, label: str, key: str, options: dict[str, Any]) -> float | None:
+    """What is no number is marked, and bounds nothing."""
+    with grid.cell():
+        text = st.text_input(label, key=address.text(key), placeholder="any", **options)
+        try:
+            return decimal(label, text)
+        except UserError as error:
+            show.mark(str(error))
+            return None
 
 
 def _one_or_none(place: Any, label: str, names: dict[str, str], key: str, options: dict[str, Any]) -> str | None:
@@ -185,7 +200,7 @@ def _is_set(name: str) -> bool:
 def _clear() -> None:
     for name in FILTERS:
         if name in st.session_state:
-            empty = [] if name in ("true", "predicted", "verdict") else "" if name == PATIENT else None
+            empty = [] if name in ("true", "predicted", "verdict") else "" if name in ("from", "to", PATIENT) else None
             st.session_state[name] = empty
     address.drop(*FILTERS)
     from_the_start()
@@ -224,7 +239,7 @@ def listed(
     if "verdict" in chosen:
         keep &= _judged(table, judged, chosen["verdict"])
     if PATIENT in chosen:
-        keep &= (table["patient_id"] == chosen[PATIENT].strip()).to_numpy()
+        keep &= (table["patient_id"] == bare(chosen[PATIENT])).to_numpy()
     return Listed(table, rows[keep[rows]], score)
 
 

@@ -43,7 +43,7 @@ def one_image(
     position = chosen_list.position(image_id)
     row = chosen_list.row_of(image_id)
     if row is None:
-        st.warning(f"There is no image '{image_id}' in this split.", icon=":material/search_off:")
+        st.warning(f"There is no image '{show.brief(image_id)}' in this split.", icon=":material/search_off:")
         st.button("Back to the grid", icon=":material/arrow_back:", on_click=back, key="back")
         return
     record = chosen_list.table.iloc[row].to_dict()
@@ -164,7 +164,7 @@ def original_of(source: Pictures, place: Place) -> np.ndarray | None:
     try:
         return source.original(place)
     except UserError as error:
-        st.warning(str(error), icon=":material/broken_image:")
+        show.say(error, st.warning, ":material/broken_image:")
         return None
 
 
@@ -190,14 +190,14 @@ def facts(found: SeedPredictions, record: dict[str, Any], chosen_list: Listed, p
     if position is not None:
         labels = chosen_list.labels
         in_class = int(np.count_nonzero(labels[:position] == true)) + 1
-        line += f", rank {in_class:,} of {np.count_nonzero(labels == true):,} in {names[true]}"
+        line += f", rank {in_class:,} of {np.count_nonzero(labels == true):,} in {show.literal(names[true])}"
     st.markdown(line)
     known = [name for name in SCORES if not pd.isna(record[name])]
     table = pd.DataFrame(
         [{"Score": score_title(name), "Value": f"{record[name]:.3f}", "Meaning": SCORES[name].about} for name in known]
     )
     with st.expander("All scores", icon=":material/straighten:"):
-        st.table(table.set_index("Score"), border="horizontal", alt="Every score of this image")
+        show.table(table.set_index("Score"), border="horizontal", alt="Every score of this image")
 
 
 def every_seed(found: SeedPredictions, row: int, origin: str) -> None:
@@ -226,7 +226,7 @@ def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], sp
     try:
         table = timeline(run, split, int(record["index"]), used)
     except UserError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        show.say(error, icon=":material/broken_image:")
         return
     if table.empty:
         st.markdown("**Over the epochs**")

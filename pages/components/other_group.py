@@ -10,7 +10,7 @@ from colora.errors import UserError
 from colora.plots import SPLIT_NAMES
 from colora.runs import Group, list_groups
 from colora.scores import SeedPredictions
-from pages.components import scored
+from pages.components import scored, show
 from pages.components.runs import reading, runs_dir
 
 
@@ -35,7 +35,7 @@ def other_groups(
                 predictions = scored.predictions(other, split)
                 table = scored.scores(other, split, "best")
         except UserError as error:
-            st.info(str(error), icon=":material/hourglass:")
+            show.say(error, st.info, ":material/hourglass:")
             return
         compare(found, record, own_table, predictions, table, name)
         st.caption("Groups on the same data at the same image size; at another size the images count as others.")
@@ -63,7 +63,7 @@ def compare(
 ) -> None:
     rows = np.flatnonzero((table["image_id"] == record["image_id"]).to_numpy())
     if not len(rows):
-        st.caption(f"{name} has no prediction of this image in this split.")
+        st.caption(f"{show.literal(name)} has no prediction of this image in this split.")
         return
     theirs = table.iloc[int(rows[0])].to_dict()
     lines = []
@@ -77,12 +77,12 @@ def compare(
                 "Entropy rank": f"{int((among['entropy'] > one['entropy']).sum()) + 1:,}",
             }
         )
-    st.table(
+    show.table(
         pd.DataFrame(lines).set_index("Group"), border="horizontal", alt=f"This image in two groups, {name} second"
     )
     st.page_link(
         "pages/images.py",
-        label=f"Open it in {name}",
+        label=f"Open it in {show.literal(name)}",
         icon=":material/open_in_new:",
         query_params={"group": name, "part": SPLIT_NAMES[predictions.split], "image": record["image_id"]},
     )

@@ -19,7 +19,7 @@ from colora.errors import UserError
 from colora.protocol import Point, differences, open_points
 from colora.storage import size_text
 from colora.vary import vary_flags
-from pages.components import fields, form
+from pages.components import fields, form, show
 from pages.components.command import model_questions
 from pages.components.downloads import free_room
 from pages.components.runs import runs_dir
@@ -55,13 +55,14 @@ def show_amount(names: list[str], seeds: list[int], configs: Sequence[RunConfig]
     """How many groups and runs, and where they are kept."""
     if len(names) > 1:
         st.info(
-            f"**{len(names)} groups, {len(names) * len(seeds)} runs**: {', '.join(names)}. All are made, or none.",
+            f"**{len(names)} groups, {len(names) * len(seeds)} runs**: {show.literal(', '.join(names))}. "
+            "All are made, or none.",
             icon=":material/stacks:",
         )
     many = f"{len(seeds)} seeds, one after another" if len(seeds) > 1 else f"Seed {seeds[0]}"
     place = runs_dir() / names[0] if len(names) == 1 else runs_dir()
     epochs = " or ".join(dict.fromkeys(str(config.epochs) for config in configs))
-    st.caption(f"{many}, {epochs} epochs each, kept in {place}.")
+    st.caption(f"{many}, {epochs} epochs each, kept in {show.literal(place)}.")
 
 
 def show_protocol(configs: dict[str, RunConfig], seeds: int) -> None:
@@ -74,12 +75,13 @@ def show_protocol(configs: dict[str, RunConfig], seeds: int) -> None:
     with st.expander(f"Against the paper's protocol: {title}", icon=":material/menu_book:"):
         for field, points in found.items():
             here = ", ".join(dict.fromkeys(_value(point.here) for point in points))
-            st.markdown(f"- **{_label(field)}**: here {here}; the paper: {points[0].paper}")
+            st.markdown(f"- **{_label(field)}**: here {show.literal(here)}; the paper: {points[0].paper}")
         if not found:
             st.markdown("Nothing departs from what the paper says.")
         st.caption("The paper does not settle the following; what stands here is this app's choice.")
         told = "\n".join(
-            f"- {_label(p.field)} {_value(p.here)} ({p.paper})" for p in open_points(next(iter(configs.values())))
+            f"- {_label(p.field)} {show.literal(_value(p.here))} ({p.paper})"
+            for p in open_points(next(iter(configs.values())))
         )
         st.caption(told)
 
@@ -122,7 +124,7 @@ def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[Fu
 def each_group(configs: dict[str, RunConfig], rows: list[dict[str, Any]], text: Callable[[Any], str] = str) -> None:
     """A line for each group, named by all that varies."""
     table = pd.DataFrame(rows, index=list(configs)).map(text)
-    st.table(table, border="horizontal", alt=f"{' and '.join(table.columns)} for each group")
+    show.table(table, border="horizontal", alt=f"{' and '.join(table.columns)} for each group")
 
 
 def show_estimate(
@@ -164,7 +166,8 @@ def show_estimate(
             largest = one["largest_batch_size"]
             do = f"lower the batch size to {largest} or less" if largest else "take a smaller image size or backbone"
             what = f"{name} does" if name else "This does"
-            st.warning(f"{what} not fit into the memory that is free now: {do}.", icon=":material/memory:")
+            says = f"{what} not fit into the memory that is free now: {do}."
+            show.say(says, st.warning, ":material/memory:")
 
 
 def expected_seconds(

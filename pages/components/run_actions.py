@@ -8,7 +8,7 @@ from colora.errors import UserError
 from colora.queue import view
 from colora.queue.actions import goes_on
 from colora.runs import ENDED_EARLY, Group
-from pages.components import command, group_actions
+from pages.components import command, group_actions, show
 
 SHOWN_PLACES = 50  # of the queue
 AGAIN = (*ENDED_EARLY, "damaged")  # what can begin anew
@@ -20,7 +20,7 @@ def do(arguments: list[str], doing: str) -> None:
         with st.spinner(doing):
             command.run_colora(arguments)
     except UserError as error:
-        st.error(str(error))
+        show.say(error)
     else:
         st.rerun()
 
@@ -29,7 +29,7 @@ def do(arguments: list[str], doing: str) -> None:
 def confirm_stop(group: Group) -> None:
     group_actions.in_dialog()
     st.markdown(
-        f"Every waiting and running seed of **{group.name}** stops. Finished epochs are kept; the epoch "
+        f"Every waiting and running seed of **{show.literal(group.name)}** stops. Finished epochs are kept; the epoch "
         "under way is done again when you resume."
     )
     if st.button("Stop the seeds", type="primary", key="confirm-stop"):
@@ -55,8 +55,8 @@ def confirm_retry(group: Group) -> None:
     group_actions.in_dialog()
     seeds = [str(run.seed) for run in group.runs if run.state in AGAIN]
     st.markdown(
-        f"Seeds {', '.join(seeds)} of **{group.name}** begin anew. What they have so far goes to the trash of the "
-        "runs folder. *Resume* would keep their finished epochs."
+        f"Seeds {', '.join(seeds)} of **{show.literal(group.name)}** begin anew. What they have so far goes to the "
+        "trash of the runs folder. *Resume* would keep their finished epochs."
     )
     if st.button("Begin anew", type="primary", key="confirm-retry"):
         do(["retry", str(group.path)], "Starting anew …")

@@ -11,7 +11,7 @@ import streamlit as st
 from colora.errors import UserError
 from colora.results import group_summary
 from colora.runs import Group, list_groups
-from pages.components import address
+from pages.components import address, show
 
 ROOT = Path(__file__).parent.parent.parent  # where app.py is
 DAMAGE = (
@@ -71,7 +71,8 @@ def show_damage(group: Group, error: UserError) -> None:
     """What is wrong with a group; where it was removed while the page was drawn, the page anew, which says that."""
     if not group.path.is_dir():
         st.rerun()
-    st.error(f"**{group.name}** is damaged: {str(error).splitlines()[0]}", icon=":material/broken_image:")
+    why = show.literal(str(error).splitlines()[0])
+    st.error(f"**{show.literal(group.name)}** is damaged: {why}", icon=":material/broken_image:")
     st.caption("Other groups are not affected. Restore the file from a copy, or move the folder elsewhere.")
 
 
@@ -79,7 +80,8 @@ def show_damaged_seeds(about: dict[str, Any]) -> None:
     """Each seed of a group whose folder is damaged, with the sentence that says where."""
     for row in about["seeds"]:
         if row["state"] == "damaged":
-            st.error(f"**Seed {row['seed']} is damaged:** {row['reason']}", icon=":material/broken_image:")
+            why = show.literal(row["reason"])
+            st.error(f"**Seed {row['seed']} is damaged:** {why}", icon=":material/broken_image:")
 
 
 def chosen_group(what: str) -> Group:
@@ -94,7 +96,8 @@ def chosen_group(what: str) -> Group:
         st.stop()
     asked = address.get("group") or st.session_state.get("last-group")
     if asked and asked not in groups:
-        st.warning(f"There is no group named '{asked}' in {runs_dir()}. This is the newest one instead.")
+        place = show.literal(runs_dir())
+        st.warning(f"There is no group named '{show.brief(asked)}' in {place}. This is the newest one instead.")
     name = asked if asked in groups else next(iter(groups))
     st.session_state["last-group"] = st.session_state["group"] = name
     address.put("group", name)

@@ -1,19 +1,17 @@
 """The saved cuts: train on one, compare it, take it away and bring it back."""
 
-import itertools
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from colora.comparison import FULL_LR, Plan, plan_comparison
-from colora.config import format_seeds, parse_seeds
+from colora.config import parse_seeds
 from colora.cuts import Cut, list_cuts, read_cut, remove_cut, restore_cut
 from colora.errors import UserError
-from colora.medmnist_info import names as medmnist_names
 from colora.runs import Group
-from pages.components import address, command, form, show
-from pages.components.runs import reading, runs_dir, summary
+from pages.components import address, command, show
+from pages.components.decimals import needed
+from pages.components.origin import ask_anew
+from pages.components.runs import runs_dir, summary
 
 ROLES = {
     "balanced": "Balanced",
@@ -32,7 +30,8 @@ def saved_cuts() -> None:
     usable = [row for row in rows if row["reason"] is None]
     for row in rows:
         if row["reason"]:
-            st.error(f"**{row['name']}** cannot be used: {row['reason']}", icon=":material/broken_image:")
+            name, why = map(show.literal, (row["name"], row["reason"]))
+            st.error(f"**{name}** cannot be used: {why}", icon=":material/broken_image:")
     if not usable:
         return
     st.dataframe(
@@ -64,10 +63,10 @@ def saved_cuts() -> None:
 
 def one_cut(cut: Cut) -> None:
     kept = ", ".join(f"{name} {n:,}" for name, n in zip(cut.class_names, cut.counts["kept"], strict=True))
-    st.markdown(f"**{len(cut.image_ids):,} images**: {kept}")
-    st.caption(f"Rule: {cut.rule.says()}. {cut.source_says}. Hash {cut.hash}.")
+    st.markdown(f"**{len(cut.image_ids):,} images**: {show.literal(kept)}")
+    st.caption(show.literal(f"Rule: {cut.rule.says()}. {cut.source_says}. Hash {cut.hash}."))
     for note in cut.notes:
-        st.warning(note, icon=":material/warning:")
+        show.say(note, st.warning, ":material/warning:")
     with st.container(horizontal=True):
         if st.button("Train on this cut", type="primary", icon=":material/play_arrow:", key="train-on-cut"):
             train_on(cut)
@@ -85,7 +84,7 @@ def one_cut(cut: Cut) -> None:
             try:
                 remove_cut(runs_dir(), cut.name)
             except UserError as error:
-                st.error(str(error))
+                show.say(error)
             else:
                 st.session_state["removed-cut"] = cut.name
                 st.session_state.pop("just-saved", None)
@@ -98,12 +97,12 @@ def undo_removal() -> None:
     if not name:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"The cut **{name}** is in the trash.", icon=":material/delete:")
+        st.info(f"The cut **{show.literal(name)}** is in the trash.", icon=":material/delete:")
         if st.button("Undo", icon=":material/undo:", key="undo-cut"):
             try:
                 restore_cut(runs_dir(), name)
             except UserError as error:
-                st.error(str(error))
+                show.say(error)
             else:
                 del st.session_state["removed-cut"]
                 st.session_state["cut"] = name
@@ -111,32 +110,9 @@ def undo_removal() -> None:
 
 
 def train_on(cut: Cut) -> None:
-    """Fill the Launch form as the cut's group was launched, with the cut, and go there; where the group cannot be read,
-    with what the cut itself tells."""
-    source = Group(runs_dir() / cut.source.group)
-    values: dict[str, Any] = {"image_size": cut.image_size} | dataset_of(cut)
-    st.session_state.pop("launch-note", None)
-    seeds = cut.source.seeds
-    try:
-        with reading(source):
-            values, seeds = source.config.model_dump(), source.info["seeds"]
-    except UserError as error:
-        told = (
-            f"The group {cut.source.group}, from which the cut was made, cannot be read, so all but the cut and its "
-            f"image size is as usual: choose the network, and the data where they are not {cut.data_source}. {error}"
-        )
-        st.session_state["launch-note"] = cut.name, told
-    form.fill(values | {"train_set": "complete", "per_class": None, "cut": cut.name})
-    names = (cut.name if n == 1 else f"{cut.name}-{n}" for n in itertools.count(1))
-    st.session_state["launch-name"] = next(name for name in names if not (runs_dir() / name).exists())
-    st.session_state["launch-seeds"] = format_seeds(seeds)
-    st.switch_page("pages/launch.py")
-
-
-def dataset_of(cut: Cut) -> dict[str, str]:
-    """The setting `dataset` where the cut's own words for its data tell it; of files they lack the place."""
-    name = cut.data_source.partition(" (")[0].lower()  # as in OCTMNIST (28 px)
-    return {"dataset": name} if name == "phantom" or name in medmnist_names() else {}
+    """To the Launch form, filled as the cut's group was launched, with the cut."""
+    ask_anew()
+    st.switch_page("pages/launch.py", query_params={"clone": cut.source.group, "cut": cut.name})
 
 
 def comparison(cut: Cut) -> None:
@@ -153,16 +129,16 @@ def comparison(cut: Cut) -> None:
         with left:
             seeds = st.text_input("Random seeds", key="compare-seeds", placeholder="as the cut's group")
         with right:
-            rate = st.number_input(
-                "Learning rate of full fine-tuning", 1e-6, 1.0, FULL_LR, format="%.0e", key="compare-lr",
-                help="At Adam's default rate, 0.001, full fine-tuning of a small set can collapse.",
-            )  # fmt: skip
+            label = "Learning rate of full fine-tuning"
+            help_text = "At Adam's default rate, 0.001, full fine-tuning of a small set can collapse."
+            typed = st.text_input(label, f"{FULL_LR:g}", key="compare-lr", help=help_text)
         try:
+            rate = needed(label, typed, 1e-6, 1)
             with st.spinner("Looking for the groups …"):
                 chosen = parse_seeds(seeds) if seeds.strip() else None
                 plan = plan_comparison(runs_dir(), cut, cut.name, chosen, rate)
         except UserError as error:
-            st.error(str(error), icon=":material/error:")
+            show.say(error)
             return
         arms(plan)
         missing = [arm for arm in plan.arms if not arm.exists]
@@ -187,7 +163,7 @@ def arms(plan: Plan) -> None:
                 row["State"] = f"damaged: {error}"
         rows.append(row)
     alt = "The groups of the comparison with their test figures"
-    st.table(pd.DataFrame(rows).fillna("–").set_index(""), border="horizontal", alt=alt)
+    show.table(pd.DataFrame(rows).fillna("–").set_index(""), border="horizontal", alt=alt)
     st.caption(
         "Test figures: median over the finished seeds [middle half]. Distilled against random: does the choice of "
         "images matter, at the same size and balance? Against balanced: does it beat more images? Against full "
@@ -203,6 +179,6 @@ def launch(cut: Cut, seeds: str, rate: float, first: str) -> None:
         with st.spinner("Checking data and networks …", show_time=True):
             command.run_colora(arguments, timeout=600)
     except UserError as error:
-        st.error(f"Not launched. {error}", icon=":material/error:")
+        show.say(f"Not launched. {error}")
         return
     st.switch_page("pages/monitor.py", query_params={"group": first})

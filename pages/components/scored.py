@@ -17,6 +17,7 @@ from colora.runs import Group
 from colora.scores import SeedPredictions, Whose, read_predictions, score_images
 from colora.thumbnails import Pictures, Place, open_pictures, same_images, tile
 from colora.verdicts import current, verdicts_folder
+from pages.components import show
 from pages.components.listed import sorted_rows
 from pages.components.runs import file_stamp, reading, runs_dir
 
@@ -35,7 +36,7 @@ def predictions(group: Group, split: str) -> SeedPredictions:
 def say_why_not(group: Group, about: dict[str, Any], split: str, error: UserError) -> None:
     """No seed has written predictions yet, or they cannot be put side by side."""
     if any(run.has_predictions(split) for run in group.runs if is_finished(run) or run.state == "damaged"):
-        st.error(str(error), icon=":material/error:")
+        show.say(error)
         return
     st.info(
         f"The images can be sorted as soon as a seed of this group is done; the group is {about['state']}.",

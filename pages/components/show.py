@@ -1,5 +1,6 @@
 """How the pages say things: states, figures with explanation and table, numbers and times for a person."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import streamlit as st
 from colora.catalog import BACKBONES, METHODS, split_backbone
 from colora.finished import counted, says_under_way, standing
 from colora.plots import SPLIT_NAMES, captioned
+from colora.typed import shortened
 from pages.components import address
 
 STATES = {
@@ -38,6 +40,10 @@ STATE_COLUMN = st.column_config.MultiselectColumn(
 )
 SPLITS = ("test", "val", "train")  # in the order of their weight
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+MARKUP = re.compile(r"[\\`*<>~$&|#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|:(?=[\w/])|(?<=www)\.")  # begins or ends some
+ICON = re.compile(r":(?=material/|[\w+-]*[A-Za-z+][\w+-]*:)")  # or an emoji: drawn even where the text is escaped
+AT_A_BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=[-+=\s]|$)")  # of a line: a list's mark, a heading's rule
+JOINER = "\u2060"  # without width
 PICTURE_FORMATS = {"png": "PNG", "svg": "SVG"}
 PICTURE_SCALE = 3  # a PNG for print: three pixels for each one on the screen
 
@@ -79,7 +85,7 @@ def about_line(summary: dict[str, Any]) -> None:
             f"data: {summary['data']['source']} at {summary['data']['image_size']} px{on_cut}",
             f"launched by {summary['launched_by']}, {time_text(summary['created'])}",
         )
-        st.caption(" · ".join(parts), width="content")
+        st.caption(" · ".join(map(literal, parts)), width="content")
 
 
 def theme_type() -> str:
@@ -126,9 +132,40 @@ def choose_split() -> str:
     )
 
 
-def literal(text: str) -> str:
-    """Names of files and groups in Markdown, shown as they are."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>~$:" else c for c in text)
+def literal(text: object) -> str:
+    """What people typed, and names from the disk, in Markdown: shown as they are, on one line, and never as markup.
+
+    Every text on a page that is not the app's own goes through this; only an address, as http://..., may become a link
+    to itself.
+    """
+    plain = ICON.sub(f":{JOINER}", " ".join(str(text).split()))
+    return AT_A_BEGINNING.sub(r"\1\\\2", MARKUP.sub(r"\\\g<0>", plain))
+
+
+def brief(text: object) -> str:
+    """`literal`, of a text that may be long its beginning."""
+    return literal(shortened(str(text)))
+
+
+def say(error: object, tell: Callable[..., Any] = st.error, icon: str = ":material/error:") -> None:
+    """A sentence that may quote what was typed, or what stands in a file."""
+    tell(literal(error), icon=icon)
+
+
+def mark(problem: str | None, place: Any = st) -> None:
+    """Under a field: what is wrong with it."""
+    if problem:
+        place.markdown(f":small[:red[:material/error: {literal(problem)}]]")
+
+
+def table(frame: pd.DataFrame, alt: str, **options: Any) -> None:
+    """A small table whose names and texts are shown as they are; Streamlit reads cells and headings as Markdown."""
+    shown = frame.map(_cell).rename(index=_cell, columns=_cell).rename_axis(index=_cell, columns=_cell)
+    st.table(shown, alt=alt, **options)
+
+
+def _cell(value: Any) -> Any:
+    return literal(value) if isinstance(value, str) else value
 
 
 def time_text(iso: str) -> str:

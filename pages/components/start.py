@@ -1,91 +1,51 @@
-"""Where the Launch form begins: a preset, or a copy of a group that there is."""
-
-from collections.abc import Callable
+"""Where the Launch form begins: a preset, or what there is already; and what is wrong beside its settings."""
 
 import streamlit as st
 
-from colora.config import format_seeds, parse_seeds
+from colora.config import parse_seeds
 from colora.cuts import list_cuts
 from colora.errors import UserError
-from colora.presets import PRESETS, Preset
-from colora.runs import NAME, open_group
-from pages.components import address, form
-from pages.components.runs import reading, runs_dir
-
-TITLES = {preset.title: preset for preset in PRESETS}
-
-
-def free_name(name: str, groups: Callable[[str], list[str]] = lambda name: [name]) -> str:
-    """`name`, with the next number if there is one of the `groups` that are launched under it already."""
-    names = (name if n == 1 else f"{name}-{n}" for n in range(1, 10_000))
-    return next(n for n in names if not any((runs_dir() / group).exists() for group in groups(n)))
+from colora.runs import NAME
+from colora.typed import bare, exists
+from pages.components import address, form, origin, show
+from pages.components.origin import TITLES, free_name
+from pages.components.runs import runs_dir
 
 
 def choose_start() -> None:
-    """The presets; taking one fills the whole form. The address may name a group to copy, and a cut to train on."""
-    if form.key("dataset") not in st.session_state:
-        _start_from(PRESETS[0])
-    elif st.session_state.pop("launched", False):
-        name = st.session_state["launch-name"]
+    """What the form was filled from, and the presets; taking one fills the whole form. The address may name a group to
+    copy, and a cut to train on."""
+    origin.current()
+    if st.session_state.pop("launched", False):
+        name = bare(st.session_state["launch-name"])
         st.session_state["launch-name"] = free_name(name, form.group_names)
-    _copy_asked_for()
+    origin.from_address()
+    filled = origin.current()
+    st.session_state["launch-preset"] = filled.title
     st.selectbox(
         "Start from",
-        list(TITLES),
+        list(dict.fromkeys([filled.title, *TITLES])) if not filled.preset else list(TITLES),
         key="launch-preset",
-        index=None if "launch-copied" in st.session_state else 0,
-        placeholder="a preset",
-        on_change=_preset_chosen,
+        on_change=_chosen,
         persist_state="session",
         help="Fills the whole form; everything can be changed then.",
     )
-    if preset := TITLES.get(st.session_state["launch-preset"]):
-        st.caption(preset.about)
-    elif copied := st.session_state.get("launch-copied"):
-        st.caption(f":material/content_copy: The settings of **{copied}**.")
-    of_cut, note = st.session_state.get("launch-note", (None, ""))
-    if of_cut and of_cut == st.session_state[form.key("cut")]:
-        st.warning(note, icon=":material/edit:")
+    st.caption(origin.says(filled))
+    if filled.note and filled.asked[1] == st.session_state[form.key("cut")]:
+        show.say(filled.note, st.warning, ":material/edit:")
 
 
-def _preset_chosen() -> None:
+def _chosen() -> None:
     if preset := TITLES.get(st.session_state["launch-preset"]):
-        _start_from(preset)
-        st.session_state.pop("launch-copied", None)
+        origin.from_preset(preset)
         address.drop("clone", "cut")
-
-
-def _start_from(preset: Preset) -> None:
-    form.fill(preset.values)
-    st.session_state["launch-name"], st.session_state["launch-seeds"] = free_name(preset.name), preset.seeds
-
-
-def _copy_asked_for() -> None:
-    """`?clone=GROUP`, once in a tab for each visit that names it; `&cut=NAME` sets that, too."""
-    asked = address.get("clone")
-    if not asked or st.session_state.get("launch-copied") == asked:
-        return
-    try:
-        if not NAME.fullmatch(asked):
-            raise UserError(f"'{asked}' is no name of a group.")
-        group = open_group(runs_dir() / asked)
-        with reading(group):
-            values, seeds = group.config.model_dump(), group.info["seeds"]
-    except UserError as error:
-        st.error(f"No copy. {error}", icon=":material/error:")
-        return
-    if cut := address.get("cut"):
-        values |= {"cut": cut, "train_set": "complete", "per_class": None}  # the cut names the images itself
-    form.fill(values)
-    st.session_state["launch-name"], st.session_state["launch-seeds"] = free_name(asked), format_seeds(seeds)
-    st.session_state["launch-preset"], st.session_state["launch-copied"] = None, asked
 
 
 def problems(values: form.Values, varied: form.Series) -> dict[str, str]:
     """{"name", "seeds", "cut": sentence} of what is wrong beside the settings' own mistakes."""
-    found, name = {}, st.session_state["launch-name"].strip()
+    found, name = {}, bare(st.session_state["launch-name"])
     names = form.group_names(name)
-    taken = [group for group in names if (runs_dir() / group).exists()]
+    taken = [group for group in names if exists(runs_dir() / group)]
     if not all(NAME.fullmatch(group) for group in names):
         found["name"] = (
             "Use up to 80 letters, digits, dots, dashes and underscores, beginning with a letter or a digit; no spaces."
@@ -99,7 +59,7 @@ def problems(values: form.Values, varied: form.Series) -> dict[str, str]:
         parse_seeds(st.session_state["launch-seeds"])
     except UserError as error:
         found["seeds"] = str(error)
-    preset = TITLES.get(st.session_state["launch-preset"])
+    preset = origin.current().preset
     if preset and preset.distilled and not st.session_state[form.key("cut")].strip():
         found["cut"] = _cut_wanted()
     return found

@@ -13,11 +13,10 @@ from colora.errors import UserError
 from colora.queue import trash
 from colora.queue.trash import Entry
 from colora.storage import size_text
-from pages.components import address
+from pages.components import address, show
 from pages.components.group_actions import in_dialog
+from pages.components.origin import free_name
 from pages.components.runs import runs_dir
-from pages.components.show import time_text
-from pages.components.start import free_name
 
 ROWS = 20  # entries on one page of the table; of no others the size is asked
 KEPT_SIZES = 1_000
@@ -29,9 +28,9 @@ def show_trash() -> None:
         return
     with unfolded:
         if said := st.session_state.pop("trash-said", None):
-            st.success(said, icon=":material/check:")
+            show.say(said, st.success, ":material/check:")
         if problem := st.session_state.pop("trash-problem", None):
-            st.error(problem, icon=":material/error:")
+            show.say(problem)
         entries = trash.listed(runs_dir())[::-1]
         if not entries:
             st.caption("The trash is empty. What you remove waits here until you put it back or delete it for good.")
@@ -61,7 +60,7 @@ def table(shown: list[Entry]) -> list[Entry]:
     rows = [
         {
             "What": entry.title,
-            "Removed": time_text(entry.removed),
+            "Removed": show.time_text(entry.removed),
             "By": who.get(entry.path.name, "unknown"),
             "Size": size_text(_size(str(entry.path))),
         }

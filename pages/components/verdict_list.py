@@ -12,7 +12,7 @@ from colora.plots import SPLIT_NAMES
 from colora.runs import Group
 from colora.scores import SeedPredictions
 from colora.verdicts_csv import csv_bytes, import_csv
-from pages.components import address, scored
+from pages.components import address, scored, show
 from pages.components.command import signed_in
 from pages.components.judging import reader
 from pages.components.runs import runs_dir
@@ -25,14 +25,14 @@ def verdict_list(group: Group, found: SeedPredictions) -> None:
     checksum = found.data_checksum
     judged = scored.verdicts(checksum)
     for problem in verdicts.problems(runs_dir()):
-        st.warning(problem, icon=":material/warning:")
+        show.say(problem, st.warning, ":material/warning:")
     if judged.empty:
         st.info("Nobody has judged an image of these data yet: open one and press a verdict.", icon=":material/info:")
     else:
         counts = judged.groupby(["reader", "verdict"]).size().unstack(fill_value=0)
         counts = counts.reindex(columns=list(VERDICTS), fill_value=0).rename(columns=VERDICTS)
         st.markdown("**Verdicts of each reader**")
-        st.table(counts.rename_axis("Reader"), border="horizontal", alt="Verdicts of each reader, counted")
+        show.table(counts.rename_axis("Reader"), border="horizontal", alt="Verdicts of each reader, counted")
         second_look(judged)
         agreements(sorted(judged["reader"].unique()), checksum)
         table(group, judged, found)
@@ -67,7 +67,7 @@ def agreements(readers: list[str], checksum: str) -> None:
     with right:
         second = st.selectbox("Second reader", [name for name in readers if name != first], key="reader-two")
     found = verdicts.agreement(runs_dir(), first, second, checksum)
-    st.markdown(found["says"])
+    st.markdown(show.literal(found["says"]))
     st.caption(
         "Cohen's kappa: agreement beyond what chance would give; 1 is full agreement, 0 is chance. A wrong label with "
         "another right class counts as another verdict."
@@ -104,7 +104,7 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
     if chosen.selection.rows:
         image_id = shown["image_id"].iloc[chosen.selection.rows[0]]
         if (split := split_of(group, image_id, found)) is None:
-            st.warning(f"This group has no prediction of {image_id}.", icon=":material/search_off:")
+            st.warning(f"This group has no prediction of {show.literal(image_id)}.", icon=":material/search_off:")
             return
         del st.session_state["verdict-table"]
         st.session_state["to-view"] = ("browse", split)
@@ -137,14 +137,15 @@ def files(judged: pd.DataFrame, checksum: str) -> None:
     with st.expander("Import a CSV file", icon=":material/upload:", key="import"):
         given = st.file_uploader("A file in the form of the export", type="csv", key="verdict-file", max_upload_size=20)
         if signed_in():
-            st.caption(f"They become verdicts of {reader()}, whoever the file names: here each reader decides alone.")
+            who = show.literal(reader())
+            st.caption(f"They become verdicts of {who}, whoever the file names: here each reader decides alone.")
             mine = True
         else:
-            mine = st.checkbox(f"As verdicts of {reader()}, whoever the file names", key="verdict-mine")
+            mine = st.checkbox(f"As verdicts of {show.brief(reader())}, whoever the file names", key="verdict-mine")
         if given and st.button("Import", key="verdict-import"):
             try:
                 added = import_csv(runs_dir(), given.getvalue(), reader() if mine else None)
             except UserError as error:
-                st.error(str(error), icon=":material/error:")
+                show.say(error)
             else:
                 st.success(f"{added['added']} verdicts added, {added['known']} stood already.", icon=":material/check:")

@@ -1,0 +1,155 @@
+"""What the Launch form was filled from: a preset, a group, or a cut of a group; and what was changed since.
+
+It lives in `st.session_state` beside the form's values, so that it outlasts a visit to another page. The address names
+a group and a cut (`?clone=GROUP&cut=NAME`), for a reload and for whoever the address is sent to.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import streamlit as st
+
+from colora.config import format_seeds
+from colora.cuts import Cut, read_cut
+from colora.errors import UserError
+from colora.medmnist_info import names as medmnist_names
+from colora.presets import PRESETS, Preset
+from colora.runs import NAME, open_group
+from colora.typed import bare, exists, shortened
+from pages.components import address, fields, form, show
+from pages.components.runs import reading, runs_dir
+
+ORIGIN, ASKED = "launch-origin", "launch-asked"
+TITLES = {preset.title: preset for preset in PRESETS}
+SHOWN_CHANGES = 4
+Asked = tuple[str | None, str | None]  # a group and a cut, as the address names them
+
+
+@dataclass(frozen=True)
+class Origin:
+    """`title` is what "Start from" shows; `about` holds as long as the form has the values that it was `filled` with;
+    `note` is what could not be taken over with a cut."""
+
+    title: str
+    about: str
+    asked: Asked = (None, None)
+    note: str = ""
+    filled: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def preset(self) -> Preset | None:
+        return TITLES.get(self.title)
+
+
+def current() -> Origin:
+    """Of the form as it was filled last; that is first done here, from the first preset, where nothing else is asked
+    for."""
+    if ORIGIN not in st.session_state:
+        from_preset(PRESETS[0])
+    return st.session_state[ORIGIN]
+
+
+def free_name(name: str, groups: Callable[[str], list[str]] = lambda name: [name]) -> str:
+    """`name`, with the next number if there is one of the `groups` that are launched under it already."""
+    names = (name if n == 1 else f"{name}-{n}" for n in range(1, 10_000))
+    return next(n for n in names if not any(exists(runs_dir() / group) for group in groups(n)))
+
+
+def from_preset(preset: Preset) -> None:
+    _fill(Origin(preset.title, preset.about), preset.values, preset.name, preset.seeds)
+
+
+def from_address() -> None:
+    """Fill the form from the group and the cut that the address names, once for each time that they are asked for; what
+    stands against it is said."""
+    asked = address.get("clone") or None, address.get("cut") or None
+    if any(asked) and st.session_state.get(ASKED) != asked:
+        try:
+            _from_group(asked)
+        except UserError as error:
+            show.say(f"No copy. {error}")
+            return
+    group, cut = current().asked
+    for name, value in (("clone", group), ("cut", cut)):
+        if value:
+            address.put(name, value)
+
+
+def ask_anew() -> None:
+    """Before the Launch page is opened with a group or a cut: what was filled from the same one before is replaced."""
+    st.session_state.pop(ASKED, None)
+
+
+def _from_group(asked: Asked) -> None:
+    """Raises UserError where neither group nor cut can be read."""
+    name, cut_name, note = *asked, ""
+    try:
+        name = name or read_cut(runs_dir(), cut_name).source.group
+        values, seeds = _settings(name)
+    except UserError as error:
+        if not cut_name:
+            raise
+        cut = read_cut(runs_dir(), cut_name)
+        values, seeds = {"image_size": cut.image_size} | dataset_of(cut), format_seeds(cut.source.seeds)
+        note = (
+            f"The group {cut.source.group}, from which the cut was made, cannot be read, so all but the cut and its "
+            f"image size is as usual: choose the network, and the data where they are not {cut.data_source}. {error}"
+        )
+    if not cut_name:
+        origin = Origin(f"A copy of {name}", f"The settings of {name}.", asked)
+        _fill(origin, values, name, seeds)
+    else:
+        about = f"The cut {cut_name} and its image size." if note else f"The settings of {name}, on the cut {cut_name}."
+        origin = Origin(f"Cut {cut_name} of group {name}", about, asked, note)
+        alone = {"cut": cut_name, "train_set": "complete", "per_class": None}  # the cut names the images itself
+        _fill(origin, values | alone, cut_name if NAME.fullmatch(cut_name) else name, seeds)
+    st.session_state[ASKED] = asked
+
+
+def _settings(name: str) -> tuple[dict[str, Any], str]:
+    """A group's settings and seeds. Raises UserError where it cannot be read."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"'{shortened(name)}' is no name of a group.")
+    group = open_group(runs_dir() / name)
+    with reading(group):
+        return group.config.model_dump(), format_seeds(group.info["seeds"])
+
+
+def dataset_of(cut: Cut) -> dict[str, str]:
+    """The setting `dataset` where the cut's own words for its data tell it; of files they lack the place."""
+    name = cut.data_source.partition(" (")[0].lower()  # as in OCTMNIST (28 px)
+    return {"dataset": name} if name == "phantom" or name in medmnist_names() else {}
+
+
+def _fill(origin: Origin, values: dict[str, Any], name: str, seeds: str) -> None:
+    form.fill(values)
+    st.session_state["launch-name"], st.session_state["launch-seeds"] = free_name(name), seeds
+    st.session_state[ORIGIN] = replace(origin, filled=_values())
+    st.session_state["launch-preset"] = origin.title
+
+
+def _values() -> dict[str, Any]:
+    """What stands in the form, but for the name, which every launch changes."""
+    values = form.read()
+    return values | form.series(values) | {"seeds": bare(st.session_state["launch-seeds"])}
+
+
+def changed(origin: Origin) -> list[str]:
+    """The labels of the fields on the page that no longer have what they were filled with."""
+    now = _values()
+    return [
+        "Random seeds" if name == "seeds" else fields.label(name)
+        for name, value in now.items()
+        if value != origin.filled[name] and (name == "seeds" or form.applies(name, now))
+    ]
+
+
+def says(origin: Origin) -> str:
+    """What stands below "Start from": no value that the form does not have any more."""
+    told = show.literal(origin.about)
+    if names := changed(origin):
+        more = f" and {len(names) - SHOWN_CHANGES} more" if len(names) > SHOWN_CHANGES else ""
+        told = f":material/edit: Changed since: {', '.join(names[:SHOWN_CHANGES])}{more}."
+    synthetic = form.read()["dataset"] == "phantom"
+    return f"{told} The figures mean nothing for patients." if synthetic else told
