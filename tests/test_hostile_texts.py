@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from fabricate import CLASS_NAMES, fabricate
+from image_pages import judged
 from opened import every_kind, opener, ran
 
 from colora import verdicts
@@ -171,8 +172,7 @@ def test_any_text_in_any_field(open_page, page, query, keys):
             for reader in (text, "ann"):  # refused as a name, and with the text as her note
                 app.text_input(key="reader").set_value(reader)
                 app.text_input(key="note-train-0001").set_value(text)
-                app.button(key="verdict-fine").click()
-                shows_no_markup(ran(app))
+                shows_no_markup(judged(app, "fine"))
     elsewhere(app)
 
 

@@ -250,6 +250,8 @@ def _several_needed(field: str) -> str:
 
 def _of_the_groups(values: Values, varied: Series) -> dict[str, str]:
     """What is wrong with the combinations: too many, or not all of them different."""
+    if not varied:
+        return {}
     try:
         groups("name", values, varied)
     except UserError as error:

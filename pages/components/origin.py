@@ -137,11 +137,11 @@ def _values() -> dict[str, Any]:
 
 def changed(origin: Origin) -> list[str]:
     """The labels of the fields on the page that no longer have what they were filled with."""
-    now = _values()
+    now, plain = _values(), form.read()
     return [
         "Random seeds" if name == "seeds" else fields.label(name)
         for name, value in now.items()
-        if value != origin.filled[name] and (name == "seeds" or form.applies(name, now))
+        if value != origin.filled[name] and (name == "seeds" or form.applies(name, plain))
     ]
 
 
