@@ -11,6 +11,7 @@ from queueing import Lab, wait_for
 
 from colora.notes import read_notes
 from colora.queue.actions import stop
+from colora.queue.audit import recorded
 from colora.runs import Group, Run, append_json, read_json, write_json
 
 pytestmark = STORY
@@ -92,6 +93,43 @@ def test_groups_are_found_annotated_compared_removed_and_brought_back(page, grou
         page.wait_for_url("**/evaluate?group=newest*")
         page.get_by_role("heading", name="Evaluate").wait_for()
         idle(page)
+
+
+def test_what_was_removed_is_in_the_trash_after_a_reload_and_for_every_tab(page, groups):
+    with served(groups) as address:
+        page.goto(address)
+        page.wait_for_function("() => [...document.querySelectorAll('td')].some(cell => cell.textContent === 'older')")
+        idle(page)
+        at_row(page, 1, TICK)
+        button(page, "Remove …").click()
+        page.get_by_test_id("stDialog").get_by_role("button", name="Remove").click()
+        page.get_by_text("failing is in the trash.").wait_for()
+        page.reload()
+        page.get_by_text("Trash", exact=True).click()
+        page.wait_for_url("**/?trash=true")
+        tick_in_trash(page)
+
+        other = page.context.new_page()
+        other.goto(f"{address}/?trash=true")
+        tick_in_trash(other)
+        button(other, "Put back").click()
+        other.get_by_text("Back again: failing.").wait_for()
+        assert Group(groups / "failing").state == "failed"
+
+        button(page, "Put back").click()
+        page.get_by_text("failing is not in the trash any more: somebody has put it back or deleted it.").wait_for()
+        page.get_by_text("The trash is empty.").wait_for()
+        assert [line["action"] for line in recorded(groups)] == ["rm", "undo"]
+        idle(page)
+        idle(other)
+
+
+def tick_in_trash(page) -> None:
+    """Tick the first row of the table in the trash."""
+    button(page, "Empty the trash …").wait_for()
+    idle(page)
+    page.get_by_test_id("stDataFrame").last.click(position={"x": TICK, "y": ROW + ROW / 2})
+    page.wait_for_function("() => !document.querySelector('.st-key-put-back button').disabled")
 
 
 def test_a_table_of_groups_follows_what_runs_while_someone_types(page, tmp_path):
