@@ -26,8 +26,8 @@ from colora.queue.verdict import short
 from colora.runs import Group, listing, open_group
 from colora.storage import FORBIDDEN, FULL
 from colora.vary import parse_vary, varied
+from colora.work import MODEL
 
-MODEL = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")  # what decides what is built
 BY_NAME = {preset.name: preset for preset in PRESETS}
 
 

@@ -101,4 +101,6 @@ def look_ahead(config: RunConfig, seeds: int, runs_dir: Path, classes: int | Non
 
     slots = slot_names(runs_dir)
     at_once = min(seeds, sharing(slots))
-    return preflight(config, seeds, Path(runs_dir), dataset_sizes(config), len(slots), classes, at_once)
+    cut_images = len(read_cut(runs_dir, config.cut).image_ids) if config.cut else None
+    sizes = dataset_sizes(config, cut_images)
+    return preflight(config, seeds, Path(runs_dir), sizes, len(slots), classes, at_once)

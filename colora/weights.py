@@ -13,7 +13,7 @@ from colora.errors import Cancelled, UserError
 from colora.storage import Stop, file_size, never
 
 HOST = "https://download.pytorch.org/models"
-# A name ends in the first digits of the file's SHA-256; megabytes as torchvision states them.
+# A name ends in the first digits of the file's SHA-256; megabytes, of 2^20 bytes, as torchvision states them.
 IMAGENET: dict[str, tuple[str, float]] = {
     "vgg16": ("vgg16-397923af.pth", 527.8),
     "resnet50": ("resnet50-0676ba61.pth", 97.8),
@@ -31,9 +31,14 @@ class WeightsOnDisk:
     backbone: str
     title: str
     path: Path
-    megabytes: float  # of the complete file
+    megabytes: float  # of the complete file, 2^20 bytes each
     part_bytes: int
     bytes: int
+
+    @property
+    def whole_bytes(self) -> float:
+        """Of the complete file, whether it is here or not."""
+        return self.megabytes * 2**20
 
     @property
     def state(self) -> str:

@@ -14,10 +14,8 @@ import streamlit as st
 
 from colora.config import RunConfig
 from colora.errors import UserError
-from pages.components.runs import ROOT
-
-PARAMETER_FIELDS = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")
-PROBE_FIELDS = ("batch_size", "epochs", "device", "precision")
+from colora.work import MODEL, WORK
+from pages.components.runs import ROOT, runs_dir
 
 
 def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
@@ -82,11 +80,11 @@ def _answers(*questions: tuple[str, ...]) -> list[Future]:
 
 def model_questions(configs: Sequence[RunConfig], classes: int) -> tuple[list[Future], list[Future]]:
     """The answers of `colora params` and of `colora preflight` for each of these settings: parameters first, they are
-    faster."""
+    faster. Of settings that do the same work the answer is the same, and asked for once."""
     known = ("--classes", str(classes))
-    counted = [("params", *known, *_flags(config, PARAMETER_FIELDS)) for config in configs]
-    asked = (*PARAMETER_FIELDS, *PROBE_FIELDS)
-    probed = [("preflight", "--weights", "none", *known, *_flags(config, asked)) for config in configs]
+    counted = [("params", *known, *_flags(config, MODEL)) for config in configs]
+    here = ("--weights", "none", "--runs-dir", str(runs_dir()))
+    probed = [("preflight", *here, *known, *_flags(config, WORK)) for config in configs]
     answers = _answers(*counted, *probed)
     return answers[: len(configs)], answers[len(configs) :]
 
