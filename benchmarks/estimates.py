@@ -1,10 +1,10 @@
-r"""What a run takes of memory and disk, beside what was estimated: every method, two networks, two sizes, the quick look.
+r"""What runs take of memory and disk, beside what was estimated: every method, two networks, two sizes, the quick look.
 
     python benchmarks/estimates.py --sample DIR --weights DIR --out benchmarks/results/estimates.json
 
-DIR of --sample holds the OCT sample as oct2017-sample_64.npz and _224.npz, DIR of --weights the networks' features. Each
-run is a training process of its own, as the queue starts it. Memory is the most that the system has seen of it, its end
-included, and what the run itself has recorded; disk is the sum of its folder's files. CPU only.
+DIR of --sample holds the OCT sample as oct2017-sample_64.npz and _224.npz, DIR of --weights the networks' features.
+Each run is a training process of its own, as the queue starts it. Memory is the most that the system has seen of it,
+its end included, and what the run itself has recorded; disk is the sum of its folder's files. CPU only.
 """
 
 import argparse

@@ -24,7 +24,7 @@ from colora.errors import UserError
 from colora.presets import PRESETS
 from colora.queue.verdict import short
 from colora.runs import Group, listing, open_group
-from colora.storage import FORBIDDEN, FULL
+from colora.storage import FORBIDDEN, FULL, size_text
 from colora.vary import parse_vary, varied
 from colora.work import MODEL
 
@@ -387,5 +387,5 @@ def _bench(args: argparse.Namespace) -> int:
     print(f"{result['backbone']}, {result['image_size']} px, batch {result['batch_size']}, {how}")
     for row in result["results"]:
         ratio = f"{row['ratio_to_full']:.3f} of full" if "ratio_to_full" in row else ""
-        print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {row['peak_mib']:,.0f} MiB")
+        print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {size_text(row['peak_mib'] * 2**20)}")
     return 0

@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 import pyarrow.parquet  # noqa: F401  these three only because a run has loaded them
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 
@@ -41,8 +41,9 @@ from colora.process import cpu_count
 from colora.work import work_of
 
 FEW = 3  # images: with one and with these it is found what each more adds
-TRIED_SECONDS = 1.5  # a batch that takes longer, on an idle machine, is not tried whole
-ROOM = 0.8  # of the free memory is what a rehearsal may take
+TRIED_SECONDS = 1.0  # a batch that takes longer, on an idle machine, is not tried whole
+MAPS = 1.1  # each more image of a large batch takes the maps held at once so many times; measured 1.03 to 1.18
+ROOM = 0.6  # of the free memory is what a rehearsal may take
 
 
 def rehearse(config: RunConfig, classes: int, at_once: int = 1) -> Trial:
@@ -86,8 +87,7 @@ class _Rehearsal:
     """A network of one config with its optimizer, and what a run does with them."""
 
     def __init__(self, config: RunConfig, classes: int, device: torch.device):
-        _give_back_memory()
-        forget_peak_memory(device)
+        _begin_anew(device)
         self.gpu = torch.cuda.mem_get_info(device) if device.type == "cuda" else (None, None)  # free, in all
         self.config, self.classes, self.device = config, classes, device
         self.precision = choose_precision(config.precision, device)
@@ -102,17 +102,18 @@ class _Rehearsal:
 
     def trial(self) -> Trial:
         config, built, looks = self.config, self._peak(), eval_batch_size(self.config, self.device)
-        self.model.eval()
-        looked = self._tried(self._look, looks)
         training_mode(self.model, config)
         stepped = self._tried(self._step, config.batch_size)
         files = self._files()
         self._read_back()
+        most = max(built, self._peak(), stepped.peak_with(config.batch_size))
+        _begin_anew(self.device)
+        looked = self._tried(self._look, looks)
         step, look = stepped.time, looked.time
         on_cpu, threads = self.device.type == "cpu", torch.get_num_threads()
         return Trial(
             device=str(self.device),
-            memory_bytes=max(self._peak(), looked.peak_with(looks), stepped.peak_with(config.batch_size)),
+            memory_bytes=max(most, looked.peak_with(looks)),
             image_bytes=max(1, looked.image_bytes, stepped.image_bytes),
             built_bytes=built,
             **files,
@@ -127,23 +128,22 @@ class _Rehearsal:
         )
 
     def _tried(self, work: Callable[[int], None], batch_size: int) -> _Tried:
-        """`work` with a few images, then with the batch, or with as many of it as can be tried."""
-        kept = []
-        for count in (1, FEW):
-            with self._kept_for_backward() as found:
-                work(count)
-            kept.append(sum(found.values()))
-        image_bytes = 2 * (kept[1] - kept[0]) // (FEW - 1)  # what backward keeps, and as much again for its own maps
-        few, count, time = self._peak(), FEW, self._timed(work, FEW)
+        """`work` with one image, with a few, then with the batch or with as many of it as can be tried."""
+        work(1)
+        one = self._peak()
+        with self._maps_held() as maps:
+            work(FEW)
+        held = int(MAPS * max(maps)) // FEW
+        count, time = FEW, self._timed(work, FEW)
         for _ in range(2):  # each of many images takes less than each of a few
             affordable = int(count * TRIED_SECONDS / time.idle_seconds(torch.get_num_threads()))
-            more = min(batch_size, affordable, self._room(image_bytes))
+            more = min(batch_size, affordable, self._room(held))
             if more <= count or (more < batch_size and more < 2 * count):
                 break
             work(more)  # its first time is slower
             count, time = more, self._timed(work, more)
-        grown = (self._peak() - few) // (count - FEW) if count > FEW else 0
-        return _Tried(count, self._peak(), max(image_bytes, grown), time)
+        grown = (self._peak() - one) // (count - 1) if count >= batch_size else 0  # of few images too steep for many
+        return _Tried(count, self._peak(), max(held, grown), time)
 
     def _timed(self, work: Callable[[int], None], count: int) -> Timed:
         def once() -> None:
@@ -204,10 +204,9 @@ class _Rehearsal:
         return int(ROOM * free / max(1, image_bytes))
 
     @contextmanager
-    def _kept_for_backward(self) -> Iterator[dict[int, int]]:
-        """{address: bytes} of what autograd keeps between forward and backward, but for the weights themselves."""
-        own = {p.untyped_storage().data_ptr() for p in self.model.parameters()}
-        kept: dict[int, int] = {}
+    def _maps_held(self) -> Iterator[list[int]]:
+        """[bytes of the largest layer's input and output, bytes that autograd keeps between forward and backward]."""
+        own, kept, held = {p.untyped_storage().data_ptr() for p in self.model.parameters()}, {}, [0, 0]
 
         def pack(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
@@ -215,12 +214,21 @@ class _Rehearsal:
                 kept[storage.data_ptr()] = storage.nbytes()
             return tensor
 
+        def note(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            held[0] = max(held[0], inputs[0].nbytes + output.nbytes)
+
+        hooks = [layer.register_forward_hook(note) for layer in self.model.modules() if not list(layer.children())]
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            yield kept
+            yield held
+        held[1] = sum(kept.values())
+        for hook in hooks:
+            hook.remove()
 
 
-def _give_back_memory() -> None:
-    """What earlier work of this process has freed goes back to the system, where glibc keeps it (colora.processor)."""
+def _begin_anew(device: torch.device) -> None:
+    """What earlier work has freed goes back to the system, where glibc keeps it (colora.processor); the peak is what is
+    in use now."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
+    forget_peak_memory(device)
