@@ -28,6 +28,8 @@ class Timed:
 
     def idle_seconds(self, threads: int) -> float:
         """By the clock on an idle computer: with what others took, and never with more than its own threads."""
+        if self.others < NOTICED:
+            return self.seconds
         return min(self.seconds, max(self.seconds * (1 - self.others), self.own / threads))
 
 

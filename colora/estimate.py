@@ -13,7 +13,7 @@ from colora.data.sizes import Sizes, held_bytes
 from colora.storage import file_size
 from colora.weights import weights_on_disk
 
-MARGIN = 1.12  # of memory: in hours a run meets what a rehearsal does not in seconds; measured 1.00 to 1.07
+MARGIN = 1.12  # of memory: in hours a run meets what a rehearsal does not in seconds; measured 1.00 to 1.06
 LOADED = {".safetensors": 2}  # times a weights file is in memory while it is read; this one mapped and as tensors
 START_SECONDS = 6.0  # from the queue to the first step, and from the last to `done`, without reading images
 RUN_BYTES = 8_000  # settings, status, environment and the small files of the queue

@@ -15,6 +15,7 @@ from colora.busy import Timed
         (Timed(4.0, 2.0, 0.75), 2, 1.0),  # a quarter of two cores for 4 s
         (Timed(1.0, 1.0, 0.5), 1, 1.0),  # one thread had a core to itself all the time
         (Timed(1.0, 1.5, 0.1), 2, 0.9),
+        (Timed(1.0, 1.5, 0.09), 2, 1.0),  # too little to be told from nothing
         (Timed(1.0, 3.0, 0.2), 2, 1.0),  # never more than it has taken
     ],
 )
