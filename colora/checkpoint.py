@@ -23,10 +23,10 @@ from colora.runs import Run, write_bytes
 Factors = dict[str, dict[str, Tensor]]
 
 
-def _write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    path.parent.mkdir(exist_ok=True)
+def packed(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
+    """The content of a safetensors file with `about` as JSON in its header."""
     ready = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
-    write_bytes(path, save(ready, metadata={"about": json.dumps(about)}))
+    return save(ready, metadata={"about": json.dumps(about)})
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -50,11 +50,18 @@ def has_checkpoint(run: Run) -> bool:
 
 def save_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
     """One atomic file: adapted weights, optimizer state, and `progress` (epoch, merges, step, that epoch's metrics)."""
+    path = _checkpoint_path(run)
+    path.parent.mkdir(exist_ok=True)
+    write_bytes(path, packed(checkpoint_tensors(model, optimizer), progress))
+
+
+def checkpoint_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What a run has to know to go on: adapted weights and the optimizer's state."""
     tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{name}/{key}"] = value
-    _write(_checkpoint_path(run), tensors, progress)
+    return tensors
 
 
 def load_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
@@ -80,7 +87,7 @@ def load_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer
 def save_model(run: Run, model: nn.Module, epoch: int, resolved: Resolved) -> None:
     """model.safetensors: the plain network of this epoch under the backbone's own keys, updates merged."""
     about = {"epoch": epoch, "backbone": run.config.backbone, "class_names": resolved.class_names}
-    _write(run.path / "model.safetensors", plain_state(model), about)
+    write_bytes(run.path / "model.safetensors", packed(plain_state(model), about))
 
 
 def saved_model_epoch(run: Run) -> int | None:

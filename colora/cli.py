@@ -28,10 +28,9 @@ from colora.errors import UserError
 from colora.finished import counted, says_under_way
 from colora.queue.verdict import short
 from colora.runs import Group, listing
-from colora.storage import FORBIDDEN, FULL, NO_PLACE
+from colora.storage import FORBIDDEN, FULL, NO_PLACE, size_text
 from colora.typed import shortened
-
-MODEL = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")  # what decides what is built
+from colora.work import MODEL
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -409,5 +408,5 @@ def _bench(args: argparse.Namespace) -> int:
     print(f"{result['backbone']}, {result['image_size']} px, batch {result['batch_size']}, {how}")
     for row in result["results"]:
         ratio = f"{row['ratio_to_full']:.3f} of full" if "ratio_to_full" in row else ""
-        print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {row['peak_mib']:,.0f} MiB")
+        print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {size_text(row['peak_mib'] * 2**20)}")
     return 0

@@ -127,7 +127,8 @@ def _weights_list(args: argparse.Namespace) -> int:
         return 0
     words = {"absent": "not here", "partial": "begun, not complete", "downloaded": "here"}
     for row in rows:
-        print(f"  {row['backbone']:<15} {row['megabytes']:>6.1f} MB  {words[row['state']]:<20} {row['path']}")
+        size = size_text(row["megabytes"] * 2**20)
+        print(f"  {row['backbone']:<15} {size:>8}  {words[row['state']]:<20} {row['path']}")
     return 0
 
 

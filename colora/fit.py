@@ -113,7 +113,7 @@ class Fit:
         torch.manual_seed(keyed_generator(self.seed, "dropout", epoch).initial_seed())
         order = torch.randperm(len(images), generator=draws)
         steps = -(-len(images) // config.batch_size)
-        self._training_mode()
+        training_mode(self.model, config)
         seen: list[torch.Tensor] = []
         total, looked = torch.zeros((), device=images.device), time.monotonic()
         for number, (inputs, labels) in enumerate(images.batches(order, config.batch_size), start=1):
@@ -158,13 +158,6 @@ class Fit:
                 "lower the learning rate."
             )
 
-    def _training_mode(self) -> None:
-        self.model.train()
-        if self.config.batch_norm == "eval":
-            for module in self.model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-
     def _merge(self, merged: dict[int, Factors]) -> None:
         self.merges += 1
         factors = merge_(self.model, self.seed, self.merges)
@@ -172,6 +165,15 @@ class Fit:
         if self.config.optimizer_at_merge == "reset":
             for parameter in adapter_parameters(self.model):
                 self.optimizer.state.pop(parameter, None)
+
+
+def training_mode(model: nn.Module, config: RunConfig) -> None:
+    """As in a step: batch norm takes its own statistics or the pretrained ones, as the config says."""
+    model.train()
+    if config.batch_norm == "eval":
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
 
 
 def eval_batch_size(config: RunConfig, device: torch.device) -> int:

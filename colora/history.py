@@ -32,6 +32,12 @@ def save_epoch(folder: Path, model: nn.Module, epoch: int, merges: dict[int, Fac
 
     Raises ValueError for a model whose adapters differ in order or rank.
     """
+    folder.mkdir(exist_ok=True)
+    write_bytes(folder / f"epoch-{epoch:02d}.safetensors", packed_epoch(model, epoch, merges))
+
+
+def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> bytes:
+    """The content of that file. Raises ValueError as `save_epoch`."""
     tensors = {
         f"merge-{number:04d}/{layer}/{kind}": t
         for number, factors in merges.items()
@@ -54,9 +60,8 @@ def save_epoch(folder: Path, model: nn.Module, epoch: int, merges: dict[int, Fac
         about["bias"] = {name: m.bias_update is not None for name, m in layers.items()}
     if epoch == 1:
         about["base"] = _base_checksum(model, list(layers), trained)
-    folder.mkdir(exist_ok=True)
     ready = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
-    write_bytes(folder / f"epoch-{epoch:02d}.safetensors", save(ready, metadata={"about": json.dumps(about)}))
+    return save(ready, metadata={"about": json.dumps(about)})
 
 
 def rebuild(base: nn.Module, history: Path, upto: int) -> nn.Module:

@@ -24,7 +24,7 @@ from colora.total import check_disk
 if TYPE_CHECKING:
     from colora.preflight import Preflight
 
-NO_MATTER = {"lr": 1.0, "merge_every": 1}  # to whether a run can train
+NO_MATTER = {"lr": 1.0, "lr_head": None}  # to whether a run can train, and to what it takes
 
 
 def launch(runs_dir: Path, name: str, config: RunConfig, seeds: list[int], **options: Any) -> Group:
@@ -122,4 +122,6 @@ def look_ahead(
 
     slots = slot_names(runs_dir)
     at_once = min(runs or seeds, sharing(slots))
-    return preflight(config, seeds, Path(runs_dir), dataset_sizes(config), len(slots), classes, at_once)
+    cut_images = len(read_cut(runs_dir, config.cut).image_ids) if config.cut else None
+    sizes = dataset_sizes(config, cut_images)
+    return preflight(config, seeds, Path(runs_dir), sizes, len(slots), classes, at_once)

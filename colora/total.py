@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colora.duration import duration
+from colora.duration import span
 from colora.storage import check_room, size_text
 
 if TYPE_CHECKING:
@@ -20,28 +20,36 @@ class Total:
     disk_bytes: int
     disk_free_bytes: int
     seconds: float | None  # until all runs are done, once the first has started; None where one's time is not known
+    seconds_idle: float | None  # the same as nothing else ran on this machine
 
     def says(self) -> str:
         """One line for people."""
-        time = "time is known after an epoch" if self.seconds is None else duration(self.seconds)
+        known = self.seconds is not None
+        time = span(self.seconds_idle, self.seconds) if known else "time is known after an epoch"
         disk = f"{size_text(self.disk_bytes)} of disk ({size_text(self.disk_free_bytes)} free)"
         return f"All {self.groups} groups, {self.runs} runs: {disk}, {time}."
 
 
 def total(found: Sequence["Preflight"]) -> Total:
     """Of at least one group, in the order of the queue: each run begins where a slot is free first."""
-    slots = [0.0] * found[0].slots
     known = all(one.seconds_per_seed is not None for one in found)
-    for one in found if known else ():
-        for _ in range(one.seeds):
-            heapq.heapreplace(slots, slots[0] + one.seconds_per_seed)
     return Total(
         groups=len(found),
         runs=sum(one.seeds for one in found),
         disk_bytes=sum(one.seeds * one.estimate.disk_bytes for one in found),
         disk_free_bytes=min(one.disk_free_bytes for one in found),
-        seconds=max(slots) if known else None,
+        seconds=_until_done([one.seconds_per_seed for one in found], found) if known else None,
+        seconds_idle=_until_done([one.seconds_per_seed_idle for one in found], found) if known else None,
     )
+
+
+def _until_done(seconds: Sequence[float], found: Sequence["Preflight"]) -> float:
+    """`seconds` of one seed of each group."""
+    slots = [0.0] * found[0].slots
+    for each, one in zip(seconds, found, strict=True):
+        for _ in range(one.seeds):
+            heapq.heapreplace(slots, slots[0] + each)
+    return max(slots)
 
 
 def check_disk(found: Sequence["Preflight"], runs_dir: Path) -> None:

@@ -13,13 +13,13 @@ from colora.errors import Cancelled, UserError
 from colora.storage import Stop, file_size, never
 
 HOST = "https://download.pytorch.org/models"
-# A name ends in the first digits of the file's SHA-256; megabytes as torchvision states them.
+# A name ends in the first digits of the file's SHA-256; megabytes, of 2^20 bytes, as torchvision states them.
 IMAGENET: dict[str, tuple[str, float]] = {
-    "vgg16": ("vgg16-397923af.pth", 527.8),
-    "resnet50": ("resnet50-0676ba61.pth", 97.8),
-    "resnet18": ("resnet18-f37072fd.pth", 44.7),
-    "squeezenet1_1": ("squeezenet1_1-b8a52dc0.pth", 4.7),
-    "mobilenet_v2": ("mobilenet_v2-b0353104.pth", 13.6),
+    "vgg16": ("vgg16-397923af.pth", 527.796),
+    "resnet50": ("resnet50-0676ba61.pth", 97.781),
+    "resnet18": ("resnet18-f37072fd.pth", 44.661),
+    "squeezenet1_1": ("squeezenet1_1-b8a52dc0.pth", 4.729),
+    "mobilenet_v2": ("mobilenet_v2-b0353104.pth", 13.555),
 }
 ELSEWHERE = "set TORCH_HOME to another folder"
 
@@ -31,9 +31,14 @@ class WeightsOnDisk:
     backbone: str
     title: str
     path: Path
-    megabytes: float  # of the complete file
+    megabytes: float  # of the complete file, 2^20 bytes each
     part_bytes: int
     bytes: int
+
+    @property
+    def whole_bytes(self) -> float:
+        """Of the complete file, whether it is here or not."""
+        return self.megabytes * 2**20
 
     @property
     def state(self) -> str:

@@ -20,6 +20,7 @@ from colora.errors import UserError
 from colora.relevance import config_checksum
 from colora.results import exact_config
 from colora.runs import Group, list_groups
+from colora.storage import size_text
 from colora.typed import shortened
 from pages.components import address, show
 from pages.components.frame import inside_app
@@ -130,7 +131,7 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
             "Weights trained": row["trainable"],
             "Share": row["trainable"] / row["deployed"] if row["trainable"] else None,
             "Seconds an epoch": row["seconds_per_epoch"] and row["seconds_per_epoch"].median,
-            "Peak memory": row["peak_memory_mib"],
+            "Peak memory": row["peak_memory_mib"] and size_text(row["peak_memory_mib"] * 2**20),
             "Seeds done": f"{row['done']} of {row['seeds']}",
         }
         for row in rows
@@ -157,8 +158,8 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
             "Seconds an epoch": st.column_config.NumberColumn(
                 format="%.1f", help="Of training, without evaluation: median over epochs, then over seeds"
             ),
-            "Peak memory": st.column_config.NumberColumn(
-                format="%.0f MiB", help="Of the GPU; on a CPU the whole process. The highest of the seeds"
+            "Peak memory": st.column_config.TextColumn(
+                help="Of the GPU; on a CPU the whole process. The highest of the seeds"
             ),
         },
     )

@@ -18,15 +18,23 @@ COUNTS = {
     "trainable": 912_900,
     "deployed": 1_503_684,
 }
-ESTIMATE = {
+MEASURED = {
     "device": "cpu",
-    "memory_bytes": 1_100_000_000,
-    "memory_free_bytes": 8_000_000_000,
-    "largest_batch_size": 900,
-    "disk_bytes": 60_000_000,
+    "memory_bytes": 1_000_000_000,
+    "image_bytes": 1_000_000,
+    "built_bytes": 900_000_000,
+    "checkpoint_bytes": 20_000_000,
+    "moments_bytes": 1_000_000,
+    "model_bytes": 10_000_000,
+    "epoch_bytes": 2_000_000,
+    "factor_bytes": 400_000,
     "seconds_per_image": 0.012,
     "eval_seconds_per_image": 0.004,
+    "idle_seconds_per_image": 0.012,
+    "idle_eval_seconds_per_image": 0.004,
+    "others": 0.0,
 }
+ESTIMATE = {"slots": 1, "busy": None, "measured": MEASURED}
 
 
 def told(arguments, timeout: float = 0) -> dict:

@@ -54,7 +54,7 @@ def test_each_group_has_its_figures_and_costs(compared, runs):
     row = table.loc["A · small"]
     assert row["Accuracy"] == f"{spread.median:.3f} [{spread.q1:.3f}–{spread.q3:.3f}]"
     assert row["Weights trained"] == PARAMETERS["trainable"] and row["Seconds an epoch"] == 2.0
-    assert row["Peak memory"] == 1002 and row["Seeds done"] == "3 of 3"
+    assert row["Peak memory"] == "1.1 GB" and row["Seeds done"] == "3 of 3"
     assert len(app.get("plotly_chart")) == 3 and not app.error
     assert "Test split of phantom (SYNTHETIC) · each seed's selected epoch, chosen on validation" in texts(app)
 

@@ -174,7 +174,7 @@ def test_weights_are_listed_with_state_and_place(open_page, torch_home):
     said = texts(app)
     assert said.count("not here") == 4 + 4 and ": ready]" in said
     assert f"{torch_home / 'hub' / 'checkpoints' / 'vgg16-397923af.pth'}  \nSHA-256 397923af..." in said
-    assert "takes 527.8 MB" in said and "TextureNet is shipped with the app" in said
+    assert "takes 553.4 MB" in said and "TextureNet is shipped with the app" in said
     app.button(key=f"verify-{transfer_id('weights', 'resnet18', None, file.path)}").click()
     assert "SHA-256 f37072fd... was expected" in ran(app).error[0].value
 
@@ -245,7 +245,7 @@ def test_launch_offers_the_set_and_the_weights_that_are_missing(open_page, medmn
     app = chosen(open_page("launch"), dataset="octmnist", image_size=28, backbone="squeezenet1_1")
     said = texts(app)
     assert f"OCTMNIST at 28 px is not in {medmnist.root} yet (71 kB unpacked)." in said
-    assert f"SqueezeNet 1.1's ImageNet file is not in {torch_home / 'hub' / 'checkpoints'} yet (4.7 MB)." in said
+    assert f"SqueezeNet 1.1's ImageNet file is not in {torch_home / 'hub' / 'checkpoints'} yet (5.0 MB)." in said
     assert "To be put right first: Images, Weights." in said
     assert app.button(key="launch-button").disabled
     assert labels(app) == ["Download it", "Download it"]

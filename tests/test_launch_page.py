@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fabricate import fabricate
-from opened import ESTIMATE, every_kind, opener, ran, texts
+from opened import ESTIMATE, MEASURED, every_kind, opener, ran, texts
 
 from colora.config import launch_arguments, make_config, parse_seeds
 from colora.cuts import save_cut
@@ -148,23 +148,72 @@ def test_launch_says_when_there_is_nothing_to_copy(open_page, asked):
 def test_launch_says_what_it_will_take(open_page):
     app = open_page("launch")
     metrics = {metric.label: metric.value for metric in app.metric}
-    # 12 epochs of 776 training images at 0.012 s, and 776 + 320 + 240 evaluated at 0.004 s; three seeds
-    assert metrics["Time"] == "9 min"
-    assert (metrics["Memory"], metrics["Disk"]) == ("1.1 GB", "180.0 MB")
+    # three seeds, each: 6 s, 12 epochs of 776 training images at 0.012 s, and 776 + 320 + 240 evaluated at 0.004 s,
+    # at the end all 2,960 of them
+    assert metrics["Time"] == "10 min"
+    # 12 epochs of 2.4 MB and 0.02 MB of predictions, on top of checkpoint, model and tables
+    assert (metrics["Memory"], metrics["Disk"]) == ("1.1 GB", "177.7 MB")
+    assert "Rough: from a few training steps on this computer." in texts(app)
+
+
+def test_launch_says_a_range_of_time_where_the_computer_was_busy(open_page, monkeypatch):
+    from pages.components import command
+
+    command._asked.clear()
+    busy = {"seconds_per_image": 0.048, "eval_seconds_per_image": 0.016, "others": 0.75}
+    told, answer = command.run_colora, ESTIMATE | {"busy": "2 trainings run", "measured": MEASURED | busy}
+    app = open_page("overview")
+    monkeypatch.setattr(command, "run_colora", lambda a, timeout=0: answer if a[0] == "preflight" else told(a))
+    app.switch_page("pages/launch.py")
+    metrics = {metric.label: metric.value for metric in ran(app).metric}
+    assert metrics["Time"] == "10 to 38 min"
+    assert "because the computer was busy when it was tried (2 trainings run)" in texts(app)
+    command._asked.clear()
+
+
+def test_launch_measures_again_only_what_changes_the_work(open_page, monkeypatch):
+    from pages.components import command
+
+    command._asked.clear()
+    asked, told = [], command.run_colora
+    app = open_page("overview")
+
+    def answer(arguments, timeout=0):
+        asked.append(arguments[0])
+        return told(arguments)
+
+    monkeypatch.setattr(command, "run_colora", answer)
+    app.switch_page("pages/launch.py")
+    before = {metric.label: metric.value for metric in ran(app).metric}
+    assert asked == ["params", "preflight"]
+    app.text_input(key="launch.lr").set_value("1e-4")
+    app.text_input(key="launch-name").set_value("another")
+    app.text_input(key="launch-seeds").set_value("0-5")
+    app.number_input(key="launch.epochs").set_value(24)
+    after = {metric.label: metric.value for metric in ran(app).metric}
+    assert asked == ["params", "preflight"]
+    assert (before["Disk"], after["Disk"]) == ("177.7 MB", "529.9 MB")  # six seeds of 24 epochs, not three of 12
+    assert (before["Time"], after["Time"]) == ("10 min", "37 min")
+    app.number_input(key="launch.batch_size").set_value(8)
+    ran(app)
+    assert asked == ["params", "preflight", "preflight"]
+    command._asked.clear()
 
 
 def test_launch_warns_where_it_does_not_fit(open_page, monkeypatch):
     from pages.components import command
 
     command._asked.clear()
-    full = ESTIMATE | {"memory_bytes": 9_000_000_000, "largest_batch_size": 12}
-    told = command.run_colora
+    large = {"memory_bytes": 9_000_000_000, "image_bytes": 200_000_000}
+    told, full = command.run_colora, ESTIMATE | {"measured": MEASURED | large}
     app = open_page("overview")
-    monkeypatch.setattr(
-        "pages.components.command.run_colora", lambda a, timeout=0: full if a[0] == "preflight" else told(a)
-    )
+    monkeypatch.setattr(command, "run_colora", lambda a, timeout=0: full if a[0] == "preflight" else told(a))
+    monkeypatch.setattr("colora.preflight.memory", lambda: (8_000_000_000, 16_000_000_000))
     app.switch_page("pages/launch.py")
-    assert "lower the batch size to 12 or less" in ran(app).warning[0].value
+    # 10.1 GB with the margin and 12 MB of images are needed for 16; 10 fewer, at 0.22 GB, fit
+    assert "lower the batch size to 6 or less" in ran(app).warning[0].value
+    monkeypatch.setattr("colora.preflight.memory", lambda: (11_000_000_000, 16_000_000_000))  # asked at each moment
+    assert not [warning for warning in ran(app).warning if "does not fit" in warning.value]
     command._asked.clear()
 
 
@@ -176,19 +225,18 @@ def test_launch_names_the_differences_from_the_papers_protocol(open_page, tmp_pa
     assert "- **Seeds**: here 3; the paper: 10 independent runs" in texts(app)
 
 
-def test_expected_seconds_of_a_folder_take_its_share_of_training_images():
-    from pages.components.plan import expected_seconds
+def test_a_folder_takes_the_time_of_its_share_of_training_images():
+    from pages.components.taken import taken
 
     folder = ClassCounts(("A", "B"), {"all": (60, 40)}, "")
-    config = make_config({"epochs": 2})
-    found = {"seconds_per_image": 0.3, "eval_seconds_per_image": 0.1}
-    assert expected_seconds(found, config, folder, None) == pytest.approx(2 * (0.3 * 70 + 0.1 * 100))
-    fewer = make_config({"epochs": 2, "train_figures": "pass"})
-    assert expected_seconds(found, fewer, folder, None) == pytest.approx(2 * (0.3 * 70 + 0.1 * 30))
-    assert expected_seconds(found, config, None, None) is None
-    assert expected_seconds(found, make_config({"epochs": 1}), phantom_counts(), None) == pytest.approx(
-        0.3 * 2400 + 0.1 * 2960
-    )
+    config = make_config({"epochs": 2, "dataset": "folder:/scans"})
+    answer = ESTIMATE | {"measured": MEASURED | {"seconds_per_image": 0.3, "eval_seconds_per_image": 0.1}}
+    assert taken(answer, config, folder, None).seconds == pytest.approx(6 + 2 * (0.3 * 70 + 0.1 * 100) + 0.1 * 100)
+    fewer = config.model_copy(update={"train_figures": "pass"})
+    assert taken(answer, fewer, folder, None).seconds == pytest.approx(6 + 2 * (0.3 * 70 + 0.1 * 30) + 0.1 * 100)
+    assert taken(answer, config, None, None).seconds is None
+    phantom = taken(answer, make_config({"epochs": 1}), phantom_counts(), None)
+    assert phantom.seconds == pytest.approx(6 + 0.3 * 2400 + 2 * 0.1 * 2960)
 
 
 def test_launch_on_a_cut_counts_its_images_and_says_what_is_wrong_with_it(open_page, tmp_path):

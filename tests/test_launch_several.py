@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fabricate import fabricate
-from opened import COUNTS, ESTIMATE, every_kind, opener, ran, texts
+from opened import COUNTS, ESTIMATE, MEASURED, every_kind, opener, ran, texts
 
 from colora.cli import main
 from colora.presets import PRESETS
@@ -34,7 +34,7 @@ def test_launch_makes_a_group_of_each_value_of_one_field(open_page, monkeypatch,
     assert "for 4 classes. The same for every group." in said
     assert "- **Learning rate**: here 0.003, 0.01; the paper: Adam with default parameters: 0.001" in said
     assert json.loads(app.code[1].value)["lr"] == [0.001, 0.003, 0.01]
-    assert {metric.label: metric.value for metric in app.metric}["Time"] == "26 min"  # of nine runs
+    assert {metric.label: metric.value for metric in app.metric}["Time"] == "29 min"  # of nine runs
     assert app.button(key="launch-button").label == "Launch 3 groups"
     called = []
     monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
@@ -50,8 +50,10 @@ def test_launch_says_what_each_of_several_values_trains_and_takes(open_page, mon
         rank = int(arguments[arguments.index("--rank") + 1])
         if arguments[0] == "params":
             return COUNTS | {"trainable": 1_000_000 * rank}
-        return ESTIMATE | {"memory_bytes": 3_000_000_000 * rank, "seconds_per_image": 0.012 * rank}
+        times = dict.fromkeys(("seconds_per_image", "idle_seconds_per_image"), 0.012 * rank)
+        return ESTIMATE | {"measured": MEASURED | times | {"memory_bytes": 2_670_000_000 * rank}}
 
+    monkeypatch.setattr("colora.preflight.memory", lambda: (8_000_000_000, 16_000_000_000))
     app = open_page("launch")
     monkeypatch.setattr(command, "run_colora", told)
     command._asked.clear()
@@ -60,7 +62,7 @@ def test_launch_says_what_each_of_several_values_trains_and_takes(open_page, mon
     assert list(trained.index) == list(taken.index) == ["Rank 1", "Rank 2", "Rank 4"]
     assert trained["Trained"].tolist() == ["1.00 M", "2.00 M", "4.00 M"]
     assert taken["Memory"].tolist() == ["3.0 GB", "6.0 GB", "12.0 GB"]
-    # 12 epochs of 776 training images at 0.012 s a rank, and 776 + 320 + 240 evaluated at 0.004 s
+    # 12 epochs of 776 training images at 0.012 s a rank, and 776 + 320 + 240 evaluated at 0.004 s; 2,960 at the end
     assert taken["Time a seed"].tolist() == ["about 3 min", "about 5 min", "about 9 min"]
     assert [warning.value.partition(":")[0] for warning in app.warning] == [
         "Rank 4 does not fit into the memory that is free now"
@@ -149,7 +151,8 @@ def test_launch_names_each_group_of_a_product_by_all_that_varies(open_page, monk
         rank, size = (int(arguments[arguments.index(flag) + 1]) for flag in ("--rank", "--image-size"))
         if arguments[0] == "params":
             return COUNTS | {"trainable": 1_000_000 * rank + size}
-        return ESTIMATE | {"memory_bytes": 1_000_000_000 * rank + 1_000_000 * size, "disk_bytes": 10_000_000 * rank}
+        memory = {"memory_bytes": 1_000_000_000 * rank + 1_000_000 * size}
+        return ESTIMATE | {"measured": MEASURED | memory | {"model_bytes": 100_000_000 * rank}}
 
     app = open_page("launch")
     monkeypatch.setattr(command, "run_colora", told)
@@ -159,9 +162,9 @@ def test_launch_names_each_group_of_a_product_by_all_that_varies(open_page, monk
     trained, taken = (table.value for table in ran(app).table)
     labels = [f"Image size {size}, Rank {rank}" for size in (64, 96) for rank in (1, 2)]
     assert list(trained.index) == list(taken.index) == labels
-    assert taken["Memory"].tolist() == ["1.1 GB", "2.1 GB", "1.1 GB", "2.1 GB"]
+    assert taken["Memory"].tolist() == ["1.2 GB", "2.3 GB", "1.3 GB", "2.4 GB"]
     disk = {metric.label: metric.value for metric in app.metric}["Disk"]
-    assert disk == "180.0 MB"  # three seeds of 10 + 20 + 10 + 20
+    assert disk == "2.4 GB"  # three seeds of models of 100 + 200 + 100 + 200 MB, each with 50 MB beside it
     command._asked.clear()
 
 

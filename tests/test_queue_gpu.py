@@ -135,7 +135,7 @@ def test_a_run_counts_as_stopped_once_its_gpu_memory_is_back(machine, lab):
     assert read_json(run.path / "exit.json")["gpu_left_mib"] == 800
     assert stop(group) == {0: "stopped"}
     assert Run(run.path).status["reason"] == (
-        "Stopped on request in epoch 1. 800 MiB more of the GPU's memory are taken than before it began: nvidia-smi "
+        "Stopped on request in epoch 1. 838.9 MB more of the GPU's memory are taken than before it began: nvidia-smi "
         "shows by which process."
     )
 

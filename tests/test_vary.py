@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 from conftest import mistake
+from opened import MEASURED
 
 from colora.cli import main
 from colora.config import RunConfig
 from colora.errors import UserError
+from colora.estimate import Trial
 from colora.launch import launch_groups
 from colora.queue import order
 from colora.runs import NAME, Group
@@ -266,11 +268,12 @@ def measured(monkeypatch) -> list[RunConfig]:
 
     seen = []
 
-    def estimate(config, *rest):
+    def estimate(tried, config, *rest):
         seen.append(config)
         size = 1_000_000 * config.batch_size
         return colora.preflight.Estimate("cpu", size, 10**12, 100, size, 1.0 * config.batch_size, 0.0)
 
+    monkeypatch.setattr("colora.rehearsal.rehearse", lambda *rest: Trial(**MEASURED))
     monkeypatch.setattr(colora.preflight, "estimate", estimate)
     monkeypatch.setattr("colora.engines.local.ensure_supervisor", lambda runs_dir: 1)
     return seen

@@ -11,6 +11,7 @@ from typing import Any
 from colora.errors import UserError
 from colora.files import read_json
 from colora.process import is_identity, lives_here, same
+from colora.storage import size_text
 
 QUOTED_LINES = 40
 TAIL_BYTES = 32_768
@@ -126,7 +127,8 @@ def memory_left(folder: Path) -> str:
     left = ending.get("gpu_left_mib", 0) if ending else 0
     if not left:
         return ""
-    return f"{left} MiB more of the GPU's memory are taken than before it began: nvidia-smi shows by which process."
+    more = f"{size_text(left * 2**20)} more of the GPU's memory are taken than before it began"
+    return f"{more}: nvidia-smi shows by which process."
 
 
 def short(reason: str | None) -> str:

@@ -14,10 +14,8 @@ import streamlit as st
 
 from colora.config import RunConfig
 from colora.errors import UserError
-from pages.components.runs import ROOT
-
-PARAMETER_FIELDS = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")
-PROBE_FIELDS = ("batch_size", "epochs", "device", "precision")
+from colora.work import MODEL, WORK
+from pages.components.runs import ROOT, runs_dir
 
 
 def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
@@ -84,12 +82,11 @@ def _answers(*questions: tuple[str, ...]) -> list[Future]:
 
 def model_questions(configs: Sequence[RunConfig], classes: Sequence[int]) -> tuple[list[Future], list[Future]]:
     """The answers of `colora params` and of `colora preflight` for each of these settings and its number of classes:
-    parameters first, they are faster."""
+    parameters first, they are faster. Of settings that do the same work the answer is the same, and asked for once."""
     known = [("--classes", str(count)) for count in classes]
-    counted = [("params", *k, *_flags(config, PARAMETER_FIELDS)) for config, k in zip(configs, known, strict=True)]
-    asked = (*PARAMETER_FIELDS, *PROBE_FIELDS)
-    flags = [_flags(config, asked) for config in configs]
-    probed = [("preflight", "--weights", "none", *k, *f) for k, f in zip(known, flags, strict=True)]
+    here = ("--weights", "none", "--runs-dir", str(runs_dir()))
+    counted = [("params", *k, *_flags(config, MODEL)) for config, k in zip(configs, known, strict=True)]
+    probed = [("preflight", *here, *k, *_flags(config, WORK)) for config, k in zip(configs, known, strict=True)]
     answers = _answers(*counted, *probed)
     return answers[: len(configs)], answers[len(configs) :]
 

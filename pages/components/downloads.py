@@ -102,7 +102,7 @@ def weights_target(spec: str) -> Target:
         file,
         "ready" if found.state == "downloaded" else found.state,
         found.bytes or found.part_bytes,
-        f"{found.megabytes:.1f} MB",
+        size_text(found.whole_bytes),
         found.path,
         lambda on_progress: {str(file.path): damage(spec, on_progress)},
     )

@@ -14,8 +14,9 @@ import streamlit as st
 from colora.config import RunConfig, format_seeds, setting_flags
 from colora.cuts import Cut
 from colora.data.counts import ClassCounts
-from colora.duration import duration
+from colora.duration import span
 from colora.errors import UserError
+from colora.preflight import free_bytes
 from colora.protocol import Point, differences, open_points
 from colora.storage import size_text
 from colora.vary import vary_flags
@@ -23,6 +24,7 @@ from pages.components import fields, form, show
 from pages.components.command import model_questions
 from pages.components.downloads import free_room
 from pages.components.runs import runs_dir
+from pages.components.taken import taken, too_much
 
 POLL_SECONDS = 0.2
 NOT_COUNTED = "not known: the images are not counted yet"
@@ -134,59 +136,48 @@ def show_estimate(
     seeds: int,
 ) -> None:
     """Time, memory and disk of all groups, as a few training steps in another process tell them; `images` of each."""
-    found = _all_answers(estimating, "Trying a training step …")
-    if found is None:
+    answers = _all_answers(estimating, "Trying a training step …")
+    if answers is None:
         return
-    asked = zip(found, configs.values(), images, strict=True)
-    times = [expected_seconds(one, config, *own) for one, config, own in asked]
-    known, runs = None not in times, seeds * len(found)
+    asked = zip(answers, configs.values(), images, strict=True)
+    rows = [taken(one, config, *own) for one, config, own in asked]
+    known, runs, device = all(row.seconds is not None for row in rows), seeds * len(rows), rows[0].device
     grid = st.grid(3, min_column_width=110)
-    each = " to ".join(dict.fromkeys(map(duration, (min(times), max(times))))) + " a seed" if known else NOT_COUNTED
-    total = duration(seeds * sum(times)).removeprefix("about ") if known else "–"
+    each, total = NOT_COUNTED, "–"
+    if known:
+        each = f"{span(min(row.idle_seconds for row in rows), max(row.seconds for row in rows))} a seed"
+        total = span(*(seeds * sum(of) for of in zip(*((row.idle_seconds, row.seconds) for row in rows), strict=True)))
     grid.metric(
-        "Time", total, help=f"For {runs} runs one after another, {each}, on this machine's {found[0]['device']}."
+        "Time",
+        total.removeprefix("about "),
+        help=f"For {runs} runs one after another, {each}, on this machine's {device}.",
     )
-    free = f"One run's share; {size_text(found[0]['memory_free_bytes'])} are free on {found[0]['device']} now."
-    grid.metric("Memory", size_text(max(one["memory_bytes"] for one in found)), help=free)
-    disk = seeds * sum(one["disk_bytes"] for one in found)
+    most = max(row.memory_bytes for row in rows)
+    free = free_bytes(rows[0].tried, ())
+    grid.metric("Memory", size_text(most), help=f"One run's share; {size_text(free)} are free on {device} now.")
+    disk = seeds * sum(row.disk_bytes for row in rows)
     grid.metric("Disk", size_text(disk), help=f"For {runs} runs; {free_room(runs_dir())} are free.")
-    if any((one, seconds) != (found[0], times[0]) for one, seconds in zip(found, times, strict=True)):
-        rows = [
+    if len({(row.seconds, row.memory_bytes, row.disk_bytes) for row in rows}) > 1:
+        table = [
             {
-                "Time a seed": duration(seconds) if known else "–",
-                "Memory": size_text(one["memory_bytes"]),
-                "Disk": size_text(seeds * one["disk_bytes"]),
+                "Time a seed": span(row.idle_seconds, row.seconds) if known else "–",
+                "Memory": size_text(row.memory_bytes),
+                "Disk": size_text(seeds * row.disk_bytes),
             }
-            for one, seconds in zip(found, times, strict=True)
+            for row in rows
         ]
-        each_group(configs, rows)
-    st.caption("Rough: from a few training steps, here and now. An idle computer is faster.")
-    for name, one in zip(configs, found, strict=True):
-        if one["memory_bytes"] > one["memory_free_bytes"]:
-            largest = one["largest_batch_size"]
-            do = f"lower the batch size to {largest} or less" if largest else "take a smaller image size or backbone"
+        each_group(configs, table)
+    busy = next((one["busy"] for one in answers if one["busy"]), None)
+    st.caption(
+        f"The time is a range because the computer was busy when it was tried ({busy}): from what it takes on an idle "
+        "one to what it takes so."
+        if busy and known
+        else "Rough: from a few training steps on this computer."
+    )
+    for (name, config), row in zip(configs.items(), rows, strict=True):
+        if lower := too_much(row, config, runs_dir()):
             what = f"{name} does" if name else "This does"
-            says = f"{what} not fit into the memory that is free now: {do}."
-            show.say(says, st.warning, ":material/memory:")
-
-
-def expected_seconds(
-    found: dict[str, Any], config: RunConfig, classes: ClassCounts | None, cut: Cut | None
-) -> float | None:
-    """Of one seed: its training steps, and the evaluation of each split after every epoch; None where the number of
-    images is not known yet. A folder, which is split later, trains on about 70 % of its images."""
-    if classes is None:
-        return None
-    if "train" in classes.counts:
-        train = sum(classes.used(config.train_set, config.per_class))
-        evaluated = classes.total("val") + classes.total("test")
-    else:
-        train, evaluated = 0.7 * classes.total("all"), 0.3 * classes.total("all")
-    if cut:
-        train = len(cut.image_ids)
-    if config.train_figures == "full":
-        evaluated += train
-    return config.epochs * (found["seconds_per_image"] * train + found["eval_seconds_per_image"] * evaluated)
+            show.say(f"{what} not fit into the memory that is free now: {lower}.", st.warning, ":material/memory:")
 
 
 def _all_answers(asked: list[Future], doing: str) -> list[dict[str, Any]] | None:
