@@ -218,23 +218,24 @@ def follow(groups: list[Group], start: Callable[[], None]) -> int | None:
     """Start groups of one engine and stay until all their seeds have ended, with a bar; the exit code where Ctrl-C or
     SIGTERM stopped them before."""
     engine = engine_of(groups[0])
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         start()
         with _Progress(groups) as progress:
-            looked, now = time.monotonic(), _afresh(groups)
-            while any(group.active for group in now):
+            looked, left = time.monotonic(), groups
+            while left:
+                now = [Group(group.path) for group in left]
                 progress.update(now)
+                left = [group for group in now if group.active]  # one that has ended may be removed
                 if time.monotonic() - looked > LOOK_SECONDS:
                     looked = time.monotonic()
                     if engine is engine_named("local"):
                         engine.look(groups[0])  # one supervisor trains them all
                     else:
-                        for group in now:
+                        for group in left:
                             look_beyond(group)
-                time.sleep(FOLLOW_SECONDS)
-                now = _afresh(groups)
-            progress.update(now)
+                if left:
+                    time.sleep(FOLLOW_SECONDS)
     except KeyboardInterrupt:
         print("\nstopping after the current step", file=sys.stderr)
         stop_together(groups)
@@ -245,8 +246,8 @@ def follow(groups: list[Group], start: Callable[[], None]) -> int | None:
     return None
 
 
-def _afresh(groups: list[Group]) -> list[Group]:
-    return [Group(group.path) for group in groups]
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt  # and no SIGINT, which what a shell starts in the background ignores
 
 
 def stop_together(groups: list[Group], wait: bool = True) -> list[dict[int, str]]:
@@ -286,7 +287,7 @@ class _Progress:
         from tqdm import tqdm
 
         total = sum(len(group.runs) * group.config.epochs for group in groups)
-        self.several = len(groups) > 1
+        self.several, self.done = len(groups) > 1, dict.fromkeys((group.path for group in groups), 0.0)
         shape = "{l_bar}{bar}| {n:.1f}/{total:.0f} epochs [{elapsed}<{remaining}]{postfix}"
         name = f"{len(groups)} groups" if self.several else groups[0].name
         self.bar = tqdm(total=total, desc=name, bar_format=shape, file=sys.stderr, disable=None)
@@ -300,15 +301,17 @@ class _Progress:
     def update(self, groups: list[Group]) -> None:
         from colora.results import preparing
 
-        done = 0.0
-        for run in (run for group in groups for run in group.runs):
-            status = run.status
-            done += status["epoch"] + (status["step"] / status["steps"] if status["steps"] else 0)
-            if status["state"] in ("starting", "running"):
-                now = preparing(run)
-                which = f"{run.path.parent.name}, " if self.several else ""
-                self.bar.set_postfix_str(f"{which}seed {run.seed}" + (f", {now}" if now else ""), refresh=False)
-        self.bar.n = min(done, self.bar.total)
+        for group in groups:
+            done = 0.0
+            for run in group.runs:
+                status = run.status
+                done += status["epoch"] + (status["step"] / status["steps"] if status["steps"] else 0)
+                if status["state"] in ("starting", "running"):
+                    now = preparing(run)
+                    which = f"{group.name}, " if self.several else ""
+                    self.bar.set_postfix_str(f"{which}seed {run.seed}" + (f", {now}" if now else ""), refresh=False)
+            self.done[group.path] = done
+        self.bar.n = min(sum(self.done.values()), self.bar.total)
         self.bar.refresh()
 
 
