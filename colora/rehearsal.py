@@ -40,7 +40,7 @@ from colora.methods import apply_method, settle_forms_
 from colora.process import cpu_count
 from colora.work import work_of
 
-FEW = 3  # images: with one and with these it is found what each more adds
+FEW = 3  # images: what is held of these tells of more
 TRIED_SECONDS = 1.0  # a batch that takes longer, on an idle machine, is not tried whole
 MAPS = 1.1  # each more image of a large batch takes the maps held at once so many times; measured 1.03 to 1.18
 ROOM = 0.6  # of the free memory is what a rehearsal may take
@@ -80,7 +80,7 @@ class _Tried:
     time: Timed
 
     def peak_with(self, count: int) -> int:
-        return self.peak + max(0, count - self.count) * self.image_bytes
+        return self.peak + (count - self.count) * self.image_bytes
 
 
 class _Rehearsal:
@@ -130,11 +130,11 @@ class _Rehearsal:
     def _tried(self, work: Callable[[int], None], batch_size: int) -> _Tried:
         """`work` with one image, with a few, then with the batch or with as many of it as can be tried."""
         work(1)
-        one = self._peak()
+        one, count = self._peak(), min(FEW, batch_size)
         with self._maps_held() as maps:
-            work(FEW)
-        held = int(MAPS * max(maps)) // FEW
-        count, time = FEW, self._timed(work, FEW)
+            work(count)
+        held = int(MAPS * max(maps)) // count
+        time = self._timed(work, count)
         for _ in range(2):  # each of many images takes less than each of a few
             affordable = int(count * TRIED_SECONDS / time.idle_seconds(torch.get_num_threads()))
             more = min(batch_size, affordable, self._room(held))
@@ -142,8 +142,8 @@ class _Rehearsal:
                 break
             work(more)  # its first time is slower
             count, time = more, self._timed(work, more)
-        grown = (self._peak() - one) // (count - 1) if count >= batch_size else 0  # of few images too steep for many
-        return _Tried(count, self._peak(), max(held, grown), time)
+        whole = 1 < count == batch_size  # what a few images add is too steep for many
+        return _Tried(count, self._peak(), max(held, (self._peak() - one) // (count - 1) if whole else 0), time)
 
     def _timed(self, work: Callable[[int], None], count: int) -> Timed:
         def once() -> None:

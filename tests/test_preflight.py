@@ -54,6 +54,21 @@ def test_the_same_work_is_rehearsed_once(monkeypatch):
     assert rehearse(config.model_copy(update={"batch_size": 4}), 4) is not one and len(made) == 2
 
 
+def test_no_step_is_rehearsed_with_more_images_than_a_batch_has(monkeypatch):
+    counts, logits = [], rehearsal._Rehearsal._logits
+
+    def counted(self, count):
+        if self.model.training:
+            counts.append(count)
+        return logits(self, count)
+
+    monkeypatch.setattr(rehearsal._Rehearsal, "_logits", counted)
+    rehearsal._rehearsed.cache_clear()
+    for batch_size in (1, 2):
+        rehearse(make_config(SMALL | {"batch_size": batch_size}), 4)
+        assert max(counts) == batch_size
+
+
 @pytest.mark.parametrize(
     "settings",
     [

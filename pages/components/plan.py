@@ -171,7 +171,7 @@ def show_estimate(
     st.caption(
         f"The time is a range because the computer was busy when it was tried ({busy}): from what it takes on an idle "
         "one to what it takes so."
-        if busy and known
+        if busy and " to " in total
         else "Rough: from a few training steps on this computer."
     )
     for (name, config), row in zip(configs.items(), rows, strict=True):
