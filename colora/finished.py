@@ -57,7 +57,7 @@ def says_under_way(about: dict[str, Any]) -> str | None:
     for row in rows:
         alike.setdefault(row["says"], []).append(row["seed"])
     each = (f"seed{'s' * (len(who) > 1)} {format_seeds(who)} {says}" for says, who in alike.items())
-    return f"{begin} Under way: {'; '.join(each)}."
+    return f"{begin} Not finished: {'; '.join(each)}."
 
 
 def says_reached(epochs: list[int]) -> str:

@@ -67,9 +67,9 @@ def test_unfinished_groups_and_single_seeds_are_named(tmp_path):
         "b": group_summary(fabricate(tmp_path, "b", ["queued"], {"epochs": 2})),
     }
     assert [c.says for c in cautions(found)] == [
-        "a: 1 of 2 seeds is finished, and only it counts in figures over seeds. Under way: seed 1 failed at epoch 1 of "
-        "2.",
-        "b: No seed has finished yet, so there are no figures over seeds. Under way: seed 0 queued.",
+        "a: 1 of 2 seeds is finished, and only it counts in figures over seeds. Not finished: seed 1 failed at epoch 1 "
+        "of 2.",
+        "b: No seed has finished yet, so there are no figures over seeds. Not finished: seed 0 queued.",
         "One seed only, so nothing is known of the spread: a, b.",
     ]
 

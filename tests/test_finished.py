@@ -30,8 +30,8 @@ def test_seeds_that_are_done_count_and_the_others_are_told_where_they_stand(mixe
         (6, "queued"),
     ]
     assert says_under_way(group_summary(mixed)) == (
-        "2 of 7 seeds are finished, and only they count in figures over seeds. Under way: seed 1 running at epoch 7 of "
-        "12; seed 2 stopped at epoch 7 of 12; seed 3 failed at epoch 7 of 12; seeds 5-6 queued."
+        "2 of 7 seeds are finished, and only they count in figures over seeds. Not finished: seed 1 running at epoch 7 "
+        "of 12; seed 2 stopped at epoch 7 of 12; seed 3 failed at epoch 7 of 12; seeds 5-6 queued."
     )
 
 
@@ -46,10 +46,10 @@ def test_lost_and_damaged_seeds_do_not_count(tmp_path):
 
 def test_one_finished_seed_and_none_are_sentences_of_their_own(tmp_path):
     one = group_summary(fabricate(tmp_path, "one", ["done", "stopped"]))
-    assert says_under_way(one).startswith("1 of 2 seeds is finished, and only it counts in figures over seeds. Under ")
+    assert says_under_way(one).startswith("1 of 2 seeds is finished, and only it counts in figures over seeds. Not ")
     none = group_summary(fabricate(tmp_path, "none", ["running"]))
     assert says_under_way(none) == (
-        "No seed has finished yet, so there are no figures over seeds. Under way: seed 0 running at epoch 3 of 6."
+        "No seed has finished yet, so there are no figures over seeds. Not finished: seed 0 running at epoch 3 of 6."
     )
     assert says_under_way(group_summary(fabricate(tmp_path, "all", ["done", "done"]))) is None
 
