@@ -60,7 +60,7 @@ WATCH = f"""
 DIFFERENCE = """
 async ([uri, zoom, inverted]) => {
   const canvas = [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")]
-    .map((host) => host.shadowRoot.querySelector("canvas")).find(Boolean);
+    .map((host) => host.shadowRoot?.querySelector("canvas")).find(Boolean);
   if (!canvas) return [null, 255]; // the page is being drawn
   const picture = await createImageBitmap(await (await fetch(uri)).blob());
   const wanted = new OffscreenCanvas(canvas.width, canvas.height), context = wanted.getContext("2d");
@@ -180,7 +180,7 @@ class Reader:
         at_that_time = self.tab.evaluate(
             """() => {
               const root = [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")]
-                .map((host) => host.shadowRoot).find((root) => root.querySelector("canvas"));
+                .map((host) => host.shadowRoot).find((root) => root?.querySelector("canvas"));
               document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
               root.querySelector(".verdicts button:last-child").click();
               return root.querySelector("canvas").dataset.ready;
