@@ -200,17 +200,21 @@ class Reader:
         ready, difference = self.tab.evaluate(DIFFERENCE, [self.expected(), self.zoom, self.inverted])
         return ready, difference
 
+    def reading(self) -> str:
+        """What the viewer says of size and zoom."""
+        return self.tab.locator(".reading").inner_text()
+
     def check(self, what: str) -> None:
         end = time.monotonic() + PATIENCE_SECONDS
         while (found := self.seen())[0] != self.image_id or found[1] > 1:
-            assert time.monotonic() < end, (what, self.image_id, found)
+            assert time.monotonic() < end, (what, self.image_id, found, self.reading(), self.layer, self.zoom)
             self.tab.wait_for_timeout(50)
         idle(self.tab)
         self.tab.wait_for_timeout(LATEST + 100)  # whatever was kept back has come by now
         ready, difference = self.seen()
         assert ready == self.image_id and difference < 1, (what, self.image_id, ready, difference)
         assert self.tab.locator(".name .about").inner_text().startswith(f"{self.image_id} ·"), what
-        assert f" · {round(100 * self.zoom)} %" in self.tab.locator(".reading").inner_text(), what
+        assert f" · {round(100 * self.zoom)} %" in self.reading(), what
         assert self.tab.locator(".invert").get_attribute("aria-pressed") == str(self.inverted).lower(), what
 
 

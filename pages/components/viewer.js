@@ -12,6 +12,8 @@ const MOST = 16; // times the size that fits
 // A slider to the right means more contrast, a narrower window, and a brighter picture, a lower level.
 const NARROWEST = 8, WIDEST = 510;
 const settings = { window: 255, level: 128, invert: false }; // kept from image to image, as on a reading station
+const whole = () => ({ zoom: 1, x: 0.5, y: 0.5 });
+const looked = { id: null, layer: 0, view: whole() }; // at what; an element that Streamlit makes anew goes on there
 
 const greys = ({ window, level, invert }) => {
   const table = new Uint8ClampedArray(256);
@@ -37,16 +39,14 @@ const viewerIn = (root) => {
   const windowed = find(".window"), levelled = find(".level"), inverted = find(".invert");
   const shown = document.createElement("canvas"); // the layer after window, level and inversion
   let data = null, send = null; // the image that is named, and the way to the server
-  let layer = 0, view = null; // which of its pictures, and the part of it that is seen
   let awaited = null, pixels = null; // that picture while it is being decoded, and then
   let frame = 0, painted = null; // the drawing that waits; the id of the image whose pixels are on the canvas
 
-  const whole = () => ({ zoom: 1, x: 0.5, y: 0.5 });
-  const scale = () => Math.min(canvas.width / shown.width, canvas.height / shown.height) * view.zoom;
+  const scale = () => Math.min(canvas.width / shown.width, canvas.height / shown.height) * looked.view.zoom;
   const keepInside = () => {
     for (const [axis, length, room] of [["x", shown.width, canvas.width], ["y", shown.height, canvas.height]]) {
       const half = Math.min(0.5, room / scale() / length / 2);
-      view[axis] = Math.min(Math.max(view[axis], half), 1 - half);
+      looked.view[axis] = Math.min(Math.max(looked.view[axis], half), 1 - half);
     }
   };
   const black = () => {
@@ -59,15 +59,15 @@ const viewerIn = (root) => {
     frame = 0;
     if (!pixels || !canvas.width) return;
     keepInside();
-    const context = black(), s = scale();
+    const context = black(), s = scale(), { x, y } = looked.view;
     context.imageSmoothingEnabled = s < 4; // closer up the pixels themselves are of interest
     context.imageSmoothingQuality = "high";
     context.setTransform(
-      s, 0, 0, s, canvas.width / 2 - view.x * shown.width * s, canvas.height / 2 - view.y * shown.height * s);
+      s, 0, 0, s, canvas.width / 2 - x * shown.width * s, canvas.height / 2 - y * shown.height * s);
     context.drawImage(shown, 0, 0);
     context.resetTransform();
-    canvas.classList.toggle("zoomed", view.zoom > 1);
-    reading.textContent = `${shown.width} × ${shown.height} px · ${Math.round(view.zoom * 100)} %`;
+    canvas.classList.toggle("zoomed", looked.view.zoom > 1);
+    reading.textContent = `${shown.width} × ${shown.height} px · ${Math.round(looked.view.zoom * 100)} %`;
     onScreen(data.id);
   };
   const repaint = () => (frame ||= requestAnimationFrame(paint));
@@ -130,20 +130,21 @@ const viewerIn = (root) => {
       if (picture === awaited) fail("The browser could not draw this picture: reload the page.");
     };
     awaited = picture;
-    picture.src = data.layers[layer].image;
+    picture.src = data.layers[looked.layer].image;
   };
 
   const choose = (i) => {
-    if (i === layer) return;
-    layer = i;
-    view = whole();
+    if (i === looked.layer) return;
+    Object.assign(looked, { layer: i, view: whole() });
     pictures();
     load();
   };
-  const pictures = () =>
+  const pictures = () => {
+    const several = data.layers.length > 1 ? data.layers : [];
     find(".layers").replaceChildren(
-      ...(data.layers.length > 1 ? data.layers : []).map(({ title }, i) => button(title, i === layer, () => choose(i))),
+      ...several.map(({ title }, i) => button(title, i === looked.layer, () => choose(i))),
     );
+  };
   const names = () => {
     const { name } = data;
     find(".dot").style.background = name.colour;
@@ -171,17 +172,18 @@ const viewerIn = (root) => {
   };
 
   const show = (next, trigger) => {
-    const other = data?.id !== next.id, before = data?.layers[layer]?.image;
+    const picture = () => data.layers[looked.layer]?.image ?? data.problem;
+    const before = data?.id === next.id ? picture() : null;
     if (data === null) {
       const top = root.getBoundingClientRect().top;
       if (top < 0 || top > window.innerHeight / 3) root.scrollIntoView({ block: "start" });
     }
     [data, send] = [next, trigger];
-    if (other) [layer, view] = [0, whole()];
-    layer = Math.min(layer, Math.max(data.layers.length - 1, 0));
+    if (looked.id !== data.id) Object.assign(looked, { id: data.id, layer: 0, view: whole() });
+    looked.layer = Math.min(looked.layer, Math.max(data.layers.length - 1, 0));
     names();
     pictures();
-    if (other || data.layers[layer]?.image !== before) load();
+    if (picture() !== before) load();
     verdicts();
   };
 
@@ -192,14 +194,14 @@ const viewerIn = (root) => {
   const zoom = (factor, [fx, fy] = [0.5, 0.5]) => {
     if (!pixels) return;
     const before = scale();
-    view.zoom = Math.min(Math.max(view.zoom * factor, 1), MOST);
+    looked.view.zoom = Math.min(Math.max(looked.view.zoom * factor, 1), MOST);
     const moved = 1 / before - 1 / scale(); // what lies under the pointer stays there
-    view.x += ((fx - 0.5) * canvas.width * moved) / shown.width;
-    view.y += ((fy - 0.5) * canvas.height * moved) / shown.height;
+    looked.view.x += ((fx - 0.5) * canvas.width * moved) / shown.width;
+    looked.view.y += ((fy - 0.5) * canvas.height * moved) / shown.height;
     repaint();
   };
   const reset = () => {
-    view = whole();
+    looked.view = whole();
     Object.assign(settings, { window: 255, level: 128, invert: false });
     develop();
   };
@@ -221,9 +223,9 @@ const viewerIn = (root) => {
     settings.level = 255 - levelled.value;
     develop();
   };
-  canvas.ondblclick = (event) => zoom(view.zoom > 1 ? 1 / MOST : 3, at(event));
+  canvas.ondblclick = (event) => zoom(looked.view.zoom > 1 ? 1 / MOST : 3, at(event));
   canvas.onwheel = (event) => {
-    if (!event.ctrlKey && view.zoom === 1) return; // the page scrolls, until someone has zoomed in
+    if (!event.ctrlKey && looked.view.zoom === 1) return; // the page scrolls, until someone has zoomed in
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 300), at(event));
   };
@@ -241,10 +243,10 @@ const viewerIn = (root) => {
       const [other] = [...fingers.entries()].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
       const apart = (a) => Math.hypot(a[0] - other[0], a[1] - other[1]) || 1;
       zoom(apart(now) / apart(last), at(event));
-    } else if (view.zoom > 1) {
+    } else if (looked.view.zoom > 1) {
       const dense = canvas.width / canvas.clientWidth / scale();
-      view.x -= ((now[0] - last[0]) * dense) / shown.width;
-      view.y -= ((now[1] - last[1]) * dense) / shown.height;
+      looked.view.x -= ((now[0] - last[0]) * dense) / shown.width;
+      looked.view.y -= ((now[1] - last[1]) * dense) / shown.height;
       repaint();
     }
     fingers.set(event.pointerId, now);
