@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from colora.config import names_file
 from colora.errors import UserError
 from colora.files import remembered, write_json
-from colora.queue.audit import own_folder, record
-from colora.queue.trash import CUT, listed, put_back, to_trash
+from colora.queue.audit import cuts_folder, own_folder, record
+from colora.queue.trash import CUT, restore, to_trash
 from colora.rules import Rule
 from colora.runs import check_file_name
 from colora.storage import disk_errors, locked
@@ -110,10 +110,6 @@ def cut_hash(data_checksum: str, image_ids: list[str], labels: dict[str, int] | 
         content["labels"] = labels
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def cuts_folder(runs_dir: Path) -> Path:
-    return Path(runs_dir) / ".colora" / "cuts"
 
 
 def save_cut(runs_dir: Path, cut: Cut, replace: bool = False) -> Path:
@@ -218,7 +214,4 @@ def remove_cut(runs_dir: Path, name: str) -> Path:
 def restore_cut(runs_dir: Path, name: str) -> Path:
     """Bring back the cut of this name that was removed last. Raises UserError where there is none, or it is taken."""
     _file(runs_dir, name)  # which checks the name
-    there = [entry for entry in listed(runs_dir) if entry.name == f"{name}{CUT}" and entry.kind == "cut"]
-    if not there:
-        raise UserError(f"No removed cut named '{name}' is in the trash of {runs_dir}.")
-    return put_back(runs_dir, there[-1])
+    return restore(runs_dir, name, "cut")

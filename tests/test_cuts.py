@@ -24,7 +24,7 @@ from colora.data.medmnist import get
 from colora.distil import distil
 from colora.errors import UserError
 from colora.queue.audit import recorded
-from colora.queue.trash import empty
+from colora.queue.trash import empty, free_name, listed, put_back
 from colora.rules import make_rule
 from colora.scores import read_predictions
 
@@ -124,6 +124,10 @@ def test_a_removed_cut_comes_back(tmp_path, predictions):
     save_cut(tmp_path, cut)
     with pytest.raises(UserError, match="has taken the name of the removed cut"):
         restore_cut(tmp_path, "c")
+    (entry,) = listed(tmp_path)
+    assert put_back(tmp_path, entry, free_name(tmp_path, entry)).name == "c-2.json"
+    assert read_cut(tmp_path, "c-2") == cut.model_copy(update={"name": "c-2"}) and read_cut(tmp_path, "c") == cut
+    remove_cut(tmp_path, "c-2")
     assert empty(tmp_path) == 1
     with pytest.raises(UserError, match="No removed cut named 'c'"):
         restore_cut(tmp_path, "c")

@@ -30,6 +30,11 @@ def own_folder(runs_dir: Path) -> Path:
     return folder
 
 
+def cuts_folder(runs_dir: Path) -> Path:
+    """runs/.colora/cuts, of NAME.json; it need not exist."""
+    return Path(runs_dir) / ".colora" / "cuts"
+
+
 def record(runs_dir: Path, action: str, group: str, seeds: list[int], **detail: Any) -> None:
     """One line: time (UTC), user, host, what and to whom."""
     line = {

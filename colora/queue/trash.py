@@ -7,16 +7,17 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from colora.errors import UserError
-from colora.files import sync_folder
-from colora.queue.audit import own_folder, record, recorded
+from colora.files import read_json, sync_folder, write_json
+from colora.queue.audit import cuts_folder, own_folder, record, recorded
 from colora.queue.lock import editing
 from colora.queue.verdict import processes_live
 from colora.runs import Group, check_file_name
-from colora.storage import file_size
+from colora.storage import file_size, locked
 
 LAST_MOMENTS_SECONDS = 3
 POLL_SECONDS = 0.1
@@ -36,6 +37,11 @@ class Entry:
     def name(self) -> str:
         """As it was called: `first`, `first.seed-03`, `hard10.cut`."""
         return self.path.name.rpartition(".")[0]
+
+    @property
+    def own_name(self) -> str:
+        """That of the group or the cut itself: `first`, `hard10`."""
+        return self.name.removesuffix(CUT) if self.kind == "cut" else self.name
 
     @property
     def stamp(self) -> str:
@@ -64,7 +70,7 @@ class Entry:
         if self.kind == "seed":
             found = SEED.fullmatch(self.name)
             return f"seed {int(found['seed'])} of {found['group']}, before a retry"
-        return f"the cut {self.name.removesuffix(CUT)}" if self.kind == "cut" else self.name
+        return f"the cut {self.own_name}" if self.kind == "cut" else self.own_name
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -110,12 +116,12 @@ def _has_process(group: Group) -> bool:
     return any(processes_live(run.path) for run in group.runs)
 
 
-def restore(runs_dir: Path, name: str) -> Path:
-    """Bring back the group of this name that was removed last. Raises UserError where there is none, or one has the
-    name again."""
-    there = [entry for entry in listed(runs_dir) if entry.name == name and entry.kind == "group"]
+def restore(runs_dir: Path, name: str, kind: str = "group") -> Path:
+    """Bring back the group or the cut of this name that was removed last. Raises UserError where there is none, or one
+    has the name again."""
+    there = [entry for entry in listed(runs_dir) if (entry.own_name, entry.kind) == (name, kind)]
     if not there:
-        raise UserError(f"No removed group named '{name}' is in {trash_folder(runs_dir)}.")
+        raise UserError(f"No removed {kind} named '{name}' is in {trash_folder(runs_dir)}.")
     return put_back(runs_dir, there[-1])
 
 
@@ -126,22 +132,37 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
         raise _gone(entry)
     if entry.kind not in ("group", "cut"):
         raise UserError(f"Only whole groups and cuts are put back, not {entry.title}: it lies in {entry.path}.")
-    is_group = entry.kind == "group"
-    name = new_name or entry.name.removesuffix("" if is_group else CUT)
-    check_file_name(name, "a group" if is_group else "a cut")
-    target = Path(runs_dir) / name if is_group else Path(runs_dir) / ".colora" / "cuts" / f"{name}.json"
-    with editing(runs_dir):
+    name = new_name or entry.own_name
+    check_file_name(name, f"a {entry.kind}")
+    target = _place(runs_dir, entry, name)
+    with locked(target) if entry.kind == "cut" else editing(runs_dir):  # as whoever makes one of this name
         if target.exists():
             raise UserError(
                 f"{target} exists: it has taken the name of the removed {entry.kind}. Remove it first, or put this one "
                 "back under another name.",
                 field="name",
             )
+        renamed = read_json(entry.path) | {"name": name} if entry.kind == "cut" and name != entry.own_name else None
         target.parent.mkdir(exist_ok=True)
         _move(entry, target)
-    action, group = ("undo", name) if is_group else ("cut-undo", "")
-    record(runs_dir, action, group, [], trash=entry.path.name, **({} if is_group else {"cut": name}))
+        if renamed:  # a cut says its name itself
+            write_json(target, renamed)
+    action, group, about = ("undo", name, {}) if entry.kind == "group" else ("cut-undo", "", {"cut": name})
+    record(runs_dir, action, group, [], trash=entry.path.name, **about)
     return target
+
+
+def free_name(runs_dir: Path, entry: Entry) -> str:
+    """The name under which a group or a cut can come back: its own, or, where that is taken again, with a number."""
+    names = (entry.own_name if n == 1 else f"{entry.own_name}-{n}" for n in count(1))
+    return next(name for name in names if not _place(runs_dir, entry, name).exists())
+
+
+def _place(runs_dir: Path, entry: Entry, name: str) -> Path:
+    """Where a group or a cut of this name lies."""
+    if entry.kind == "cut":
+        return cuts_folder(runs_dir) / f"{name}.json"
+    return Path(runs_dir) / name
 
 
 def _move(entry: Entry, target: Path) -> None:

@@ -15,7 +15,6 @@ from colora.queue.trash import Entry
 from colora.storage import size_text
 from pages.components import address, show
 from pages.components.group_actions import in_dialog
-from pages.components.origin import free_name
 from pages.components.runs import runs_dir
 
 ROWS = 20  # entries on one page of the table; of no others the size is asked
@@ -110,17 +109,12 @@ def put_back(entries: list[Entry]) -> None:
     done = []
     try:
         for entry in entries:
-            back = trash.put_back(runs_dir(), entry, _free(entry))
+            back = trash.put_back(runs_dir(), entry, trash.free_name(runs_dir(), entry))
             done.append(back.stem if entry.kind == "cut" else back.name)
     except UserError as error:
         st.session_state["trash-problem"] = str(error)
     if done:
         st.session_state["trash-said"] = f"Back again: {', '.join(done)}."
-
-
-def _free(entry: Entry) -> str | None:
-    """Another name for a group whose own has been taken."""
-    return free_name(entry.name) if entry.kind == "group" else None
 
 
 @st.dialog("Remove for good?", icon=":material/delete_forever:", on_dismiss="rerun")
