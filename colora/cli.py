@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 something failed, 2 a mistake a person can put right.
 """
 
 import argparse
-import json
 import sys
 import types
 import typing
@@ -19,14 +18,13 @@ from colora.cli_cluster import add_cluster_command
 from colora.cli_files import Bar, add_file_commands
 from colora.cli_groups import add_group, add_groups, add_runs_dir, group_of, groups_of
 from colora.cli_images import add_image_commands
-from colora.cli_launch import BY_NAME, Estimates, asked_groups, not_used, settings_text, tell_unused
+from colora.cli_launch import BY_NAME, Estimates, asked_groups, not_used, tell_unused
 from colora.cli_launch import asked_config as _config
 from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
+from colora.cli_show import print_json, show_evaluation, show_groups, show_predictions
 from colora.config import RunConfig, absolute_paths, parse_seeds
 from colora.engines import ENGINES, engine_named
 from colora.errors import UserError
-from colora.finished import counted, says_under_way
-from colora.queue.verdict import short
 from colora.runs import Group, listing
 from colora.storage import FORBIDDEN, FULL, NO_PLACE, size_text
 from colora.typed import shortened
@@ -176,10 +174,6 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, allow_nan=False))
-
-
 def _launch(args: argparse.Namespace) -> int:
     from colora.engines.slurm.site import asked_from
     from colora.launch import launch_groups
@@ -202,7 +196,7 @@ def _launch(args: argparse.Namespace) -> int:
     if args.wait:
         code = follow(groups, start)
         if code is None:
-            _show_groups(groups, args.json, as_list=bool(args.vary))
+            show_groups(groups, args.json, as_list=bool(args.vary))
         return max(report_end(Group(group.path)) for group in groups) if code is None else code
     start()
     started = [
@@ -217,7 +211,7 @@ def _launch(args: argparse.Namespace) -> int:
         for group in groups
     ]
     if args.json:
-        _print_json(started if args.vary else started[0])
+        print_json(started if args.vary else started[0])
         return 0
     for row in started:
         how = f"wait in SLURM as job {row['job']}" if "job" in row else "are queued and train in turn"
@@ -229,65 +223,14 @@ def _show(args: argparse.Namespace) -> int:
     groups = groups_of(args)
     for group in groups:
         look_beyond(group)
-    _show_groups(groups, args.json, as_list=len(groups) > 1)
+    show_groups(groups, args.json, as_list=len(groups) > 1)
     return 0
-
-
-def _show_groups(groups: list[Group], as_json: bool, as_list: bool) -> None:
-    from colora.results import group_summary
-
-    summaries = [group_summary(Group(group.path)) for group in groups]
-    if as_json:
-        _print_json(summaries if as_list else summaries[0])
-    else:
-        for summary in summaries:
-            _show_summary(summary)
-
-
-def _show_summary(summary: dict[str, Any]) -> None:
-    data = summary["data"]
-    print(f"{summary['name']}: {summary['state']}; {summary['method']} on {summary['backbone']}, {data['source']}")
-    if cut := data["cut"]:
-        each = ", ".join(f"{name} {n:,}" for name, n in zip(cut["class_names"], cut["counts"]["kept"], strict=True))
-        print(f"  trained on the cut {cut['name']} ({cut['hash'][:12]}): {each}; {cut['says']}")
-    print(f"  settings {settings_text(summary)}")
-    for row in summary["seeds"]:
-        line = f"  seed {row['seed']:>2} {row['state']:<8} epoch {row['epoch']}/{row['epochs']}"
-        if "selected_epoch" in row:
-            line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
-            line += f"  AUC {_figure(row['test']['auc'])}" + ("" if row["finished"] else "  so far")
-        said = short(row["reason"]) or row["preparing"]
-        print(line + (f"  {said}" if said else ""))
-    _print_over_seeds(summary["over_seeds"]["test"], len(summary["seeds"]), "test ")
-    if told := says_under_way(summary):
-        print(f"  {told}")
-    print(f"  Selection: {summary['selection']['says']}.")
-    for warning in summary["warnings"]:
-        print(f"  Note: {warning}")
-    print(f"  {summary['notice']}")
-
-
-def _print_over_seeds(spreads: dict[str, dict[str, Any] | None], seeds: int, of: str = "") -> None:
-    """A line for each figure over the finished ones of so many seeds."""
-    for metric, spread in spreads.items():
-        if spread:
-            (q1, q3), (low, high) = spread["iqr"], spread["range"]
-            line = f"  {of}{metric}, {counted(spread['n'], seeds)}: "
-            if spread["n"] == 1:
-                print(line + _figure(spread["median"]))
-            else:
-                line += f"median {_figure(spread['median'])} [IQR {_figure(q1)} to {_figure(q3)}], "
-                print(f"{line}range {_figure(low)} to {_figure(high)}")
-
-
-def _figure(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
 
 
 def _list(args: argparse.Namespace) -> int:
     rows = listing(args.runs_dir)
     if args.json:
-        _print_json(rows)
+        print_json(rows)
         return 0
     for row in rows:
         seeds = f"{row['done']} of {row['seeds']} done"
@@ -304,33 +247,10 @@ def _evaluate(args: argparse.Namespace) -> int:
         with Bar(group.name, unit="") as bar:
             results.append(evaluate_group(group, args.dataset, args.split, args.class_names, args.data_dir, bar))
         if not args.json:
-            _show_evaluation(results[-1])
+            show_evaluation(results[-1])
     if args.json:
-        _print_json(results if len(groups) > 1 else results[0])
+        print_json(results if len(groups) > 1 else results[0])
     return 0
-
-
-def _show_evaluation(result: dict[str, Any]) -> None:
-    print(f"{result['name']} on {result['data']['source']} ({result['data']['split']}), {result['n']} images")
-    for row in result["seeds"]:
-        print(f"  seed {row['seed']:>2}  accuracy {_figure(row['accuracy'])}  AUC {_figure(row['auc'])}")
-        for name, figures in row["per_class"].items():
-            print(
-                f"    {name:<12} n {figures['n']:>5}  recall {_figure(figures['recall'])}  "
-                f"precision {_figure(figures['precision'])}  specificity {_figure(figures['specificity'])}"
-            )
-    seeds = result["finished"] + len(result["under_way"])
-    if joint := result["ensemble"]:
-        print(
-            f"  ensemble of {counted(result['finished'], seeds)} (mean probability)  accuracy "
-            f"{_figure(joint['accuracy'])}  AUC {_figure(joint['auc'])}"
-        )
-    _print_over_seeds(result["over_seeds"], seeds)
-    if told := says_under_way(result):
-        print(f"  {told}")
-    for warning in result["warnings"]:
-        print(f"  Note: {warning}")
-    print(f"  {result['notice']}")
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -339,19 +259,9 @@ def _predict(args: argparse.Namespace) -> int:
 
     result = predict_images(group, args.images)
     if args.json:
-        _print_json(result)
+        print_json(result)
         return 0
-    for image in result["images"]:
-        mean = image["mean"]
-        shares = "  ".join(f"{name} {p:.3f}" for name, p in mean["probabilities"].items())
-        print(f"{image['path']}: {mean['prediction']}  ({shares}; entropy {mean['entropy']:.3f} nats)")
-    if told := says_under_way(result):
-        print(told)
-    for warning in result["image_warnings"]:
-        print(f"Note: {warning}")
-    for warning in result["warnings"]:
-        print(f"Note on the training: {warning}")
-    print(result["notice"])
+    show_predictions(result)
     return 0
 
 
@@ -362,7 +272,7 @@ def _preflight(args: argparse.Namespace) -> int:
     config = absolute_paths(_config(args))
     found = look_ahead(config, len(_seeds(args)), args.runs_dir, args.classes)
     if args.json:
-        _print_json(found.as_dict())
+        print_json(found.as_dict())
     else:
         print(found.says() + (f"\nIt would be refused: {found.refused}" if found.refused else ""))
     return 0
@@ -386,7 +296,7 @@ def _params(args: argparse.Namespace) -> int:
         "classes": args.classes,
     }
     if args.json:
-        _print_json(about | counts)
+        print_json(about | counts)
     else:
         print(
             "\n".join(
@@ -402,7 +312,7 @@ def _bench(args: argparse.Namespace) -> int:
 
     result = bench(_config(args), args.methods, args.repeats, args.compile)
     if args.json:
-        _print_json(result)
+        print_json(result)
         return 0
     how = f"{result['device']}, compiled" if result["compiled"] else result["device"]
     print(f"{result['backbone']}, {result['image_size']} px, batch {result['batch_size']}, {how}")

@@ -1,7 +1,6 @@
 """`colora data` and `colora weights`: list, get and verify the files that runs start from. Imports no torch."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from colora.cli_show import print_json
 from colora.errors import Cancelled, UserError
 from colora.medmnist_info import SIZES, default_folder, info, names
 from colora.storage import size_text
@@ -60,7 +60,7 @@ def _data_list(args: argparse.Namespace) -> int:
         rows.append(about | {"licence": facts.licence, "sizes": sizes})
     folder = args.data_dir or str(default_folder())
     if args.json:
-        _print_json({"folder": folder, "sets": rows})
+        print_json({"folder": folder, "sets": rows})
         return 0
     print(f"MedMNIST's sets with one label an image, and what of them is in {folder}")
     for row in rows:
@@ -92,7 +92,7 @@ def _data_get(args: argparse.Namespace) -> int:
     ):
         found = get(args.name, args.size, args.data_dir, _both(bar, report.progress), report.should_stop)
     if args.json:
-        _print_json({"name": found.name, "size": found.size, "folder": str(found.folder), "bytes": found.bytes})
+        print_json({"name": found.name, "size": found.size, "folder": str(found.folder), "bytes": found.bytes})
         return 0
     print(f"{args.name} at {args.size} px is ready in {found.folder} ({size_text(found.unpacked_bytes)}).")
     if found.npz_bytes:
@@ -123,7 +123,7 @@ def _weights_list(args: argparse.Namespace) -> int:
         state = {"state": found.state, "bytes": found.bytes or found.part_bytes, "megabytes": found.megabytes}
         rows.append({"backbone": name, "title": found.title, "path": str(found.path)} | state)
     if args.json:
-        _print_json(rows)
+        print_json(rows)
         return 0
     words = {"absent": "not here", "partial": "begun, not complete", "downloaded": "here"}
     for row in rows:
@@ -144,7 +144,7 @@ def _weights_get(args: argparse.Namespace) -> int:
     ):
         found = get_weights(args.backbone, _both(bar, report.progress), report.should_stop)
     if args.json:
-        _print_json({"backbone": found.backbone, "path": str(found.path), "bytes": found.bytes})
+        print_json({"backbone": found.backbone, "path": str(found.path), "bytes": found.bytes})
     else:
         print(f"{found.title}: {found.path} ({size_text(found.bytes)})")
     return 0
@@ -162,7 +162,7 @@ def _weights_verify(args: argparse.Namespace) -> int:
 def _verdict(found: dict[str, str | None], as_json: bool) -> int:
     """Prints {path: None or what is wrong}; exit code 1 where something is."""
     if as_json:
-        _print_json([{"path": path, "good": wrong is None, "problem": wrong} for path, wrong in found.items()])
+        print_json([{"path": path, "good": wrong is None, "problem": wrong} for path, wrong in found.items()])
     else:
         for path, wrong in found.items():
             print(f"{path}: good" if wrong is None else wrong)
@@ -232,7 +232,3 @@ def _assumed_shape() -> dict[str, int]:
         return {}
     columns, rows = os.get_terminal_size(sys.stderr.fileno())
     return {} if columns and rows else {"ncols": 79, "nrows": 24}
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, allow_nan=False))

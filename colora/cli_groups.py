@@ -6,12 +6,14 @@ What has a slash, or begins with a dot or a tilde, is a path. No torch.
 
 import argparse
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
 from colora.errors import UserError
 from colora.runs import Group, list_groups, open_group
 
+SEED = re.compile(r"seed-\d+")
 MOST_NAMED = 2_000  # names among which the nearest is looked for: of ten times as many that would take seconds
 WHERE = "folder of all groups (default COLORA_RUNS_DIR, else runs)"
 
@@ -56,6 +58,12 @@ def groups_of(args: argparse.Namespace) -> list[Group]:
     """The groups that were named, each once, in that order. Raises UserError before anything is done to any of them."""
     found = [_named(text, args.runs_dir) for text in args.groups]
     return list({group.path.resolve(): group for group in found}.values())
+
+
+def queued_of(text: str, runs_dir: Path) -> tuple[Group, str]:
+    """A group and the folder of one of its seeds, or "" for all: `first`, `first/seed-03`, or a path of either."""
+    head, _, last = text.rstrip("/").rpartition("/")
+    return (_named(head, runs_dir), last) if head and SEED.fullmatch(last) else (_named(text, runs_dir), "")
 
 
 def _named(text: str, runs_dir: Path) -> Group:

@@ -1,7 +1,6 @@
 """`colora distil`, `colora cut`, `colora verdicts`: from a group's predictions to the next training set. No torch."""
 
 import argparse
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, get_args
 
 from colora.catalog import SCORES, VERDICTS
 from colora.cli_groups import add_group, add_runs_dir, default_runs_dir, group_of
+from colora.cli_show import print_json, say
 from colora.config import launch_arguments, parse_seeds
 from colora.engines import engine_of
 from colora.errors import UserError
@@ -99,7 +99,7 @@ def _distil(args: argparse.Namespace) -> int:
     cut = distil(read_predictions(group, "train"), args.name, rule, _whose(args.whose), args.pool)
     path = None if args.preview else save_cut(group.path.parent, cut, args.replace)
     if args.json:
-        return _print_json(cut.model_dump() | {"path": str(path) if path else None})
+        return print_json(cut.model_dump() | {"path": str(path) if path else None})
     print(_said(cut))
     print("  Not saved." if path is None else f"  Saved as {path}\n  Train on it: {_launch_command(group, cut.name)}")
     return 0
@@ -143,7 +143,7 @@ def _cut_show(args: argparse.Namespace) -> int:
 
     cut = read_cut(args.runs_dir, args.name)
     if args.json:
-        return _print_json(cut.model_dump())
+        return print_json(cut.model_dump())
     print(_said(cut))
     return 0
 
@@ -153,7 +153,7 @@ def _cut_list(args: argparse.Namespace) -> int:
 
     rows = list_cuts(args.runs_dir)
     if args.json:
-        return _print_json(rows)
+        return print_json(rows)
     for row in rows:
         about = (
             row["reason"] or f"{row['hash'][:12]}  {row['images']:>7,} images  {row['source']['group']}: {row['says']}"
@@ -181,7 +181,7 @@ def _cut_compare(args: argparse.Namespace) -> int:
         "groups": [arm.as_dict() for arm in plan.arms],
     }
     if args.json:
-        return _print_json(document)
+        return print_json(document)
     for arm in plan.arms:
         print(f"{arm.role:<12} {arm.group:<40} {arm.about}{' (there already)' if arm.exists else ''}")
     return 0
@@ -192,10 +192,10 @@ def _cut_rm(args: argparse.Namespace) -> int:
 
     if args.undo:
         path = restore_cut(args.runs_dir, args.name)
-        return _say(args, {"name": args.name, "path": str(path)}, f"{path} is back")
+        return say(args, {"name": args.name, "path": str(path)}, f"{path} is back")
     place = remove_cut(args.runs_dir, args.name)
     said = f"{args.name} is in the trash; colora cut rm --undo {args.name} brings it back"
-    return _say(args, {"name": args.name, "trash": str(place)}, said)
+    return say(args, {"name": args.name, "trash": str(place)}, said)
 
 
 def _verdicts_list(args: argparse.Namespace) -> int:
@@ -212,37 +212,25 @@ def _verdicts_list(args: argparse.Namespace) -> int:
         for row in rows
     ] or [f"No verdict in {args.runs_dir} yet."]
     found = problems(args.runs_dir)
-    return _say(args, {"readers": rows, "problems": found}, "\n".join(lines + [f"Note: {line}" for line in found]))
+    return say(args, {"readers": rows, "problems": found}, "\n".join(lines + [f"Note: {line}" for line in found]))
 
 
 def _verdicts_agreement(args: argparse.Namespace) -> int:
     from colora.verdicts import agreement
 
     found = agreement(args.runs_dir, *args.readers)
-    return _say(args, found, found["says"])
+    return say(args, found, found["says"])
 
 
 def _verdicts_export(args: argparse.Namespace) -> int:
     from colora.verdicts_csv import export_csv
 
     count = export_csv(args.runs_dir, args.file, args.reader)
-    return _say(args, {"file": str(args.file), "verdicts": count}, f"{args.file}: {count:,} verdicts")
+    return say(args, {"file": str(args.file), "verdicts": count}, f"{args.file}: {count:,} verdicts")
 
 
 def _verdicts_import(args: argparse.Namespace) -> int:
     from colora.verdicts_csv import import_csv
 
     found = import_csv(args.runs_dir, args.file, args.reader)
-    return _say(args, found, f"{found['added']:,} verdicts added, {found['known']:,} stood already")
-
-
-def _say(args: argparse.Namespace, document: Any, text: str) -> int:
-    if args.json:
-        return _print_json(document)
-    print(text)
-    return 0
-
-
-def _print_json(value: Any) -> int:
-    print(json.dumps(value, indent=1, allow_nan=False))
-    return 0
+    return say(args, found, f"{found['added']:,} verdicts added, {found['known']:,} stood already")

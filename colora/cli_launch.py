@@ -67,15 +67,6 @@ def tell_unused(args: argparse.Namespace, configs: dict[str, RunConfig]) -> None
         print(f"{field} is not used{by}: {why}.", file=sys.stderr)
 
 
-def settings_text(summary: dict[str, Any]) -> str:
-    """Checksum of a group's settings, those that are not the default, and those that were set and do nothing."""
-    defaults = RunConfig.model_construct().model_dump()
-    changed = [f"{name} {value}" for name, value in summary["settings"].items() if value != defaults[name]]
-    text = f"{summary['config_checksum'][:12]}: {', '.join(changed) or 'the defaults'}"
-    idle = [f"{name} ({why})" for name, why in summary["not_used"].items()]
-    return text + (f"; not used: {', '.join(idle)}" if idle else "")
-
-
 class Estimates(dict[str, "Preflight"]):
     """What each group will take, by its name; told as it becomes known, unless one JSON document is to be all."""
 

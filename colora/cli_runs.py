@@ -1,7 +1,6 @@
 """The commands for the lives of runs: stop, resume, retry, rm, note, trash, queue, supervise, train. No torch."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -10,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from colora.cli_groups import add_groups, add_runs_dir, groups_of, place_of
+from colora.cli_groups import add_groups, add_runs_dir, groups_of, place_of, queued_of
+from colora.cli_show import say
 from colora.config import parse_seeds
 from colora.engines import engine_named, engine_of
 from colora.errors import UserError
@@ -58,7 +58,8 @@ def add_run_commands(command: Callable, with_json: Callable) -> None:
     trash.add_argument("--as", dest="new_name", metavar="NAME", help="put one group back under another name")
     queue = on_folder(with_json(command("queue", _queue, "what runs and waits, in order; `queue move` changes it")))
     queue.add_argument("job", choices=("list", "move"), nargs="?", default="list")
-    queue.add_argument("target", nargs="?", metavar="NAME[/seed-NN]", help="the waiting group or seed to move")
+    about = "names or paths of waiting groups, or of single seeds, to move; they keep their order"
+    queue.add_argument("targets", nargs="*", metavar="GROUP[/seed-NN]", help=about)
     end = queue.add_mutually_exclusive_group()
     end.add_argument("--first", dest="end", action="store_const", const="first", help="before all others")
     end.add_argument("--last", dest="end", action="store_const", const="last", help="behind all others")
@@ -142,34 +143,33 @@ def _trash(args: argparse.Namespace) -> int:
         raise UserError("--as goes with one entry that is put back.")
     if args.job == "empty":
         count = empty(args.runs_dir)
-        return _say(args, {"deleted": count}, f"{count} deleted")
+        return say(args, {"deleted": count}, f"{count} deleted")
     entries = [found(args.runs_dir, text) for text in args.entries]
     if args.job == "put-back":
         paths = [put_back(args.runs_dir, entry, args.new_name) for entry in entries]
-        return _say(args, [{"path": str(path)} for path in paths], "\n".join(f"{path} is back" for path in paths))
+        return say(args, [{"path": str(path)} for path in paths], "\n".join(f"{path} is back" for path in paths))
     if args.job == "delete":
         for entry in entries:
             delete(args.runs_dir, entry)
-        return _say(args, {"deleted": len(entries)}, "\n".join(f"{e.title} is deleted for good" for e in entries))
+        return say(args, {"deleted": len(entries)}, "\n".join(f"{e.title} is deleted for good" for e in entries))
     who = removers(args.runs_dir)
     rows = [e.as_dict() | {"by": who.get(e.path.name), "bytes": size_of(e)} for e in listed(args.runs_dir)]
     lines = [
         f"{row['title']:<40} {row['removed']}, by {row['by'] or 'unknown'}, {size_text(row['bytes'])}  {row['entry']}"
         for row in rows
     ]
-    return _say(args, rows, "\n".join(lines) or "The trash is empty.")
+    return say(args, rows, "\n".join(lines) or "The trash is empty.")
 
 
 def _queue(args: argparse.Namespace) -> int:
     from colora.queue.view import rows
 
     if args.job == "move":
-        if not args.target or (args.end is None and args.priority is None):
+        if not args.targets or (args.end is None and args.priority is None):
             raise UserError("Say what to move and where: colora queue move NAME[/seed-NN] --first|--last|--priority N.")
-        target = args.target.removeprefix(f"{args.runs_dir}/")
-        known = args.runs_dir / target.partition("/")[0]
-        engine = engine_of(Group(known)) if (known / "group.json").is_file() else engine_named("local")
-        engine.move(args.runs_dir, target, args.end, args.priority)
+        found = [queued_of(text, args.runs_dir) for text in args.targets]
+        for group, seed in reversed(found) if args.end == "first" else found:
+            engine_of(group).move(group.path.parent, f"{group.name}/{seed}".rstrip("/"), args.end, args.priority)
     else:
         for group in unfinished_elsewhere(args.runs_dir):
             look_beyond(group)
@@ -179,7 +179,7 @@ def _queue(args: argparse.Namespace) -> int:
         f"  {row['note']}".rstrip()
         for row in found
     ]
-    return _say(args, found, "\n".join(lines) or f"Nothing runs or waits in {args.runs_dir}.")
+    return say(args, found, "\n".join(lines) or f"Nothing runs or waits in {args.runs_dir}.")
 
 
 def _supervise(args: argparse.Namespace) -> int:
@@ -252,10 +252,11 @@ def _interrupt(*_: Any) -> None:
 
 def stop_together(groups: list[Group], wait: bool = True) -> list[dict[int, str]]:
     """{seed: state} of each group. All are asked before the first is waited for, so that none starts in its place."""
-    if len(groups) > 1:
-        for group in groups:
-            engine_of(group).stop(group, 0)
-    return [engine_of(g).stop(Group(g.path), engine_of(g).STOP_WAIT_SECONDS if wait else 0) for g in groups]
+    asked = [engine_of(group).ask_to_stop(group) for group in groups]
+    return [
+        engine_of(group).see_stopped(group, runs, engine_of(group).STOP_WAIT_SECONDS if wait else 0)
+        for group, runs in zip(groups, asked, strict=True)
+    ]
 
 
 def look_beyond(group: Group) -> None:
@@ -325,11 +326,6 @@ def report_end(group: Group) -> int:
     return 1 if unfinished else 0
 
 
-def _say(args: argparse.Namespace, document: Any, text: str) -> int:
-    print(json.dumps(document, indent=1, allow_nan=False) if args.json else text)
-    return 0
-
-
 def _say_each(args: argparse.Namespace, documents: list[Any], lines: list[str]) -> int:
     """A line for each group; as JSON the one document, or a list of several."""
-    return _say(args, documents[0] if len(documents) == 1 else documents, "\n".join(lines))
+    return say(args, documents[0] if len(documents) == 1 else documents, "\n".join(lines))

@@ -1,5 +1,6 @@
 """Small data in the real formats, shared by the tests. Real images and weights are used where `../shared` has them."""
 
+import json
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from colora.data.dataset import SPLITS
 from colora.files import read_json
 from colora.process import send
 
-pytest_plugins = ["browsing", "image_pages", "training"]  # their fixtures
+pytest_plugins = ["browsing", "image_pages", "opened", "training"]  # their fixtures
 SHARED = Path(__file__).parents[2] / "shared"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
@@ -88,6 +89,12 @@ def mistake(capsys, *arguments) -> str:
     out, err = capsys.readouterr()
     assert (code, out, err.count("\n")) == (2, "", 1)
     return err
+
+
+def document(capsys, *arguments, code: int = 0):
+    """What a command prints with --json."""
+    assert main([*map(str, arguments), "--json"]) == code
+    return json.loads(capsys.readouterr().out)
 
 
 @pytest.fixture(scope="session")

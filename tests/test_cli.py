@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import mistake, write_folder, write_npz
+from conftest import document, mistake, write_folder, write_npz
 from fabricate import fabricate
 from PIL import Image
 from queueing import PATIENCE_SECONDS, in_time, wait_for
@@ -63,23 +63,18 @@ def trained(tmp_path_factory, tiny_npz):
     return group.path
 
 
-def document(capsys, *arguments):
-    assert main([str(a) for a in arguments]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
 def test_params_without_weights(capsys):
-    got = document(capsys, "params", "--backbone", "vgg16", "--method", "colora", "--image-size", 224, "--json")
+    got = document(capsys, "params", "--backbone", "vgg16", "--method", "colora", "--image-size", 224)
     expected = {"adapter": 1676736, "head": 869124, "trainable": 2545860, "deployed": 15583812}
     assert {k: got[k] for k in expected} == expected
-    small = document(capsys, "params", "--backbone", "texturenet", "--image-size", 64, "--json")
+    small = document(capsys, "params", "--backbone", "texturenet", "--image-size", 64)
     assert (small["adapter"], small["deployed"]) == (35_488, 1_099_268)
 
 
 def test_preflight_tells_what_a_seed_takes(capsys):
     shape = ["--backbone", "resnet18:layer1", "--image-size", 32, "--device", "cpu"]
-    one = document(capsys, "preflight", *shape, "--batch-size", 1, "--json")
-    more = document(capsys, "preflight", *shape, "--batch-size", 401, "--epochs", 40, "--json")
+    one = document(capsys, "preflight", *shape, "--batch-size", 1)
+    more = document(capsys, "preflight", *shape, "--batch-size", 401, "--epochs", 40)
     assert one["device"] == "cpu" and one["memory_free_bytes"] > one["memory_bytes"] > 0
     assert more["memory_bytes"] > one["memory_bytes"] and more["disk_bytes"] > one["disk_bytes"]
     assert one["seconds_per_image"] > 0
@@ -87,8 +82,8 @@ def test_preflight_tells_what_a_seed_takes(capsys):
 
 def test_a_note_is_written_and_read(tmp_path, capsys):
     group = fabricate(tmp_path, "g", ["queued"]).path
-    assert document(capsys, "note", group, "--json") == {"name": "g", "notes": ""}
-    assert document(capsys, "note", group, "--text=- first try", "--json")["notes"] == "- first try"
+    assert document(capsys, "note", group) == {"name": "g", "notes": ""}
+    assert document(capsys, "note", group, "--text=- first try")["notes"] == "- first try"
     assert main(["note", str(group)]) == 0 and capsys.readouterr().out == "- first try\n"
 
 
@@ -102,15 +97,15 @@ def test_a_preset_is_where_the_flags_start_from():
 def test_launch_wait_prints_what_show_prints(tmp_path, tiny_npz, capsys):
     launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", 1, "--seeds", "4"]
     with in_time():
-        launched = document(capsys, *launch, "--runs-dir", tmp_path, "--wait", "--json")
-    assert launched == document(capsys, "show", tmp_path / "g", "--json")
+        launched = document(capsys, *launch, "--runs-dir", tmp_path, "--wait")
+    assert launched == document(capsys, "show", tmp_path / "g")
     assert launched["state"] == "done"
     assert [s["seed"] for s in launched["seeds"]] == [4]
     assert "epoch 1/1" in (tmp_path / "g" / "seed-04" / "log.txt").read_text()
 
 
 def test_show_gives_each_seed_and_the_spread(trained, capsys):
-    shown = document(capsys, "show", trained, "--json")
+    shown = document(capsys, "show", trained)
     assert [s["seed"] for s in shown["seeds"]] == [0, 2]
     for seed in shown["seeds"]:
         table = Run(trained / f"seed-{seed['seed']:02d}").metrics
@@ -133,7 +128,7 @@ def test_show_for_people(trained, capsys):
 
 def test_show_says_which_settings_are_used(tmp_path, capsys):
     group = fabricate(tmp_path, "h", ["queued"], {"method": "head", "lr_head": 1e-3, "lr": 0.5, "epochs": 20})
-    shown = document(capsys, "show", group.path, "--json")
+    shown = document(capsys, "show", group.path)
     assert shown["config_checksum"] == config_checksum(group.config)
     assert shown["settings"]["lr_head"] == 1e-3 and not {"lr", "rank", "merge_every"} & shown["settings"].keys()
     assert shown["not_used"] == {"lr": "method head with lr_head trains the head alone, at that rate"}
@@ -146,12 +141,12 @@ def test_show_says_which_settings_are_used(tmp_path, capsys):
 
 
 def test_list(trained, capsys):
-    assert [g["name"] for g in document(capsys, "list", "--runs-dir", trained.parent, "--json")] == ["tiny"]
+    assert [g["name"] for g in document(capsys, "list", "--runs-dir", trained.parent)] == ["tiny"]
 
 
 def test_evaluate_on_the_same_file_repeats_the_test_figures(trained, tiny_npz, capsys):
-    shown = document(capsys, "show", trained, "--json")
-    got = document(capsys, "evaluate", trained, "--dataset", f"npz:{tiny_npz}", "--json")
+    shown = document(capsys, "show", trained)
+    got = document(capsys, "evaluate", trained, "--dataset", f"npz:{tiny_npz}")
     assert got["n"] == 30
     assert [s["accuracy"] for s in got["seeds"]] == [s["test"]["accuracy"] for s in shown["seeds"]]
     for seed in got["seeds"]:
@@ -167,7 +162,7 @@ def test_evaluate_on_the_same_file_repeats_the_test_figures(trained, tiny_npz, c
 
 def test_evaluate_has_the_ensemble_as_one_model_and_says_which_seeds_count(trained, tiny_npz, capsys):
     arguments = ["evaluate", trained, "--dataset", f"npz:{tiny_npz}"]
-    got = document(capsys, *arguments, "--json")
+    got = document(capsys, *arguments)
     tables = [Run(trained / f"seed-{seed:02d}").predictions("test") for seed in (0, 2)]
     mean = np.mean([table[["p_0", "p_1", "p_2"]].to_numpy() for table in tables], axis=0, dtype=float)
     matrix = np.array(got["ensemble"]["confusion_matrix"])
@@ -178,7 +173,7 @@ def test_evaluate_has_the_ensemble_as_one_model_and_says_which_seeds_count(train
     status = read_json(trained / "seed-02" / "status.json")
     try:
         write_json(trained / "seed-02" / "status.json", status | {"state": "stopped"})
-        alone = document(capsys, *arguments, "--json")
+        alone = document(capsys, *arguments)
         assert [row["seed"] for row in alone["seeds"]] == [0] and alone["ensemble"] is None
         assert main([str(a) for a in arguments]) == 0
         said = capsys.readouterr().out
@@ -189,7 +184,7 @@ def test_evaluate_has_the_ensemble_as_one_model_and_says_which_seeds_count(train
 
 
 def test_evaluate_meets_a_folder_by_class_name(trained, tiny_folder, capsys):
-    got = document(capsys, "evaluate", trained, "--dataset", f"folder:{tiny_folder}", "--json")
+    got = document(capsys, "evaluate", trained, "--dataset", f"folder:{tiny_folder}")
     assert got["n"] == 72
     assert got["class_names"] == ["ONE", "TWO", "THREE"]  # the model's order, though the folder sorts THREE before TWO
     by_class = {name: np.sum(got["seeds"][0]["confusion_matrix"][c]) for c, name in enumerate(got["class_names"])}
@@ -201,7 +196,7 @@ def test_evaluate_warns_of_patients_seen_in_training(trained, tmp_path, capsys):
     root = write_folder(
         tmp_path / "oct", patients=2, scans=1
     )  # patients 0, 1, 100, 101, 200, 201; 0 and 1 are in training
-    got = document(capsys, "evaluate", trained, "--dataset", f"folder:{root}", "--json")
+    got = document(capsys, "evaluate", trained, "--dataset", f"folder:{root}")
     assert got["warnings"] == [
         "2 of 6 images are of patients the models were trained on: these figures are no estimate for new patients."
     ]
@@ -209,10 +204,10 @@ def test_evaluate_warns_of_patients_seen_in_training(trained, tmp_path, capsys):
 
 def test_evaluate_without_names_matches_by_order_and_says_so(trained, tmp_path, capsys):
     path = write_npz(tmp_path / "a.npz", named=False)
-    got = document(capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--json")
+    got = document(capsys, "evaluate", trained, "--dataset", f"npz:{path}")
     assert any("matched by sorted order: 0 as ONE, 1 as TWO, 2 as THREE" in w for w in got["warnings"])
     named = document(
-        capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--class-names", "one,two,three", "--json"
+        capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--class-names", "one,two,three"
     )
     assert not any("sorted order" in w for w in named["warnings"])
     line = mistake(capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--class-names", "ONE,TWO,SIX", "--json")
@@ -226,7 +221,7 @@ def test_evaluate_with_another_number_of_classes_is_a_mistake(trained, capsys):
 
 def test_predict(trained, tiny_folder, capsys):
     paths = sorted((tiny_folder / "ONE").glob("*.png"))[:2]
-    got = document(capsys, "predict", trained, *paths, "--json")
+    got = document(capsys, "predict", trained, *paths)
     assert [i["path"] for i in got["images"]] == [str(p) for p in paths]
     image = got["images"][0]
     for answer in (image["mean"], *image["seeds"]):
@@ -249,7 +244,7 @@ def test_predict_says_what_the_models_were_trained_on(trained, tiny_folder, monk
 
     monkeypatch.setattr(colora_predict, "_finished", synthetic)
     path = next((tiny_folder / "ONE").glob("*.png"))
-    assert document(capsys, "predict", trained, path, "--json")["warnings"] == [said]
+    assert document(capsys, "predict", trained, path)["warnings"] == [said]
     assert main(["predict", str(trained), str(path)]) == 0
     assert f"Note on the training: {said}" in capsys.readouterr().out
 
@@ -257,7 +252,7 @@ def test_predict_says_what_the_models_were_trained_on(trained, tiny_folder, monk
 def test_predict_says_what_it_converted(trained, tmp_path, capsys):
     Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
     said = f"In colour, made grey: 1 of 1 images; the first: {tmp_path / 'a.png'}."
-    assert document(capsys, "predict", trained, tmp_path / "a.png", "--json")["image_warnings"] == [said]
+    assert document(capsys, "predict", trained, tmp_path / "a.png")["image_warnings"] == [said]
     assert main(["predict", str(trained), str(tmp_path / "a.png")]) == 0
     assert f"Note: {said}" in capsys.readouterr().out
 

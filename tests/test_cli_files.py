@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import pty
 import re
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import mistake
+from conftest import document, mistake
 from queueing import PATIENCE_SECONDS
 
 import colora.weights
@@ -29,11 +28,6 @@ from colora.storage import state_dir
 from colora.transfers import cancel, downloads, forget, start_download
 
 ROOT = Path(__file__).parents[1]
-
-
-def document(capsys, *arguments, code=0):
-    assert main([str(a) for a in arguments] + ["--json"]) == code
-    return json.loads(capsys.readouterr().out)
 
 
 def wait_for(condition, seconds=PATIENCE_SECONDS):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import document, mistake
 from fabricate import fabricate
 from queueing import in_time, wait_for
 
@@ -15,18 +16,6 @@ from colora.queue.supervisor import supervising
 from colora.runs import Group, write_json
 
 SMALL = ["--image-size", "32", "--backbone", "resnet18:layer1", "--weights", "none", "--epochs", "1", "--device", "cpu"]
-
-
-def document(capsys, *arguments):
-    assert main([*map(str, arguments), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def mistake(capsys, *arguments) -> str:
-    assert main([*map(str, arguments)]) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1
-    return err
 
 
 @pytest.fixture(scope="module")

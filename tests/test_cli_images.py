@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import mistake
+from conftest import document, mistake
 from fabricate import COUNTS, fabricate
 from queueing import wait_for
 from test_images_browser import colora
@@ -20,11 +20,6 @@ from colora.train import train_run
 from colora.verdicts import current, judge
 
 
-def document(capsys, *arguments):
-    assert main([str(a) for a in arguments]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
 @pytest.fixture
 def group(tmp_path):
     return fabricate(tmp_path / "runs", "source", ["done", "done"])
@@ -32,11 +27,11 @@ def group(tmp_path):
 
 def test_distil_prints_and_saves_the_cut(group, capsys):
     runs = group.path.parent
-    made = document(capsys, "distil", group.path, "--drop", 2, "--keep", 20, "--name", "d", "--json")
+    made = document(capsys, "distil", group.path, "--drop", 2, "--keep", 20, "--name", "d")
     assert made["counts"]["kept"] == [20] * 4
     assert made["path"] == str(runs / ".colora" / "cuts" / "d.json")
     assert (len(made["hash"]), len(made["image_ids"])) == (64, 80)
-    shown = document(capsys, "cut", "show", "d", "--runs-dir", runs, "--json")
+    shown = document(capsys, "cut", "show", "d", "--runs-dir", runs)
     assert shown == {name: value for name, value in made.items() if name != "path"}
     assert main(["cut", "show", "d", "--runs-dir", str(runs)]) == 0
     text = capsys.readouterr().out
@@ -59,8 +54,8 @@ def test_distil_prints_the_command_that_trains_on_the_cut(tmp_path, capsys):
 
 
 def test_a_preview_saves_nothing(group, capsys):
-    assert document(capsys, "distil", group.path, "--keep", 5, "--name", "d", "--preview", "--json")["path"] is None
-    assert document(capsys, "cut", "list", "--runs-dir", group.path.parent, "--json") == []
+    assert document(capsys, "distil", group.path, "--keep", 5, "--name", "d", "--preview")["path"] is None
+    assert document(capsys, "cut", "list", "--runs-dir", group.path.parent) == []
 
 
 def test_too_few_images_is_exit_code_2_with_the_largest_cut_that_works(group, capsys):
@@ -69,7 +64,7 @@ def test_too_few_images_is_exit_code_2_with_the_largest_cut_that_works(group, ca
         "colora distil: Too few images to drop 10 and keep 7,040 of each class: CNV has 136 images, DME has 40 images, "
         "DRUSEN has 32 images, NORMAL has 192 images in the pool; with drop 10, the largest keep that works is 22.\n"
     )
-    assert document(capsys, "distil", group.path, "--drop", 10, "--keep", 22, "--name", "d", "--json")["hash"]
+    assert document(capsys, "distil", group.path, "--drop", 10, "--keep", 22, "--name", "d")["hash"]
 
 
 @pytest.mark.parametrize(
@@ -93,26 +88,26 @@ def test_pools_and_scores_by_flag(group, capsys):
         table = pd.read_parquet(path)
         table["used"] = table.groupby("label").cumcount() < 30
         table.to_parquet(path)
-    run = document(capsys, "distil", group.path, "--keep", 8, "--name", "a", "--json")
-    whole = document(capsys, "distil", group.path, "--keep", 8, "--name", "b", "--pool", "train", "--json")
+    run = document(capsys, "distil", group.path, "--keep", 8, "--name", "a")
+    whole = document(capsys, "distil", group.path, "--keep", 8, "--name", "b", "--pool", "train")
     assert (run["counts"]["pool"], whole["counts"]["pool"]) == ([30] * 4, COUNTS["train"])
-    mean = document(capsys, "distil", group.path, "--keep", 8, "--name", "c", "--whose", "mean", "--json")
+    mean = document(capsys, "distil", group.path, "--keep", 8, "--name", "c", "--whose", "mean")
     assert (mean["source"]["whose"], mean["source"]["seeds"]) == ("mean", [0, 1])
     share = ["--rule", "share", "--drop-share", "0.1", "--score", "margin"]
-    assert document(capsys, "distil", group.path, "--name", "e", *share, "--json")["counts"]["kept"] == [27] * 4
+    assert document(capsys, "distil", group.path, "--name", "e", *share)["counts"]["kept"] == [27] * 4
 
 
 def test_cuts_are_listed_removed_and_brought_back(group, capsys):
     where = ["--runs-dir", str(group.path.parent)]
-    document(capsys, "distil", group.path, "--keep", 5, "--name", "d", "--json")
+    document(capsys, "distil", group.path, "--keep", 5, "--name", "d")
     assert "Another cut is named 'd'" in mistake(capsys, "distil", group.path, "--keep", 6, "--name", "d")
-    document(capsys, "distil", group.path, "--keep", 6, "--name", "d", "--replace", "--json")
+    document(capsys, "distil", group.path, "--keep", 6, "--name", "d", "--replace")
     assert main(["cut", "list", *where]) == 0
     assert "24 images source: of each class, keep the 6 of highest entropy" in " ".join(capsys.readouterr().out.split())
-    document(capsys, "cut", "rm", "d", *where, "--json")
+    document(capsys, "cut", "rm", "d", *where)
     assert "There is no cut d" in mistake(capsys, "cut", "show", "d", *where)
-    document(capsys, "cut", "rm", "d", "--undo", *where, "--json")
-    assert document(capsys, "cut", "list", *where, "--json")[0]["images"] == 24
+    document(capsys, "cut", "rm", "d", "--undo", *where)
+    assert document(capsys, "cut", "list", *where)[0]["images"] == 24
 
 
 def test_verdicts_out_in_and_compared(group, tmp_path, capsys):
@@ -121,14 +116,14 @@ def test_verdicts_out_in_and_compared(group, tmp_path, capsys):
         judge(runs, reader, data, "train-0000", verdict)
         judge(runs, reader, data, "train-0001", "fine")
     where, file = ["--runs-dir", str(runs)], tmp_path / "out.csv"
-    listed = document(capsys, "verdicts", "list", *where, "--json")
+    listed = document(capsys, "verdicts", "list", *where)
     assert listed["readers"][0] == {
         "reader": "ann", "images": 2, "wrong_label": 0, "artefact": 1, "hard": 0, "fine": 1
     }  # fmt: skip
-    assert document(capsys, "verdicts", "agreement", "ann", "bob", *where, "--json")["agreed"] == 0.5
-    assert document(capsys, "verdicts", "export", file, *where, "--json")["verdicts"] == 4
+    assert document(capsys, "verdicts", "agreement", "ann", "bob", *where)["agreed"] == 0.5
+    assert document(capsys, "verdicts", "export", file, *where)["verdicts"] == 4
     elsewhere = ["--runs-dir", str(tmp_path / "other")]
-    assert document(capsys, "verdicts", "import", file, *elsewhere, "--json") == {"added": 4, "known": 0}
+    assert document(capsys, "verdicts", "import", file, *elsewhere) == {"added": 4, "known": 0}
     assert len(current(tmp_path / "other", data)) == 4
     assert "colora verdicts: " in mistake(capsys, "verdicts", "import", tmp_path / "none.csv", *elsewhere)
 
@@ -161,13 +156,13 @@ def test_training_on_a_cut_uses_its_images_and_its_labels(trained, capsys):
     used = predictions.images[predictions.images["used"]]
     wrong = used[used["label"] == 0]["image_id"].iloc[0]
     judge(runs, "ann", predictions.data_checksum, wrong, "wrong_label", label=1)
-    arguments = ["--rule", "verdicts", "--correct-labels", "--name", "d", "--json"]
+    arguments = ["--rule", "verdicts", "--correct-labels", "--name", "d"]
     made = document(capsys, "distil", trained, *arguments)
     assert (made["counts"]["kept"], made["labels"]) == ([7, 9, 8], {wrong: 1})  # of 8 each
     config = predictions.group.config.model_copy(update={"cut": "d", "train_set": "complete"})
     group = launch(runs, "on-cut", config, [0])
     assert read_json(group.path / PINNED)["hash"] == made["hash"]
-    document(capsys, "cut", "rm", "d", "--runs-dir", runs, "--json")  # what becomes of the saved cut changes no run
+    document(capsys, "cut", "rm", "d", "--runs-dir", runs)  # what becomes of the saved cut changes no run
     assert train_run(group.runs[0].path) == 0
     run = Run(group.runs[0].path)
     table = run.predictions("train")
@@ -226,18 +221,18 @@ def test_compare_plans_and_launches_the_groups(trained, tmp_path, tiny_npz, caps
     monkeypatch.setattr("colora.engines.local.ensure_supervisor", lambda folder: started.append(folder) or 1)
     assert main(["distil", str(trained), "--drop", "1", "--keep", "5", "--name", "g"]) == 0
     capsys.readouterr()
-    planned = document(capsys, "cut", "compare", "g", "--runs-dir", runs, "--plan", "--json")
+    planned = document(capsys, "cut", "compare", "g", "--runs-dir", runs, "--plan")
     assert [(row["role"], row["exists"]) for row in planned["groups"]] == [
         ("balanced", True), ("distilled", False), ("random", False), ("full", False)
     ]  # fmt: skip
     assert not (runs / "g-full").exists()
-    document(capsys, "cut", "compare", "g", "--runs-dir", runs, "--json")
+    document(capsys, "cut", "compare", "g", "--runs-dir", runs)
     assert started == [runs] * 3
     assert {name: read_json(runs / name / PINNED)["hash"] for name in ("g-distilled", "g-full")} == dict.fromkeys(
         ("g-distilled", "g-full"), read_cut(runs, "g").hash
     )
     assert read_json(runs / "g-random" / PINNED)["counts"]["kept"] == [5, 5, 5]
-    again = document(capsys, "cut", "compare", "g", "--runs-dir", runs, "--json")
+    again = document(capsys, "cut", "compare", "g", "--runs-dir", runs)
     assert all(row["exists"] for row in again["groups"])
 
 

@@ -1,6 +1,5 @@
 """Retry, remove and undo, the queue on the command line, slots, and the log of who did what."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,10 +7,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import document, mistake
 from queueing import Lab
 
 import colora.queue.actions
-from colora.cli import main
 from colora.errors import UserError
 from colora.process import identity, send
 from colora.queue import order
@@ -32,18 +31,6 @@ def lab(tmp_path, monkeypatch):
 
 def set_state(run: Run, state: str, **changes) -> None:
     write_json(run.path / "status.json", Run(run.path).written_status() | {"state": state} | changes)
-
-
-def document(capsys, *arguments):
-    assert main([*map(str, arguments), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def mistake(capsys, *arguments) -> str:
-    assert main([*map(str, arguments)]) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1
-    return err
 
 
 def waiting(lab) -> list[str]:
@@ -199,6 +186,18 @@ def test_the_queue_on_the_command_line(lab, capsys):
     assert waiting(lab)[:3] == ["a-1", "b-0", "a-0"]
     assert "Nothing of 'now' waits" in mistake(capsys, "queue", "move", "now", "--last", "--runs-dir", lab.runs_dir)
     assert "Say what to move and where" in mistake(capsys, "queue", "move", "a", "--runs-dir", lab.runs_dir)
+
+
+def test_several_are_moved_by_names_and_paths_and_keep_their_order(lab, capsys):
+    for name, seeds in (("a", 2), ("b", 1), ("c", 1)):
+        lab.group(name, seeds)
+    there = ["--runs-dir", lab.runs_dir]
+    document(capsys, "queue", "move", "c", "b", "--first", *there)
+    assert waiting(lab) == ["c-0", "b-0", "a-0", "a-1"]
+    document(capsys, "queue", "move", lab.runs_dir / "c", lab.runs_dir / "a" / "seed-00", "--last", *there)
+    assert waiting(lab) == ["b-0", "a-1", "c-0", "a-0"]
+    assert "did you mean" in mistake(capsys, "queue", "move", "b", "cc", "--first", *there)
+    assert waiting(lab) == ["b-0", "a-1", "c-0", "a-0"]
 
 
 def test_whatever_is_done_is_audited(lab, monkeypatch):

@@ -30,6 +30,12 @@ class Engine(Protocol):
     def stop(self, group: Group, wait: float) -> dict[int, str]:
         """Stop what waits or runs; each seed's state once all have stopped, or after `wait` seconds."""
 
+    def ask_to_stop(self, group: Group) -> list[Run]:
+        """The first half of `stop`: leave the wish; returns those asked."""
+
+    def see_stopped(self, group: Group, asked: list[Run], wait: float) -> dict[int, str]:
+        """The second half: wait for those asked, and end what does not heed."""
+
     def resume(self, group: Group) -> dict[str, Any]:
         """Go on with what did not finish, after its last epoch: {"seeds", "pid" or "job"}."""
 

@@ -5,11 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from colora.errors import UserError
-from colora.queue.actions import STOP_WAIT_SECONDS, move, resume, retry, stop
+from colora.queue.actions import STOP_WAIT_SECONDS, ask_to_stop, move, resume, retry, see_stopped, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
 from colora.runs import Group
 
-__all__ = ["STOP_WAIT_SECONDS", "check", "forgotten", "look", "move", "resume", "retry", "start", "stop"]
+__all__ = [
+    "STOP_WAIT_SECONDS",
+    "ask_to_stop",
+    "check",
+    "forgotten",
+    "look",
+    "move",
+    "resume",
+    "retry",
+    "see_stopped",
+    "start",
+    "stop",
+]
 
 
 def check(runs_dir: Path, name: str, seeds: list[int], asked: dict[str, Any], priority: int = 0) -> None:

@@ -27,14 +27,23 @@ def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
     A running seed finishes its step and ends, and is killed if it does not; its unfinished epoch is done again on
     resume. `stopped` means that none of its processes lives.
     """
+    return see_stopped(group, ask_to_stop(group), wait)
+
+
+def ask_to_stop(group: Group) -> list[Run]:
+    """Leave the wish with every waiting or running seed, and return these."""
     asked = sorted(filter(goes_on, group.runs), key=lambda run: run.state != "queued")
-    new = sorted(run.seed for run in asked if not (run.path / "stop").exists())  # of the others it is recorded already
     for run in asked:  # first those that wait: none is to start in the place of one that stops
         with suppress(FileNotFoundError):  # removed meanwhile, as the next look at the group says
             (run.path / "stop").touch()
     if asked:
-        if new:
-            record(group.path.parent, "stop", group.name, new)
+        record(group.path.parent, "stop", group.name, sorted(run.seed for run in asked))
+    return asked
+
+
+def see_stopped(group: Group, asked: list[Run], wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
+    """Wait until seeds that were asked have stopped; the state of every seed then, or after `wait` seconds."""
+    if asked:
         _see_to_the_end(group, [run.path for run in asked], wait)
     return {run.seed: run.state for run in Group(group.path).runs}
 

@@ -234,13 +234,20 @@ def note(run: Run) -> str:
 
 def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
     """Cancel what waits, and let what runs finish its step; what does not heed is ended by SLURM after a minute."""
+    return see_stopped(group, ask_to_stop(group), wait)
+
+
+def ask_to_stop(group: Group) -> list[Run]:
     asked = [run for run in group.runs if run.state in ("queued", *ACTIVE)]
-    new = [run.seed for run in asked if not (run.path / "stop").exists()]  # of the others it is recorded already
     for run in asked:
         (run.path / "stop").touch()
     if asked:
-        if new:
-            record(group.path.parent, "stop", group.name, new)
+        record(group.path.parent, "stop", group.name, [run.seed for run in asked])
+    return asked
+
+
+def see_stopped(group: Group, asked: list[Run], wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
+    if asked:
         try:
             _see_to_the_end(group, asked, wait)
         except UserError as error:

@@ -1,0 +1,121 @@
+"""What commands print: the state and figures of groups, evaluations, predictions; as lines for people, or as JSON."""
+
+import argparse
+import json
+from typing import Any
+
+from colora.config import RunConfig
+from colora.finished import counted, says_under_way
+from colora.queue.verdict import short
+from colora.runs import Group
+
+
+def print_json(value: Any) -> int:
+    """The one document of a command with --json; returns its exit code."""
+    print(json.dumps(value, indent=1, allow_nan=False))
+    return 0
+
+
+def say(args: argparse.Namespace, document: Any, text: str) -> int:
+    """The document, where --json asks for it, or the same for people; returns the exit code."""
+    if args.json:
+        return print_json(document)
+    print(text)
+    return 0
+
+
+def show_groups(groups: list[Group], as_json: bool, as_list: bool) -> None:
+    from colora.results import group_summary
+
+    summaries = [group_summary(Group(group.path)) for group in groups]
+    if as_json:
+        print_json(summaries if as_list else summaries[0])
+    else:
+        for summary in summaries:
+            _show_summary(summary)
+
+
+def _show_summary(summary: dict[str, Any]) -> None:
+    data = summary["data"]
+    print(f"{summary['name']}: {summary['state']}; {summary['method']} on {summary['backbone']}, {data['source']}")
+    if cut := data["cut"]:
+        each = ", ".join(f"{name} {n:,}" for name, n in zip(cut["class_names"], cut["counts"]["kept"], strict=True))
+        print(f"  trained on the cut {cut['name']} ({cut['hash'][:12]}): {each}; {cut['says']}")
+    print(f"  settings {_settings(summary)}")
+    for row in summary["seeds"]:
+        line = f"  seed {row['seed']:>2} {row['state']:<8} epoch {row['epoch']}/{row['epochs']}"
+        if "selected_epoch" in row:
+            line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
+            line += f"  AUC {_figure(row['test']['auc'])}" + ("" if row["finished"] else "  so far")
+        said = short(row["reason"]) or row["preparing"]
+        print(line + (f"  {said}" if said else ""))
+    _print_over_seeds(summary["over_seeds"]["test"], len(summary["seeds"]), "test ")
+    if told := says_under_way(summary):
+        print(f"  {told}")
+    print(f"  Selection: {summary['selection']['says']}.")
+    for warning in summary["warnings"]:
+        print(f"  Note: {warning}")
+    print(f"  {summary['notice']}")
+
+
+def _print_over_seeds(spreads: dict[str, dict[str, Any] | None], seeds: int, of: str = "") -> None:
+    """A line for each figure over the finished ones of so many seeds."""
+    for metric, spread in spreads.items():
+        if spread:
+            (q1, q3), (low, high) = spread["iqr"], spread["range"]
+            line = f"  {of}{metric}, {counted(spread['n'], seeds)}: "
+            if spread["n"] == 1:
+                print(line + _figure(spread["median"]))
+            else:
+                line += f"median {_figure(spread['median'])} [IQR {_figure(q1)} to {_figure(q3)}], "
+                print(f"{line}range {_figure(low)} to {_figure(high)}")
+
+
+def _figure(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def _settings(summary: dict[str, Any]) -> str:
+    """Checksum of a group's settings, those that are not the default, and those that were set and do nothing."""
+    defaults = RunConfig.model_construct().model_dump()
+    changed = [f"{name} {value}" for name, value in summary["settings"].items() if value != defaults[name]]
+    text = f"{summary['config_checksum'][:12]}: {', '.join(changed) or 'the defaults'}"
+    idle = [f"{name} ({why})" for name, why in summary["not_used"].items()]
+    return text + (f"; not used: {', '.join(idle)}" if idle else "")
+
+
+def show_evaluation(result: dict[str, Any]) -> None:
+    print(f"{result['name']} on {result['data']['source']} ({result['data']['split']}), {result['n']} images")
+    for row in result["seeds"]:
+        print(f"  seed {row['seed']:>2}  accuracy {_figure(row['accuracy'])}  AUC {_figure(row['auc'])}")
+        for name, figures in row["per_class"].items():
+            print(
+                f"    {name:<12} n {figures['n']:>5}  recall {_figure(figures['recall'])}  "
+                f"precision {_figure(figures['precision'])}  specificity {_figure(figures['specificity'])}"
+            )
+    seeds = result["finished"] + len(result["under_way"])
+    if joint := result["ensemble"]:
+        print(
+            f"  ensemble of {counted(result['finished'], seeds)} (mean probability)  accuracy "
+            f"{_figure(joint['accuracy'])}  AUC {_figure(joint['auc'])}"
+        )
+    _print_over_seeds(result["over_seeds"], seeds)
+    if told := says_under_way(result):
+        print(f"  {told}")
+    for warning in result["warnings"]:
+        print(f"  Note: {warning}")
+    print(f"  {result['notice']}")
+
+
+def show_predictions(result: dict[str, Any]) -> None:
+    for image in result["images"]:
+        mean = image["mean"]
+        shares = "  ".join(f"{name} {p:.3f}" for name, p in mean["probabilities"].items())
+        print(f"{image['path']}: {mean['prediction']}  ({shares}; entropy {mean['entropy']:.3f} nats)")
+    if told := says_under_way(result):
+        print(told)
+    for warning in result["image_warnings"]:
+        print(f"Note: {warning}")
+    for warning in result["warnings"]:
+        print(f"Note on the training: {warning}")
+    print(result["notice"])
