@@ -56,6 +56,18 @@ def every_kind(path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """`every_kind`, for a file of tests; only looked at."""
+    return every_kind(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def open_page(monkeypatch, runs) -> Callable[..., AppTest]:
+    """`opener` over the file's own `runs`."""
+    return opener(monkeypatch, runs)
+
+
 def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest]:
     """`opened("monitor", "failed")` runs a page on a group; on another runs folder than `runs` with `folder`, with more
     in its address with `query`."""

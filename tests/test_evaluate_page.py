@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricate import fabricate, labels_of, probabilities
-from opened import every_kind, opener, ran, texts
+from opened import ran, texts
 
 from colora.cuts import PINNED
 from colora.distil import distil
@@ -19,16 +19,6 @@ from colora.runs import Group, read_json_lines, write_json
 from colora.scores import read_predictions
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    return every_kind(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture
-def open_page(monkeypatch, runs):
-    return opener(monkeypatch, runs)
 
 
 def predicted(seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,11 +2,10 @@
 
 import shlex
 import zipfile
-from pathlib import Path
 
 import pytest
 from fabricate import fabricate
-from opened import ESTIMATE, MEASURED, every_kind, opener, ran, texts
+from opened import ESTIMATE, MEASURED, ran, texts
 
 from colora.config import launch_arguments, make_config, parse_seeds
 from colora.cuts import save_cut
@@ -18,16 +17,6 @@ from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions
 from colora.weights import remote_weights
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    return every_kind(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture
-def open_page(monkeypatch, runs):
-    return opener(monkeypatch, runs)
 
 
 def test_launch_shows_parameters_and_the_command_of_the_preset(open_page, runs):

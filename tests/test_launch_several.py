@@ -6,22 +6,12 @@ from pathlib import Path
 
 import pytest
 from fabricate import fabricate
-from opened import COUNTS, ESTIMATE, MEASURED, every_kind, opener, ran, texts
+from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
 
 from colora.cli import main
 from colora.presets import PRESETS
 from colora.runs import Group
 from colora.weights import remote_weights
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    return every_kind(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture
-def open_page(monkeypatch, runs):
-    return opener(monkeypatch, runs)
 
 
 def test_launch_makes_a_group_of_each_value_of_one_field(open_page, monkeypatch, runs):

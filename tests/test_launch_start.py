@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from fabricate import fabricate
-from opened import opener, ran, texts
+from opened import ran, texts
 
 from colora.cuts import save_cut
 from colora.distil import distil
@@ -25,11 +25,6 @@ def runs(tmp_path_factory) -> Path:
     fabricate(path, "real", ["done"], {"dataset": "npz:/data/octmnist_224.npz", "lr": 0.0012345678, "lr_head": 2e-4})
     save_cut(path, distil(read_predictions(Group(first.path), "train"), "hard10", make_rule(drop=1, keep=9)))
     return path
-
-
-@pytest.fixture
-def open_page(monkeypatch, runs):
-    return opener(monkeypatch, runs)
 
 
 def start(app) -> str:

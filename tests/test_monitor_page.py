@@ -2,26 +2,15 @@
 
 import base64
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from fabricate import fabricate
-from opened import every_kind, opener, ran, texts
+from opened import ran, texts
 
 from colora.errors import UserError
 from colora.queue import order
 from colora.runs import read_json, write_json
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    return every_kind(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture
-def open_page(monkeypatch, runs):
-    return opener(monkeypatch, runs)
 
 
 def watch(monkeypatch) -> list:

@@ -6,23 +6,13 @@ from pathlib import Path
 
 import pytest
 from fabricate import damage, fabricate
-from opened import every_kind, opener, ran, texts
+from opened import ran, texts
 
 from colora.errors import UserError
 from colora.notes import write_notes
 from colora.queue.trash import listed, remove, restore, to_trash
 from colora.results import Spread, run_summary
 from colora.runs import Group, list_groups
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    return every_kind(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture
-def open_page(monkeypatch, runs):
-    return opener(monkeypatch, runs)
 
 
 def table(app):

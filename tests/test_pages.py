@@ -6,24 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from opened import COUNTS, ESTIMATE, every_kind, opener, ran, texts
+from opened import COUNTS, ESTIMATE, ran, texts
 
 from colora.catalog import NOTICE
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    """A runs folder with one group of each kind."""
-    return every_kind(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture
-def open_page(monkeypatch, runs):
-    """Opens a page of the app: `open_page("monitor", "failed")`, on another runs folder with `folder`."""
-    return opener(monkeypatch, runs)
 
 
 @pytest.mark.parametrize("page", PAGES)
