@@ -39,8 +39,6 @@ def _asked(args: argparse.Namespace) -> tuple[dict[str, Any], Collection[str]]:
     values = (dict(BY_NAME[preset].values) if preset else {}) | given
     if not hasattr(args, "weights"):  # params and bench count and time; they take no weights
         values["weights"] = "none"
-    if isinstance(values.get("class_names"), str):
-        values["class_names"] = [name.strip() for name in values["class_names"].split(",")]
     return values, given.keys()
 
 

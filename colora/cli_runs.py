@@ -155,7 +155,8 @@ def _trash(args: argparse.Namespace) -> int:
     who = removers(args.runs_dir)
     rows = [e.as_dict() | {"by": who.get(e.path.name), "bytes": size_of(e)} for e in listed(args.runs_dir)]
     lines = [
-        f"{row['title']:<40} {row['removed']}, by {row['by'] or 'unknown'}, {size_text(row['bytes'])}  {row['entry']}"
+        f"{row['title']:<40} {row['removed'] or 'unknown time'}, by {row['by'] or 'unknown'}, "
+        f"{size_text(row['bytes'])}  {row['entry']}"
         for row in rows
     ]
     return say(args, rows, "\n".join(lines) or "The trash is empty.")

@@ -13,6 +13,7 @@ from colora.config import RunConfig, format_seeds
 from colora.finished import says_under_way
 from colora.relevance import config_checksum, in_effect
 from colora.results import Spread
+from colora.typed import number_text
 
 FEWEST, MOST = 2, 8
 LETTERS = "ABCDEFGH"
@@ -209,4 +210,4 @@ def _written(value: Any) -> str:
         return "–"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return number_text(value) if isinstance(value, float) else str(value)

@@ -146,14 +146,20 @@ class RunConfig(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _as_people_type(cls, value: Any, info: ValidationInfo) -> Any:
-        """A number may have a decimal comma; a text can be written to a file and stand in a command."""
+        """A number may have a decimal comma; a list may be one text with commas; a text can be written to a file and
+        stand in a command."""
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and "\0" in text:
                 raise ValueError("it holds a NUL character: type it anew")
             if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
                 raise ValueError("it holds bytes that are no text: give the file or folder a name in UTF-8")
         annotation = cls.model_fields[info.field_name].annotation
-        if isinstance(value, str) and {int, float} & {annotation, *typing.get_args(annotation)}:
+        if not isinstance(value, str):
+            return value
+        kinds = {typing.get_origin(kind) or kind for kind in (annotation, *typing.get_args(annotation))}
+        if list in kinds:
+            return [bare(part) for part in value.split(",")]
+        if {int, float} & kinds:
             with suppress(ValueError):  # pydantic says what is wrong
                 return value if "," not in value and " " not in bare(value) else typed_number(value)
         return value

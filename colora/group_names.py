@@ -15,6 +15,7 @@ from typing import Any
 
 from colora.config import KNOWN_WEIGHTS, WITH_PATH, RunConfig, names_file
 from colora.errors import UserError
+from colora.typed import number_text
 
 LONGEST = 80  # colora.runs.NAME
 DIGITS = 6  # of a hash
@@ -66,7 +67,7 @@ def value_text(field: str, value: Any) -> str:
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return short if float(short := f"{value:g}") == value else repr(value)
+        return number_text(value)
     if isinstance(value, list):
         return _slug("-".join(value))
     text = str(value)

@@ -106,6 +106,11 @@ def typed_number(text: str) -> float:
     return value
 
 
+def number_text(value: float) -> str:
+    """`0.001`, and every digit of a number that has more than six: the inverse of `typed_number`."""
+    return short if float(short := f"{value:g}") == value else repr(value)
+
+
 def typed_numbers(text: str) -> list[float]:
     """Several numbers, or one. Raises ValueError where one is none.
 

@@ -120,7 +120,7 @@ def groups_of(
     if both := [field for field in several if field in given]:
         raise UserError(f"{both[0]} is given a value and varied: leave one of the two out.", field=both[0])
     configs = [
-        make_config(settled({**values, **_plain(combination)}, several, given))
+        make_config(settled({**values, **combination}, several, given))
         for combination in combinations(several)
     ]
     for field, listed in several.items():
@@ -129,13 +129,6 @@ def groups_of(
     groups = dict(zip(named(name, configs, list(several)), configs, strict=True))
     _refuse_alike(groups, several)
     return groups
-
-
-def _plain(combination: Mapping[str, Any]) -> dict[str, Any]:
-    """As `make_config` takes them: names of classes as a list."""
-    names = combination.get("class_names")
-    split = {"class_names": [name.strip() for name in names.split(",")]} if isinstance(names, str) else {}
-    return {**combination, **split}
 
 
 def _refuse_twice(field: str, listed: Sequence[Any], configs: list[RunConfig], several: Several) -> None:

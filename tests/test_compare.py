@@ -5,8 +5,12 @@ import pytest
 from fabricate import PARAMETERS, fabricate
 
 from colora.compare import cautions, differences, group_rows, labels, same_settings, seed_points
-from colora.results import Spread, group_summary
+from colora.cuts import PINNED
+from colora.distil import distil
+from colora.results import Spread, exact_config, group_summary
+from colora.rules import make_rule
 from colora.runs import Group, read_json, write_json
+from colora.scores import read_predictions
 
 
 @pytest.fixture
@@ -127,6 +131,25 @@ def test_only_settings_that_differ_are_listed(tmp_path):
         "lr": ["0.003", "0.01"],
     }
     assert differences({"a": a.config, "c": a.config}, {"a": [0], "c": [0]}).empty
+
+
+def test_rates_that_differ_in_their_last_digit_are_written_differently(tmp_path):
+    rates = (0.0012345678, 0.0012345679)
+    configs = {f"g{i}": fabricate(tmp_path, f"g{i}", ["queued"], {"lr": lr}).config for i, lr in enumerate(rates)}
+    table = differences(configs, {name: [0] for name in configs})
+    assert table.loc["lr"].tolist() == list(map(str, rates)) and same_settings(configs) == []
+
+
+def test_cuts_of_one_name_are_told_apart_by_their_images(tmp_path):
+    predictions = read_predictions(Group(fabricate(tmp_path, "source", ["done"]).path), "train")
+    configs = {}
+    for name, keep in (("a", 9), ("b", 8), ("c", 9)):
+        group = fabricate(tmp_path, name, ["queued"], {"cut": "mine"})
+        write_json(group.path / PINNED, distil(predictions, "mine", make_rule(drop=1, keep=keep)).model_dump())
+        configs[name] = exact_config(group)
+    assert same_settings(configs) == [["a", "c"]]
+    written = differences(configs, {name: [0] for name in configs}).loc["cut"]
+    assert written["a"] == written["c"] != written["b"] and all(text.startswith("mine (") for text in written)
 
 
 def test_a_setting_that_a_group_does_not_use_is_no_difference(tmp_path):

@@ -209,6 +209,13 @@ def test_the_trash_tells_what_when_by_whom_and_how_large(open_page, removed):
     assert table["Size"].str.fullmatch(r"[0-9.]+ (B|kB|MB)").all() and table["Removed"].str.len().gt(8).all()
 
 
+def test_what_somebody_else_has_put_into_the_trash_is_shown_all_the_same(open_page, removed):
+    for name in ("notes", "old.20269999T999999000000Z"):
+        (removed / ".colora" / "trash" / name).write_text("mine")
+    table = trash_table(open_page("overview", folder=removed, trash="true")).set_index("What")
+    assert table.loc[["notes", "old.20269999T999999000000Z"], "Removed"].tolist() == ["unknown"] * 2
+
+
 def test_groups_come_back_from_the_trash_after_a_reload_under_a_free_name(open_page, removed):
     app = tick_in_trash(open_page("overview", folder=removed, trash="true"), removed, 2, 3)
     app.button(key="put-back").click()

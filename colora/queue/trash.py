@@ -4,6 +4,7 @@ retried seeds as NAME.seed-03.TIME, cuts as the file NAME.cut.TIME. Who removed 
 import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -21,7 +22,7 @@ from colora.storage import file_size, locked
 
 LAST_MOMENTS_SECONDS = 3
 POLL_SECONDS = 0.1
-STAMP, STAMPED = "%Y%m%dT%H%M%S%fZ", re.compile(r"\d{8}T\d{12}Z")
+STAMP = "%Y%m%dT%H%M%S%fZ"
 SEED = re.compile(r"(?P<group>.+)\.seed-(?P<seed>\d+)")
 CUT = ".cut"
 GOING = ".going."  # what is being deleted, and no entry any more
@@ -36,7 +37,7 @@ class Entry:
     @property
     def name(self) -> str:
         """As it was called: `first`, `first.seed-03`, `hard10.cut`."""
-        return self.path.name.rpartition(".")[0]
+        return self.path.name.removesuffix(f".{self.stamp}")
 
     @property
     def own_name(self) -> str:
@@ -45,15 +46,14 @@ class Entry:
 
     @property
     def stamp(self) -> str:
-        """YYYYmmddTHHMMSSfZ, when it was removed."""
-        return self.path.name.rpartition(".")[2]
+        """YYYYmmddTHHMMSSfZ, when it was removed; empty of what somebody else has put there."""
+        last = self.path.name.rpartition(".")[2]
+        return last if _time(last) else ""
 
     @property
-    def removed(self) -> str:
-        """ISO 8601 in UTC, to the second; as it stands in the name where that is no time."""
-        if not STAMPED.fullmatch(self.stamp):
-            return self.stamp
-        return f"{datetime.strptime(self.stamp, STAMP):%Y-%m-%dT%H:%M:%SZ}"
+    def removed(self) -> str | None:
+        """ISO 8601 in UTC, to the second; None where it is not known."""
+        return f"{_time(self.stamp):%Y-%m-%dT%H:%M:%SZ}" if self.stamp else None
 
     @cached_property
     def kind(self) -> str:
@@ -78,6 +78,12 @@ class Entry:
         return found | {"removed": self.removed, "path": str(self.path)}
 
 
+def _time(stamp: str) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+    return None
+
+
 def trash_folder(runs_dir: Path) -> Path:
     return Path(runs_dir) / ".colora" / "trash"
 
@@ -87,10 +93,10 @@ def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
     own_folder(runs_dir)
     trash = trash_folder(runs_dir)
     trash.mkdir(exist_ok=True)
-    latest = max((e.stamp for e in listed(runs_dir) if STAMPED.fullmatch(e.stamp)), default="")
+    latest = max((entry.stamp for entry in listed(runs_dir)), default="")
     now = datetime.now(UTC)
     if f"{now:{STAMP}}" <= latest:  # the clock was set back
-        now = datetime.strptime(latest, STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1)
+        now = _time(latest) + timedelta(microseconds=1)
     place = trash / f"{name}.{now:{STAMP}}"
     folder.rename(place)
     sync_folder(trash)

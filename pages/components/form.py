@@ -27,6 +27,7 @@ from colora.typed import (
     clean_path,
     is_dir,
     is_file,
+    number_text,
     typed_number,
     typed_numbers,
     typed_path,
@@ -74,11 +75,6 @@ def fill(values: dict[str, Any]) -> None:
             st.session_state[key(field)] = "" if value is None else number_text(value)
         else:
             st.session_state[key(field)] = "" if value is None and kind(field) is str else value
-
-
-def number_text(value: float) -> str:
-    """`0.001`, and every digit of a number that has more than six."""
-    return short if float(short := f"{value:g}") == value else repr(value)
 
 
 def read() -> Values:

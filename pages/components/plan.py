@@ -19,6 +19,7 @@ from colora.errors import UserError
 from colora.preflight import free_bytes
 from colora.protocol import Point, differences, open_points
 from colora.storage import size_text
+from colora.typed import number_text
 from colora.vary import vary_flags
 from pages.components import fields, form, show
 from pages.components.command import model_questions
@@ -97,7 +98,7 @@ def _value(value: Any) -> str:
         return {None: "empty", True: "yes", False: "no"}[value]
     if isinstance(value, list):
         return " / ".join(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[Future]:

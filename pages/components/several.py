@@ -9,6 +9,7 @@ import streamlit as st
 from colora.catalog import BACKBONES
 from colora.config import KNOWN_WEIGHTS
 from colora.medmnist_info import names
+from colora.typed import number_text
 from colora.vary import optional
 from pages.components import form
 from pages.components.form import CHOSEN, COMMAS, FIELDS, applies, chosen, key, kind
@@ -54,7 +55,7 @@ def _from_one(field: str, value: Any) -> Any:
         return [value]
     if isinstance(value, list):
         return ", ".join(value)
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return "" if value is None else number_text(value) if isinstance(value, float) else str(value)
 
 
 def options(field: str) -> list[Any] | None:

@@ -59,7 +59,7 @@ def table(shown: list[Entry]) -> list[Entry]:
     rows = [
         {
             "What": entry.title,
-            "Removed": show.time_text(entry.removed),
+            "Removed": show.time_text(entry.removed) if entry.removed else "unknown",
             "By": who.get(entry.path.name, "unknown"),
             "Size": size_text(_size(str(entry.path))),
         }
