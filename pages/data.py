@@ -16,7 +16,7 @@ from colora.storage import size_text
 from colora.typed import clean_path, typed_path
 from colora.weights import IMAGENET, checkpoints_folder
 from pages.components import address, counts, downloads, show
-from pages.components.frame import inside_app
+from pages.components.frame import inside_app, one_of
 
 PHANTOM, FOLDER, NPZ = "phantom", "folder", "npz"
 SETS = (*sorted(names(), key=lambda name: name != "octmnist"), PHANTOM, FOLDER, NPZ)
@@ -194,18 +194,14 @@ others = st.container()
 st.subheader("Image sets")
 with sentences():
     name, folder = choose()
-    published, drawn, own, single = (st.empty() for _ in range(4))  # what is in the other places disappears at once
-    if name == PHANTOM:
-        with drawn.container():
+    with one_of(4, {PHANTOM: 1, FOLDER: 2, NPZ: 3}.get(name, 0)):
+        if name == PHANTOM:
             generated()
-    elif name == FOLDER:
-        with own.container():
+        elif name == FOLDER:
             own_folder(folder)
-    elif name == NPZ:
-        with single.container():
+        elif name == NPZ:
             own_file(folder)
-    else:
-        with published.container():
+        else:
             image_set(name, folder, shown)
 show.picture_format()
 with sentences():

@@ -12,7 +12,7 @@ from colora.runs import Group
 from colora.scores import SeedPredictions, whose_says
 from pages.components import address, listed, scored, show
 from pages.components.browse import browse
-from pages.components.frame import inside_app
+from pages.components.frame import inside_app, one_of
 from pages.components.hardest import hardest
 from pages.components.one_image import one_image
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
@@ -68,14 +68,13 @@ def one_or_many(
     address.tell()
     source = scored.pictures_of(group, found)
     judged = scored.verdicts(found.data_checksum)
-    many, one = st.empty(), st.empty()  # two places: what is in the other one disappears at once
+    image_id = address.get("image")
     try:
-        if image_id := address.get("image"):
-            with one.container():
+        with one_of(2, 1 if image_id else 0):
+            if image_id:
                 one_image(group, about, found, list_with(as_in_the_grid(found, judged)), split, source, image_id)
-        else:
-            st.session_state["grid-judged"] = found.data_checksum, judged
-            with many.container():
+            else:
+                st.session_state["grid-judged"] = found.data_checksum, judged
                 browse(found, list_with(judged), split, source, judged, origin)
     except UserError as error:  # here, since a part of the page that runs alone has no page around it
         show.say(error)

@@ -12,7 +12,7 @@ from colora.errors import UserError
 from colora.typed import bare
 from pages.components import cluster, counts, downloads, fields, form, plan, several, show, start
 from pages.components.command import run_colora
-from pages.components.frame import inside_app
+from pages.components.frame import inside_app, one_of
 from pages.components.runs import runs_dir
 
 IMAGES = ("dataset", "data_dir", "image_size", "train_set", "per_class", "cut")  # what decides what is trained on
@@ -109,12 +109,10 @@ def review(values: form.Values, varied: form.Series, found: dict[str, str], imag
     """What will run, the command that does the same, and the button."""
     st.subheader("What will run")
     show_images(values, varied, found, images)
-    waiting, complete = st.empty(), st.empty()  # two places: what is in the other one disappears at once
-    if found:
-        with waiting.container():
+    with one_of(2, 0 if found else 1):
+        if found:
             not_yet(found)
-    else:
-        with complete.container():
+        else:
             ready(values, varied, images)
 
 

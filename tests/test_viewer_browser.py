@@ -30,7 +30,7 @@ WINDOWS = ((1280, 900), (1000, 700), (700, 900))
 LATEST = 400  # milliseconds that a decoded picture is kept back at most
 
 WATCH = f"""
-  window.watched = {{ keys: 0, stages: 0 }};
+  window.watched = {{ keys: 0, stages: 0, made: 0 }};
   for (const [name, by] of [["addEventListener", 1], ["removeEventListener", -1]]) {{
     const own = document[name].bind(document);
     document[name] = (type, ...rest) => {{
@@ -41,7 +41,10 @@ WATCH = f"""
   const Observer = window.ResizeObserver;
   window.ResizeObserver = class extends Observer {{
     observe(element, ...rest) {{
-      if (element.classList.contains("stage")) watched.stages += this.stage = 1;
+      if (element.classList.contains("stage")) {{
+        watched.stages += this.stage = 1;
+        watched.made += 1;
+      }}
       super.observe(element, ...rest);
     }}
     disconnect() {{
@@ -221,7 +224,7 @@ class Reader:
 def walk(reader: Reader) -> None:
     rng = np.random.default_rng(3)
     watched = reader.tab.evaluate("watched")
-    assert watched["stages"] == 1
+    assert (watched["stages"], watched["made"]) == (1, 1)  # and stays so: an element made anew would jump
     moves = {
         "on": lambda n: reader.key("ArrowRight"),
         "back": lambda n: reader.key("ArrowLeft"),

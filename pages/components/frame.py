@@ -1,6 +1,7 @@
 """The frame around every page: navigation, and how a page asks to be shown inside it."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import StopException
 
 from pages.components import address
@@ -34,6 +35,15 @@ def run(page: st.Page) -> None:
         address.tell()
         raise
     address.tell()
+
+
+def one_of(places: int, shown: int) -> DeltaGenerator:
+    """The place number `shown` of several, of which one is filled at a time.
+
+    What is in the others disappears at once. What is in this one stays while it is drawn again: an `st.empty` filled
+    anew takes its elements off the page first, and a reader's zoom or the keyboard's focus with them.
+    """
+    return [st.container() if number == shown else st.empty() for number in range(places)][shown]
 
 
 def inside_app() -> None:

@@ -128,18 +128,17 @@ def large(
     on_back: Callable[[], None],
 ) -> None:
     """The image itself; the original first, where the source has more pixels than the network reads."""
-    layers, problem, place = {}, "", Place(split, int(record["index"]), record["image_id"])
-    if isinstance(source, UserError):
-        problem = f"The image cannot be shown: {source}"
+    layers, problem, trouble, place = {}, "", None, Place(split, int(record["index"]), record["image_id"])
+    seen = source if isinstance(source, UserError) else source.read([place])[0]
+    if isinstance(seen, UserError):
+        problem = f"The image cannot be shown: {seen}" if seen is source else str(seen)
     else:
-        seen = source.read([place])[0]
-        if isinstance(seen, UserError):
-            problem = str(seen)
-        else:
-            original = original_of(source, place)
-            if original is not None and original.shape != seen.shape:
-                layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(original)
-            layers[f"As the network sees it, {seen.shape[1]} px"] = lossless(seen)
+        original = original_of(source, place)
+        if isinstance(original, UserError):
+            trouble = original
+        elif original is not None and original.shape != seen.shape:
+            layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(original)
+        layers[f"As the network sees it, {seen.shape[1]} px"] = lossless(seen)
     names, image_id, label = found.class_names, record["image_id"], int(record["label"])
     alt = (
         f"{plots.SPLIT_NAMES[split]} image {image_id}, true class {names[label]}, predicted "
@@ -153,19 +152,20 @@ def large(
         on_back,
         partial(judging.judge, found.data_checksum, image_id, names, label),
     )
+    if trouble:  # below the picture, which stays where it is from image to image
+        show.say(trouble, st.warning, ":material/broken_image:")
     st.caption(
         "Keys: ← and → go through the list, + and − zoom, 0 resets, i inverts, Esc goes back. Ctrl and wheel or a "
         "double click zoom; drag to move."
     )
 
 
-def original_of(source: Pictures, place: Place) -> np.ndarray | None:
-    """The image in all its pixels; where it does not open any more, what the network sees is shown alone."""
+def original_of(source: Pictures, place: Place) -> np.ndarray | UserError | None:
+    """The image in all its pixels, where it has more than the network sees; or why it does not open any more."""
     try:
         return source.original(place)
     except UserError as error:
-        show.say(error, st.warning, ":material/broken_image:")
-        return None
+        return error
 
 
 def name_of(found: SeedPredictions, record: dict[str, Any], split: str) -> Name:

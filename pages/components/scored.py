@@ -86,11 +86,12 @@ def _order(
 def pictures_of(group: Group, found: SeedPredictions) -> Pictures | UserError:
     """The images of a group's split, or why they cannot be shown: they are not here, or not those that were predicted,
     and nobody must judge another image than the one that a verdict names. A first look may unpack them."""
+    bar = st.empty()  # also where nothing is to be unpacked: what follows keeps its place, and is not drawn anew
     split, config = found.split, group.config
     stamp = _data_stamp(config.dataset)
     known, key = _opened(), (split, config.dataset, config.image_size, config.data_dir, stamp)
     try:
-        source = known.get(key) or _open(config, split)
+        source = known.get(key) or _open(config, split, bar)
         _check(found, source, str(group.path), stamps_of(group, split), stamp)
     except UserError as error:
         return error
@@ -108,9 +109,7 @@ def _check(_found: SeedPredictions, _source: Pictures, path: str, stamps: Any, d
     same_images(_found.group.config, _source, _found.data_checksum, _found.split, index, labels)
 
 
-def _open(config: RunConfig, split: str) -> Pictures:
-    bar = st.empty()
-
+def _open(config: RunConfig, split: str, bar: Any) -> Pictures:
     def tell(done: int, total: int) -> None:
         if total:
             bar.progress(done / total, f"Unpacking the images once: {done:,} of {total:,}")
