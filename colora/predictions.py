@@ -53,6 +53,15 @@ def image_table(group: Group, split: str) -> pd.DataFrame:
     return table[COLUMNS].assign(target=targets(table)).reset_index(drop=True)
 
 
+def image_checksums(run: Run, split: str) -> np.ndarray | None:
+    """(N,) uint64, `data.dataset.image_checksum` of each image of the whole split, by its index; None where the run has
+    not kept it."""
+    if not table_file(run, split).exists():
+        return None
+    table = run.predictions(split)
+    return table["checksum"].to_numpy() if "checksum" in table else None
+
+
 def source_file(run: Run, split: str, epoch: int | None) -> Path | None:
     """The file that `predicted` reads; None where this seed has not kept these predictions."""
     if epoch in (None, selected_epoch(run)) and table_file(run, split).exists():

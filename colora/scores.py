@@ -25,6 +25,7 @@ class SeedPredictions:
 
     images: one row an image, in the split's order: index, label (as given), image_id, patient_id (or null), used (bool:
     trained on; False outside the train split). seeds: S seed numbers, ascending. probabilities (S, N, C) float32.
+    checksums: (N,) uint64, `dataset.image_checksum` of each image; None where no seed has kept it.
     """
 
     group: Group
@@ -32,6 +33,7 @@ class SeedPredictions:
     images: pd.DataFrame
     seeds: list[int]
     probabilities: np.ndarray
+    checksums: np.ndarray | None = None
 
     @cached_property
     def resolved(self) -> Resolved:
@@ -95,8 +97,10 @@ def read_predictions(group: Group, split: str) -> SeedPredictions:
     tables = [run.predictions(split) for run in runs]
     first = tables[0]
     same = ["index", "label", "image_id"] + (["used"] if split == "train" else [])
+    kept = next((table["checksum"] for table in tables if "checksum" in table), None)
     for run, table in zip(runs[1:], tables[1:], strict=True):
-        if probability_columns(table) != probability_columns(first) or not table[same].equals(first[same]):
+        others = "checksum" in table and not table["checksum"].equals(kept)
+        if others or probability_columns(table) != probability_columns(first) or not table[same].equals(first[same]):
             raise UserError(
                 f"Seeds {runs[0].seed} and {run.seed} of {group.name} disagree on the images of {split} or their "
                 f"labels, so their scores cannot stand in one table: retry seed {run.seed} in a new group."
@@ -106,7 +110,8 @@ def read_predictions(group: Group, split: str) -> SeedPredictions:
     images["used"] = first["used"].to_numpy() if split == "train" else False
     columns = probability_columns(first)
     probabilities = np.stack([table[columns].to_numpy(dtype=np.float32) for table in tables])  # (S, N, C)
-    return SeedPredictions(group, split, images, [run.seed for run in runs], probabilities)
+    checksums = None if kept is None else kept.to_numpy()
+    return SeedPredictions(group, split, images, [run.seed for run in runs], probabilities, checksums)
 
 
 def _same_data(group: Group, runs: list[Run]) -> None:

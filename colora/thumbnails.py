@@ -20,25 +20,21 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from colora.config import RunConfig
 from colora.data import phantom
-from colora.data.dataset import SPLITS
+from colora.data.dataset import SPLITS, image_checksum
 from colora.data.listing import list_folder, plain
 from colora.data.medmnist import on_disk, read_medmnist
-from colora.data.npz import FORMAT
-from colora.data.npz_file import open_npz
 from colora.data.npz_images import npz_images
 from colora.data.prepare import (
-    DAMAGE,
-    FORMATS,
-    ImageError,
     Progress,
     coloured,
     prepare_array,
     quiet,
     read_image,
+    read_whole,
     upper_bits,
 )
 from colora.data.unpack import opened
@@ -63,14 +59,44 @@ class Place:
 class Pictures(Protocol):
     """The images of one data source, prepared as a run's network reads them."""
 
-    image_size: int
     checksum: str | None  # Dataset.checksum() of the data where it is known without reading them
 
     def read(self, places: Sequence[Place]) -> list[np.ndarray | UserError]:
         """(S, S) uint8 each, or why one cannot be shown. Raises UserError where the whole source cannot be read."""
 
-    def original(self, place: Place) -> np.ndarray | None:
-        """(H, W) or (H, W, 3) uint8 as the source has it; None where `read` gives all there is. Raises UserError."""
+    def large(self, place: Place) -> tuple[np.ndarray, np.ndarray | None]:
+        """One image (S, S) uint8, and (H, W) or (H, W, 3) uint8 as the source has it, or None where the first is all
+        there is; both from one reading. Raises UserError where it cannot be shown."""
+
+
+class Predicted:
+    """The images of a source as they were predicted: what stands there now is compared, image by image and only when it
+    is shown, with the checksums (N,) of each split that were kept with the predictions."""
+
+    def __init__(self, source: Pictures, checksums: dict[str, np.ndarray]):
+        self.source, self.checksum, self.checksums = source, source.checksum, checksums
+
+    def read(self, places: Sequence[Place]) -> list[np.ndarray | UserError]:
+        return [
+            image if isinstance(image, UserError) else self._other(place, image) or image
+            for place, image in zip(places, self.source.read(places), strict=True)
+        ]
+
+    def large(self, place: Place) -> tuple[np.ndarray, np.ndarray | None]:
+        image, original = self.source.large(place)
+        if other := self._other(place, image):
+            raise other
+        return image, original
+
+    def _other(self, place: Place, image: np.ndarray) -> UserError | None:
+        """Why an image cannot be shown under its prediction."""
+        kept = self.checksums[place.split]
+        if 0 <= place.index < len(kept) and image_checksum(image) == kept[place.index]:
+            return None
+        return UserError(
+            f"Another picture stands in the place of {place.image_id} than the one that was predicted: it was changed "
+            "or replaced since. Put the old one back to see it."
+        )
 
 
 def open_pictures(config: RunConfig, splits: Sequence[str] = SPLITS, on_progress: Progress = quiet) -> Pictures:
@@ -89,22 +115,9 @@ def open_pictures(config: RunConfig, splits: Sequence[str] = SPLITS, on_progress
     return _medmnist(kind, config.image_size, config.data_dir, on_progress)
 
 
-def same_images(
-    config: RunConfig, source: Pictures, data_checksum: str | None, split: str, index: np.ndarray, labels: np.ndarray
-) -> None:
-    """Raises UserError where the source shows by its checksum, or a file by its labels, that other images stand there
-    than when a run with this config and checksum read them: at `index` (N,) of the split, with `labels` (N,).
-
-    A file's own checksum would take as long as reading all of it; another file of the same labels, image by image, and
-    with other pixels is not noticed.
-    """
-    differs = source.checksum not in (None, data_checksum)
-    kind, _, place = config.dataset.partition(":")
-    if kind == "npz" and not differs:
-        with open_npz(typed_path(place, "dataset"), FORMAT) as file:
-            held = file.read(f"{split}_labels").reshape(-1) if f"{split}_labels" in file else labels[:0]
-        differs = bool((index >= len(held)).any()) or not np.array_equal(held[index], labels)
-    if differs:
+def check_source(source: Pictures, data_checksum: str | None) -> None:
+    """Raises UserError where the source is known, by its own checksum, to hold other images than these models saw."""
+    if source.checksum not in (None, data_checksum):
         raise UserError("The data have changed since these models were trained, so that other images stand there.")
 
 
@@ -129,11 +142,13 @@ class Mapped:
             return UserError(f"The data have {len(images):,} images in this split now; number {place.index} is gone.")
         return prepare_array(_plain_array(images[place.index])[None], self.image_size)[0]
 
-    def original(self, place: Place) -> np.ndarray | None:
-        images = (self.larger or self.arrays)[place.split]
-        if not 0 <= place.index < len(images) or images.shape[1:] == (self.image_size, self.image_size):
-            return None
-        return _eight_bit(_plain_array(images[place.index]))
+    def large(self, place: Place) -> tuple[np.ndarray, np.ndarray | None]:
+        image, images = self._read(place), (self.larger or self.arrays)[place.split]
+        if isinstance(image, UserError):
+            raise image
+        if place.index >= len(images) or images.shape[1:] == image.shape:
+            return image, None
+        return image, _eight_bit(_plain_array(images[place.index]))
 
 
 class Files:
@@ -168,17 +183,10 @@ class Files:
     def _listed(self) -> dict[str, str]:
         return {plain(path): os.path.join(self.root, path) for path in list_folder(Path(self.root)).paths}
 
-    def original(self, place: Place) -> np.ndarray | None:
-        path = self.path(place.image_id)
-        read_image(path, 16)  # refuses what is no image, with the reason
-        try:
-            with Image.open(path, formats=FORMATS) as file:
-                image = ImageOps.exif_transpose(file)
-                deep = image.mode.startswith("I") or image.mode == "F"
-                pixels = np.asarray(image if deep else image.convert("RGB"))
-        except (Image.DecompressionBombError, *DAMAGE) as error:
-            raise ImageError(f"{path} does not open as an image ({error}).", str(error)) from error
-        return _eight_bit(pixels)
+    def large(self, place: Place) -> tuple[np.ndarray, np.ndarray | None]:
+        seen, whole = read_whole(self.path(place.image_id), self.image_size)
+        original = _eight_bit(whole)
+        return seen, None if original.shape == seen.shape else original
 
 
 class Drawn:
@@ -198,8 +206,11 @@ class Drawn:
         except IndexError:
             return UserError(f"There is no generated image {place.image_id}.")
 
-    def original(self, place: Place) -> np.ndarray | None:
-        return None
+    def large(self, place: Place) -> tuple[np.ndarray, np.ndarray | None]:
+        image = self._read(place)
+        if isinstance(image, UserError):
+            raise image
+        return image, None
 
 
 def tile(image: np.ndarray) -> str:

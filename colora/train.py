@@ -346,6 +346,7 @@ def _save_predictions(
         table["entropy"] = evaluate.entropy(p)
         table["image_id"] = split.image_ids
         table["patient_id"] = split.patient_ids if split.patient_ids is not None else None
+        table["checksum"] = split.checksums()
         if name == "train":
             table["used"] = np.isin(np.arange(len(split)), used)
             if trained_labels is not None:

@@ -89,7 +89,7 @@ def preview(group: Group, about: dict, found: SeedPredictions) -> None:
     cut_preview.seeds_agree(found, rule, pool)
     st.subheader("What goes and what stays")
     judged = scored.verdicts(found.data_checksum)
-    image_id = cut_preview.galleries(divided, rule, scored.pictures_of(group, found), judged)
+    image_id = cut_preview.galleries(divided, rule, scored.pictures_of(found), judged)
     if image_id:
         asked = {"group": group.name, "part": SPLIT_NAMES["train"], "image": image_id}
         st.switch_page("pages/images.py", query_params=asked)

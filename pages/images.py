@@ -66,7 +66,7 @@ def one_or_many(
 ) -> None:
     """Runs alone when an image is opened, judged or left, so it makes the list itself."""
     address.tell()
-    source = scored.pictures_of(group, found)
+    source = scored.pictures_of(found)
     judged = scored.verdicts(found.data_checksum)
     image_id = address.get("image")
     try:

@@ -15,6 +15,8 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from colora.config import Resolved, RunConfig, make_config
+from colora.data import phantom
+from colora.data.dataset import image_checksum
 from colora.evaluate import accuracy, cross_entropy, entropy, macro_auc
 from colora.process import identity
 from colora.results import selected_row
@@ -103,6 +105,13 @@ def resolved(config: RunConfig, warnings: list[str]) -> Resolved:
     )
 
 
+@cache
+def drawn_checksums(split: str, image_size: int) -> np.ndarray:
+    """(N,) uint64, as training keeps them of each image."""
+    drawn = (phantom.draw(split, i, image_size) for i in range(sum(COUNTS[split])))
+    return np.array([image_checksum(image) for image in drawn], dtype=np.uint64)
+
+
 def write_predictions(run: Run, epoch: int, with_patients: bool) -> None:
     (run.path / "predictions").mkdir(exist_ok=True)
     for split in COUNTS:
@@ -113,6 +122,8 @@ def write_predictions(run: Run, epoch: int, with_patients: bool) -> None:
         table["entropy"] = entropy(p)
         table["image_id"] = [f"{split}-{i:04d}" for i in range(len(labels))]
         table["patient_id"] = patients(split) if with_patients else None
+        if run.config.dataset == "phantom":
+            table["checksum"] = drawn_checksums(split, run.config.image_size)
         if split == "train":
             table["used"] = used_images(run.config)
         table.to_parquet(run.path / "predictions" / f"{split}.parquet")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricate import fabricate, labels_of, probabilities
+from image_pages import act, shown
 from opened import ran, texts
 
 from colora.cuts import PINNED
@@ -165,19 +166,20 @@ def test_a_cell_shows_its_images_and_all_mistakes_are_the_default(open_page):
     seeds = [probabilities("test", seed, 1) for seed in range(3)]
     every = mistakes(labels_of("test"), seeds)
     assert f"{len(every)} of 200 images, as the ensemble of 3 seeds calls them, the worst first" in texts(app)
-    assert len(app.get("image")) == 6
+    tiles = shown(app, "behind")["tiles"]
+    assert len(tiles) == 6 and all(tile["image"] for tile in tiles)
     worst = every.to_dict("records")[0]
-    first = (
-        f"**{CLASS_NAMES[worst['true']]}** called **{CLASS_NAMES[worst['called']]}**  \n{worst['confidence']:.0%} sure"
-    )
-    assert any(f"{first} · {worst['seeds']} of 3 seeds" in m.value for m in app.markdown)
+    assert tiles[0]["true"]["name"] == CLASS_NAMES[worst["true"]]
+    assert tiles[0]["predicted"]["name"] == CLASS_NAMES[worst["called"]] and not tiles[0]["right"]
+    assert tiles[0]["score"] == f"{worst['confidence']:.0%} sure"
+    assert tiles[0]["notes"] == [f"{worst['seeds']} of 3 seeds", f"test-{worst['position']:04d}"]
     app.pagination(key="tiles").set_value(2)
-    assert len(ran(app).get("image")) == min(6, len(every) - 6) > 0
+    assert len(shown(ran(app), "behind")["tiles"]) == min(6, len(every) - 6) > 0
 
     cell = mistakes(labels_of("test"), seeds, (1, 3))
     app.selectbox(key="show").set_value("DME called NORMAL")
     assert f"{len(cell)} of 200 images, as the ensemble" in texts(ran(app))
-    assert len(app.get("image")) == min(6, len(cell)) > 0, "the first ones, whatever page was open before"
+    assert len(shown(app, "behind")["tiles"]) == min(6, len(cell)) > 0, "the first ones, whatever page was open before"
     app.selectbox(key="show").set_value("NORMAL called NORMAL")
     assert "the least sure first" in texts(ran(app))
 
@@ -185,20 +187,15 @@ def test_a_cell_shows_its_images_and_all_mistakes_are_the_default(open_page):
 def test_images_that_are_not_here_are_a_sentence_and_the_list_is_still_shown(open_page):
     app = open_page("evaluate", "real-file")
     assert "The images cannot be shown: There is no file /data/octmnist_224.npz." in texts(app).replace("\\", "")
-    assert not app.get("image") and any("** called **" in m.value for m in app.markdown)
+    tiles = shown(app, "behind")["tiles"]
+    assert len(tiles) == 6 and all(not tile["image"] and "/data/octmnist_224.npz" in tile["problem"] for tile in tiles)
 
 
-def test_images_of_a_file_that_has_changed_are_not_shown(open_page, tmp_path):
-    def write(labels: np.ndarray) -> None:
-        images = {f"{s}_images": np.zeros((len(labels), 16, 16), np.uint8) for s in ("train", "val", "test")}
-        np.savez(tmp_path / "set.npz", **images, **{f"{s}_labels": labels for s in ("train", "val", "test")})
-
-    write(labels_of("test"))
-    fabricate(tmp_path / "runs", "own", ["done"], {"dataset": f"npz:{tmp_path / 'set.npz'}"})
-    assert len(open_page("evaluate", "own", folder=tmp_path / "runs").get("image")) == 6
-    write((labels_of("test") + 1) % 4)
-    app = open_page("evaluate", "own", folder=tmp_path / "runs")
-    assert "The data have changed since these models were trained" in texts(app) and not app.get("image")
+def test_an_image_behind_a_figure_opens_large(open_page):
+    app = open_page("evaluate", "three-done")
+    first = shown(app, "behind")["tiles"][0]["id"]
+    act(app, "open", first, "behind")
+    assert app.header[0].value == "Images" and shown(app, "large")["id"] == first
 
 
 def test_figures_of_the_papers_rule_are_marked_wherever_they_appear(open_page):

@@ -1,12 +1,10 @@
 """Verdicts on the Images page, and the sheets of figures 11 and 12, over fabricated runs."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from fabricate import CLASS_NAMES, COUNTS, fabricate, labels_of
+from fabricate import CLASS_NAMES, labels_of
 from image_pages import CHECKSUM, groups_of_each_kind, ids, judged, shown, sorted_ids
 from opened import ran, texts
 from PIL import Image
@@ -155,34 +153,3 @@ def test_a_rank_beyond_every_class_shows_the_usual_one(open_images, runs):
     ran(app)
     app.segmented_control(key="part").set_value("test")  # which has 50 of each class
     assert "From rank 25 of each class" in texts(ran(app))
-
-
-@pytest.fixture
-def replaced_file(tmp_path) -> tuple[Path, Callable[[], None]]:
-    """The runs folder of a group on an .npz of its own, and what puts its images into another order."""
-
-    def write(labels: dict[str, np.ndarray]) -> None:
-        content = {f"{split}_labels": own for split, own in labels.items()}
-        content |= {f"{split}_images": np.zeros((len(own), 16, 16), np.uint8) for split, own in labels.items()}
-        np.savez(tmp_path / "set.npz", **content)
-
-    labels = {split: labels_of(split) for split in COUNTS}
-    fabricate(tmp_path / "runs", "own", ["done"], {"dataset": f"npz:{tmp_path / 'set.npz'}"})
-    write(labels)
-    return tmp_path / "runs", lambda: write({split: own[::-1] for split, own in labels.items()})
-
-
-def test_the_images_of_a_replaced_file_are_neither_shown_nor_judged(open_images, replaced_file):
-    folder, replace = replaced_file
-    assert shown(open_images("own", folder=folder))["tiles"][0]["image"]
-    one = open_images("own", folder=folder, image="train-0003")
-    assert shown(one, "large")["layers"] and "Nothing can be judged" not in texts(one)
-    replace()
-    said = "The data have changed since these models were trained"
-    app = open_images("own", folder=folder)
-    assert said in texts(app) and all(said in tile["problem"] and not tile["image"] for tile in shown(app)["tiles"])
-    one = open_images("own", folder=folder, image="train-0003")
-    assert said in shown(one, "large")["problem"] and "Nothing can be judged" in texts(one)
-    assert said in texts(open_images("own", folder=folder, view="Figures 11 and 12"))
-    cut = open_images("own", folder=folder, page="distil")
-    assert said in texts(cut) and not any(tile["image"] for tile in shown(cut, "cut-dropped")["tiles"])

@@ -15,7 +15,7 @@ from colora.data.medmnist import get
 from colora.data.phantom import draw, generate
 from colora.data.prepare import prepare_array
 from colora.errors import UserError
-from colora.thumbnails import TILE_SIDE, Place, lossless, open_pictures, tile
+from colora.thumbnails import TILE_SIDE, Place, Predicted, lossless, open_pictures, tile
 
 SIZE = 32
 
@@ -73,8 +73,10 @@ def test_an_npz_in_larger_pixels_keeps_its_original(tmp_path):
     file = write_npz(tmp_path / "mine.npz", size=48)
     source = opened(f"npz:{file}")
     with np.load(file) as content:
-        np.testing.assert_array_equal(source.original(Place("train", 4, "")), content["train_images"][4])
-    assert opened(f"npz:{file}", size=48).original(Place("train", 4, "")) is None
+        seen, original = source.large(Place("train", 4, ""))
+        np.testing.assert_array_equal(original, content["train_images"][4])
+        np.testing.assert_array_equal(seen, source.read([Place("train", 4, "")])[0])
+    assert opened(f"npz:{file}", size=48).large(Place("train", 4, ""))[1] is None
 
 
 def test_deep_grey_and_colour_are_shown_as_they_are_prepared(tmp_path):
@@ -85,11 +87,11 @@ def test_deep_grey_and_colour_are_shown_as_they_are_prepared(tmp_path):
     source, dataset = opened(f"npz:{file}"), load(f"npz:{file}", image_size=SIZE)
     for split in ("train", "val", "test"):
         np.testing.assert_array_equal(source.read([Place(split, 5, "")])[0], dataset.splits[split].images[5])
-    original = source.original(Place("train", 5, ""))
+    original = source.large(Place("train", 5, ""))[1]
     assert original.dtype == np.uint8 and (original.min(), original.max()) == (0, 255)
-    np.testing.assert_array_equal(source.original(Place("val", 5, "")), colour[5])
+    np.testing.assert_array_equal(source.large(Place("val", 5, ""))[1], colour[5])
     deep_colour = write_npz(tmp_path / "deep.npz", val_images=colour.astype(">u2") * 256 + 7)
-    np.testing.assert_array_equal(opened(f"npz:{deep_colour}").original(Place("val", 5, "")), colour[5])
+    np.testing.assert_array_equal(opened(f"npz:{deep_colour}").large(Place("val", 5, ""))[1], colour[5])
 
 
 @pytest.mark.parametrize("index", [-1, 30, 10**9])
@@ -97,7 +99,8 @@ def test_an_image_that_is_not_there_is_a_sentence_and_the_others_are_shown(tmp_p
     source = opened(f"npz:{write_npz(tmp_path / 'mine.npz')}")
     gone, there = source.read([Place("train", index, ""), Place("train", 0, "")])
     assert "have 30 images in this split now" in str(gone) and there.shape == (SIZE, SIZE)
-    assert source.original(Place("train", index, "")) is None
+    with pytest.raises(UserError, match="have 30 images in this split now"):
+        source.large(Place("train", index, ""))
 
 
 def test_a_damaged_or_missing_npz_is_a_sentence(tmp_path, own_folders):
@@ -119,12 +122,12 @@ def test_medmnist_is_mapped_and_the_largest_size_here_is_the_original(medmnist):
     dataset = load("octmnist", image_size=28)
     small = opened("octmnist", size=28)
     np.testing.assert_array_equal(small.read([Place("val", 9, "")])[0], dataset.splits["val"].images[9])
-    assert isinstance(small.arrays["train"], np.memmap) and small.original(Place("val", 9, "")) is None
+    assert isinstance(small.arrays["train"], np.memmap) and small.large(Place("val", 9, ""))[1] is None
     assert small.checksum == dataset.checksum()
     get("octmnist", 64)
     large = load("octmnist", image_size=64)
     np.testing.assert_array_equal(
-        opened("octmnist", size=28).original(Place("val", 9, "")), large.splits["val"].images[9]
+        opened("octmnist", size=28).large(Place("val", 9, ""))[1], large.splits["val"].images[9]
     )
     between = opened("octmnist", size=40)
     np.testing.assert_array_equal(
@@ -143,9 +146,28 @@ def test_a_folder_gives_each_file_and_its_original(tiny_folder):
     wanted = places(dataset, "test", [0, 3, 5])
     for image, i in zip(source.read(wanted), [0, 3, 5], strict=True):
         np.testing.assert_array_equal(image, dataset.splits["test"].images[i])
-    original = source.original(wanted[0])
+    seen, original = source.large(wanted[0])
+    np.testing.assert_array_equal(seen, dataset.splits["test"].images[0])
     assert original.shape == (32, 48)
     np.testing.assert_array_equal(original, np.asarray(Image.open(tiny_folder / wanted[0].image_id)))
+
+
+def test_a_picture_that_was_exchanged_is_not_shown_as_the_one_that_was_predicted(tmp_path):
+    root = write_folder(tmp_path / "oct", patients=4)
+    dataset = load(f"folder:{root}", image_size=SIZE)
+    source = Predicted(opened(f"folder:{root}"), {"test": dataset.splits["test"].checksums()})
+    wanted = places(dataset, "test", [0, 1, 2])
+    for image, i in zip(source.read(wanted), range(3), strict=True):
+        np.testing.assert_array_equal(image, dataset.splits["test"].images[i])
+    (root / wanted[1].image_id).write_bytes((root / wanted[2].image_id).read_bytes())
+    first, exchanged, other = source.read(wanted)
+    assert wanted[1].image_id in str(exchanged) and "Another picture stands in the place of" in str(exchanged)
+    assert first.shape == other.shape == (SIZE, SIZE)
+    with pytest.raises(UserError, match="Another picture stands in the place of"):
+        source.large(wanted[1])
+    np.testing.assert_array_equal(source.large(wanted[2])[0], other)
+    beyond = Place("test", len(dataset.splits["test"]), wanted[0].image_id)
+    assert "Another picture" in str(source.read([beyond])[0]), "an image that was not there then is none of them"
 
 
 def test_a_file_that_is_gone_or_damaged_is_a_sentence_in_its_place(tmp_path):
@@ -156,7 +178,7 @@ def test_a_file_that_is_gone_or_damaged_is_a_sentence_in_its_place(tmp_path):
     gone, damaged, there = opened(f"folder:{root}").read([Place("train", 0, name) for name in names])
     assert "There is no image" in str(gone) and "does not open" in str(damaged) and there.shape == (SIZE, SIZE)
     with pytest.raises(UserError, match="does not open"):
-        opened(f"folder:{root}").original(Place("train", 0, names[1]))
+        opened(f"folder:{root}").large(Place("train", 0, names[1]))
 
 
 @pytest.mark.parametrize("image_id", ["../secret.png", "ONE/../../secret.png", "/etc/passwd", "", "ONE/link.png"])
@@ -168,7 +190,7 @@ def test_no_image_id_leads_out_of_the_folder(tmp_path, image_id):
     refused = source.read([Place("train", 0, image_id)])[0]
     assert isinstance(refused, UserError)
     with pytest.raises(UserError):
-        source.original(Place("train", 0, image_id))
+        source.large(Place("train", 0, image_id))
 
 
 def test_a_name_that_is_no_text_is_found(tmp_path):

@@ -196,7 +196,7 @@ class Reader:
     def expected(self) -> str:
         """The picture as a data URI."""
         place = Place("train", 0, self.image_id)
-        return lossless(self.images.original(place) if self.layer == 0 else self.images.read([place])[0])
+        return lossless(self.images.large(place)[1 - self.layer])
 
     def seen(self) -> tuple[str | None, float]:
         """The id of the picture on the canvas, and the mean difference from the picture that is named, in greys."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from colora.cuts import Cut
 
 __all__ = [
-    "SPLITS", "Dataset", "Split", "check_cut", "check_dataset", "load_dataset", "load_outside", "training_labels",
-    "used_index",
+    "SPLITS", "Dataset", "Split", "check_cut", "check_dataset", "checksums_of_unchanged", "load_dataset",
+    "load_outside", "training_labels", "used_index",
 ]  # fmt: skip
 
 
@@ -47,6 +47,20 @@ def load_dataset(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
     if config.class_names:
         dataset = dataset.renamed(config.class_names)
     return checked(dataset)
+
+
+def checksums_of_unchanged(
+    config: RunConfig, data_checksum: str, split: str, on_progress: Progress = quiet
+) -> np.ndarray:
+    """(N,) uint64, `dataset.image_checksum` of each image of a split, for predictions that kept none: from the data as
+    they stand now, where they are still those of `data_checksum`. Raises UserError where they are others."""
+    dataset = load_dataset(config, on_progress)
+    if replace(dataset, known_checksum=None).checksum() != data_checksum:
+        raise UserError(
+            "The data have changed since these models were trained. Which of the images are still the same is not "
+            "known, since these runs kept no checksum of each image: put the old data back, or train anew."
+        )
+    return dataset.splits[split].checksums()
 
 
 def _in_images(image_size: int, on_progress: Progress) -> download.Progress:

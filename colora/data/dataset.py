@@ -36,10 +36,20 @@ class Split:
         new = [labels.get(image, label) for image, label in zip(self.image_ids.tolist(), self.labels, strict=True)]
         return replace(self, labels=np.array(new, dtype=np.int64))
 
+    def checksums(self) -> np.ndarray:
+        """(N,) uint64, `image_checksum` of each image."""
+        return np.fromiter(map(image_checksum, self.images), dtype=np.uint64, count=len(self.images))
+
     def positions(self, image_ids: list[str]) -> np.ndarray:
         """Where these images are, ascending. Raises KeyError that names the first one that is not here."""
         places = {image: i for i, image in enumerate(self.image_ids.tolist())}
         return np.sort(np.array([places[image] for image in image_ids], dtype=np.int64))
+
+
+def image_checksum(image: np.ndarray) -> int:
+    """The first 64 bits of SHA-256 over one image's prepared pixels (S, S) uint8: kept with each prediction, so that
+    another picture is never taken for the one that was predicted."""
+    return int.from_bytes(hashlib.sha256(np.ascontiguousarray(image)).digest()[:8], "little")
 
 
 @dataclass(frozen=True)

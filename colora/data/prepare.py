@@ -7,7 +7,8 @@ silent: an image that was not 8-bit grey to begin with is counted in `Converted`
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,12 +113,27 @@ def coloured(images: np.ndarray) -> np.ndarray:
 
 def read_image(path: str | Path, image_size: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """(image_size, image_size) uint8 from an image file, and the kinds of CONVERSIONS it took. Raises ImageError."""
+    with opened(path) as image:
+        kinds = _conversions(image)
+        return prepare(ImageOps.exif_transpose(image), image_size), kinds
+
+
+def read_whole(path: str | Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same image as `read_image` has it, and in all its pixels, (H, W) of its own depth or (H, W, 3) uint8; both
+    from one reading, since the file may be replaced between two. Raises ImageError."""
+    with opened(path) as file:
+        image = ImageOps.exif_transpose(file)
+        return prepare(image, image_size), np.asarray(image if _is_deep(image) else image.convert("RGB"))
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """An image file of a known format and a possible size. Raises ImageError, also for damage found in the block."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it claims {image.width} x {image.height} pixels")
-            kinds = _conversions(image)
-            return prepare(ImageOps.exif_transpose(image), image_size), kinds
+            yield image
     except FileNotFoundError as error:
         raise ImageError(f"There is no image {path}.", "it is gone") from error
     except (Image.DecompressionBombError, *DAMAGE) as error:

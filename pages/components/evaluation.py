@@ -11,9 +11,10 @@ from colora.errors import UserError
 from colora.evaluate import wilson
 from colora.plots.evaluation import Kind
 from colora.results import Spread
-from colora.thumbnails import Place
+from colora.thumbnails import Place, tile
 from pages.components import address, show
-from pages.components.readers import Picture, View, found_images, pictures
+from pages.components.gallery import gallery
+from pages.components.readers import View, found_images, pictures
 
 MISTAKES = "All mistakes"
 CELLS = ("images", "per cent")
@@ -61,7 +62,7 @@ def confusions_and_images(view: View, origin: str) -> None:
             on_change=first_page,
             help="Or click a cell of the confusion matrix.",
         )
-        gallery(view, options[chosen], origin)
+        images_behind(view, options[chosen], origin)
     with matrix_place:
         confusions(view, options[chosen], origin)
 
@@ -133,7 +134,7 @@ def file_model(view: View) -> str:
     return "ensemble" if view.one is None else f"chosen_seed_{view.runs[view.one].seed}"
 
 
-def gallery(view: View, cell: tuple[int, int] | None, origin: str) -> None:
+def images_behind(view: View, cell: tuple[int, int] | None, origin: str) -> None:
     """The images of a cell, or every mistake, some at a time; the table of all of them as a file."""
     found = found_images(view, cell)
     if cell and cell[0] == cell[1]:
@@ -157,27 +158,41 @@ def gallery(view: View, cell: tuple[int, int] | None, origin: str) -> None:
 
 
 def tiles(view: View, found: pd.DataFrame) -> None:
+    """These images with what they are called; one that is chosen is opened large on Images."""
     rows = found.to_dict("records")
     try:
         places = [Place(view.split, row["index"], row["image_id"]) for row in rows]
-        images = pictures(view.runs[0], places, [row["label"] for row in rows])
+        images = pictures(view, places)
     except UserError as error:
-        st.warning(f"The images cannot be shown: {show.literal(str(error))}", icon=":material/hide_image:")
-        images = [Picture(None, "not here")] * len(rows)
-    grid = st.grid(3, min_column_width=120)
-    for row, image in zip(rows, images, strict=True):
-        true, called = view.class_names[row["true"]], view.class_names[row["called"]]
-        with grid.cell():
-            if image.uri is None:
-                st.caption(show.literal(image.problem or ""))
-            else:
-                st.image(image.uri, width="stretch", alt=f"{row['image_id']}: true {true}, called {called}")
-            agree = f" · {row['seeds']} of {len(view.runs)} seeds" if view.several else ""
-            answer = f"**{show.literal(true)}** called **{show.literal(called)}**"
-            st.markdown(
-                f":small[{answer}  \n{row['confidence']:.0%} sure{agree}]  \n"
-                f":small[:gray[{show.literal(row['image_id'])}]]"
-            )
+        st.warning(f"The images cannot be shown: {show.literal(error)}", icon=":material/hide_image:")
+        images = [error] * len(rows)
+    names = f"{plots.SPLIT_NAMES[view.split]} images: what they are and what they are called"
+    drawn = [tile_of(view, row, image) for row, image in zip(rows, images, strict=True)]
+    gallery("behind", drawn, names, lambda image_id: st.session_state.__setitem__("open-image", image_id), columns=3)
+    if image_id := st.session_state.pop("open-image", None):
+        asked = {"group": view.group.name, "part": plots.SPLIT_NAMES[view.split], "image": image_id}
+        st.switch_page("pages/images.py", query_params=asked)
+
+
+def tile_of(view: View, row: dict[str, Any], image: np.ndarray | UserError) -> dict[str, Any]:
+    """A tile of the gallery: picture and answer are one element, so that they cannot be of two images."""
+    true, called = view.class_names[row["true"]], view.class_names[row["called"]]
+    sure = f"{row['confidence']:.0%} sure"
+    agree = [f"{row['seeds']} of {len(view.runs)} seeds"] if view.several else []
+    return {
+        "id": row["image_id"],
+        "image": None if isinstance(image, UserError) else tile(image),
+        "problem": str(image) if isinstance(image, UserError) else "",
+        "true": {"name": true, "colour": plots.class_colour(row["true"])},
+        "predicted": {"name": called, "colour": plots.class_colour(row["called"])},
+        "right": row["true"] == row["called"],
+        "score": sure,
+        "rank": "",
+        "notes": [*agree, row["image_id"]],
+        "bar": [],
+        "marks": [],
+        "alt": f"{row['image_id']}: true {true}, called {called}, {sure}",
+    }
 
 
 def threshold_curves(view: View, origin: str) -> None:

@@ -44,6 +44,8 @@ const drawn = (tile, chosen) => {
   const first = line("true", tile.true.colour, null, tile.true.name);
   first.append(made("span", "score", tile.score));
   const second = line(tile.right ? "right" : "wrong", tile.predicted.colour, tile.right ? "✓" : "✗", tile.predicted.name);
+  facts.append(first, second);
+  tile.notes.forEach((note) => facts.append(made("span", "note", note)));
   const bar = made("span", "bar");
   tile.bar.forEach(({ name, share, colour }) => {
     const part = made("i", "");
@@ -51,7 +53,7 @@ const drawn = (tile, chosen) => {
     part.title = `${name} ${(100 * share).toFixed(1)} %`;
     bar.append(part);
   });
-  facts.append(first, second, bar);
+  if (tile.bar.length) facts.append(bar);
   button.append(frame, facts);
   return button;
 };

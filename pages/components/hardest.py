@@ -44,7 +44,7 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
     rows = scored.order_of(group, split, whose, score, "hardest")
     if pool == "used":
         rows = rows[table["used"].to_numpy()[rows]]
-    source = scored.pictures_of(group, found)
+    source = scored.pictures_of(found)
     if isinstance(source, UserError):
         st.warning(f"The images cannot be shown: {show.literal(source)}", icon=":material/hide_image:")
         return
@@ -103,9 +103,10 @@ def sheet(
 ) -> None:
     """One figure with its download."""
     picked = {c: table.iloc[rows[first : first + EACH]] for c, rows in orders.items() if len(rows) > first}
-    blocks = {}
+    blocks, missing = {}, []
     for c, rows in picked.items():
         images = source.read(scored.places(rows, split))
+        missing += [image for image in images if isinstance(image, UserError)]
         blocks[c] = [
             plots.Cell(None if isinstance(image, UserError) else image, int(predicted), bool(right), float(value))
             for image, predicted, right, value in zip(
@@ -118,6 +119,9 @@ def sheet(
     picture = plots.contact_sheet(blocks, found.class_names, title, (says, *origin, NOTICE))
     classes = ", ".join(f"{found.class_names[c]} {len(cells)}" for c, cells in blocks.items())
     st.markdown(f"**{title}**")
+    if missing:
+        what = f"{len(missing)} of these {shown} images cannot be shown"
+        show.say(f"{what}. {missing[0]}", st.warning, ":material/hide_image:")
     content = png(picture)
     st.image(content, alt=f"{title}. {classes} images; {wrong} of {shown} predicted wrongly.", width="stretch")
     st.download_button(

@@ -43,8 +43,8 @@ def choices(checksum: str, image_id: str, class_names: list[str]) -> Verdicts:
 
 
 def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: int, there: bool) -> None:
-    """What can be said along with a verdict, what others said, and who decides here. `there`: the images can be shown;
-    without their picture nothing is judged."""
+    """What can be said along with a verdict, what others said, and who decides here. `there`: the image can be shown;
+    without its picture nothing is judged."""
     who = reader()
     judged = scored.verdicts(checksum)
     with st.container(border=True, key="verdict-box"):
@@ -58,7 +58,7 @@ def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: 
         st.caption(
             "A verdict holds for these data at this image size, in every group that was trained on them."
             if there
-            else "Nothing can be judged here while the images cannot be shown."
+            else "Nothing can be judged here while the image cannot be shown."
         )
         if problem := st.session_state.pop("verdict-problem", None):
             show.say(problem)

@@ -51,10 +51,9 @@ def one_image(
     where(chosen_list, position, step)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        large(found, record, split, source, step, partial(leave, position, len(chosen_list)))
+        there = large(found, record, split, source, step, partial(leave, position, len(chosen_list)))
     with right:
         facts(found, record, chosen_list, position)
-        there = not isinstance(source, UserError)
         judging.with_a_verdict(found.data_checksum, image_id, found.class_names, int(record["label"]), there)
     origin = f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, image {image_id}"
     left, right = st.columns(2, gap="large")
@@ -126,17 +125,18 @@ def large(
     source: Pictures | UserError,
     step: Callable[[int], None],
     on_back: Callable[[], None],
-) -> None:
-    """The image itself; the original first, where the source has more pixels than the network reads."""
-    layers, problem, trouble, place = {}, "", None, Place(split, int(record["index"]), record["image_id"])
-    seen = source if isinstance(source, UserError) else source.read([place])[0]
-    if isinstance(seen, UserError):
-        problem = f"The image cannot be shown: {seen}" if seen is source else str(seen)
+) -> bool:
+    """The image itself; the original first, where the source has more pixels than the network reads. Returns whether it
+    can be shown."""
+    layers, problem = {}, ""
+    try:
+        if isinstance(source, UserError):
+            raise source
+        seen, original = source.large(Place(split, int(record["index"]), record["image_id"]))
+    except UserError as error:
+        problem = f"The image cannot be shown: {error}"
     else:
-        original = original_of(source, place)
-        if isinstance(original, UserError):
-            trouble = original
-        elif original is not None and original.shape != seen.shape:
+        if original is not None:
             layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(original)
         layers[f"As the network sees it, {seen.shape[1]} px"] = lossless(seen)
     names, image_id, label = found.class_names, record["image_id"], int(record["label"])
@@ -152,20 +152,11 @@ def large(
         on_back,
         partial(judging.judge, found.data_checksum, image_id, names, label),
     )
-    if trouble:  # below the picture, which stays where it is from image to image
-        show.say(trouble, st.warning, ":material/broken_image:")
     st.caption(
         "Keys: ← and → go through the list, + and − zoom, 0 resets, i inverts, Esc goes back. Ctrl and wheel or a "
         "double click zoom; drag to move."
     )
-
-
-def original_of(source: Pictures, place: Place) -> np.ndarray | UserError | None:
-    """The image in all its pixels, where it has more than the network sees; or why it does not open any more."""
-    try:
-        return source.original(place)
-    except UserError as error:
-        return error
+    return not problem
 
 
 def name_of(found: SeedPredictions, record: dict[str, Any], split: str) -> Name:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,13 @@ import streamlit as st
 from colora.data.medmnist import on_disk
 from colora.errors import UserError
 from colora.finished import counted, finished
-from colora.medmnist_info import stored_size
+from colora.medmnist_info import known, stored_size
 from colora.over_seeds import Outcome, outcome
-from colora.predictions import COLUMNS, image_table, mistakes, predicted, source_file, table_file
+from colora.predictions import COLUMNS, image_checksums, image_table, mistakes, predicted, source_file, table_file
 from colora.results import band, best_run
 from colora.runs import Group, Run
-from colora.thumbnails import Place, open_pictures, same_images, tile
+from colora.thumbnails import Place
+from pages.components.pictures import pictures_of
 from pages.components.runs import file_stamp, reading
 
 
@@ -133,41 +133,25 @@ def _epoch_band(_group: Group, path: str, stamps: Any, column: str) -> pd.DataFr
     return band(finished(_group), column)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """An image as the page shows it, a data URI; or a sentence why it cannot."""
-
-    uri: str | None
-    problem: str | None
-
-
-def pictures(run: Run, places: list[Place], labels: list[int]) -> list[Picture]:
-    """The images at these places, as the run's network read them. Raises UserError where their source is not there, or
-    shows by its checksum or its labels that it is not what the run had.
-
-    They travel inside the page's messages: a file of its own is gone when the next run of the page shows others.
-    """
+def pictures(view: View, places: list[Place]) -> list[np.ndarray | UserError]:
+    """The images at these places, (S, S) uint8 as the models read them, or why one cannot be shown. Raises UserError
+    where their source is not there, or is not what the models saw."""
+    runs, split = (*view.runs, *view.group.runs), view.split
+    run = next((run for run in runs if table_file(run, split).exists()), runs[0])
     config = run.config
-    kind, _, path = config.dataset.partition(":")
-    if not path and kind != "phantom":
+    kind = config.dataset.partition(":")[0]
+    if known(kind):
         found = on_disk(kind, stored_size(config.image_size), config.data_dir)
         if found.state != "unpacked":  # which would take minutes here
             raise UserError(f"They are not unpacked in {found.folder.parent}: press 'Check and unpack' on Data.")
-    source = file_stamp(Path(path).expanduser()) if path else None
-    which = config.dataset, config.image_size, config.data_dir, run.resolved and run.resolved.data_checksum
-    return _pictures(run, which, source, [(p.split, p.index, p.image_id) for p in places], labels)
+    with reading(view.group):
+        checksums = _checksums(run, split, str(run.path), file_stamp(table_file(run, split)))
+    source = pictures_of(config, run.resolved.data_checksum, split, checksums)
+    if isinstance(source, UserError):
+        raise source
+    return source.read(places)
 
 
-@st.cache_data(show_spinner="Reading the images …", max_entries=64)
-def _pictures(_run: Run, which: Any, source: Any, places: Any, labels: list[int]) -> list[Picture]:
-    wanted = [Place(*place) for place in places]
-    opened_splits = sorted({place.split for place in wanted})
-    opened = open_pictures(_run.config, opened_splits)
-    checksum = _run.resolved.data_checksum if _run.resolved else opened.checksum
-    for split in opened_splits:
-        there = [(place.index, label) for place, label in zip(wanted, labels, strict=True) if place.split == split]
-        same_images(_run.config, opened, checksum, split, *np.array(there).T)
-    return [
-        Picture(None, str(image)) if isinstance(image, UserError) else Picture(tile(image), None)
-        for image in opened.read(wanted)
-    ]
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _checksums(_run: Run, split: str, path: str, stamp: Any) -> np.ndarray | None:
+    return image_checksums(_run, split)

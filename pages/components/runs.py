@@ -42,13 +42,13 @@ def reading(group: Group) -> Iterator[None]:
         ) from error
 
 
-def file_stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of last change: what a cached reading of a file is keyed by."""
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """Size, time of last change and which file it is: what a cached reading of a file is keyed by."""
     try:
         stat = path.stat()
     except FileNotFoundError:
         return None
-    return stat.st_size, stat.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def summary(group: Group) -> dict[str, Any]:

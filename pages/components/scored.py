@@ -1,7 +1,6 @@
 """What the image pages read of a group: its scored images, and the images themselves, each once."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,21 +8,19 @@ import pandas as pd
 import streamlit as st
 
 from colora.catalog import SCORES, VERDICTS
-from colora.config import RunConfig
 from colora.errors import UserError
 from colora.finished import finished, is_finished
 from colora.plots import SPLIT_NAMES, class_colour
 from colora.runs import Group
 from colora.scores import SeedPredictions, Whose, read_predictions, score_images
-from colora.thumbnails import Pictures, Place, open_pictures, same_images, tile
+from colora.thumbnails import Pictures, Place, tile
 from colora.verdicts import current, verdicts_folder
-from pages.components import show
+from pages.components import pictures, show
 from pages.components.listed import sorted_rows
 from pages.components.runs import file_stamp, reading, runs_dir
 
 KEPT_PREDICTIONS = 4  # of 97,477 images and 10 seeds: about 30 MB each
 KEPT_TABLES = 6  # about 25 MB each
-KEPT_SOURCES = 16
 KEPT_ORDERS = 32
 
 
@@ -83,52 +80,9 @@ def _order(
     return sorted_rows(_table, score, order)
 
 
-def pictures_of(group: Group, found: SeedPredictions) -> Pictures | UserError:
-    """The images of a group's split, or why they cannot be shown: they are not here, or not those that were predicted,
-    and nobody must judge another image than the one that a verdict names. A first look may unpack them."""
-    bar = st.empty()  # also where nothing is to be unpacked: what follows keeps its place, and is not drawn anew
-    split, config = found.split, group.config
-    stamp = _data_stamp(config.dataset)
-    known, key = _opened(), (split, config.dataset, config.image_size, config.data_dir, stamp)
-    try:
-        source = known.get(key) or _open(config, split, bar)
-        _check(found, source, str(group.path), stamps_of(group, split), stamp)
-    except UserError as error:
-        return error
-    while key not in known and len(known) >= KEPT_SOURCES:
-        known.pop(next(iter(known)), None)
-    known[key] = source
-    return source
-
-
-@st.cache_data(show_spinner=False, max_entries=KEPT_SOURCES)
-def _check(_found: SeedPredictions, _source: Pictures, path: str, stamps: Any, data_stamp: Any) -> None:
-    """`thumbnails.same_images` of the whole split; what it raises is not kept."""
-    images = _found.images
-    index, labels = images["index"].to_numpy(), images["label"].to_numpy()
-    same_images(_found.group.config, _source, _found.data_checksum, _found.split, index, labels)
-
-
-def _open(config: RunConfig, split: str, bar: Any) -> Pictures:
-    def tell(done: int, total: int) -> None:
-        if total:
-            bar.progress(done / total, f"Unpacking the images once: {done:,} of {total:,}")
-
-    try:
-        return open_pictures(config, (split,), tell)
-    finally:
-        bar.empty()
-
-
-@st.cache_resource(show_spinner=False)
-def _opened() -> dict[Any, Pictures]:
-    """Open sources of all sessions; a cached function could not show its progress on the page."""
-    return {}
-
-
-def _data_stamp(dataset: str) -> Any:
-    kind, _, place = dataset.partition(":")
-    return file_stamp(Path(place).expanduser()) if kind == "npz" else None
+def pictures_of(found: SeedPredictions) -> Pictures | UserError:
+    """The images that these predictions are of, or why they cannot be shown."""
+    return pictures.pictures_of(found.group.config, found.data_checksum, found.split, found.checksums)
 
 
 def places(table: pd.DataFrame, split: str) -> list[Place]:
@@ -182,6 +136,7 @@ def tiles(
                 "right": true == predicted,
                 "score": value,
                 "rank": f"{ranks[row]:,}" if ranks is not None else "",
+                "notes": [],
                 "bar": [
                     {"name": name, "share": float(record[column]), "colour": class_colour(c)}
                     for c, (name, column) in enumerate(zip(class_names, columns, strict=True))

@@ -1,0 +1,116 @@
+"""The images of a group's data, opened once for all sessions, and each shown only as the one that was predicted.
+
+What is kept of a source is kept by the place that its path leads to and by the state of the file there, so that a link
+that is pointed elsewhere, or a file that is replaced, opens another source. Of a folder nothing is kept: its images are
+read when they are shown.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import streamlit as st
+
+from colora.config import RunConfig
+from colora.data import checksums_of_unchanged
+from colora.data.medmnist import on_disk
+from colora.data.prepare import Progress
+from colora.errors import UserError
+from colora.medmnist_info import SIZES, known
+from colora.thumbnails import Pictures, Predicted, check_source, open_pictures
+from colora.typed import typed_path
+from pages.components.runs import file_stamp
+
+T = TypeVar("T")
+KEPT_SOURCES = 16
+ASK_AGAIN_SECONDS = 600.0  # after which older predictions' data are read again
+
+
+def pictures_of(
+    config: RunConfig, data_checksum: str, split: str, checksums: np.ndarray | None
+) -> Pictures | UserError:
+    """The images of a split as models of this config predicted them, or why they cannot be shown; nobody must judge
+    another image than the one that a verdict names. A first look may unpack them.
+
+    `checksums` (N,) are those kept with the predictions. Where a run of an older version kept none, all the data are
+    compared once with what the run had.
+    """
+    bar = st.empty()  # also where nothing is to be unpacked: what follows keeps its place, and is not drawn anew
+    try:
+        source = _opened(config, split, bar)
+        check_source(source, data_checksum)
+        if checksums is None and not known(config.dataset):  # the checksum of a public set tells all of its images
+            checksums = _of_older(config, data_checksum, split, bar)
+    except UserError as error:
+        return error
+    return source if checksums is None else Predicted(source, {split: checksums})
+
+
+def state_of(config: RunConfig) -> Any:
+    """Where a data set's path leads, and the state of what is read there; of a folder only of its own entries."""
+    kind, _, place = config.dataset.partition(":")
+    if known(kind):
+        sets = [on_disk(kind, size, config.data_dir) for size in SIZES]
+        return [(str(found.folder), file_stamp(found.folder / "set.json")) for found in sets]
+    if not place:
+        return kind
+    path = Path(os.path.realpath(typed_path(place, "dataset")))
+    inside = sorted(entry.path for entry in os.scandir(path) if entry.is_dir()) if path.is_dir() else []
+    return [(str(path), file_stamp(path)), *((entry, file_stamp(Path(entry))) for entry in inside)]
+
+
+def _opened(config: RunConfig, split: str, bar: Any) -> Pictures:
+    if config.dataset.startswith("folder:"):
+        return open_pictures(config, (split,))
+    sources, key = _sources(), (split, config.image_size, repr(state_of(config)))
+    if key not in sources:
+        source = _with_bar(lambda tell: open_pictures(config, (split,), tell), "Unpacking the images once", bar)
+        while len(sources) >= KEPT_SOURCES:
+            sources.pop(next(iter(sources)), None)
+        sources[key] = source
+    return sources[key]
+
+
+def _of_older(config: RunConfig, data_checksum: str, split: str, bar: Any) -> np.ndarray:
+    """`data.checksums_of_unchanged`, for a while. Raises what that raised."""
+    known_answers, key = _answers(), (split, config.model_dump_json(), data_checksum, repr(state_of(config)))
+    answered, answer = known_answers.get(key, (0.0, None))
+    if answer is None or time.monotonic() - answered > ASK_AGAIN_SECONDS:
+        doing = "Comparing the images with those that these models saw"
+        try:
+            answer = _with_bar(lambda tell: checksums_of_unchanged(config, data_checksum, split, tell), doing, bar)
+        except UserError as error:
+            answer = error
+        known_answers.pop(key, None)
+        while len(known_answers) >= KEPT_SOURCES:
+            known_answers.pop(next(iter(known_answers)), None)
+        known_answers[key] = time.monotonic(), answer
+    if isinstance(answer, UserError):
+        raise answer
+    return answer
+
+
+def _with_bar(work: Callable[[Progress], T], doing: str, bar: Any) -> T:
+    def tell(done: int, total: int) -> None:
+        if total:
+            bar.progress(done / total, f"{doing}: {done:,} of {total:,}")
+
+    try:
+        return work(tell)
+    finally:
+        bar.empty()
+
+
+@st.cache_resource(show_spinner=False)
+def _sources() -> dict[Any, Pictures]:
+    """Of all sessions; a cached function could not show its progress on the page."""
+    return {}
+
+
+@st.cache_resource(show_spinner=False)
+def _answers() -> dict[Any, tuple[float, np.ndarray | UserError]]:
+    """Each with the time it was given."""
+    return {}
