@@ -1,6 +1,5 @@
 """Images of each class, as the pages show them: counted once for each state of the files."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from colora.cuts import Cut
 from colora.data.counts import ClassCounts, medmnist_counts, source_counts
 from colora.data.medmnist import on_disk
 from colora.data.samples import Samples, folder_samples, medmnist_samples, npz_samples, phantom_samples
-from colora.errors import UserError
 from colora.medmnist_info import SIZES, known, stored_size
-from colora.typed import is_dir, typed_path
+from colora.typed import typed_path
 from pages.components import show
+from pages.components.runs import file_stamp, place_stamps
 
 STRIP_WIDTH, GAP = 340, 8  # pixels
 FOLDER_SECONDS = 60  # after which a folder is counted anew; files deep inside it leave no mark at its top
@@ -31,13 +30,13 @@ def of_source(dataset: str, image_size: int, data_dir: str | None) -> ClassCount
     kind, _, place = dataset.partition(":")
     if known(kind):
         return of_set(kind, data_dir, stored_size(image_size))
-    return _of_source(dataset, image_size, _stamps(typed_path(place, "dataset")) if place else None)
+    return _of_source(dataset, image_size, place_stamps(typed_path(place, "dataset")) if place else None)
 
 
 def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCounts | None:
     """`counts.medmnist_counts`, kept until the files change."""
     found = [on_disk(name, stored, data_dir) for stored in ((size,) if size else SIZES)]
-    stamps = [_stamp(path) for on in found for path in (on.npz, on.folder / "set.json")]
+    stamps = [file_stamp(path) for on in found for path in (on.npz, on.folder / "set.json")]
     return _of_set(name, size, data_dir, stamps)
 
 
@@ -49,23 +48,6 @@ def _of_source(dataset: str, image_size: int, stamps: Any) -> ClassCounts | None
 @st.cache_data(show_spinner=False, max_entries=64)
 def _of_set(name: str, size: int | None, data_dir: str | None, stamps: Any) -> ClassCounts | None:
     return medmnist_counts(name, size, data_dir)
-
-
-def _stamps(path: Path) -> list[Any]:
-    """Of a file; of a folder and its sub-folders, the classes."""
-    try:
-        inside = [entry.path for entry in os.scandir(path) if entry.is_dir()] if is_dir(path) else []
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}.", field="dataset") from error
-    return [_stamp(Path(place)) for place in (path, *sorted(inside))]
-
-
-def _stamp(path: Path) -> tuple[str, int | None, int | None]:
-    try:
-        found = path.stat()
-    except OSError:
-        return str(path), None, None
-    return str(path), found.st_size, found.st_mtime_ns
 
 
 def show_training(counts: ClassCounts, train_set: str, per_class: int | None) -> None:
@@ -152,7 +134,7 @@ def show_folder(counts: ClassCounts, title: str) -> None:
 
 def samples_of_set(name: str, data_dir: str | None) -> Samples | None:
     """`samples.medmnist_samples`, read anew only when the files change."""
-    stamps = [_stamp(on_disk(name, size, data_dir).folder / "set.json") for size in SIZES]
+    stamps = [file_stamp(on_disk(name, size, data_dir).folder / "set.json") for size in SIZES]
     return _samples_of_set(name, data_dir, stamps)
 
 
@@ -169,7 +151,7 @@ def samples_of_phantom() -> Samples:
 def samples_of_own(kind: str, place: str) -> Samples:
     """Of a "folder" or an "npz" file. Raises UserError as `folder_samples` and `npz_samples` do."""
     path = typed_path(place)
-    return _samples_of_own(kind, path, _stamps(path))
+    return _samples_of_own(kind, path, place_stamps(path))
 
 
 @st.cache_data(show_spinner="Reading the images …", max_entries=8, ttl=FOLDER_SECONDS)

@@ -5,10 +5,8 @@ that is pointed elsewhere, or a file that is replaced, opens another source. Of 
 read when they are shown.
 """
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +20,7 @@ from colora.errors import UserError
 from colora.medmnist_info import SIZES, known
 from colora.thumbnails import Pictures, Predicted, check_source, open_pictures
 from colora.typed import typed_path
-from pages.components.runs import file_stamp
+from pages.components.runs import file_stamp, place_stamps
 
 T = TypeVar("T")
 KEPT_SOURCES = 16
@@ -57,9 +55,7 @@ def state_of(config: RunConfig) -> Any:
         return [(str(found.folder), file_stamp(found.folder / "set.json")) for found in sets]
     if not place:
         return kind
-    path = Path(os.path.realpath(typed_path(place, "dataset")))
-    inside = sorted(entry.path for entry in os.scandir(path) if entry.is_dir()) if path.is_dir() else []
-    return [(str(path), file_stamp(path)), *((entry, file_stamp(Path(entry))) for entry in inside)]
+    return place_stamps(typed_path(place, "dataset"))
 
 
 def _opened(config: RunConfig, split: str, bar: Any) -> Pictures:

@@ -43,12 +43,27 @@ def reading(group: Group) -> Iterator[None]:
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:
-    """Size, time of last change and which file it is: what a cached reading of a file is keyed by."""
+    """Size, time of last change and which file it is: what a cached reading of a file is keyed by; None where there is
+    none to be seen, which reading it will explain."""
     try:
         stat = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def place_stamps(path: Path) -> list[Any]:
+    """Where a path leads, and the state of what lies there: of a file, or of a folder and its sub-folders, the classes.
+
+    Raises UserError where it cannot be looked at.
+    """
+    try:
+        real = Path(os.path.realpath(path))
+        inside = [Path(entry.path) for entry in os.scandir(real) if entry.is_dir()] if real.is_dir() else []
+        return [(str(place), file_stamp(place)) for place in (real, *sorted(inside))]
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read: {why}.", field="dataset") from error
 
 
 def summary(group: Group) -> dict[str, Any]:
