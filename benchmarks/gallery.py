@@ -26,6 +26,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from colora.config import Resolved, make_config
+from colora.data.dataset import image_checksum
 from colora.data.phantom import draw
 from colora.evaluate import entropy
 from colora.runs import create_group, write_json
@@ -99,6 +100,8 @@ def make_runs(folder: Path, labels: np.ndarray, seeds: int) -> None:
         preparation="none", class_counts={"train": counts, "val": [1] * 4, "test": [1] * 4, "used": [smallest] * 4},
         weights_checksum=None, random_layers=[], parameters={}, warnings=[],
     )  # fmt: skip
+    images = np.load(folder / "data" / f"octmnist_{SIDE}" / "train_images.npy", mmap_mode="r")
+    checksums = np.array([image_checksum(image) for image in images], dtype=np.uint64)
     for run in group.runs:
         rng = np.random.default_rng(run.seed)
         logits = 1.5 * rng.normal(size=(len(labels), 4)) + 4 * np.eye(4)[labels]
@@ -107,6 +110,7 @@ def make_runs(folder: Path, labels: np.ndarray, seeds: int) -> None:
         table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels})
         table[[f"p_{c}" for c in range(4)]] = p
         table["entropy"], table["image_id"], table["patient_id"], table["used"] = entropy(p), ids, None, used
+        table["checksum"] = checksums
         (run.path / "predictions").mkdir()
         table.to_parquet(run.path / "predictions" / "train.parquet", index=False)
         run.write_resolved(resolved)
@@ -155,7 +159,8 @@ def measure(files: list[Path]) -> dict:
 
 
 def measure_sources(folder: Path, images: int) -> dict:
-    """Milliseconds to read and to encode a page of images: {source: {"read_ms", "encode_ms"}}, medians."""
+    """Milliseconds to read a page of images, to compare each with the one that was predicted, and to encode it:
+    {source: {"read_ms", "compare_ms", "encode_ms"}}, medians."""
     scans = make_folder(folder / "scans")
     mapped = [f"train/{i:06d}" for i in range(images)]
     generated = [f"train-{i:04d}" for i in range(1000)]
@@ -169,15 +174,18 @@ def measure_sources(folder: Path, images: int) -> dict:
     for name, (dataset, side, ids) in cases.items():
         config = make_config({"dataset": dataset, "image_size": side, "data_dir": str(folder / "data")})
         source = open_pictures(config, ("train",))
-        times: dict[str, list[float]] = {"read_ms": [], "encode_ms": []}
+        times: dict[str, list[float]] = {"read_ms": [], "compare_ms": [], "encode_ms": []}
         for _ in range(REPEATS):
             places = [Place("train", int(i), ids[i]) for i in rng.integers(0, len(ids), PAGE)]
             begin = time.perf_counter()
             read = source.read(places)
-            between = time.perf_counter()
+            was_read = time.perf_counter()
+            assert all(image_checksum(image) for image in read)
+            compared = time.perf_counter()
             assert all(len(tile(image)) > 1000 for image in read)
-            times["read_ms"].append(1000 * (between - begin))
-            times["encode_ms"].append(1000 * (time.perf_counter() - between))
+            times["read_ms"].append(1000 * (was_read - begin))
+            times["compare_ms"].append(1000 * (compared - was_read))
+            times["encode_ms"].append(1000 * (time.perf_counter() - compared))
         found[name] = {kind: statistics.median(values) for kind, values in times.items()}
     return found
 

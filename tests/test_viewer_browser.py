@@ -17,6 +17,7 @@ from browsing import PATIENCE_SECONDS, STORY, idle, served
 from fabricate import fabricate
 from PIL import Image
 
+from colora.data.dataset import image_checksum
 from colora.runs import Group
 from colora.scores import group_scores
 from colora.thumbnails import Files, Place, lossless
@@ -82,12 +83,14 @@ async ([uri, zoom, inverted]) => {
 """
 
 
-def rename_images(group: Group, image_ids: list[str]) -> None:
-    """Give the train images of a fabricated group the names of files."""
+def predict_files(group: Group, files: Files, image_ids: list[str]) -> None:
+    """Let the train images of a fabricated group be these files."""
     for run in group.runs:
         path = run.path / "predictions" / "train.parquet"
         table = pd.read_parquet(path)
         table["image_id"] = image_ids[: len(table)]
+        images = files.read([Place("train", index, name) for index, name in enumerate(table["image_id"])])
+        table["checksum"] = np.array([image_checksum(image) for image in images], dtype=np.uint64)
         table.to_parquet(path)
 
 
@@ -114,9 +117,10 @@ def scans(request, tmp_path) -> Iterator[tuple[str, Path, Files]]:
         names = write_scans(root, 400)
     runs_dir = tmp_path / "runs"
     group = fabricate(runs_dir, "two-shapes", ["done"], {"dataset": f"folder:{root}", "image_size": SIZE})
-    rename_images(group, names)
+    files = Files(root, SIZE)
+    predict_files(group, files, names)
     with served(runs_dir) as address:
-        yield address, runs_dir, Files(root, SIZE)
+        yield address, runs_dir, files
 
 
 @contextmanager
