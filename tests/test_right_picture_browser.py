@@ -17,7 +17,7 @@ from colora.verdicts import current
 
 pytestmark = STORY
 SIZE = 64
-OTHER = "Another picture stands in the place of"
+OTHER = "is not the picture that was predicted"
 
 
 def write_version(root: Path, seed: int) -> None:

@@ -161,13 +161,13 @@ def test_a_picture_that_was_exchanged_is_not_shown_as_the_one_that_was_predicted
         np.testing.assert_array_equal(image, dataset.splits["test"].images[i])
     (root / wanted[1].image_id).write_bytes((root / wanted[2].image_id).read_bytes())
     first, exchanged, other = source.read(wanted)
-    assert wanted[1].image_id in str(exchanged) and "Another picture stands in the place of" in str(exchanged)
+    assert wanted[1].image_id in str(exchanged) and "is not the picture that was predicted" in str(exchanged)
     assert first.shape == other.shape == (SIZE, SIZE)
-    with pytest.raises(UserError, match="Another picture stands in the place of"):
+    with pytest.raises(UserError, match="is not the picture that was predicted"):
         source.large(wanted[1])
     np.testing.assert_array_equal(source.large(wanted[2])[0], other)
     beyond = Place("test", len(dataset.splits["test"]), wanted[0].image_id)
-    assert "Another picture" in str(source.read([beyond])[0]), "an image that was not there then is none of them"
+    assert "is not the picture" in str(source.read([beyond])[0]), "an image that was not there then is none of them"
 
 
 def test_a_file_that_is_gone_or_damaged_is_a_sentence_in_its_place(tmp_path):
