@@ -19,6 +19,8 @@ from colora.runs import Group, same_group
 from pages.components import show
 from pages.components.runs import runs_dir
 
+RUN = "acting-run"  # how often this tab's page has been drawn as a whole
+NEVER = (-1, None)
 PAGE, DIALOG = "page", "dialog"  # where it is said that nothing was done; a part of a page may have a place of its own
 
 
@@ -53,6 +55,8 @@ def button(
     """
     things = bound(about)
     clicked = st.button(label, key=key, on_click=press, args=(key, things, at, some), **options)
+    if options.get("disabled"):  # since the click: what was ticked stands in another row now, and is meant all the same
+        clicked = st.session_state.get(_pressed(key), NEVER)[0] == st.session_state[RUN] - 1
     found = pressed(key) if clicked else None
     if at == DIALOG:
         say(DIALOG)
@@ -76,14 +80,21 @@ def press(key: str, things: tuple[Any, ...], at: str = PAGE, some: bool = False)
             there.append(as_drawn(thing))
         except UserError as error:
             problems.append(str(error))
-    st.session_state[_pressed(key)] = None if problems and not (some and there) else tuple(there)
+    found = None if problems and not (some and there) else tuple(there)
+    st.session_state[_pressed(key)] = st.session_state.get(RUN, 0), found
     if problems:
         st.session_state[_said(at)] = " ".join(problems)
 
 
 def pressed(key: str) -> tuple[Any, ...] | None:
     """What `press` has kept, once."""
-    return st.session_state.pop(_pressed(key), None)
+    return st.session_state.pop(_pressed(key), NEVER)[1]
+
+
+def begin() -> None:
+    """Each page's beginning: what was pressed in vain is said."""
+    st.session_state[RUN] = st.session_state.get(RUN, 0) + 1
+    say(PAGE, DIALOG)
 
 
 def say(*places: str) -> None:

@@ -58,4 +58,4 @@ def inside_app() -> None:
         navigation()
         st.rerun()
     address.arrive(page)
-    acting.say(acting.PAGE, acting.DIALOG)
+    acting.begin()
