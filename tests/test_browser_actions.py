@@ -59,7 +59,7 @@ def test_a_group_that_is_removed_elsewhere_is_not_exchanged_for_another(browser,
         idle(other)
         place = [group.name for group in list_groups(runs)].index("first")
         assert main(["rm", "first", "--runs-dir", str(runs)]) == 0
-        other.get_by_test_id("stDataFrame").first.click(position={"x": 80, "y": 35 * (place + 1) + 17})
+        other.get_by_test_id("stDataFrame").first.click(position={"x": 60, "y": 35 * (place + 1) + 17})
         other.get_by_text(GONE).wait_for()
         other.get_by_role("heading", name="Groups of runs").wait_for()
         idle(page)
