@@ -113,7 +113,8 @@ def found_group(what: str) -> Group | None:
         st.warning(f"{gone} Choose another group." if groups else gone, icon=":material/warning:")
         st.session_state["group"] = None
         if groups:
-            st.selectbox("Group of runs", list(groups), None, key="group", on_change=_follow_choice)
+            hint = "Choose a group"
+            st.selectbox("Group of runs", list(groups), None, key="group", on_change=_follow_choice, placeholder=hint)
         return None
     if not groups:
         st.info(f"There is nothing to {what} yet: no run has been launched.", icon=":material/info:")
