@@ -11,10 +11,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from colora.errors import UserError
-from colora.runs import Group, list_groups, open_group
+from colora.runs import Group, list_groups, open_group, same_group
 
 SEED = re.compile(r"seed-\d+")
 MOST_NAMED = 2_000  # names among which the nearest is looked for: of ten times as many that would take seconds
+IDENTITY = "do nothing where the name has come to another one than this (identity, in group.json)"
 WHERE = "folder of all groups (default COLORA_RUNS_DIR, else runs)"
 
 
@@ -56,8 +57,17 @@ def group_of(args: argparse.Namespace) -> Group:
 
 def groups_of(args: argparse.Namespace) -> list[Group]:
     """The groups that were named, each once, in that order. Raises UserError before anything is done to any of them."""
+    if (identity := vars(args).get("identity")) is not None:
+        return [meant(args.groups, args.runs_dir, identity)]
     found = [_named(text, args.runs_dir) for text in args.groups]
     return list({group.path.resolve(): group for group in found}.values())
+
+
+def meant(groups: list[str], runs_dir: Path, identity: str) -> Group:
+    """The one group that was named, where it still has this identity. Raises UserError where it has not."""
+    if len(groups) != 1:
+        raise UserError("--identity goes with one group.")
+    return same_group(place_of(groups[0], runs_dir), identity)
 
 
 def queued_of(text: str, runs_dir: Path) -> tuple[Group, str]:

@@ -64,6 +64,7 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
     compare.add_argument("--prefix", help="of the new groups' names (default the cut's name)")
     compare.add_argument("--seeds", help="such as 0-9 (default those of the cut's group)")
     compare.add_argument("--full-lr", type=float, help="rate of full fine-tuning (default 0.0001)")
+    compare.add_argument("--identity", metavar="ID", help="do nothing where another cut has the name by now")
     compare.add_argument("--plan", action="store_true", help="only say which groups it needs; launch nothing")
     rm = job(jobs, "rm", _cut_rm, "move a cut to the trash; groups trained on it keep their copy")
     rm.add_argument("name")
@@ -165,9 +166,10 @@ def _cut_list(args: argparse.Namespace) -> int:
 
 def _cut_compare(args: argparse.Namespace) -> int:
     from colora.comparison import FULL_LR, launch_comparison, plan_comparison
-    from colora.cuts import read_cut
+    from colora.cuts import read_cut, same_cut
 
-    cut = read_cut(args.runs_dir, args.name)
+    known = args.identity is not None
+    cut = same_cut(args.runs_dir, args.name, args.identity) if known else read_cut(args.runs_dir, args.name)
     seeds = parse_seeds(args.seeds) if args.seeds else None
     rate = FULL_LR if args.full_lr is None else args.full_lr
     plan = plan_comparison(args.runs_dir, cut, args.prefix or cut.name, seeds, rate)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from colora.cli_groups import add_groups, add_runs_dir, groups_of, place_of, queued_of
+from colora.cli_groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
 from colora.cli_show import say
 from colora.config import parse_seeds
 from colora.engines import engine_named, engine_of
@@ -31,6 +31,7 @@ def add_run_commands(command: Callable, with_json: Callable) -> None:
     def on_groups(name: str, run: Callable, about: str) -> argparse.ArgumentParser:
         sub = with_json(command(name, run, about))
         add_groups(sub)
+        sub.add_argument("--identity", metavar="ID", help=f"of one group: {IDENTITY}")
         return sub
 
     def on_folder(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -64,6 +65,7 @@ def add_run_commands(command: Callable, with_json: Callable) -> None:
     end.add_argument("--first", dest="end", action="store_const", const="first", help="before all others")
     end.add_argument("--last", dest="end", action="store_const", const="last", help="behind all others")
     queue.add_argument("--priority", type=int, help="higher ones start first, whatever the order")
+    queue.add_argument("--identity", metavar="ID", help=f"of one whole group: {IDENTITY}")
 
     about = "start what is queued; other commands start it themselves, on the slots that were asked for last"
     supervise = on_folder(command("supervise", _supervise, about))
@@ -168,7 +170,10 @@ def _queue(args: argparse.Namespace) -> int:
     if args.job == "move":
         if not args.targets or (args.end is None and args.priority is None):
             raise UserError("Say what to move and where: colora queue move NAME[/seed-NN] --first|--last|--priority N.")
-        found = [queued_of(text, args.runs_dir) for text in args.targets]
+        if args.identity is None:
+            found = [queued_of(text, args.runs_dir) for text in args.targets]
+        else:
+            found = [(meant(args.targets, args.runs_dir, args.identity), "")]
         for group, seed in reversed(found) if args.end == "first" else found:
             engine_of(group).move(group.path.parent, f"{group.name}/{seed}".rstrip("/"), args.end, args.priority)
     else:

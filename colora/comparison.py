@@ -17,9 +17,10 @@ from colora.cuts import Cut, pinned_cut, save_cut
 from colora.distil import distil, pool_of
 from colora.errors import UserError
 from colora.rules import make_rule
-from colora.runs import Group, open_group
+from colora.runs import Group, check_file_name, open_group
 from colora.scores import SeedPredictions, read_predictions
 
+ANOTHER_PREFIX = "give another --prefix"
 FULL_LR = 1e-4  # at Adam's default rate full fine-tuning of a small set collapses
 
 
@@ -72,6 +73,8 @@ def plan_comparison(
     if base.method != "full":
         full = _changed(base, **on_cut, cut=cut.name, method="full", lr=full_lr, **_colora_defaults())
         wanted.append(("full", full, cut, f"full fine-tuning on the cut {cut.name}, rate {full_lr:g}"))
+    for role, *_ in wanted:
+        check_file_name(f"{prefix}-{role}", "a group", "prefix")
     arms = [_arm(runs_dir, source, role, f"{prefix}-{role}", *rest, seeds) for role, *rest in wanted]
     return Plan(arms, seeds, drawn)
 
@@ -111,9 +114,7 @@ def _arm(
         return Arm(role, source.name, "the source group itself", config, exists=True)
     if (runs_dir / name / "group.json").exists():
         if not _is(Group(runs_dir / name), config, cut, seeds):
-            raise UserError(
-                f"A group named {name} exists and is something else: give another --prefix.", field="prefix"
-            )
+            raise UserError(f"A group named {name} exists and is something else: {ANOTHER_PREFIX}.", field="prefix")
         return Arm(role, name, about, config, exists=True)
     return Arm(role, name, about, config, exists=False)
 

@@ -83,6 +83,11 @@ class Cut(BaseModel):
         return self
 
     @property
+    def identity(self) -> str:
+        """Of this very cut, whatever it is called: another one where a cut is saved anew under its name."""
+        return f"{self.created}.{self.user}.{self.hash}"
+
+    @property
     def short_hash(self) -> str:
         """The first 12 digits."""
         return self.hash[:12]
@@ -112,8 +117,9 @@ def cut_hash(data_checksum: str, image_ids: list[str], labels: dict[str, int] | 
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def save_cut(runs_dir: Path, cut: Cut, replace: bool = False) -> Path:
-    """Atomic. Raises UserError for a bad name, or where another cut (another hash) has it and `replace` is False."""
+def save_cut(runs_dir: Path, cut: Cut, replace: bool = False, instead_of: str | None = None) -> Path:
+    """Atomic. Raises UserError for a bad name, or where another cut (another hash) has it and `replace` is False, or it
+    is not the one that is to be replaced: `instead_of` is its `identity_of`, None for whichever it is."""
     path = _file(runs_dir, cut.name)
     with disk_errors(path, ELSEWHERE):
         own_folder(runs_dir)
@@ -124,6 +130,10 @@ def save_cut(runs_dir: Path, cut: Cut, replace: bool = False) -> Path:
                 raise UserError(
                     f"Another cut is named '{cut.name}' in {path.parent}: choose another name, or replace it.",
                     field="name",
+                )
+            if known not in (None, cut.hash) and instead_of not in (None, identity_of(runs_dir, cut.name)):
+                raise UserError(
+                    f"Another cut was saved as '{cut.name}' elsewhere meanwhile; nothing was done.", field="name"
                 )
             write_json(path, cut.model_dump())
     record(runs_dir, "cut", cut.source.group, [], cut=cut.name, hash=cut.hash)
@@ -145,6 +155,25 @@ def _hash_of(path: Path) -> str | None:
         return _read(path).hash
     except UserError:
         return ""
+
+
+def identity_of(runs_dir: Path, name: str) -> str:
+    """Of the cut that is saved under a name; empty where there is none, or it cannot be used."""
+    try:
+        path = _file(runs_dir, name)
+        return _read(path).identity if path.exists() else ""
+    except UserError:
+        return ""
+
+
+def same_cut(runs_dir: Path, name: str, identity: str) -> Cut:
+    """The saved cut of this name. Raises UserError where it is not the one of this identity any more."""
+    if not _file(runs_dir, name).exists():
+        raise UserError(f"The cut {name} was removed elsewhere meanwhile; nothing was done.")
+    cut = read_cut(runs_dir, name)
+    if cut.identity != identity:
+        raise UserError(f"The cut {name} was replaced elsewhere meanwhile; nothing was done.")
+    return cut
 
 
 def read_cut(runs_dir: Path, name: str) -> Cut:
@@ -200,10 +229,13 @@ def list_cuts(runs_dir: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["created"], row["name"]), reverse=True)
 
 
-def remove_cut(runs_dir: Path, name: str) -> Path:
-    """Move a cut to the trash; groups trained on it keep their own copy. Raises UserError where there is none."""
+def remove_cut(runs_dir: Path, name: str, identity: str | None = None) -> Path:
+    """Move a cut to the trash; groups trained on it keep their own copy. Raises UserError where there is none, or, with
+    an `identity`, another one."""
     path = _file(runs_dir, name)
     with locked(path):
+        if identity is not None:
+            same_cut(runs_dir, name, identity)
         if not path.exists():
             raise UserError(f"There is no cut {name} in {path.parent}.")
         place = to_trash(runs_dir, path, f"{name}{CUT}")

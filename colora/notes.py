@@ -3,7 +3,8 @@
 from colora.errors import UserError
 from colora.files import write_bytes
 from colora.queue.audit import record
-from colora.runs import Group
+from colora.queue.lock import editing
+from colora.runs import Group, same_group
 
 FILE = "notes.txt"
 LONGEST = 10_000  # characters
@@ -18,12 +19,15 @@ def read_notes(group: Group) -> str:
 
 
 def write_notes(group: Group, text: str) -> None:
-    """Replaces what stood there; an empty text removes it. Raises UserError for one that is too long."""
-    text = text.strip()
+    """Replaces what stood there; an empty text removes it. Raises UserError for one that is too long, or where the
+    group is gone."""
+    text, identity = text.strip(), group.identity
     if len(text) > LONGEST:
         raise UserError(f"A note has at most {LONGEST:,} characters; this one has {len(text):,}.", field="notes")
-    if text:
-        write_bytes(group.path / FILE, f"{text}\n".encode("utf-8", "backslashreplace"))
-    else:
-        (group.path / FILE).unlink(missing_ok=True)
+    with editing(group.path.parent):
+        same_group(group.path, identity)
+        if text:
+            write_bytes(group.path / FILE, f"{text}\n".encode("utf-8", "backslashreplace"))
+        else:
+            (group.path / FILE).unlink(missing_ok=True)
     record(group.path.parent, "note", group.name, [], characters=len(text))

@@ -1,6 +1,6 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
-    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines)
+    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines), its own identity
     runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.cuts)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
@@ -23,6 +23,7 @@ import os
 import re
 import shutil
 import time
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = [  # with what a run folder's readers and writers need of files, run_status and process
     "ACTIVE", "ENDED_EARLY", "NAME", "STATES", "Group", "Run", "append_json", "check_name", "create_group",
     "create_run", "list_groups", "listing", "open_group", "own_process", "queued_status", "read_json",
-    "read_json_lines", "run_folder", "write_bytes", "write_json",
+    "read_json_lines", "run_folder", "same_group", "write_bytes", "write_json",
 ]  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -182,9 +183,26 @@ class Group:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """group.json: schema_version, config, seeds, created (ISO 8601, UTC), launched_by, engine; what this launch
-        asked of SLURM, if anything, as "slurm"."""
+        """group.json: schema_version, config, seeds, created (ISO 8601, UTC), launched_by, engine, identity; what this
+        launch asked of SLURM, if anything, as "slurm"."""
         return read_json(self.path / "group.json")
+
+    @cached_property
+    def identity(self) -> str:
+        """Of this very group: the same when it was in the trash or has another name, another one when a group is made
+        anew under its name. Empty where there is no folder.
+
+        Of a group that was made without one, or whose group.json cannot be read, the folder tells it.
+        """
+        try:
+            folder = self.path.stat().st_ino
+        except OSError:
+            return ""
+        try:
+            info = self.info if isinstance(self.info, dict) else {}
+        except UserError:
+            info = {}
+        return str(info.get("identity") or f"{info.get('created')}.{folder}")
 
     @cached_property
     def config(self) -> RunConfig:
@@ -277,6 +295,7 @@ def create_group(
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "launched_by": acting_user(),
         "engine": engine,
+        "identity": uuid.uuid4().hex,
     }
     for left in path.parent.glob(f".{name}.*.new"):  # by a launch that was killed
         shutil.rmtree(left, ignore_errors=True)
@@ -326,6 +345,19 @@ def open_group(path: Path) -> Group:
         lacks = "it has no group.json" if is_dir(path) else "there is none; colora trash lists what was removed"
         raise UserError(f"{path} is not a group of runs: {lacks}.")
     return Group(Path(path))
+
+
+def same_group(path: Path, identity: str) -> Group:
+    """The group at `path`, read anew. Raises UserError where it is not the one of this identity any more."""
+    group = Group(Path(path))
+    if not group.identity:
+        raise UserError(f"{group.name} was removed elsewhere meanwhile; nothing was done.")
+    if group.identity != identity:
+        _ = group.info  # where it cannot be read any more, that is said
+        raise UserError(
+            f"{group.name} was removed elsewhere meanwhile, and another group has its name now; nothing was done."
+        )
+    return group
 
 
 def listing(runs_dir: Path) -> list[dict[str, Any]]:

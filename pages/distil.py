@@ -2,18 +2,19 @@
 
 import streamlit as st
 
-from colora.cuts import read_cut, save_cut
+from colora.cuts import Cut, identity_of, same_cut, save_cut
 from colora.distil import Pool, distil
 from colora.errors import UserError
 from colora.plots import SPLIT_NAMES
 from colora.rules import Rule
 from colora.runs import Group
 from colora.scores import SeedPredictions, Whose, whose_says
-from pages.components import cut_preview, cut_rule, listed, scored, show
+from pages.components import acting, cut_preview, cut_rule, listed, scored, show
 from pages.components.frame import inside_app
-from pages.components.runs import chosen_group, runs_dir, show_damage, show_damaged_seeds, summary
-from pages.components.saved_cuts import saved_cuts, train_on
+from pages.components.runs import Shown, found_group, runs_dir, show_damage, show_damaged_seeds, summary
+from pages.components.saved_cuts import SHOWN, saved_cuts, train_on
 
+REPLACED = "would-replace"  # the name in the field, and the identity of the cut that has it
 WHY = (
     "The paper's second half: sort the training images of each class by how unsure the best model is (entropy of its "
     "prediction), discard the few it is least sure of, which may be mislabelled or spoilt, keep the next so many, "
@@ -47,20 +48,35 @@ def save(found: SeedPredictions, whose: Whose, pool: Pool, rule: Rule) -> None:
             usual = f"{found.group.name}-{rule.kind}"[:80]
             name = st.text_input("Name of the cut", usual, key=f"cut-name-{usual}", max_chars=80)
             replace = st.checkbox("Replace", key="replace-cut", help="Replace another cut of this name.")
-            pressed = st.button("Save the cut", type="primary", icon=":material/save:", key="save-cut")
+            drawn, there = st.session_state.get(REPLACED), (name.strip(), identity_of(runs_dir(), name.strip()))
+            st.session_state[REPLACED] = there
+            pressed = acting.button("Save the cut", [found.group], "save-cut", type="primary", icon=":material/save:")
         if pressed:
+            _, instead_of = drawn if drawn and drawn[0] == name.strip() else there
             try:
                 cut = distil(found, name.strip(), rule, whose, pool)
-                save_cut(runs_dir(), cut, replace)
+                save_cut(runs_dir(), cut, replace, instead_of)
             except UserError as error:
                 show.say(error)
             else:
-                st.session_state["cut"] = st.session_state["just-saved"] = cut.name
-        if st.session_state.get("just-saved") == name.strip():
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.success(f"Saved as **{show.literal(name)}**.", icon=":material/check:")
-                if st.button("Train on it", icon=":material/play_arrow:", key="train-now"):
-                    train_on(read_cut(runs_dir(), name.strip()))
+                st.session_state["cut"], st.session_state["just-saved"] = cut.name, cut
+                st.session_state[REPLACED] = cut.name, cut.identity
+                st.session_state[SHOWN] = Shown(cut.name, cut.identity)
+        saved = st.session_state.get("just-saved")
+        if saved and saved.name == name.strip():
+            offer(saved)
+
+
+def offer(saved: Cut) -> None:
+    """The cut that was just saved, as long as it is there."""
+    try:
+        same_cut(runs_dir(), saved.name, saved.identity)
+    except UserError:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.success(f"Saved as **{show.literal(saved.name)}**.", icon=":material/check:")
+        if trained := acting.button("Train on it", [saved], "train-now", icon=":material/play_arrow:"):
+            train_on(*trained)
 
 
 def preview(group: Group, about: dict, found: SeedPredictions) -> None:
@@ -95,11 +111,13 @@ def preview(group: Group, about: dict, found: SeedPredictions) -> None:
         st.switch_page("pages/images.py", query_params=asked)
 
 
-inside_app()
-st.header("Distil")
-group = chosen_group("distil")
-try:
-    about = summary(group)
+def divide(group: Group) -> None:
+    """What the chosen group's scores say about its training images."""
+    try:
+        about = summary(group)
+    except UserError as error:
+        show_damage(group, error)
+        return
     show.about_line(about)
     show_damaged_seeds(about)
     show.under_way(about)
@@ -108,10 +126,17 @@ try:
         found = scored.predictions(group, "train")
     except UserError as error:
         scored.say_why_not(group, about, "train", error)
-    else:
+        return
+    try:
         preview(group, about, found)
-        show.picture_format()
-except UserError as error:
-    show_damage(group, error)
+    except UserError as error:  # of what it says: the group's files, or a reader's verdicts
+        show.say(error)
+    show.picture_format()
+
+
+inside_app()
+st.header("Distil")
+if group := found_group("distil"):
+    divide(group)
 st.subheader("Saved cuts")
 saved_cuts()

@@ -5,12 +5,12 @@ from functools import partial
 
 import streamlit as st
 
-from colora.config import parse_seeds
+from colora.config import names_file, parse_seeds
 from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
 from colora.errors import UserError
 from colora.typed import bare
-from pages.components import cluster, counts, downloads, fields, form, plan, several, show, start
+from pages.components import acting, cluster, counts, downloads, fields, form, plan, several, show, start
 from pages.components.command import run_colora
 from pages.components.frame import inside_app, one_of
 from pages.components.runs import runs_dir
@@ -153,10 +153,10 @@ def ready(values: form.Values, varied: form.Series, images: list[Images]) -> Non
     plan.show_command(arguments, each[0], varied)
     plan.show_protocol(configs, len(seeds))
     label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
-    pressed = st.button(
-        label, type="primary", icon=":material/play_arrow:", disabled=wrong is not None, key="launch-button"
-    )
-    if pressed:
+    pairs = zip(each, images, strict=True)
+    saved = {config.cut: cut for config, (_, cut) in pairs if cut and not names_file(config.cut)}
+    about = {"type": "primary", "icon": ":material/play_arrow:", "disabled": wrong is not None}
+    if acting.button(label, saved.values(), "launch-button", **about) is not None:
         launch(names, arguments)
     st.caption("The training goes on when you close this page or the browser.")
     asked = zip(each, images, strict=True)

@@ -1,6 +1,5 @@
 """One group while it learns: states, progress, curves and log, fresh while something runs."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -190,9 +189,8 @@ def log(group: Group) -> None:
 
 
 @unless_removed
-def live(path: Path, refreshing: bool) -> None:
+def live(group: Group, refreshing: bool) -> None:
     """Everything that changes while the group runs, read anew at each call."""
-    group = Group(path)
     try:
         with reading(group):
             left = seconds_to_end(group.runs, seconds_left(group.runs))
@@ -242,5 +240,5 @@ except UserError as error:
     st.stop()
 show.about_line(told)
 actions(group)
-st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group.path, group.active)
+st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group, group.active)
 show.picture_format()

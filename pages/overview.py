@@ -8,8 +8,8 @@ import streamlit as st
 
 from colora.errors import UserError
 from colora.overview import FOREIGN, SORTS, Line, lines
-from colora.runs import STATES, Run
-from pages.components import address, group_actions, live, machine, trash
+from colora.runs import STATES, Group, Run
+from pages.components import acting, address, group_actions, live, machine, trash
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir
 from pages.components.show import (
@@ -23,9 +23,9 @@ from pages.components.show import (
 )
 
 ROWS = 20  # groups on one page of the table; no others are read
+OPEN = "open"  # what was pressed in the table
 NOTE_LENGTH = 80  # characters of a note in its cell
 COLUMNS = {
-    "Group": st.column_config.ButtonColumn(pinned=True, type="tertiary", key="open", alignment="left", help="Opens it"),
     "State": STATE_COLUMN,
     "Progress": st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, help="Epochs done, of all"),
     "Seeds": st.column_config.TextColumn(width=210, help="Seeds done, of all; the others by state and number"),
@@ -93,24 +93,24 @@ def row_of(line: Line) -> dict[str, Any]:
 
 
 def table(shown: list[Line]) -> list[Line]:
-    """The table of `shown`; returns the ticked ones, and opens the one whose name was pressed."""
+    """The table of `shown`; returns the ticked ones."""
     place = st.container()  # the buttons stand above the table, and are known after it
-    rows = pd.DataFrame([row_of(line) for line in shown], columns=[*COLUMNS, "Network", "Method", "Data", "Notes"])
+    key = table_key(shown)
+    columns = {"Group": names_column(key, shown)} | COLUMNS
+    rows = pd.DataFrame([row_of(line) for line in shown], columns=[*columns, "Network", "Method", "Data", "Notes"])
     order = ["Group", "State", "Progress", "Seeds", "Test accuracy", "Test AUC", "Network", "Method", "Data"]
     ticked = st.dataframe(
         rows,
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
-        key=table_key(shown),
+        key=key,
         alt="Groups of runs",
         height="content",
         placeholder="–",
         column_order=[*order, "Launched", "Notes"],
-        column_config=COLUMNS,
+        column_config=columns,
     )
-    if pressed := st.session_state.get("open"):
-        group_actions.open_group(shown[pressed["row"]])
     chosen = [shown[row] for row in ticked.selection.rows if row < len(shown)]
     with place:
         group_actions.toolbar(chosen)
@@ -128,11 +128,31 @@ def table(shown: list[Line]) -> list[Line]:
 
 def table_key(shown: list[Line]) -> str:
     """Another one when other groups stand in the rows, so that no tick passes from one group to another."""
-    names = "/".join(line.name for line in shown)
+    names = "/".join(f"{line.name} {line.group.identity}" for line in shown)
     return f"groups-{hashlib.sha256(names.encode()).hexdigest()[:12]}"
 
 
+def names_column(key: str, shown: list[Line]) -> Any:
+    """The names, each of which opens its group: the one that stood in the row when it was pressed."""
+    groups = acting.bound(line.group for line in shown)
+    return st.column_config.ButtonColumn(
+        pinned=True,
+        type="tertiary",
+        key=f"open-{key}",
+        alignment="left",
+        help="Opens it",
+        on_click=name_pressed,
+        args=(f"open-{key}", groups),
+    )
+
+
+def name_pressed(key: str, groups: tuple[Group, ...]) -> None:
+    acting.press(OPEN, (groups[st.session_state[key]["row"]],))
+
+
 inside_app()
+if opened := acting.pressed(OPEN):
+    group_actions.open_group(Line(*opened))
 st.header("Groups of runs")
 group_actions.undo_removal()
 found = find()

@@ -157,7 +157,8 @@ def test_the_priority_of_waiting_seeds_can_be_changed(open_page, monkeypatch, tm
     app.number_input(key="priority").set_value(-2)
     app.button(key="set-priority").click()
     ran(app)
-    assert called == [["queue", "move", "g", "--runs-dir", str(tmp_path / "runs"), "--priority=-2"]]
+    target = ["queue", "move", "g", f"--identity={group.identity}", "--runs-dir", str(tmp_path / "runs")]
+    assert called == [[*target, "--priority=-2"]]
 
 
 def test_monitor_of_this_machines_group_says_nothing_of_slurm(open_page, tmp_path):

@@ -262,7 +262,8 @@ def test_the_comparison_is_planned_and_launched(open_distil, runs, monkeypatch):
     ran(app)
     app.button(key="launch-comparison").click()
     ran(app)
-    assert called == [["cut", "compare", "mine", "--full-lr", "0.0001", "--runs-dir", str(runs), "--seeds", "0-1"]]
+    which = ["mine", f"--identity={read_cut(runs, 'mine').identity}", "--prefix=mine"]
+    assert called == [["cut", "compare", *which, "--full-lr", "0.0001", "--runs-dir", str(runs), "--seeds", "0-1"]]
 
 
 def test_a_refused_comparison_is_a_sentence(open_distil, runs, monkeypatch):

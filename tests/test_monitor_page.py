@@ -10,13 +10,18 @@ from opened import ran, texts
 
 from colora.errors import UserError
 from colora.queue import order
-from colora.runs import read_json, write_json
+from colora.runs import Group, read_json, write_json
 
 
 def watch(monkeypatch) -> list:
     """The commands that the page runs from now on."""
     called: list = []
-    monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))
+
+    def run_colora(arguments, timeout=0):
+        called.append(arguments)
+        return {"trash": "there"}
+
+    monkeypatch.setattr("pages.components.command.run_colora", run_colora)
     return called
 
 
@@ -105,7 +110,7 @@ def test_stop_resume_retry_and_remove_ask_first(open_page, monkeypatch, runs, na
     app.button(key=opens).click()
     app.button(key=f"confirm-{opens}").click()
     ran(app)
-    assert called == [[command, str(runs / name)]]
+    assert called == [[command, str(runs / name), f"--identity={Group(runs / name).identity}"]]
 
 
 def test_a_refused_command_is_a_sentence(open_page, monkeypatch):
@@ -140,7 +145,8 @@ def test_the_place_in_the_queue_can_be_changed(open_page, monkeypatch, tmp_path)
     app.number_input(key="priority").set_value(5)
     app.button(key="set-priority").click()
     ran(app)
-    target = ["queue", "move", "first", "--runs-dir", str(tmp_path)]
+    identity = Group(tmp_path / "first").identity
+    target = ["queue", "move", "first", f"--identity={identity}", "--runs-dir", str(tmp_path)]
     assert called == [[*target, "--first"], [*target, "--priority=5"]]
 
 

@@ -1,6 +1,7 @@
 """The Overview page over fabricated groups: what it lists, finds, compares, copies, annotates and removes."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from opened import ran, texts
 
 from colora.errors import UserError
 from colora.notes import write_notes
-from colora.queue.trash import listed, remove, restore, to_trash
+from colora.queue.trash import found, listed, put_back, remove, restore, to_trash
 from colora.results import Spread, run_summary
 from colora.runs import Group, list_groups
 
@@ -21,8 +22,9 @@ def table(app):
 
 def tick(app, *groups: str):
     """As ticking these groups' rows does."""
-    shown = list(table(app).index)
-    key = "groups-" + hashlib.sha256("/".join(shown).encode()).hexdigest()[:12]
+    shown, folder = list(table(app).index), Path(os.environ["COLORA_RUNS_DIR"])
+    rows = "/".join(f"{name} {Group(folder / name).identity}" for name in shown)
+    key = "groups-" + hashlib.sha256(rows.encode()).hexdigest()[:12]
     app.session_state[key] = {"selection": {"rows": [shown.index(name) for name in groups]}}
     return ran(app)
 
@@ -142,20 +144,22 @@ def test_a_note_is_written_by_the_command_and_shown(open_page, monkeypatch, tmp_
     app.button(key="note").click()  # AppTest runs the whole page, so the dialog has to be opened in the same run
     app.button(key="save-note").click()
     ran(app)
-    assert called == [["note", str(group.path), "--text=- the first try"]]
+    assert called == [["note", str(group.path), f"--identity={group.identity}", "--text=- the first try"]]
     write_notes(group, "the first try")
     assert table(ran(app)).loc["g", "Notes"] == "the first try"
 
 
 def test_groups_are_removed_after_a_question_and_brought_back(open_page, monkeypatch, tmp_path):
-    for name in ("old", "older"):
-        fabricate(tmp_path, name, ["stopped"])
+    made = [fabricate(tmp_path, name, ["stopped"]) for name in ("old", "older")]
+    groups = {group.path: group.identity for group in made}
     called = []
     app = tick(open_page("overview", folder=tmp_path), "old", "older")
 
     def run_colora(arguments, timeout=0):
         called.append(arguments)
-        restore(tmp_path, Path(arguments[-1]).name) if "--undo" in arguments else remove(Group(Path(arguments[1])))
+        if arguments[0] == "rm":
+            return {"trash": str(remove(Group(Path(arguments[1]))))}
+        return [{"path": str(put_back(tmp_path, found(tmp_path, arguments[2])))}]
 
     monkeypatch.setattr("pages.components.command.run_colora", run_colora)
     app.button(key="remove").click()
@@ -164,12 +168,14 @@ def test_groups_are_removed_after_a_question_and_brought_back(open_page, monkeyp
     app.button(key="remove").click()
     app.button(key="confirm-remove").click()
     ran(app)
-    assert called == [["rm", str(tmp_path / "old")], ["rm", str(tmp_path / "older")]]
+    assert called == [["rm", str(path), f"--identity={identity}"] for path, identity in groups.items()]
+    entries = [entry.path.name for entry in listed(tmp_path)]
     assert "**old, older** are in the trash." in [info.value for info in app.info]
     called.clear()
     app.button(key="undo").click()
     ran(app)
-    assert called == [["rm", "--undo", str(tmp_path / name)] for name in ("old", "older")]
+    assert called == [["trash", "put-back", entry, "--runs-dir", str(tmp_path)] for entry in entries]
+    assert {path: Group(path).identity for path in groups} == groups
     assert "undo" not in [button.key for button in app.button]
 
 
@@ -230,7 +236,7 @@ def test_what_went_back_meanwhile_is_said_and_nothing_else_done(open_page, remov
     app = tick_in_trash(open_page("overview", folder=removed, trash="true"), removed, 3)
     restore(removed, "old")  # in another tab
     app.button(key="put-back").click()
-    assert "old is not in the trash any more" in ran(app).error[0].value
+    assert "old is not in the trash any more" in ran(app).warning[-1].value
     assert {group.name for group in list_groups(removed)} == {"here", "here-too", "old", "taken"}
 
 

@@ -260,15 +260,18 @@ def test_a_group_that_is_removed_while_a_page_draws_it_is_a_page_drawn_anew(tmp_
     monkeypatch.setattr("pages.components.removed.st.rerun", lambda: again.append(True))
     group = fabricate(tmp_path, "g", ["running"])
 
-    def draw(path: Path, removes: bool) -> None:
-        drawn.append(path)
+    def draw(shown: Group, removes: bool) -> None:
+        drawn.append(shown)
         if removes:
-            path.rename(tmp_path / "away")
-        _ = Group(path).info if removes else read_json(path / "nothing.json")
+            shown.path.rename(tmp_path / "away")
+        _ = Group(shown.path).info if removes else read_json(shown.path / "nothing.json")
 
     with pytest.raises(UserError, match=r"nothing\.json does not exist"):
-        unless_removed(draw)(group.path, False)
+        unless_removed(draw)(group, False)
     assert (len(drawn), len(again)) == (1, 0)
     for _ in range(2):
-        unless_removed(draw)(group.path, True)
+        unless_removed(draw)(group, True)
     assert (len(drawn), len(again)) == (2, 2)
+    fabricate(tmp_path, "g", ["running"])  # another one
+    unless_removed(draw)(group, False)
+    assert (len(drawn), len(again)) == (2, 3)

@@ -14,7 +14,7 @@ from colora.queue.lock import editing, supervisor_lock, try_lock
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
 from colora.queue.trash import to_trash
 from colora.queue.verdict import heard, processes_live
-from colora.runs import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder
+from colora.runs import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder, same_group
 from colora.storage import check_room, file_size
 
 POLL_SECONDS = 0.2
@@ -77,15 +77,15 @@ def requeue(group: Group) -> list[int]:
     """Queue every seed that was stopped, failed or was lost, and those queued on another host; returns those seeds.
 
     Of runs that another host was training it is watched first whether they have really fallen silent. Raises UserError
-    where one has not.
+    where one has not, or the group is gone.
     """
-    runs_dir = group.path.parent
+    runs_dir, identity = group.path.parent, group.identity
     if alive := heard([run.path for run in group.runs if _can_go_on(run) and _is_elsewhere(run)]):
         host = Run(alive[0]).written_status()["process"]["host"]
         raise UserError(f"{alive[0].name} of {group.name} still trains on {host}: stop it there, or wait for its end.")
     with editing(runs_dir):
         place = order.last_place(runs_dir)
-        again = [run for run in Group(group.path).runs if _can_go_on(run)]
+        again = [run for run in same_group(group.path, identity).runs if _can_go_on(run)]
         for run in again:
             (run.path / "stop").unlink(missing_ok=True)
             write_json(run.path / "queue.json", place)
@@ -126,9 +126,9 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
 def begin_anew(group: Group, seeds: list[int] | None) -> tuple[list[int], list[int], list[str]]:
     """Fresh folders for these seeds, queued: (all of them, those new to the group, where in the trash the old ones
     are)."""
-    runs_dir, config = group.path.parent, group.config
+    runs_dir, config, identity = group.path.parent, group.config, group.identity
     with editing(runs_dir):
-        states = {run.seed: run.state for run in Group(group.path).runs}
+        states = {run.seed: run.state for run in same_group(group.path, identity).runs}
         failed = [seed for seed, state in states.items() if state in (*ENDED_EARLY, "damaged")]
         chosen = failed if seeds is None else seeds
         if not chosen:

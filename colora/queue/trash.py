@@ -17,7 +17,7 @@ from colora.files import read_json, sync_folder, write_json
 from colora.queue.audit import cuts_folder, own_folder, record, recorded
 from colora.queue.lock import editing
 from colora.queue.verdict import processes_live
-from colora.runs import Group, check_file_name
+from colora.runs import Group, check_file_name, same_group
 from colora.storage import file_size, locked
 
 LAST_MOMENTS_SECONDS = 3
@@ -105,12 +105,12 @@ def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
 
 
 def remove(group: Group) -> Path:
-    """Move a group to the trash. Raises UserError while something of it waits or runs."""
-    runs_dir, end = group.path.parent, time.monotonic() + LAST_MOMENTS_SECONDS
+    """Move a group to the trash. Raises UserError while something of it waits or runs, or where it is gone already."""
+    runs_dir, identity, end = group.path.parent, group.identity, time.monotonic() + LAST_MOMENTS_SECONDS
     while not Group(group.path).active and _has_process(group) and time.monotonic() < end:
         time.sleep(POLL_SECONDS)  # its last process is just ending
     with editing(runs_dir):
-        fresh = Group(group.path)
+        fresh = same_group(group.path, identity)
         if fresh.active or _has_process(fresh):
             raise UserError(f"{group.name} still waits or runs: stop it first, with colora stop {group.path}")
         place = to_trash(runs_dir, group.path, group.name)
@@ -134,8 +134,7 @@ def restore(runs_dir: Path, name: str, kind: str = "group") -> Path:
 def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
     """Bring back a group or a cut, perhaps under another name. Raises UserError where the name is taken, the entry has
     gone from the trash meanwhile, or what a retry replaced is asked for."""
-    if not entry.path.exists():
-        raise _gone(entry)
+    check_there(entry)
     if entry.kind not in ("group", "cut"):
         raise UserError(f"Only whole groups and cuts are put back, not {entry.title}: it lies in {entry.path}.")
     name = new_name or entry.own_name
@@ -180,6 +179,12 @@ def _move(entry: Entry, target: Path) -> None:
     sync_folder(entry.path.parent)
 
 
+def check_there(entry: Entry) -> None:
+    """Raises UserError where an entry is not in the trash any more."""
+    if not entry.path.exists():
+        raise _gone(entry)
+
+
 def _gone(entry: Entry) -> UserError:
     return UserError(f"{entry.title} is not in the trash any more: somebody has put it back or deleted it.")
 
@@ -194,7 +199,8 @@ def listed(runs_dir: Path) -> list[Entry]:
 def found(runs_dir: Path, text: str) -> Entry:
     """The entry of this name in the trash (`first.20260131T120000000000Z`), or what was removed last under a name
     (`first`, `hard10.cut`). Raises UserError where there is none."""
-    there = [entry for entry in listed(runs_dir) if text in (entry.path.name, entry.name)]
+    entries = listed(runs_dir)
+    there = [e for e in entries if e.path.name == text] or [e for e in entries if e.name == text]
     if not there:
         raise UserError(f"There is no '{text}' in {trash_folder(runs_dir)}: colora trash lists what is.")
     return there[-1]

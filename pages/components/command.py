@@ -14,6 +14,7 @@ import streamlit as st
 
 from colora.config import RunConfig
 from colora.errors import UserError
+from colora.runs import Group
 from colora.work import MODEL, WORK
 from pages.components.runs import ROOT, runs_dir
 
@@ -35,6 +36,11 @@ def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]
     if done.returncode:
         raise UserError(f"colora {arguments[0]} ended with exit code {done.returncode}: {last}")
     return json.loads(done.stdout)
+
+
+def on_group(group: Group, job: str, *rest: str, timeout: float = 120) -> dict[str, Any]:
+    """`colora JOB GROUP ...` on this very group: refused where another one has its name by now."""
+    return run_colora([job, str(group.path), f"--identity={group.identity}", *rest], timeout)
 
 
 def signed_in() -> str | None:

@@ -24,7 +24,7 @@ from colora.storage import size_text
 from colora.transfers import Transfer, cancel, downloads, start_download, transfer_id
 from colora.typed import exists, is_file
 from colora.weights import damage, remote_weights, weights_on_disk
-from pages.components import address, show
+from pages.components import acting, address, show
 
 POLL_SECONDS = 0.4
 NOT_BUSY = '<style>[data-testid="stStatusWidget"] {display: none}</style>'
@@ -153,6 +153,25 @@ class Shown:
                 _progress(now[known], place)
 
 
+@acting.as_drawn.register
+def _(target: Target) -> Target:
+    """What was drawn for a target is that nothing comes yet."""
+    if any(known.active for known in downloads() if known.id == target.id):
+        raise UserError(f"{target.title} is on its way already, started elsewhere; nothing was done.")
+    return target
+
+
+@acting.as_drawn.register
+def _(transfer: Transfer) -> Transfer:
+    """Whoever started it again since, has another process."""
+    now = next((known for known in downloads() if known.id == transfer.id), None)
+    if now is None or not now.active:
+        raise UserError(f"The download of {transfer.name} has ended meanwhile; nothing was done.")
+    if now.process != transfer.process:
+        raise UserError(f"The download of {transfer.name} was started again elsewhere; nothing was done.")
+    return now
+
+
 def _progress(transfer: Transfer, place: DeltaGenerator) -> None:
     share = min(1.0, transfer.bytes / transfer.total) if transfer.total else 0.0
     place.progress(share, text=progress_text(transfer))
@@ -225,7 +244,7 @@ def _button(target: Target, active: Transfer | None, ended: Transfer | None) -> 
 
 
 def start_button(target: Target, label: str = "Download", icon: str = ":material/download:") -> None:
-    if st.button(label, icon=icon, key=f"start-{target.id}", help=f"{target.title}: {target.whole}"):
+    if acting.button(label, [target], f"start-{target.id}", icon=icon, help=f"{target.title}: {target.whole}"):
         try:
             with st.spinner("Starting …"):
                 start_download(target.kind, target.name, target.size, target.data_dir)
@@ -237,7 +256,7 @@ def start_button(target: Target, label: str = "Download", icon: str = ":material
 
 def cancel_button(transfer: Transfer) -> None:
     meaning = "Stops the download. What has arrived is kept, and Continue goes on from there."
-    if st.button("Cancel", icon=":material/cancel:", key=f"cancel-{transfer.id}", help=meaning):
+    if acting.button("Cancel", [transfer], f"cancel-{transfer.id}", icon=":material/cancel:", help=meaning):
         with st.spinner("Stopping …"):
             cancel(transfer.id)
         st.rerun()

@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import StopException
 
-from pages.components import address
+from pages.components import acting, address
 
 
 def navigation() -> st.Page:
@@ -51,10 +51,11 @@ def inside_app() -> None:
 
     Until app.py has run once, Streamlit takes a folder named `pages` for its older kind of multipage app, and
     runs the page of a reloaded or shared address alone, without the notice. Naming the pages ends that; then
-    all runs again.
+    all runs again. What was pressed in vain is said at the top.
     """
     page = st.session_state.pop("inside-app", None)
     if page is None:
         navigation()
         st.rerun()
     address.arrive(page)
+    acting.begin()

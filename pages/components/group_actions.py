@@ -1,13 +1,15 @@
 """What can be done with groups of runs as wholes: open, compare, copy, annotate, remove, and undo that."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from colora.errors import UserError
-from colora.notes import LONGEST
+from colora.notes import LONGEST, read_notes
 from colora.overview import Line
-from colora.queue.trash import listed
+from colora.queue.trash import Entry
 from colora.runs import Group
-from pages.components import command, show
+from pages.components import acting, command, show
 from pages.components.origin import ask_anew
 from pages.components.runs import runs_dir
 
@@ -33,23 +35,27 @@ def clone(name: str) -> None:
 def toolbar(chosen: list[Line]) -> None:
     """The buttons for the ticked groups; each says by its help what it wants where it cannot be pressed."""
     no_dialog()
-    one, names = len(chosen) == 1, ",".join(line.name for line in chosen)
-    several = 2 <= len(chosen) <= MOST_COMPARED
+    groups = [line.group for line in chosen]
+    one, several = len(groups) == 1, 2 <= len(groups) <= MOST_COMPARED
+
+    def pressed(label: str, key: str, icon: str, possible: bool, meaning: str) -> tuple[Group, ...] | None:
+        return acting.button(label, groups, key, icon=icon, disabled=not possible, help=meaning)
+
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Open", icon=":material/open_in_new:", disabled=not one, help="Tick one group.", key="open-one"):
-            open_group(chosen[0])
-        help_text = f"Side by side; tick 2 to {MOST_COMPARED} groups."
-        if st.button("Compare", icon=":material/compare:", disabled=not several, help=help_text, key="compare"):
-            st.switch_page("pages/compare.py", query_params={"groups": names})
-        help_text = "Opens Launch with the settings of this group; tick one."
-        if st.button("Copy …", icon=":material/content_copy:", disabled=not one, help=help_text, key="clone"):
-            clone(chosen[0].name)
-        help_text = "Write down what this group is for, or what came out; tick one."
-        if st.button("Note …", icon=":material/edit_note:", disabled=not one, help=help_text, key="note"):
-            edit_note(chosen[0].group, chosen[0].notes)
-        help_text = "To the trash; Undo brings them back."
-        if st.button("Remove …", icon=":material/delete:", disabled=not chosen, help=help_text, key="remove"):
-            confirm_remove([line.group for line in chosen])
+        if opened := pressed("Open", "open-one", ":material/open_in_new:", one, "Tick one group."):
+            open_group(Line(*opened))
+        meaning = f"Side by side; tick 2 to {MOST_COMPARED} groups."
+        if compared := pressed("Compare", "compare", ":material/compare:", several, meaning):
+            st.switch_page("pages/compare.py", query_params={"groups": ",".join(group.name for group in compared)})
+        meaning = "Opens Launch with the settings of this group; tick one."
+        if copied := pressed("Copy …", "clone", ":material/content_copy:", one, meaning):
+            clone(copied[0].name)
+        meaning = "Write down what this group is for, or what came out; tick one."
+        if noted := pressed("Note …", "note", ":material/edit_note:", one, meaning):
+            edit_note(noted[0], read_notes(noted[0]))
+        meaning = "To the trash; Undo brings them back."
+        if removed := pressed("Remove …", "remove", ":material/delete:", bool(groups), meaning):
+            confirm_remove(list(removed))
         st.button("Refresh", icon=":material/refresh:", type="tertiary", key="refresh")
 
 
@@ -72,9 +78,9 @@ def dialog_is_open() -> bool:
 def edit_note(group: Group, text: str) -> None:
     in_dialog()
     written = st.text_area(show.literal(group.name), text, max_chars=LONGEST, height=200, key="note-text")
-    if st.button("Save the note", type="primary", key="save-note"):
+    if acting.button("Save the note", [group], "save-note", acting.DIALOG, type="primary"):
         try:
-            command.run_colora(["note", str(group.path), f"--text={written}"])
+            command.on_group(group, "note", f"--text={written}")
         except UserError as error:
             show.say(error)
         else:
@@ -87,17 +93,16 @@ def confirm_remove(groups: list[Group], leave: bool = False) -> None:
     in_dialog()
     names = ", ".join(f"**{show.literal(group.name)}**" for group in groups)
     st.markdown(f"{names} will go to the trash. At the foot of *Overview* they can be put back, or removed for good.")
-    if st.button("Remove", type="primary", key="confirm-remove"):
+    if acting.button("Remove", groups, "confirm-remove", acting.DIALOG, type="primary"):
         remove(groups, leave)
 
 
 def remove(groups: list[Group], leave: bool) -> None:
     """To the trash, one after another, and to Overview, which offers to undo it; stops at the first refusal."""
-    gone = []
+    gone: list[Entry] = []
     try:
         for group in groups:
-            command.run_colora(["rm", str(group.path)])
-            gone.append(group.name)
+            gone.append(Entry(Path(command.on_group(group, "rm")["trash"])))
     except UserError as error:
         show.say(error)
         st.session_state["removed"] = gone
@@ -108,18 +113,18 @@ def remove(groups: list[Group], leave: bool) -> None:
 
 def undo_removal() -> None:
     """After groups were removed in this tab: the way back, while they are in the trash."""
-    there = {entry.name for entry in listed(runs_dir())} if st.session_state.get("removed") else set()
-    names = [name for name in st.session_state.get("removed", ()) if name in there]
-    if not names:
+    entries = [entry for entry in st.session_state.get("removed", ()) if entry.path.exists()]
+    if not entries:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        verb = "is" if len(names) == 1 else "are"
-        st.info(f"**{show.literal(', '.join(names))}** {verb} in the trash.", icon=":material/delete:")
-        if st.button("Undo", icon=":material/undo:", key="undo"):
+        names, verb = ", ".join(entry.name for entry in entries), "is" if len(entries) == 1 else "are"
+        st.info(f"**{show.literal(names)}** {verb} in the trash.", icon=":material/delete:")
+        if back := acting.button("Undo", entries, "undo", icon=":material/undo:"):
             try:
-                for name in list(names):
-                    command.run_colora(["rm", "--undo", str(runs_dir() / name)])
-                    st.session_state["removed"] = names = [other for other in names if other != name]
+                for entry in back:
+                    command.run_colora(["trash", "put-back", entry.path.name, "--runs-dir", str(runs_dir())])
+                    entries.remove(entry)
+                    st.session_state["removed"] = list(entries)
             except UserError as error:
                 show.say(error)
             else:

@@ -1,26 +1,24 @@
-"""A group may be removed, in another browser or in a terminal, while a page draws it."""
+"""A group may be removed, or made anew, in another browser or in a terminal, while a page draws it."""
 
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from colora.errors import UserError
+from colora.runs import Group, same_group
 
 
 def unless_removed(draw: Callable[..., None]) -> Callable[..., None]:
-    """`draw(path, ...)`, or the whole page anew where the group at `path` has gone, as that page then says."""
+    """`draw(group, ...)` of the group read anew, or the whole page anew where it has gone, as that page then says."""
 
     @wraps(draw)
-    def drawn(path: Path, *rest: Any) -> None:
+    def drawn(group: Group, *rest: Any) -> None:
         try:
-            if not path.is_dir():
-                raise FileNotFoundError(path)
-            draw(path, *rest)
+            draw(same_group(group.path, group.identity), *rest)
         except (UserError, FileNotFoundError):
-            if path.is_dir():
+            if Group(group.path).identity == group.identity:
                 raise
             st.rerun()
 

@@ -1,5 +1,8 @@
 """What can be done with one group's seeds: stop, resume, begin anew, move in the queue; and the group's own buttons."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -8,17 +11,17 @@ from colora.errors import UserError
 from colora.queue import view
 from colora.queue.actions import goes_on
 from colora.runs import ENDED_EARLY, Group
-from pages.components import command, group_actions, show
+from pages.components import acting, command, group_actions, show
 
 SHOWN_PLACES = 50  # of the queue
 AGAIN = (*ENDED_EARLY, "damaged")  # what can begin anew
 
 
-def do(arguments: list[str], doing: str) -> None:
-    """Run `colora ARGUMENTS` and show the page anew, or the sentence of its refusal."""
+def do(doing: str, run: Callable[..., Any], *arguments: Any) -> None:
+    """Run a command and show the page anew, or the sentence of its refusal."""
     try:
         with st.spinner(doing):
-            command.run_colora(arguments)
+            run(*arguments)
     except UserError as error:
         show.say(error)
     else:
@@ -32,13 +35,14 @@ def confirm_stop(group: Group) -> None:
         f"Every waiting and running seed of **{show.literal(group.name)}** stops. Finished epochs are kept; the epoch "
         "under way is done again when you resume."
     )
-    if st.button("Stop the seeds", type="primary", key="confirm-stop"):
-        do(["stop", str(group.path)], "The running seed finishes its step …")
+    if acting.button("Stop the seeds", [group], "confirm-stop", acting.DIALOG, type="primary"):
+        do("The running seed finishes its step …", command.on_group, group, "stop")
 
 
 @st.dialog("Resume this group?", icon=":material/resume:", on_dismiss="rerun")
 def confirm_resume(group: Group) -> None:
     group_actions.in_dialog()
+    st.markdown(f"**{show.literal(group.name)}**:")
     going_on = [run for run in group.runs if run.state in ENDED_EARLY]
     for run in going_on:
         epoch = run.status["epoch"]
@@ -46,8 +50,8 @@ def confirm_resume(group: Group) -> None:
         st.markdown(f"- Seed {run.seed} ({run.state}) {where}.")
     if not going_on:
         st.markdown("The waiting seeds are started in their turn.")
-    if st.button("Resume", type="primary", key="confirm-resume"):
-        do(["resume", str(group.path)], "Starting again …")
+    if acting.button("Resume", [group], "confirm-resume", acting.DIALOG, type="primary"):
+        do("Starting again …", command.on_group, group, "resume")
 
 
 @st.dialog("Train these seeds from the beginning?", icon=":material/restart_alt:", on_dismiss="rerun")
@@ -58,8 +62,8 @@ def confirm_retry(group: Group) -> None:
         f"Seeds {', '.join(seeds)} of **{show.literal(group.name)}** begin anew. What they have so far goes to the "
         "trash of the runs folder. *Resume* would keep their finished epochs."
     )
-    if st.button("Begin anew", type="primary", key="confirm-retry"):
-        do(["retry", str(group.path)], "Starting anew …")
+    if acting.button("Begin anew", [group], "confirm-retry", acting.DIALOG, type="primary"):
+        do("Starting anew …", command.on_group, group, "retry")
 
 
 @st.dialog("Place in the queue", icon=":material/low_priority:", width="medium", on_dismiss="rerun")
@@ -70,8 +74,9 @@ def move(group: Group) -> None:
     waiting = [row for row in view.rows(runs_dir) if row["state"] == "queued" and bool(row["place"]) == here]
     own = [row for row in waiting if row["group"] == group.name]
     if not own:
-        st.info("Nothing of this group waits any more.", icon=":material/info:")
+        st.info(f"Nothing of {show.literal(group.name)} waits any more.", icon=":material/info:")
         return
+    st.markdown(f"The waiting seeds of **{show.literal(group.name)}** among all that waits:")
     columns = ["place", "group", "seed", "priority"] if here else ["group", "seed", "priority", "note"]
     alt = "What waits, in the order in which it starts" if here else "What waits in SLURM, and for what"
     st.dataframe(pd.DataFrame(waiting[:SHOWN_PLACES])[columns], hide_index=True, alt=alt, height="content")
@@ -84,14 +89,15 @@ def move(group: Group) -> None:
         "administrators. *To the front* puts these before your own other jobs, where the cluster allows it."
     )
     priority = st.number_input("Priority of this group", value=own[0]["priority"], step=1, key="priority")
-    target = ["queue", "move", group.name, "--runs-dir", str(runs_dir)]
+    target = ["queue", "move", group.name, f"--identity={group.identity}", "--runs-dir", str(runs_dir)]
     with st.container(horizontal=True):
-        if st.button("To the front", icon=":material/vertical_align_top:", key="move-first"):
-            do([*target, "--first"], "Moving …")
-        if st.button("To the end", icon=":material/vertical_align_bottom:", key="move-last"):
-            do([*target, "--last"], "Moving …")
-        if st.button("Set the priority", type="primary", key="set-priority", disabled=priority is None):
-            do([*target, f"--priority={priority}"], "Moving …")
+        if acting.button("To the front", [group], "move-first", acting.DIALOG, icon=":material/vertical_align_top:"):
+            do("Moving …", command.run_colora, [*target, "--first"])
+        if acting.button("To the end", [group], "move-last", acting.DIALOG, icon=":material/vertical_align_bottom:"):
+            do("Moving …", command.run_colora, [*target, "--last"])
+        unknown = priority is None
+        if acting.button("Set the priority", [group], "set-priority", acting.DIALOG, type="primary", disabled=unknown):
+            do("Moving …", command.run_colora, [*target, f"--priority={priority}"])
 
 
 def actions(group: Group) -> None:
@@ -99,26 +105,30 @@ def actions(group: Group) -> None:
     group_actions.no_dialog()
     states = {run.state for run in group.runs}
     forgotten = "queued" in states and engine_of(group).forgotten(group)
+
+    def pressed(label: str, key: str, icon: str, meaning: str | None = None) -> tuple[Group, ...] | None:
+        return acting.button(label, [group], key, icon=icon, help=meaning)
+
     with st.container(horizontal=True, vertical_alignment="center"):
-        if any(map(goes_on, group.runs)) and st.button("Stop …", icon=":material/stop:", key="stop"):
-            confirm_stop(group)
+        if any(map(goes_on, group.runs)) and (there := pressed("Stop …", "stop", ":material/stop:")):
+            confirm_stop(*there)
         if states & set(ENDED_EARLY) or forgotten:
             meaning = "Seeds that stopped, failed or were lost go on after their last finished epoch."
             label = "Run the missing seeds …" if "done" in states else "Resume …"
-            if st.button(label, icon=":material/resume:", key="resume", help=meaning):
-                confirm_resume(group)
+            if there := pressed(label, "resume", ":material/resume:", meaning):
+                confirm_resume(*there)
         if states & set(AGAIN):
             meaning = "The same seeds from the first epoch on."
-            if st.button("Begin anew …", icon=":material/restart_alt:", key="retry", help=meaning):
-                confirm_retry(group)
+            if there := pressed("Begin anew …", "retry", ":material/restart_alt:", meaning):
+                confirm_retry(*there)
         meaning = "The order in which waiting seeds start."
-        if "queued" in states and st.button("Queue …", icon=":material/low_priority:", key="queue", help=meaning):
-            move(group)
+        if "queued" in states and (there := pressed("Queue …", "queue", ":material/low_priority:", meaning)):
+            move(*there)
         meaning = "Opens Launch with the settings of this group."
-        if st.button("Copy …", icon=":material/content_copy:", key="clone", help=meaning):
-            group_actions.clone(group.name)
-        if not group.active and st.button("Remove …", icon=":material/delete:", key="remove"):
-            group_actions.confirm_remove([group], leave=True)
+        if there := pressed("Copy …", "clone", ":material/content_copy:", meaning):
+            group_actions.clone(there[0].name)
+        if not group.active and (there := pressed("Remove …", "remove", ":material/delete:")):
+            group_actions.confirm_remove(list(there), leave=True)
         if any(run.status["epoch"] for run in group.runs):
             st.page_link(
                 "pages/evaluate.py", label="Evaluate", icon=":material/analytics:", query_params={"group": group.name}

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -13,6 +13,7 @@ from colora.results import group_summary
 from colora.runs import Group, list_groups
 from pages.components import address, show
 
+SHOWN = "shown-group"
 ROOT = Path(__file__).parent.parent.parent  # where app.py is
 DAMAGE = (
     OSError,
@@ -21,6 +22,13 @@ DAMAGE = (
     TypeError,
     AttributeError,
 )  # what a half-written or foreign file can lead to
+
+
+class Shown(NamedTuple):
+    """What this tab has shown last, by name and identity."""
+
+    name: str
+    identity: str
 
 
 def runs_dir() -> Path:
@@ -100,16 +108,34 @@ def show_damaged_seeds(about: dict[str, Any]) -> None:
 
 
 def chosen_group(what: str) -> Group:
-    """The group named in the address, or else the newest, and a chooser. Ends the page where there is none.
+    """`found_group`; ends the page where there is none."""
+    group = found_group(what)
+    if group is None:
+        st.stop()
+    return group
+
+
+def found_group(what: str) -> Group | None:
+    """The group named in the address, or else the newest, and a chooser. None where there is none, and where the one
+    that the page has shown has gone: no other takes its place, under buttons that were meant for it.
 
     `what` completes "There is nothing to ... yet."
     """
     groups = {group.name: group for group in list_groups(runs_dir())}
+    shown, asked = st.session_state.get(SHOWN), address.get("group")
+    if shown and shown.name == asked and asked not in groups:
+        gone = f"**{show.literal(asked)}** was removed elsewhere meanwhile."
+        st.warning(f"{gone} Choose another group." if groups else gone, icon=":material/warning:")
+        st.session_state["group"] = None
+        if groups:
+            hint = "Choose a group"
+            st.selectbox("Group of runs", list(groups), None, key="group", on_change=_follow_choice, placeholder=hint)
+        return None
     if not groups:
         st.info(f"There is nothing to {what} yet: no run has been launched.", icon=":material/info:")
         st.page_link("pages/launch.py", label="Launch a first run", icon=":material/play_arrow:")
-        st.stop()
-    asked = address.get("group") or st.session_state.get("last-group")
+        return None
+    asked = asked or st.session_state.get("last-group")
     if asked and asked not in groups:
         place = show.literal(runs_dir())
         st.warning(f"There is no group named '{show.brief(asked)}' in {place}. This is the newest one instead.")
@@ -117,7 +143,11 @@ def chosen_group(what: str) -> Group:
     st.session_state["last-group"] = st.session_state["group"] = name
     address.put("group", name)
     st.selectbox("Group of runs", list(groups), key="group", on_change=_follow_choice)
-    return groups[name]
+    group = groups[name]
+    if shown and shown.name == name and shown.identity != group.identity:
+        st.info(f"**{show.literal(name)}** was made anew elsewhere: this is the new one.", icon=":material/info:")
+    st.session_state[SHOWN] = Shown(name, group.identity)
+    return group
 
 
 def _follow_choice() -> None:

@@ -3,16 +3,20 @@
 import pandas as pd
 import streamlit as st
 
-from colora.comparison import FULL_LR, Plan, plan_comparison
+from colora.comparison import ANOTHER_PREFIX, FULL_LR, Plan, plan_comparison
 from colora.config import parse_seeds
-from colora.cuts import Cut, list_cuts, read_cut, remove_cut, restore_cut
+from colora.cuts import Cut, list_cuts, read_cut, remove_cut
 from colora.errors import UserError
-from colora.runs import Group
-from pages.components import address, command, show
+from colora.queue.trash import Entry, put_back
+from colora.runs import Group, open_group
+from colora.typed import bare
+from pages.components import acting, address, command, show
 from pages.components.decimals import needed
 from pages.components.origin import ask_anew
-from pages.components.runs import runs_dir, summary
+from pages.components.runs import Shown, runs_dir, summary
 
+CUTS = "cuts"  # where it is said that something was pressed in vain
+SHOWN = "shown-cut"
 ROLES = {
     "balanced": "Balanced",
     "distilled": "Distilled",
@@ -22,6 +26,7 @@ ROLES = {
 
 
 def saved_cuts() -> None:
+    acting.say(CUTS)
     undo_removal()
     rows = list_cuts(runs_dir())
     if not rows:
@@ -56,9 +61,32 @@ def saved_cuts() -> None:
             "Hash": st.column_config.TextColumn(help="The same for the same images of the same data, on any machine."),
         },
     )
-    names = [row["name"] for row in usable]
-    name = st.selectbox("Cut", names, key=address.one("cut", names))
-    one_cut(read_cut(runs_dir(), name))
+    if cut := chosen_cut([row["name"] for row in usable]):
+        one_cut(cut)
+
+
+def chosen_cut(names: list[str]) -> Cut | None:
+    """None where the one that was shown has gone, until another is chosen: none takes its place under its buttons."""
+    shown = st.session_state.get(SHOWN)
+    gone = shown is not None and shown.name not in names
+    if gone:
+        st.warning(
+            f"The cut **{show.literal(shown.name)}** was removed elsewhere meanwhile. Choose another one.",
+            icon=":material/warning:",
+        )
+    key = address.one("cut", names, default=None) if gone else address.one("cut", names)
+    name = st.selectbox("Cut", names, None if gone else 0, key=key, placeholder="Choose a cut")
+    if name is None:
+        return None
+    try:
+        cut = read_cut(runs_dir(), name)
+    except UserError as error:  # removed at this moment
+        show.say(error)
+        return None
+    if shown and shown.name == name and shown.identity != cut.identity:
+        st.info(f"The cut **{show.literal(name)}** was replaced: this is the new one.", icon=":material/info:")
+    st.session_state[SHOWN] = Shown(name, cut.identity)
+    return cut
 
 
 def one_cut(cut: Cut) -> None:
@@ -68,8 +96,9 @@ def one_cut(cut: Cut) -> None:
     for note in cut.notes:
         show.say(note, st.warning, ":material/warning:")
     with st.container(horizontal=True):
-        if st.button("Train on this cut", type="primary", icon=":material/play_arrow:", key="train-on-cut"):
-            train_on(cut)
+        about = {"type": "primary", "icon": ":material/play_arrow:"}
+        if trained := acting.button("Train on this cut", [cut], "train-on-cut", CUTS, **about):
+            train_on(*trained)
         st.download_button(
             "Cut as a file",
             lambda: cut.model_dump_json(indent=1),
@@ -80,32 +109,38 @@ def one_cut(cut: Cut) -> None:
             on_click="ignore",
             help="For another machine with the same data: --cut FILE.",
         )
-        if st.button("Remove", icon=":material/delete:", key="remove-cut", help="Groups trained on it keep theirs."):
-            try:
-                remove_cut(runs_dir(), cut.name)
-            except UserError as error:
-                show.say(error)
-            else:
-                st.session_state["removed-cut"] = cut.name
-                st.session_state.pop("just-saved", None)
-                st.rerun()
+        about = {"icon": ":material/delete:", "help": "Groups trained on it keep theirs."}
+        if removed := acting.button("Remove", [cut], "remove-cut", CUTS, **about):
+            remove(*removed)
     comparison(cut)
 
 
+def remove(cut: Cut) -> None:
+    try:
+        place = remove_cut(runs_dir(), cut.name, cut.identity)
+    except UserError as error:
+        show.say(error)
+        return
+    st.session_state["removed-cut"] = Entry(place)
+    for known in ("just-saved", SHOWN):
+        st.session_state.pop(known, None)
+    st.rerun()
+
+
 def undo_removal() -> None:
-    name = st.session_state.get("removed-cut")
-    if not name:
+    entry = st.session_state.get("removed-cut")
+    if entry is None or not entry.path.exists():
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"The cut **{show.literal(name)}** is in the trash.", icon=":material/delete:")
-        if st.button("Undo", icon=":material/undo:", key="undo-cut"):
+        st.info(f"The cut **{show.literal(entry.own_name)}** is in the trash.", icon=":material/delete:")
+        if acting.button("Undo", [entry], "undo-cut", CUTS, icon=":material/undo:"):
             try:
-                restore_cut(runs_dir(), name)
+                put_back(runs_dir(), entry)
             except UserError as error:
                 show.say(error)
             else:
                 del st.session_state["removed-cut"]
-                st.session_state["cut"] = name
+                st.session_state["cut"] = entry.own_name
                 st.rerun()
 
 
@@ -125,8 +160,12 @@ def comparison(cut: Cut) -> None:
             "A better result after a cut may come from the choice of images, from balancing, from the number of images "
             "or from the method. Four groups tell them apart, each like the cut's group but for one thing."
         )
-        left, right = st.columns(2)
+        left, middle, right = st.columns(3)
         with left:
+            label, meaning = "Names of the groups begin with", "The rest of each name says which of the four it is."
+            prefix = st.text_input(label, key="compare-prefix", placeholder=cut.name, help=meaning, max_chars=70)
+            prefix = bare(prefix) or cut.name
+        with middle:
             seeds = st.text_input("Random seeds", key="compare-seeds", placeholder="as the cut's group")
         with right:
             label = "Learning rate of full fine-tuning"
@@ -136,17 +175,24 @@ def comparison(cut: Cut) -> None:
             rate = needed(label, typed, 1e-6, 1)
             with st.spinner("Looking for the groups …"):
                 chosen = parse_seeds(seeds) if seeds.strip() else None
-                plan = plan_comparison(runs_dir(), cut, cut.name, chosen, rate)
+                plan = plan_comparison(runs_dir(), cut, prefix, chosen, rate)
+                source = open_group(runs_dir() / cut.source.group)
         except UserError as error:
-            show.say(error)
+            show.say(in_page_words(error))
             return
         arms(plan)
         missing = [arm for arm in plan.arms if not arm.exists]
         if not missing:
             return
         many = f"{len(missing)} group{'s' * (len(missing) > 1)} × {len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}"
-        if st.button(f"Launch {many}", icon=":material/play_arrow:", key="launch-comparison"):
-            launch(cut, seeds, rate, missing[0].group)
+        about, icon = [cut, source], ":material/play_arrow:"
+        if acting.button(f"Launch {many}", about, "launch-comparison", CUTS, icon=icon):
+            launch(cut, prefix, seeds, rate, missing[0].group)
+
+
+def in_page_words(error: UserError) -> str:
+    """Where the command line names its option, the field of the page."""
+    return str(error).replace(ANOTHER_PREFIX, "let the names of the groups begin with something else")
 
 
 def arms(plan: Plan) -> None:
@@ -171,14 +217,15 @@ def arms(plan: Plan) -> None:
     )
 
 
-def launch(cut: Cut, seeds: str, rate: float, first: str) -> None:
-    arguments = ["cut", "compare", cut.name, "--full-lr", repr(rate), "--runs-dir", str(runs_dir())]
+def launch(cut: Cut, prefix: str, seeds: str, rate: float, first: str) -> None:
+    arguments = ["cut", "compare", cut.name, f"--identity={cut.identity}", f"--prefix={prefix}"]
+    arguments += ["--full-lr", repr(rate), "--runs-dir", str(runs_dir())]
     if seeds.strip():
         arguments += ["--seeds", seeds.strip()]
     try:
         with st.spinner("Checking data and networks …", show_time=True):
             command.run_colora(arguments, timeout=600)
     except UserError as error:
-        show.say(f"Not launched. {error}")
+        show.say(f"Not launched. {in_page_words(error)}")
         return
     st.switch_page("pages/monitor.py", query_params={"group": first})

@@ -13,12 +13,13 @@ from colora.errors import UserError
 from colora.queue import trash
 from colora.queue.trash import Entry
 from colora.storage import size_text
-from pages.components import address, show
+from pages.components import acting, address, show
 from pages.components.group_actions import in_dialog
 from pages.components.runs import runs_dir
 
 ROWS = 20  # entries on one page of the table; of no others the size is asked
 KEPT_SIZES = 1_000
+TRASH = "trash"  # where it is said that something was pressed in vain
 
 
 def show_trash() -> None:
@@ -30,6 +31,7 @@ def show_trash() -> None:
             show.say(said, st.success, ":material/check:")
         if problem := st.session_state.pop("trash-problem", None):
             show.say(problem)
+        acting.say(TRASH)
         entries = trash.listed(runs_dir())[::-1]
         if not entries:
             st.caption("The trash is empty. What you remove waits here until you put it back or delete it for good.")
@@ -86,25 +88,19 @@ def _size(path: str) -> int:
 
 def toolbar(ticked: list[Entry], entries: list[Entry]) -> None:
     whole = bool(ticked) and all(entry.kind in ("group", "cut") for entry in ticked)
-    st.button(
-        "Put back",
-        icon=":material/undo:",
-        disabled=not whole,
-        help="Tick groups or cuts.",
-        key="put-back",
-        on_click=put_back,
-        args=(ticked,),
-    )
-    help_text = "Tick what will not be needed any more."
-    if st.button(
-        "Remove for good …", icon=":material/delete_forever:", disabled=not ticked, help=help_text, key="delete"
-    ):
-        confirm_delete(ticked)
-    if st.button("Empty the trash …", type="tertiary", key="empty-trash"):
-        confirm_delete(entries)
+    about = {"icon": ":material/undo:", "disabled": not whole, "help": "Tick groups or cuts."}
+    if back := acting.button("Put back", ticked, "put-back", TRASH, **about):
+        put_back(back)
+        st.rerun()
+    meaning = "Tick what will not be needed any more."
+    about = {"icon": ":material/delete_forever:", "disabled": not ticked, "help": meaning}
+    if chosen := acting.button("Remove for good …", ticked, "delete", TRASH, some=True, **about):
+        confirm_delete(list(chosen))
+    if all_of_it := acting.button("Empty the trash …", entries, "empty-trash", TRASH, some=True, type="tertiary"):
+        confirm_delete(list(all_of_it))
 
 
-def put_back(entries: list[Entry]) -> None:
+def put_back(entries: tuple[Entry, ...]) -> None:
     """Under their own names, or, where those are taken again, under the next free ones; stops at the first refusal."""
     done = []
     try:
@@ -125,8 +121,8 @@ def confirm_delete(entries: list[Entry]) -> None:
     size = size_text(sum(_size(str(entry.path)) for entry in entries))
     st.text(f"{some}{more}: {size}.")
     st.markdown("**This cannot be undone.**")
-    if st.button("Remove for good", type="primary", key="confirm-delete"):
-        delete(entries)
+    if chosen := acting.button("Remove for good", entries, "confirm-delete", acting.DIALOG, some=True, type="primary"):
+        delete(list(chosen))
         st.rerun()
 
 

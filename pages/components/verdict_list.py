@@ -1,5 +1,6 @@
 """All verdicts on a group's data: who said what, how far two readers agree, and the list as a file."""
 
+import hashlib
 from contextlib import suppress
 
 import pandas as pd
@@ -80,6 +81,8 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
     imported = {"Imported by": shown["imported_by"]} if shown["imported_by"].notna().any() else {}
     unsure = shown["seen"].isna()
     second = {"Second look": unsure.map({True: "advised", False: None})} if unsure.any() else {}
+    rows = "/".join(f"{row.image_id} {row.reader}" for row in shown.itertuples())
+    key = f"verdict-table-{hashlib.sha256(rows.encode()).hexdigest()[:12]}"  # so that no choice passes to another row
     chosen = st.dataframe(
         pd.DataFrame(
             {
@@ -94,7 +97,7 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
             | second
         ),
         hide_index=True,
-        key="verdict-table",
+        key=key,
         placeholder="–",
         alt="All verdicts on these data",
         on_select="rerun",
@@ -106,7 +109,7 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
         if (split := split_of(group, image_id, found)) is None:
             st.warning(f"This group has no prediction of {show.literal(image_id)}.", icon=":material/search_off:")
             return
-        del st.session_state["verdict-table"]
+        del st.session_state[key]
         st.session_state["to-view"] = ("browse", split)
         address.put("image", image_id)
         st.rerun()
