@@ -94,8 +94,8 @@ class Predicted:
         if 0 <= place.index < len(kept) and image_checksum(image) == kept[place.index]:
             return None
         return UserError(
-            f"{place.image_id} is not the picture that was predicted: it was changed or replaced since. Put the old one "
-            "back to see it."
+            f"{place.image_id} is not the picture that was predicted: it was changed or replaced since. Put the old "
+            "one back to see it."
         )
 
 
