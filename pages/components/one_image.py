@@ -150,7 +150,8 @@ def large(
         judging.choices(found.data_checksum, image_id, names),
         step,
         on_back,
-        partial(judging.judge, found.data_checksum, image_id, names, label),
+        partial(judging.judge, found.data_checksum, image_id, names),
+        judging.unheard,
     )
     if trouble:  # below the picture, which stays where it is from image to image
         show.say(trouble, st.warning, ":material/broken_image:")
