@@ -16,6 +16,9 @@ const settings = { window: 255, level: 128, invert: false }; // kept from image 
 const whole = () => ({ zoom: 1, x: 0.5, y: 0.5 });
 const looked = { id: null, layer: 0, view: whole() }; // at what; an element that Streamlit makes anew goes on there
 
+// What lies over the page while it is there, and has the keys for itself wherever the focus is.
+const OVER = '[role="dialog"], [role="menu"], [role="listbox"]';
+
 const DRAFTS = 100; // notes that wait for their verdict; the oldest go first
 const OWN_DRAFT = "colora.note.";
 const without = new Map(); // what the browser refuses to keep
@@ -338,6 +341,7 @@ const viewerIn = (root) => {
     i: invert,
   };
   const pressed = (event) => {
+    if (event.isComposing || [...document.querySelectorAll(OVER)].some((element) => element.checkVisibility())) return;
     const active = document.activeElement, inside = root.getRootNode(); // whose host stands for what has the focus in it
     const own = active === inside.host && inside.activeElement?.tagName !== "INPUT";
     if ((active !== document.body && !own) || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -357,7 +361,8 @@ const viewerIn = (root) => {
 
 let live = null; // the viewer on the page; the keys are its own
 let calls = 0;
-document.addEventListener("keydown", (event) => live?.root.isConnected && live.pressed(event));
+// Heard on the way down: on the way up a field has lost the focus to what the key does there, and a popover is closed.
+document.addEventListener("keydown", (event) => live?.root.isConnected && live.pressed(event), true);
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".viewer");
