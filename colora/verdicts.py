@@ -4,6 +4,7 @@ An event is one JSON line, synced before `judge` returns:
     {"id", "time" (UTC), "reader", "user", "action": "judge" | "undo", "data_checksum", "image_id",
      "verdict", "label" (the right class, of a wrong label), "note", "undoes" (id, of an undo),
      "seen" (the image whose picture was on the screen; older lines and some imported ones do not say),
+     "tab" (the browser tab that it came from, which alone may take it back; only lines from the app say so),
      "imported" ({"time", "by"}, of a verdict from a file: its own time and user are those of whoever gave it)}
 Nothing is ever changed or deleted: an undo is an event, and the reader's verdict on that image is again the one before.
 A file that a crash left with half a last line is read without it, says so, and takes further events.
@@ -31,6 +32,7 @@ from colora.runs import NAME, check_file_name
 from colora.storage import disk_errors, locked
 
 COLUMNS = ("reader", "image_id", "verdict", "label", "note", "time", "user", "data_checksum", "imported_by", "seen")
+IDENTITY = ("id", "tab")  # what tells a standing verdict from the next one; no part of an export
 MOST_NOTE = 2_000  # characters
 REMEMBERED_JOURNALS = 256
 
@@ -96,13 +98,14 @@ def _is_event(event: Any) -> bool:
         return False
     if event.get("action") == "undo":
         return isinstance(event.get("undoes"), str)
-    label, imported, seen = event.get("label"), event.get("imported"), event.get("seen")
+    label, imported, seen, tab = (event.get(name) for name in ("label", "imported", "seen", "tab"))
     return (
         event.get("action") == "judge"
         and event.get("verdict") in VERDICTS
         and (label is None or (type(label) is int and label >= 0 and event["verdict"] == "wrong_label"))
         and isinstance(event.get("note"), str)
         and seen in (None, event["image_id"])
+        and (tab is None or isinstance(tab, str))
         and (imported in (None, True) or (isinstance(imported, dict) and isinstance(imported.get("by"), str)))
     )
 
@@ -116,15 +119,17 @@ def judge(
     label: int | None = None,
     note: str = "",
     seen: str | None = None,
+    tab: str | None = None,
 ) -> dict[str, Any]:
     """Append a verdict and return its event.
 
     `label` is the right class of a wrong label (None: wrong, the right one unknown); `seen` the image whose picture the
-    reader had before them, where that is known. Raises UserError for a bad reader's name, an unknown verdict, a label
-    with another verdict than wrong_label, or where another image was seen.
+    reader had before them, and `tab` the browser tab, where those are known. Raises UserError for a bad reader's name,
+    an unknown verdict, a label with another verdict than wrong_label, or where another image was seen.
     """
     check_seen(image_id, seen)
-    event = judgement(reader, data_checksum, image_id, verdict, label, note) | ({"seen": seen} if seen else {})
+    known = {name: value for name, value in (("seen", seen), ("tab", tab)) if value}
+    event = judgement(reader, data_checksum, image_id, verdict, label, note) | known
     with writing(runs_dir, reader) as path:
         append_events(path, [event])
     return event
@@ -182,9 +187,14 @@ def undo(
     data_checksum: str | None = None,
     image_id: str | None = None,
     seen: str | None = None,
+    event_id: str | None = None,
 ) -> dict[str, Any] | None:
     """Take back the reader's last verdict that stands (of one image or one data set, if named): returns the event taken
-    back, None where there is none. Raises UserError where another image than the named one was seen."""
+    back, None where there is none. With `event_id` it is that event or none.
+
+    Raises UserError where another image than the named one was seen, or where the last verdict is another event, given
+    elsewhere meanwhile.
+    """
     if image_id is not None:
         check_seen(image_id, seen)
     with writing(runs_dir, reader) as path:
@@ -193,6 +203,8 @@ def undo(
             for event in not_undone(journal(runs_dir, reader).events)
             if data_checksum in (None, event["data_checksum"]) and image_id in (None, event["image_id"])
         ]
+        if event_id is not None and (not standing or standing[-1]["id"] != event_id):
+            raise UserError(_not_the_last(standing, reader, event_id), field="event_id")
         if not standing:
             return None
         last = standing[-1]
@@ -201,9 +213,23 @@ def undo(
     return last
 
 
+def _not_the_last(standing: list[dict[str, Any]], reader: str, event_id: str) -> str:
+    found = (
+        f"{reader} has judged this image anew since, {VERDICTS[standing[-1]['verdict']].lower()}, in another window"
+        if any(event["id"] == event_id for event in standing)
+        else f"{reader}'s verdict was taken back already, in another window"
+    )
+    return f"Nothing was taken back: {found}. Look at what stands now."
+
+
+def check_reader(name: str) -> None:
+    """Raises UserError for a name that cannot be a reader's, since it cannot be a file's."""
+    check_file_name(name, "a reader", "reader")
+
+
 def reader_file(runs_dir: Path, reader: str) -> Path:
     """It need not exist. Raises UserError for a name that cannot be a file's."""
-    check_file_name(reader, "a reader", "reader")
+    check_reader(reader)
     return verdicts_folder(runs_dir) / f"{reader}.jsonl"
 
 
@@ -238,8 +264,8 @@ def not_undone(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def current(runs_dir: Path, data_checksum: str | None = None, reader: str | list[str] | None = None) -> pd.DataFrame:
-    """Each reader's verdict that stands on each image: columns COLUMNS (label Int64, null where none), sorted by reader
-    and image id; of one data set, of one or some readers, if named."""
+    """Each reader's verdict that stands on each image: columns COLUMNS and IDENTITY (label Int64, null where none),
+    sorted by reader and image id; of one data set, of one or some readers, if named."""
     names = [reader] if isinstance(reader, str) else readers(runs_dir) if reader is None else reader
     rows: list[dict[str, Any]] = []
     for name in names:
@@ -249,7 +275,7 @@ def current(runs_dir: Path, data_checksum: str | None = None, reader: str | list
             for (checksum, _), event in standing.items()
             if data_checksum in (None, checksum)
         ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"label": "Int64"})
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *IDENTITY]).astype({"label": "Int64"})
     return table.sort_values(["reader", "image_id", "data_checksum"], ignore_index=True)
 
 

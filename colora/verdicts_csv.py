@@ -14,6 +14,7 @@ from colora.files import write_bytes
 from colora.runs import list_groups
 from colora.storage import disk_errors
 from colora.verdicts import (
+    COLUMNS,
     append_events,
     current,
     journal,
@@ -35,7 +36,7 @@ def export_csv(runs_dir: Path, path: Path, reader: str | None = None, data_check
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """A table of `current` as the CSV file that `import_csv` reads, UTF-8."""
-    return table.to_csv(index=False, lineterminator="\n").encode()
+    return table[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
 
 
 def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) -> dict[str, int]:

@@ -13,6 +13,7 @@ from colora.runs import Group
 from colora.scores import group_scores
 
 CHECKSUM = "0" * 64  # of fabricated data
+TAB = "f" * 32  # a browser tab's token
 
 
 def groups_of_each_kind(path: Path) -> Path:
@@ -35,11 +36,15 @@ def groups_of_each_kind(path: Path) -> Path:
 
 @pytest.fixture
 def open_images(monkeypatch, runs, tmp_path):
-    """`opened("three-done", sort="margin")`: the page with this in its address; verdicts go with the test."""
+    """`opened("three-done", sort="margin")`: the page with this in its address, in a tab that has kept a reader's
+    `name`; verdicts go with the test."""
     open_page = opener(monkeypatch, runs)
 
-    def opened(group: str | None = None, folder: Path = runs, page: str = "images", **query):
-        return open_page(page, group, folder, **query)
+    def opened(
+        group: str | None = None, folder: Path = runs, page: str = "images", name: str = "", tab: str = TAB, **query
+    ):
+        app = open_page(page, group, folder, **query)
+        return told_by_browser(app, name, tab) if asks(app) else app
 
     yield opened
     for file in verdicts.verdicts_folder(runs).glob("*.jsonl"):
@@ -52,9 +57,10 @@ def shown(app, key: str = "grid") -> dict:
     return found[0] if found else {}
 
 
-def act(app, event: str, value, key: str = "large"):
-    """What a component's script sends when someone presses there: AppTest has no browser to press in."""
-    component = next(e for e in app.get("bidi_component") if key in e.proto.id)
+def act(app, event: str, value, key: str = "large", among=None):
+    """What a component's script sends when someone presses there: AppTest has no browser to press in. `among` is the
+    session that drew the component, if it was another one."""
+    component = next(e for e in (among or app).get("bidi_component") if key in e.proto.id)
     states = app._tree.get_widget_states()
     sent = json.dumps([{"event": event, "value": value}])
     states.widgets.append(
@@ -65,9 +71,22 @@ def act(app, event: str, value, key: str = "large"):
     return app
 
 
-def judged(app, verdict: str, seen: str | None = None):
-    """Press a verdict, or "undo", under the large picture, which was that of `seen`; by default the image's own."""
-    return act(app, "judge", {"verdict": verdict, "seen": seen or shown(app, "large")["id"]})
+def asks(app) -> bool:
+    """Whether the page waits for its tab to say who reads."""
+    return shown(app, "who-browser").get("known") is False
+
+
+def told_by_browser(app, name: str = "", tab: str = TAB):
+    """What a tab answers; without a name the reader is whoever runs the server."""
+    return act(app, "said", {"name": name, "tab": tab}, "who-browser")
+
+
+def judged(app, verdict: str, seen: str | None = None, **other):
+    """Press a verdict, or "undo", under the large picture, which was that of `seen`; by default the image's own.
+    `other` is what else was on the screen than the page now shows."""
+    large = shown(app, "large")
+    pressed = {name: large[name] for name in ("data", "reader", "note", "event")} | other
+    return act(app, "judge", {"verdict": verdict, "seen": seen or large["id"]} | pressed)
 
 
 def ids(app, key: str = "grid") -> list[str]:

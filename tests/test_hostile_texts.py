@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from fabricate import CLASS_NAMES, fabricate
-from image_pages import judged
+from image_pages import asks, judged, told_by_browser
 from opened import every_kind, opener, ran
 
 from colora import verdicts
@@ -154,7 +154,7 @@ def refuse_nul(command, **options):
         ("data", {"set": "A folder of your own"}, {"images"}),
         ("data", {"set": "A file of your own (.npz)"}, {"file"}),
         ("images", {"group": "with-patients"}, {"from", "to", "patient"}),
-        ("images", {"group": "with-patients", "image": "train-0001"}, {"note-train-0001", "reader"}),
+        ("images", {"group": "with-patients", "image": "train-0001"}, {"reader"}),
         ("distil", {"group": "with-patients", "rule": "By share"}, {"drop-share", "keep-share", "compare-seeds"}),
         ("distil", {"group": "with-patients", "rule": "By score"}, {"lowest", "highest", "compare-lr"}),
     ],
@@ -162,6 +162,8 @@ def refuse_nul(command, **options):
 )
 def test_any_text_in_any_field(open_page, page, query, keys):
     app = open_page(page, **query)
+    if asks(app):
+        told_by_browser(app)
     if page == "distil":
         app.session_state["compare"] = True
         ran(app)
@@ -171,8 +173,8 @@ def test_any_text_in_any_field(open_page, page, query, keys):
         for text in ("x" * 300, "/data/a\0b", MARKUP, "../../etc"):
             for reader in (text, "ann"):  # refused as a name, and with the text as her note
                 app.text_input(key="reader").set_value(reader)
-                app.text_input(key="note-train-0001").set_value(text)
-                shows_no_markup(judged(app, "fine"))
+                ran(app)
+                shows_no_markup(judged(app, "fine", note=text))
     elsewhere(app)
 
 

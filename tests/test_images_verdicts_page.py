@@ -1,11 +1,12 @@
 """Verdicts on the Images page, and the sheets of figures 11 and 12, over fabricated runs."""
 
+import hashlib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from fabricate import CLASS_NAMES, labels_of
-from image_pages import CHECKSUM, groups_of_each_kind, ids, judged, shown, sorted_ids
+from image_pages import CHECKSUM, act, groups_of_each_kind, ids, judged, shown, sorted_ids, told_by_browser
 from opened import ran, texts
 from PIL import Image
 
@@ -28,8 +29,7 @@ def test_a_verdict_is_kept_shown_filtered_and_undone(open_images, runs):
     right = CLASS_NAMES[(label + 1) % 4]
     app = open_images("three-done", image=image)
     app.selectbox(key=f"right-class-{image}").set_value(right)
-    app.text_input(key=f"note-{image}").set_value("cysts")
-    large = shown(judged(app, "wrong_label"), "large")
+    large = shown(judged(app, "wrong_label", note=" cysts "), "large")
     assert (large["verdict"], large["standing"]) == ("wrong_label", f"Wrong label, rather {right} (“cysts”)")
     row = verdicts.current(runs, CHECKSUM).iloc[0]
     assert row[["image_id", "seen", "verdict"]].tolist() == [image, image, "wrong_label"]
@@ -78,9 +78,89 @@ def test_another_readers_verdict_is_shown_apart(open_images, runs):
     verdicts.judge(runs, "second", CHECKSUM, image, "artefact", note="cut off")
     app = open_images("three-done", image=image)
     assert "second: Artefact (“cut off”)" in texts(app) and shown(app, "large")["verdict"] is None
-    app.text_input(key="reader").set_value("not / a name")
+
+
+def test_nothing_is_judged_until_the_tab_has_said_who_reads(open_images, open_page, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    verdicts.judge(runs, "anna", CHECKSUM, image, "fine", note="round")
+    app = open_page("images", "three-done", image=image)  # a new session, as after another server's start
+    large = shown(app, "large")
+    assert (large["reader"], large["verdict"], large["note"]) == (None, None, "")
+    assert "Asking the browser" in texts(app) and "You are" not in texts(app)
+    for drawn in (None, "anna", verdicts.own_reader()):
+        assert "who reads here is being asked" in judged(app, "hard", reader=drawn).error[0].value
+    assert verdicts.readers(runs) == ["anna"]
+    large = shown(told_by_browser(app, "anna"), "large")
+    assert (large["reader"], large["standing"], large["note"]) == ("anna", "Fine (“round”)", "round")
+    assert shown(told_by_browser(app, "ben"), "large")["reader"] == "anna"  # who is known is not told anew
+    judged(app, "hard")
+    assert verdicts.readers(runs) == ["anna"] and verdicts.current(runs)["verdict"].tolist() == ["hard"]
+
+
+def test_a_verdict_that_was_drawn_for_another_reader_or_other_data_is_refused(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    app = open_images("three-done", name="anna", image=image)
+    for drawn, said in (
+        ({"reader": "ben"}, "the page was drawn for ben, and it is anna who reads here now"),
+        ({"data": "1" * 64}, "the picture on the screen was of other data"),
+    ):
+        for verdict in ("hard", "undo"):
+            assert said in judged(app, verdict, **drawn).error[0].value
+    assert verdicts.readers(runs) == []
+
+
+def test_a_verdict_that_reaches_a_session_before_its_page_is_refused(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    drawn = open_images("three-done", name="anna", image=image)
+    app = open_images("three-done", name="anna")  # has not drawn the image yet
+    app.query_params["image"] = image
+    pressed = {name: shown(drawn, "large")[name] for name in ("data", "reader", "note", "event")}
+    act(app, "judge", {"verdict": "hard", "seen": image} | pressed, among=drawn)
+    assert "Nothing was recorded: the server had lost this page" in app.error[0].value
+    assert verdicts.readers(runs) == [] and shown(app, "large")["id"] == image
+    judged(told_by_browser(app, "anna"), "hard")
+    assert not app.error and verdicts.readers(runs) == ["anna"]
+
+
+def test_a_readers_name_is_checked_where_it_is_typed_and_kept_by_the_browser(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    app = open_images("three-done", name="anna", image=image)
+    assert shown(app, "who-browser")["name"] == "anna" and not shown(app, "who-browser")["typed"]
+    assert shown(app, "large")["draft"] == hashlib.sha256(f"{CHECKSUM}\n{image}\nanna".encode()).hexdigest()
+    for typed in ("not / a name", ""):
+        app.text_input(key="reader").set_value(typed)
+        ran(app)
+        assert f"'{typed}' cannot name a reader" in texts(app) and "Until then you are anna." in texts(app)
+        assert shown(app, "large")["reader"] == shown(app, "who-browser")["name"] == "anna"
+    app.text_input(key="reader").set_value(" ben ")
     ran(app)
-    assert "cannot name a reader" in judged(app, "fine").error[0].value
+    assert "cannot name a reader" not in texts(app) and shown(app, "large")["reader"] == "ben"
+    assert shown(app, "large")["draft"] == hashlib.sha256(f"{CHECKSUM}\n{image}\nben".encode()).hexdigest()
+    kept = shown(app, "who-browser")
+    assert (kept["name"], kept["typed"]) == ("ben", True)
+    judged(app, "fine")
+    assert verdicts.readers(runs) == ["ben"]
+    odd = open_images("three-done", name="../anna", image=image)  # somebody has written into the browser's storage
+    assert shown(odd, "large")["reader"] == verdicts.own_reader() and "'../anna' cannot name a reader" in texts(odd)
+
+
+def test_undo_is_for_what_this_tab_did(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    here = open_images("three-done", name="anna", image=image)
+    other = open_images("three-done", name="anna", tab="e" * 32, image=image)
+    given = shown(judged(here, "fine"), "large")["event"]
+    assert given == verdicts.current(runs)["id"].iloc[0]
+    large = shown(ran(other), "large")
+    assert (large["verdict"], large["event"]) == ("fine", None)  # it stands there too
+    assert "was not given in this tab" in judged(other, "undo").error[0].value
+    judged(other, "hard")
+    said = judged(here, "undo", event=given).error[0].value  # drawn before the other tab's
+    assert "anna has judged this image anew since, truly hard" in said
+    assert verdicts.current(runs)["verdict"].tolist() == ["hard"]
+    judged(other, "undo")
+    assert verdicts.current(runs)["verdict"].tolist() == ["fine"]
+    again = open_images("three-done", name="anna", image=image)  # the same tab in a new session
+    assert shown(judged(again, "undo"), "large")["verdict"] is None and verdicts.current(runs).empty
 
 
 def test_the_list_of_verdicts_has_agreement(open_images, runs):
@@ -106,7 +186,7 @@ def test_a_right_class_that_the_data_do_not_have_is_shown_by_its_number(open_ima
 @pytest.mark.parametrize("who", [None, "bob@clinic"])
 def test_a_file_of_verdicts_is_imported_and_who_signs_in_imports_for_no_one_else(open_images, runs, monkeypatch, who):
     monkeypatch.setattr(audit, "signed_in", audit.signed_in)  # app.py sets it: taken back with the test
-    for module in ("command", "judging", "verdict_list"):
+    for module in ("command", "who", "verdict_list"):
         monkeypatch.setattr(f"pages.components.{module}.signed_in", lambda: who)
     app = open_images("three-done", view="Verdicts")
     head = "reader,image_id,verdict,label,data_checksum\n"
@@ -118,6 +198,20 @@ def test_a_file_of_verdicts_is_imported_and_who_signs_in_imports_for_no_one_else
         assert said in texts(ran(app))
     assert verdicts.current(runs)["reader"].tolist() == ["bob-clinic" if who else "ann"]
     assert ("verdict-mine" in {box.key for box in app.checkbox}) == (who is None)
+
+
+def test_a_file_is_imported_as_verdicts_of_who_reads_at_the_tab(open_images, open_page, runs):
+    content = f"reader,image_id,verdict,data_checksum\nann,train-0001,fine,{CHECKSUM}\n".encode()
+    app = open_page("images", "three-done", view="Verdicts")
+    app.file_uploader(key="verdict-file").set_value(("in.csv", content, "text/csv"))
+    ran(app)
+    assert app.button(key="verdict-import").disabled and "You are" not in texts(app)
+    told_by_browser(app, "anna")
+    assert app.checkbox(key="verdict-mine").label == "As verdicts of anna, whoever the file names"
+    app.checkbox(key="verdict-mine").check()
+    app.button(key="verdict-import").click()
+    ran(app)
+    assert verdicts.readers(runs) == ["anna"]
 
 
 def test_figures_11_and_12_are_pictures_to_keep(open_images, runs):

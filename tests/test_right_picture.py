@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_folder, write_npz
-from image_pages import act, ids, judged, shown
+from image_pages import act, ids, judged, shown, told_by_browser
 from opened import opener, ran, texts
 from PIL import Image
 from training import SMALL
@@ -119,7 +119,7 @@ def test_one_exchanged_file_is_not_shown_nor_judged_and_the_others_are(open_page
 
 def test_a_verdict_from_a_page_whose_picture_was_exchanged_since_is_of_the_picture_that_was_seen(open_page, place):
     """The reader saw the right one; afterwards the page shows it no more, and takes no verdict without a picture."""
-    app = open_page("images", "own", image=(first := ids(open_page("images", "own"))[0]))
+    app = told_by_browser(open_page("images", "own", image=(first := ids(open_page("images", "own"))[0])))
     exchange(place / "v1" / first, 50)
     checksum = Run(place / "runs" / "own" / "seed-00").resolved.data_checksum
     judged(app, "hard")

@@ -57,6 +57,35 @@ def test_a_verdict_stands_until_another_or_an_undo(tmp_path):
     assert [event["action"] for event in journal(tmp_path, "ann").events] == ["judge"] * 3 + ["undo"] * 3
 
 
+def test_undo_of_one_event_takes_back_that_or_nothing(tmp_path):
+    """A verdict that was given elsewhere meanwhile is nobody's to take back unseen."""
+    first = judge(tmp_path, "ann", DATA, "a", "fine", tab="one")
+    second = judge(tmp_path, "ann", DATA, "a", "hard", tab="two")
+    assert (first["tab"], current(tmp_path)["tab"].tolist()) == ("one", ["two"])
+    assert current(tmp_path)["id"].tolist() == [second["id"]]
+    with pytest.raises(UserError, match="ann has judged this image anew since, truly hard, in another window"):
+        undo(tmp_path, "ann", DATA, "a", event_id=first["id"])
+    assert standing(tmp_path) == {("ann", "a"): "hard"}
+    assert undo(tmp_path, "ann", DATA, "a", event_id=second["id"]) == second
+    with pytest.raises(UserError, match="ann's verdict was taken back already"):
+        undo(tmp_path, "ann", DATA, "a", event_id=second["id"])
+    assert undo(tmp_path, "ann", DATA, "a", event_id=first["id"]) == first
+    with pytest.raises(UserError, match="ann's verdict was taken back already"):
+        undo(tmp_path, "ann", DATA, "a", event_id=first["id"])
+    assert len(journal(tmp_path, "ann").events) == 4
+
+
+def test_lines_of_before_tabs_were_told_apart_stand_and_export_as_they_did(tmp_path):
+    event = judge(tmp_path, "ann", DATA, "a", "hard", tab="one")
+    path = verdicts_folder(tmp_path) / "ann.jsonl"
+    path.write_text(json.dumps({name: value for name, value in event.items() if name != "tab"}) + "\n")
+    assert standing(tmp_path) == {("ann", "a"): "hard"} and problems(tmp_path) == []
+    export_csv(tmp_path, tmp_path / "out.csv")
+    head = "reader,image_id,verdict,label,note,time,user,data_checksum,imported_by,seen"
+    assert (tmp_path / "out.csv").read_text().splitlines()[0] == head
+    assert undo(tmp_path, "ann")["image_id"] == "a"
+
+
 def test_readers_and_data_sets_are_apart(tmp_path):
     judge(tmp_path, "ann", DATA, "a", "fine")
     judge(tmp_path, "bob", DATA, "a", "artefact")
@@ -120,6 +149,7 @@ def test_half_a_last_line_is_said_left_out_and_damages_nothing_further(tmp_path,
         {"note": None},
         {"time": None},
         {"imported": "yes"},
+        {"tab": 5},
         {"image_id": ["a"]},
     ],
 )

@@ -3,15 +3,17 @@
 The buttons stand under the picture, in its own element; here is what they do, and what goes with a verdict.
 """
 
+import hashlib
+
 import streamlit as st
 
 from colora import verdicts
 from colora.catalog import VERDICTS
 from colora.errors import UserError
 from pages.components import scored, show
-from pages.components.command import signed_in
 from pages.components.runs import runs_dir
-from pages.components.viewer import Verdicts
+from pages.components.viewer import Pressed, Verdicts
+from pages.components.who import reader, tab, who_reads
 
 MEANING = {
     "wrong_label": "The given class is not what the image shows.",
@@ -20,26 +22,22 @@ MEANING = {
     "fine": "Nothing is wrong with it.",
 }
 UNKNOWN = "Not sure which"
-
-
-def reader() -> str:
-    """Whose verdicts these are: the person signed in, else a name that can be changed for the session."""
-    if signed_in():
-        return verdicts.own_reader()
-    if "reader" not in st.session_state:
-        st.session_state["reader"] = verdicts.own_reader()
-    return st.session_state["reader"]
+NOT_GIVEN_HERE = "Nothing was taken back: the verdict that stands was not given in this tab. Give another one instead."
 
 
 def choices(checksum: str, image_id: str, class_names: list[str]) -> Verdicts:
     """What the reader can decide about an image, and what they have decided."""
-    judged = scored.verdicts(checksum)
-    own = judged[(judged["image_id"] == image_id) & (judged["reader"] == reader())]
-    standing = own.iloc[0].to_dict() if len(own) else None
+    who, judged = reader(), scored.verdicts(checksum)
+    own = judged[(judged["image_id"] == image_id) & (judged["reader"] == who)]
     titles = {verdict: (title, MEANING[verdict]) for verdict, title in VERDICTS.items()}
-    if standing is None:
-        return Verdicts(titles, None, "")
-    return Verdicts(titles, standing["verdict"], in_words(standing, class_names))
+    draft = hashlib.sha256("\n".join((checksum, image_id, who or "")).encode()).hexdigest()
+    if own.empty:
+        return Verdicts(titles, checksum, who, draft)
+    standing = own.iloc[0].to_dict()
+    here = standing["id"] if standing["tab"] == tab() else None
+    return Verdicts(
+        titles, checksum, who, draft, standing["verdict"], in_words(standing, class_names), standing["note"], here
+    )
 
 
 def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: int, there: bool) -> None:
@@ -50,11 +48,7 @@ def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: 
     with st.container(border=True, key="verdict-box"):
         st.markdown("**With your verdict**")
         others = [UNKNOWN, *(name for c, name in enumerate(class_names) if c != label)]
-        left, right = st.columns(2)
-        with left:
-            st.selectbox("The right class, of a wrong label", others, key=f"right-class-{image_id}")
-        with right:
-            st.text_input("Note", key=f"note-{image_id}", placeholder="optional", help="Write it before the verdict.")
+        st.selectbox("The right class, of a wrong label", others, key=f"right-class-{image_id}")
         st.caption(
             "A verdict holds for these data at this image size, in every group that was trained on them."
             if there
@@ -62,16 +56,10 @@ def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: 
         )
         if problem := st.session_state.pop("verdict-problem", None):
             show.say(problem)
-        for _, row in judged[(judged["image_id"] == image_id) & (judged["reader"] != who)].iterrows():
+        said = judged[(judged["image_id"] == image_id) & (judged["reader"] != who)]
+        for _, row in said.iterrows() if who else ():
             st.caption(show.literal(f"{row['reader']}: {in_words(row.to_dict(), class_names)}"))
-        if not signed_in():
-            with st.popover(f"You are {show.brief(who)}", icon=":material/person:", type="tertiary"):
-                st.text_input(
-                    "Reader",
-                    key="reader",
-                    persist_state="session",
-                    help="Each reader's verdicts are kept apart. Letters, digits, dots, dashes and underscores.",
-                )
+        who_reads()
 
 
 def in_words(row: dict, class_names: list[str]) -> str:
@@ -82,16 +70,51 @@ def in_words(row: dict, class_names: list[str]) -> str:
     return text + (f" (“{row['note']}”)" if row["note"] else "")
 
 
-def judge(checksum: str, image_id: str, class_names: list[str], label: int, verdict: str, seen: str) -> None:
-    """Record a verdict on an image, or take the last one back ("undo"); refused where the picture that was `seen` is
-    another image's."""
+def judge(checksum: str, image_id: str, class_names: list[str], pressed: Pressed) -> None:
+    """Record a verdict on an image, or take the last one back ("undo"); refused where who or what was on the screen is
+    not who reads and what is named here."""
     right = st.session_state.get(f"right-class-{image_id}", UNKNOWN)
-    other = class_names.index(right) if verdict == "wrong_label" and right != UNKNOWN else None
-    note = st.session_state.get(f"note-{image_id}", "").strip()
+    other = class_names.index(right) if pressed.verdict == "wrong_label" and right != UNKNOWN else None
     try:
-        if verdict == "undo":
-            verdicts.undo(runs_dir(), reader(), checksum, image_id, seen)
+        who = check_drawn(checksum, image_id, pressed)
+        if pressed.verdict == "undo":
+            verdicts.undo(runs_dir(), who, checksum, image_id, pressed.seen, check_own(pressed))
         else:
-            verdicts.judge(runs_dir(), reader(), checksum, image_id, verdict, other, note, seen)
+            note = pressed.note.strip()
+            verdicts.judge(runs_dir(), who, checksum, image_id, pressed.verdict, other, note, pressed.seen, tab())
     except UserError as error:
         st.session_state["verdict-problem"] = str(error)
+
+
+def unheard() -> None:
+    """A verdict reached a session that knew nothing yet of the page it was given on."""
+    st.session_state["verdict-problem"] = (
+        "Nothing was recorded: the server had lost this page, and draws it anew. Press again."
+    )
+
+
+def check_drawn(checksum: str, image_id: str, pressed: Pressed) -> str:
+    """Who reads. Raises UserError where another reader, another image, or one of other data was on the screen."""
+    who = reader()
+    if who is None or pressed.reader != who:
+        now = f"it is {who} who reads here now" if who else "who reads here is being asked"
+        raise UserError(
+            f"Nothing was recorded: the page was drawn for {pressed.reader or 'nobody'}, and {now}. Press again if it "
+            "is your name that stands there.",
+            field="reader",
+        )
+    if pressed.data != checksum:
+        raise UserError(
+            "Nothing was recorded: the picture on the screen was of other data. Look at the picture that is there now "
+            "and press again.",
+            field="data_checksum",
+        )
+    verdicts.check_seen(image_id, pressed.seen)
+    return who
+
+
+def check_own(pressed: Pressed) -> str:
+    """The event that this tab takes back. Raises UserError where what stands was not given here."""
+    if pressed.event is None:
+        raise UserError(NOT_GIVEN_HERE, field="event_id")
+    return pressed.event

@@ -150,7 +150,8 @@ def large(
         judging.choices(found.data_checksum, image_id, names),
         step,
         on_back,
-        partial(judging.judge, found.data_checksum, image_id, names, label),
+        partial(judging.judge, found.data_checksum, image_id, names),
+        judging.unheard,
     )
     st.caption(
         "Keys: ← and → go through the list, + and − zoom, 0 resets, i inverts, Esc goes back. Ctrl and wheel or a "

@@ -15,8 +15,8 @@ from colora.scores import SeedPredictions
 from colora.verdicts_csv import csv_bytes, import_csv
 from pages.components import address, scored, show
 from pages.components.command import signed_in
-from pages.components.judging import reader
 from pages.components.runs import runs_dir
+from pages.components.who import reader, who_reads
 
 MOST_ROWS = 2_000  # of the table on the page; the file has all
 
@@ -126,6 +126,7 @@ def split_of(group: Group, image_id: str, found: SeedPredictions) -> str | None:
 
 def files(judged: pd.DataFrame, checksum: str) -> None:
     """Export and import; what is imported is added, and what stands already is left out."""
+    who = reader()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.download_button(
             "Export as CSV",
@@ -139,16 +140,19 @@ def files(judged: pd.DataFrame, checksum: str) -> None:
         )
     with st.expander("Import a CSV file", icon=":material/upload:", key="import"):
         given = st.file_uploader("A file in the form of the export", type="csv", key="verdict-file", max_upload_size=20)
-        if signed_in():
-            who = show.literal(reader())
-            st.caption(f"They become verdicts of {who}, whoever the file names: here each reader decides alone.")
+        if who is None:
+            mine = True
+        elif signed_in():
+            by = show.literal(who)
+            st.caption(f"They become verdicts of {by}, whoever the file names: here each reader decides alone.")
             mine = True
         else:
-            mine = st.checkbox(f"As verdicts of {show.brief(reader())}, whoever the file names", key="verdict-mine")
-        if given and st.button("Import", key="verdict-import"):
+            mine = st.checkbox(f"As verdicts of {show.brief(who)}, whoever the file names", key="verdict-mine")
+        if given and st.button("Import", key="verdict-import", disabled=who is None):
             try:
-                added = import_csv(runs_dir(), given.getvalue(), reader() if mine else None)
+                added = import_csv(runs_dir(), given.getvalue(), who if mine else None)
             except UserError as error:
                 show.say(error)
             else:
                 st.success(f"{added['added']} verdicts added, {added['known']} stood already.", icon=":material/check:")
+    who_reads()

@@ -6,6 +6,7 @@
 // taken off the page. So one viewer lives on the page and is told what to show; what was under way for the image
 // before (a picture still being decoded, a drawing that waits for its frame) ends there. Name, picture and verdict are
 // one element, so that none of them can be another image's; a verdict carries the id of the picture that was painted.
+// So is the note: the browser keeps what is typed until a verdict with it is recorded, whatever becomes of the server.
 
 const MOST = 16; // times the size that fits
 
@@ -14,6 +15,42 @@ const NARROWEST = 8, WIDEST = 510;
 const settings = { window: 255, level: 128, invert: false }; // kept from image to image, as on a reading station
 const whole = () => ({ zoom: 1, x: 0.5, y: 0.5 });
 const looked = { id: null, layer: 0, view: whole() }; // at what; an element that Streamlit makes anew goes on there
+
+// What lies over the page while it is there, and has the keys for itself wherever the focus is.
+const OVER = '[role="dialog"], [role="menu"], [role="listbox"]';
+
+const DRAFTS = 100; // notes that wait for their verdict; the oldest go first
+const OWN_DRAFT = "colora.note.";
+const without = new Map(); // what the browser refuses to keep
+const drafts = {
+  get: (name) => {
+    if (without.has(name)) return without.get(name);
+    try {
+      return JSON.parse(localStorage.getItem(OWN_DRAFT + name))?.note ?? null;
+    } catch {
+      return null;
+    }
+  },
+  keep: (name, note) => {
+    try {
+      localStorage.setItem(OWN_DRAFT + name, JSON.stringify({ note, at: Date.now() }));
+      const all = Object.keys(localStorage).filter((key) => key.startsWith(OWN_DRAFT));
+      if (all.length <= DRAFTS) return;
+      const age = new Map(all.map((key) => [key, JSON.parse(localStorage.getItem(key)).at]));
+      all.sort((a, b) => age.get(a) - age.get(b)).slice(0, -DRAFTS).forEach((key) => localStorage.removeItem(key));
+    } catch {
+      without.set(name, note);
+    }
+  },
+  drop: (name) => {
+    without.delete(name);
+    try {
+      localStorage.removeItem(OWN_DRAFT + name);
+    } catch {
+      // nothing is kept there
+    }
+  },
+};
 
 const greys = ({ window, level, invert }) => {
   const table = new Uint8ClampedArray(256);
@@ -36,10 +73,12 @@ const button = (text, pressed, onclick) => {
 const viewerIn = (root) => {
   const find = (selector) => root.querySelector(selector);
   const canvas = find("canvas"), reading = find(".reading"), problem = find(".problem"), undo = find(".undo");
+  const note = find(".noted input");
   const windowed = find(".window"), levelled = find(".level"), inverted = find(".invert");
   const shown = document.createElement("canvas"); // the layer after window, level and inversion
   let data = null, send = null; // the image that is named, and the way to the server
   let awaited = null, pixels = null; // that picture while it is being decoded, and then
+  let draft = null; // which image's note stands in the field, and the name under which the browser keeps it
   let frame = 0, painted = null; // the drawing that waits; the id of the image whose pixels are on the canvas
 
   const scale = () => Math.min(canvas.width / shown.width, canvas.height / shown.height) * looked.view.zoom;
@@ -75,8 +114,9 @@ const viewerIn = (root) => {
     painted = id;
     if (id === null) delete canvas.dataset.ready;
     else canvas.dataset.ready = id;
-    for (const verdict of find(".verdicts").children) verdict.disabled = id === null;
-    undo.disabled = id === null || data.verdict === null;
+    const nobody = id === null || data.reader === null;
+    for (const verdict of find(".verdicts").children) verdict.disabled = nobody;
+    undo.disabled = nobody || data.event === null;
   };
 
   const develop = () => {
@@ -156,10 +196,44 @@ const viewerIn = (root) => {
     canvas.setAttribute("aria-label", data.alt);
   };
   const judge = (verdict) => {
-    if (painted !== null) send("judge", { verdict, seen: painted });
+    if (painted === null) return;
+    const { data: of, reader, event } = data;
+    if (verdict === "undo") drafts.keep(draft.name, note.value); // the text is there for another verdict
+    send("judge", { verdict, seen: painted, data: of, reader, note: note.value, event });
+  };
+  const noted = () => {
+    const of = `${data.data}\n${data.id}`;
+    if (data.reader === null) {
+      if (draft?.of === of) return; // who reads is asked anew, by another server: typing goes on
+      draft = null;
+      note.value = note.placeholder = "";
+      note.disabled = true;
+      return;
+    }
+    draft = { of, name: data.draft };
+    let text = drafts.get(draft.name);
+    if (text?.trim() === data.note) {
+      drafts.drop(draft.name); // it is recorded
+      text = null;
+    }
+    note.disabled = false;
+    note.placeholder = `optional, with the verdict of ${data.reader}`;
+    if (note.value !== (text ?? data.note)) note.value = text ?? data.note;
+  };
+  note.oninput = () => {
+    if (note.value === data.note) drafts.drop(draft.name);
+    else drafts.keep(draft.name, note.value);
+  };
+  note.onkeydown = (event) => {
+    if (event.key === "Escape" && !event.isComposing) canvas.focus({ preventScroll: true });
   };
   const verdicts = () => {
-    find(".standing").textContent = `Your verdict: ${data.standing || "none yet"}`;
+    find(".standing").textContent = `Your verdict: ${data.reader === null ? "…" : data.standing || "none yet"}`;
+    undo.title = data.event
+      ? "Takes back your last verdict on this image; the one before stands again."
+      : data.verdict
+        ? "This verdict was not given in this tab: give another one instead."
+        : "There is nothing to take back.";
     const choices = data.verdicts.map(({ id, title, about }) => {
       const choice = button(title, id === data.verdict, () => judge(id));
       choice.title = about;
@@ -185,6 +259,7 @@ const viewerIn = (root) => {
     pictures();
     if (picture() !== before) load();
     verdicts();
+    noted();
   };
 
   const at = (event) => {
@@ -266,6 +341,7 @@ const viewerIn = (root) => {
     i: invert,
   };
   const pressed = (event) => {
+    if (event.isComposing || [...document.querySelectorAll(OVER)].some((element) => element.checkVisibility())) return;
     const active = document.activeElement, inside = root.getRootNode(); // whose host stands for what has the focus in it
     const own = active === inside.host && inside.activeElement?.tagName !== "INPUT";
     if ((active !== document.body && !own) || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -285,7 +361,8 @@ const viewerIn = (root) => {
 
 let live = null; // the viewer on the page; the keys are its own
 let calls = 0;
-document.addEventListener("keydown", (event) => live?.root.isConnected && live.pressed(event));
+// Heard on the way down: on the way up a field has lost the focus to what the key does there, and a popover is closed.
+document.addEventListener("keydown", (event) => live?.root.isConnected && live.pressed(event), true);
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".viewer");

@@ -1,7 +1,7 @@
 """One image, large, under its name: zoom, window and level, inversion, all in the browser, and the verdict on it."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ HTML = """<div class="viewer">
 <div class="stage"><canvas role="img" tabindex="0"></canvas><p class="problem"></p><span class="reading"></span></div>
 <div class="judging"><span class="standing" role="status"></span>
 <span class="group verdicts" role="group" aria-label="Your verdict"></span>
-<button type="button" class="undo" title="Takes back your last verdict on this image; the one before stands again.">
-Undo</button></div>
+<button type="button" class="undo">Undo</button>
+<label class="noted" title="This browser keeps it until it is recorded with a verdict."><span>Note</span>
+<input type="text" maxlength="2000" autocomplete="off"></label></div>
 <div class="tools">
 <span class="group layers" role="group" aria-label="Which picture"></span>
 <span class="group"><button type="button" class="out" aria-label="Zoom out">−</button>
@@ -57,11 +58,31 @@ class LargeImage:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What can be decided, {id: (title, meaning)}, which of them stands, and that in words."""
+    """What can be decided, {id: (title, meaning)}, on which data and by whom (None: nobody yet); what they have
+    decided, that in words, and its note. `draft` is the name under which the browser keeps a note that is not recorded
+    yet; `event` what Undo takes back, if the verdict was given in this tab."""
 
     choices: dict[str, tuple[str, str]]
-    verdict: str | None
-    standing: str
+    data: str
+    reader: str | None
+    draft: str
+    verdict: str | None = None
+    standing: str = ""
+    note: str = ""
+    event: str | None = None
+
+
+@dataclass(frozen=True)
+class Pressed:
+    """A verdict, or "undo", and what was on the screen when the reader pressed: the image whose picture it was, of
+    which data, for whom, with what note, and what Undo would take back."""
+
+    verdict: str
+    seen: str
+    data: str
+    reader: str | None
+    note: str
+    event: str | None
 
 
 def viewer(
@@ -70,10 +91,11 @@ def viewer(
     verdicts: Verdicts,
     on_step: Callable[[int], None],
     on_back: Callable[[], None],
-    on_judge: Callable[[str, str], None],
+    on_judge: Callable[[Pressed], None],
+    on_unheard: Callable[[], None],
 ) -> None:
-    """`on_step` gets +1 or -1 for the arrow keys, `on_back` is called for Escape; `on_judge` gets the verdict, or
-    "undo", and the id of the image whose picture was on the screen when the reader pressed."""
+    """`on_step` gets +1 or -1 for the arrow keys, `on_back` is called for Escape, `on_judge` for a verdict;
+    `on_unheard` where a verdict has come that no callback could take, to a session that is new."""
 
     def asked(event: str) -> Any:
         return st.session_state[key].get(event)
@@ -88,9 +110,11 @@ def viewer(
 
     def judged() -> None:
         if given := asked("judge"):
-            on_judge(given["verdict"], given["seen"])
+            st.session_state[heard] = True
+            on_judge(Pressed(*(given.get(part.name) for part in fields(Pressed))))  # an older page sends less
 
-    _viewer(
+    heard = f"{key}-heard"
+    given = _viewer(
         key=key,
         data={
             "id": image.id,
@@ -99,10 +123,14 @@ def viewer(
             "problem": image.problem,
             "alt": image.alt,
             "verdicts": [{"id": id, "title": title, "about": about} for id, (title, about) in verdicts.choices.items()],
-            "verdict": verdicts.verdict,
-            "standing": verdicts.standing,
+        }
+        | {
+            name: getattr(verdicts, name)
+            for name in ("data", "reader", "draft", "verdict", "standing", "note", "event")
         },
         on_step_change=stepped,
         on_back_change=back,
         on_judge_change=judged,
     )
+    if given.get("judge") and not st.session_state.pop(heard, False):
+        on_unheard()
