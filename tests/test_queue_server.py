@@ -38,7 +38,7 @@ WAYS = ("stop", "resume", "retry", "rm", "undo", "move")
 
 def rounds(short: int, loop: int) -> pytest.MarkDecorator:
     long = pytest.param(loop, id="loop", marks=[pytest.mark.kill, pytest.mark.slow])
-    return pytest.mark.parametrize("rounds", [pytest.param(short, id="short"), long])
+    return pytest.mark.parametrize("rounds", [pytest.param(short, id="short", marks=pytest.mark.story), long])
 
 
 @pytest.fixture
