@@ -171,7 +171,7 @@ def test_a_cell_shows_its_images_and_all_mistakes_are_the_default(open_page):
         f"**{CLASS_NAMES[worst['true']]}** called **{CLASS_NAMES[worst['called']]}**  \n{worst['confidence']:.0%} sure"
     )
     assert any(f"{first} · {worst['seeds']} of 3 seeds" in m.value for m in app.markdown)
-    app.pagination(key="tiles").set_value(2)
+    app.pagination[0].set_value(2)
     assert len(ran(app).get("image")) == min(6, len(every) - 6) > 0
 
     cell = mistakes(labels_of("test"), seeds, (1, 3))

@@ -29,7 +29,6 @@ class Choice:
     texts: Callable[[Any], list[str]]
     value: Callable[[list[str]], Any]  # raises ValueError for what the widget does not offer
     offered: Callable[[Any], bool]
-    built_in: bool = False  # the widget begins with the default by itself
 
 
 @dataclass
@@ -178,7 +177,6 @@ def number(
     low: float | None = None,
     high: float | None = None,
     whole: bool = False,
-    built_in: bool = False,
 ) -> str:
     """For a widget with a number between two bounds."""
 
@@ -191,12 +189,7 @@ def number(
             raise ValueError(found)
         return found
 
-    return _kept(key, Choice(default, lambda value: [f"{value:.12g}"], value, within, built_in))
-
-
-def page_number(key: str, pages: int) -> str:
-    """For a pagination."""
-    return number(key, 1, 1, pages, whole=True, built_in=True)
+    return _kept(key, Choice(default, lambda value: [f"{value:.12g}"], value, within))
 
 
 def text(key: str, default: str = "") -> str:
@@ -227,8 +220,7 @@ def _kept(key: str, choice: Choice) -> str:
             value = choice.value(shown.params[key]) if key in shown.params else choice.default
         except ValueError:
             value = choice.default
-        if key in st.session_state or value != choice.default or not choice.built_in:
-            st.session_state[key] = value
+        st.session_state[key] = value
     elif not choice.offered(st.session_state[key]):
         st.session_state[key] = choice.default  # chosen among other options
     shown.hold(key)
