@@ -6,6 +6,7 @@ from colora.catalog import NOTICE
 from colora.queue import audit
 from pages.components.command import signed_in
 from pages.components.frame import navigation, run
+from pages.components.history import one_step_a_move
 
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 <rect width="32" height="32" rx="7" fill="#0b6e82"/>
@@ -16,6 +17,7 @@ audit.signed_in = signed_in
 page = navigation()
 st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
 st.html(COMPACT)
+one_step_a_move()
 st.session_state["inside-app"] = page.title
 st.caption(f":material/science: **CoLoRA Studio** · {NOTICE}")
 run(page)

@@ -151,7 +151,8 @@ class Line:
 def lines(runs_dir: Path, search: str = "", states: list[str] | None = None, sort: str = "newest") -> list[Line]:
     """The groups that have every word of `search` and one of `states` (empty: any), in the order of `sort`.
 
-    Newest and oldest first go by when group.json was written and read nothing; the others read what they compare.
+    Newest and oldest first go by the launch, and read nothing that has been read before; the others read what they
+    compare.
     """
     found = [Line(group) for group in list_groups(runs_dir)]
     if words := search.lower().split():

@@ -22,11 +22,11 @@ A file is complete or absent: written beside, synced, renamed. Imports no torch,
 import os
 import re
 import shutil
-import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,16 @@ from pydantic import ValidationError
 
 from colora.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.errors import UserError
-from colora.files import append_json, read_json, read_json_lines, sync_folder, write_bytes, write_json
+from colora.files import (
+    REMEMBERED_FILES,
+    append_json,
+    read_json,
+    read_json_lines,
+    remembered,
+    sync_folder,
+    write_bytes,
+    write_json,
+)
 from colora.process import is_alive, is_visible, own_process
 from colora.queue import verdict
 from colora.queue.audit import acting_user
@@ -183,8 +192,8 @@ class Group:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """group.json: schema_version, config, seeds, created (ISO 8601, UTC), launched_by, engine, identity; what this
-        launch asked of SLURM, if anything, as "slurm"."""
+        """group.json: schema_version, config, seeds, created (ISO 8601, UTC, milliseconds: a series is launched within
+        one second), launched_by, engine, identity; what this launch asked of SLURM, if anything, as "slurm"."""
         return read_json(self.path / "group.json")
 
     @cached_property
@@ -292,7 +301,7 @@ def create_group(
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(),
         "seeds": seeds,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "launched_by": acting_user(),
         "engine": engine,
         "identity": uuid.uuid4().hex,
@@ -328,15 +337,26 @@ def create_run(group: Path, seed: int, config: RunConfig, place: dict[str, Any] 
 
 
 def list_groups(runs_dir: Path) -> list[Group]:
-    """Every group, newest first. A folder without group.json, or with a name that starts with a dot, is no group."""
+    """Every group, last launched first. A folder without group.json, or whose name starts with a dot, is no group."""
     if not is_dir(runs_dir):
         return []
     found = {}
     for path in Path(runs_dir).iterdir():
         with suppress(FileNotFoundError, NotADirectoryError):  # no group, or removed at this moment
             if not path.name.startswith("."):
-                found[path] = (path / "group.json").stat().st_mtime
+                found[path] = remembered(_launched, path / "group.json"), path.name
     return [Group(path) for path in sorted(found, key=found.get, reverse=True)]
+
+
+@lru_cache(maxsize=REMEMBERED_FILES)
+def _launched(path: str, stamp: Any) -> float:
+    """When the group of a group.json was launched, in seconds since 1970. The file's own time says that only of a
+    damaged one: a retry with more seeds writes the file anew, and a copy has another time."""
+    try:
+        created = datetime.fromisoformat(read_json(path)["created"])
+    except (UserError, KeyError, TypeError, ValueError):
+        return os.stat(path).st_mtime
+    return (created if created.tzinfo else created.replace(tzinfo=UTC)).timestamp()
 
 
 def open_group(path: Path) -> Group:
@@ -361,7 +381,7 @@ def same_group(path: Path, identity: str) -> Group:
 
 
 def listing(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row a group, newest first: name, state, seeds, done (how many of them), created, reason (of damage)."""
+    """One row a group, last launched first: name, state, seeds, done (how many), created, reason (of damage)."""
     rows = []
     for group in list_groups(runs_dir):
         row: dict[str, Any] = {"name": group.name, "state": "damaged", "seeds": 0, "done": 0, "created": None}

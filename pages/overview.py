@@ -11,6 +11,7 @@ from colora.overview import FOREIGN, SORTS, Line, lines
 from colora.runs import STATES, Group, Run
 from pages.components import acting, address, group_actions, live, machine, trash
 from pages.components.frame import inside_app
+from pages.components.paged import page_number
 from pages.components.runs import runs_dir
 from pages.components.show import (
     STATE_COLUMN,
@@ -158,8 +159,8 @@ group_actions.undo_removal()
 found = find()
 active: list[Line] = []
 if found:
-    place, pages = st.container(), -(-len(found) // ROWS)
-    number = st.pagination(pages, key=address.page_number("page", pages)) if pages > 1 else 1
+    place = st.container()
+    number = page_number("page", -(-len(found) // ROWS))
     shown = found[(number - 1) * ROWS : number * ROWS]
     with place:
         table(shown)

@@ -8,6 +8,7 @@ def two_pages() -> None:
     import streamlit as st
 
     from pages.components import address
+    from pages.components.paged import page_number
 
     address.arrive(st.session_state.get("shown", "first"))
     if st.session_state.get("shown", "first") == "first":
@@ -17,6 +18,7 @@ def two_pages() -> None:
         st.number_input("Bound", value=None, key=address.number("bound"))
         st.text_input("Text", key=address.text("text"))
         st.toggle("Flag", key=address.flag("flag"))
+        st.session_state["pages shown"] = page_number("page", 9)
     address.tell()
 
 
@@ -26,16 +28,25 @@ def app() -> AppTest:
 
 
 def shown(app: AppTest) -> dict:
-    return {key: app.session_state[key] for key in ("one", "some", "number", "bound", "text", "flag")}
+    assert app.session_state["page"] == app.session_state["pages shown"] == app.pagination[0].value
+    return {key: app.session_state[key] for key in USUAL}
 
 
 def told(app: AppTest) -> dict[str, list[str]]:
     return {name: [value] if isinstance(value, str) else value for name, value in app.query_params.items()}
 
 
-USUAL = {"one": "a", "some": [], "number": 5, "bound": None, "text": "", "flag": False}
-CHOSEN = {"one": "b", "some": [1, 3], "number": 7, "bound": 0.25, "text": "x y", "flag": True}
-TOLD = {"one": ["B"], "some": ["1", "3"], "number": ["7"], "bound": ["0.25"], "text": ["x y"], "flag": ["true"]}
+USUAL = {"one": "a", "some": [], "number": 5, "bound": None, "text": "", "flag": False, "page": 1}
+CHOSEN = {"one": "b", "some": [1, 3], "number": 7, "bound": 0.25, "text": "x y", "flag": True, "page": 4}
+TOLD = {
+    "one": ["B"],
+    "some": ["1", "3"],
+    "number": ["7"],
+    "bound": ["0.25"],
+    "text": ["x y"],
+    "flag": ["true"],
+    "page": ["4"],
+}
 
 
 def test_an_address_sets_every_kind_of_widget(app):
@@ -46,7 +57,8 @@ def test_an_address_sets_every_kind_of_widget(app):
 
 
 def test_what_a_widget_does_not_offer_leaves_the_address_and_other_parameters_stay(app):
-    asked = {"one": ["b"], "some": ["9"], "number": ["12"], "bound": ["much"], "flag": ["yes"], "group": ["g"]}
+    asked = {"one": ["b"], "some": ["9"], "number": ["12"], "bound": ["much"], "flag": ["yes"]}
+    asked |= {"page": ["10"], "group": ["g"]}
     for name, values in asked.items():
         app.query_params[name] = values
     assert shown(app.run()) == USUAL
@@ -60,6 +72,19 @@ def test_choices_come_into_the_address_and_defaults_leave_it(app):
     assert told(app.run()) == {"one": ["B"], "number": ["7"]}
     app.selectbox(key="one").set_value("a")
     assert told(app.run()) == {"number": ["7"]}
+
+
+def test_a_list_turns_its_pages_by_hand_by_an_address_and_back_to_the_first(app):
+    app.query_params["page"] = "4"
+    app.run()
+    app.pagination[0].set_value(6)
+    assert told(app.run()) == {"page": ["6"]} and shown(app)["page"] == 6
+    app.query_params["page"] = "5"  # by hand
+    assert shown(app.run())["page"] == 5
+    app.pagination[0].set_value(6)
+    assert shown(app.run())["page"] == 6
+    app.session_state["page"] = 1
+    assert shown(app.run()) == USUAL and told(app) == {}
 
 
 def test_an_address_that_the_browser_reports_late_undoes_no_choice(app):

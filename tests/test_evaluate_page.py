@@ -173,7 +173,7 @@ def test_a_cell_shows_its_images_and_all_mistakes_are_the_default(open_page):
     assert tiles[0]["predicted"]["name"] == CLASS_NAMES[worst["called"]] and not tiles[0]["right"]
     assert tiles[0]["score"] == f"{worst['confidence']:.0%} sure"
     assert tiles[0]["notes"] == [f"{worst['seeds']} of 3 seeds", f"test-{worst['position']:04d}"]
-    app.pagination(key="tiles").set_value(2)
+    app.pagination[0].set_value(2)
     assert len(shown(ran(app), "behind")["tiles"]) == min(6, len(every) - 6) > 0
 
     cell = mistakes(labels_of("test"), seeds, (1, 3))

@@ -202,11 +202,12 @@ PARAMETERS = {
 @pytest.mark.parametrize("page", PARAMETERS)
 def test_any_text_in_the_address(open_page, page):
     app = open_page(page)
-    wholes = ["/data/a\0b", "z" * 5000, f"👁️ \u202e {MARKUP}", "~nobody-at-all/../x", "9" * 5000]
+    wholes = ["/data/a\0b", "\0", "z" * 5000, f"👁️ \u202e {MARKUP}", "~nobody-at-all/../x", "9" * 5000, "-1"]
     asked = [dict.fromkeys(PARAMETERS[page], text) for text in wholes]
     if page == "data":
         own = ("A folder of your own", "A file of your own (.npz)", "OCTMNIST")
-        asked += [whole | {"set": which} for whole in asked[:3] for which in own]
+        asked += [whole | {"set": which} for whole in asked[:4] for which in own]
+    asked += [{name: "\0"} for name in PARAMETERS[page]]  # where all the rest is usual
     for query in asked:
         app.query_params.clear()
         for name, value in query.items():

@@ -1,6 +1,8 @@
 """The run folder: atomic files, states that follow the process, groups by name."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from colora.runs import (
     Run,
     create_group,
     list_groups,
+    listing,
     open_group,
     own_process,
     queued_status,
@@ -184,3 +187,32 @@ def test_listing_skips_what_is_no_group(group):
     (group.path.parent / "README.md").write_text("x")
     assert [g.name for g in list_groups(group.path.parent)] == ["g"]
     assert list_groups(group.path / "nowhere") == []
+
+
+def test_groups_are_listed_by_their_launch_whatever_happens_to_their_files(tmp_path):
+    for name in ("b", "c", "a"):  # within one second, as a series
+        create_group(tmp_path, name, RunConfig(epochs=3), [0])
+    oldest = tmp_path / "b" / "group.json"
+    write_json(oldest, read_json(oldest) | {"seeds": [0, 1]})  # as a retry with one more seed does
+    os.utime(oldest, (2e9, 2e9))
+    shutil.move(shutil.copytree(tmp_path / "a", tmp_path / "copy"), tmp_path / "d")  # with the times of the copying
+    assert [group.name for group in list_groups(tmp_path)] == ["d", "a", "c", "b"]
+    assert [row["name"] for row in listing(tmp_path)] == ["d", "a", "c", "b"]
+    assert read_json(tmp_path / "c" / "group.json")["created"] > read_json(oldest)["created"]  # milliseconds
+
+
+@pytest.mark.parametrize("document", ["{", "[]", "{}", '{"created": 7}', '{"created": "yesterday"}'])
+def test_a_group_that_does_not_say_its_launch_is_listed_by_the_time_of_its_file(tmp_path, document):
+    for name, created in (("old", "2026-01-01T00:00:00Z"), ("older", "2025-01-01T00:00:00"), ("damaged", None)):
+        path = create_group(tmp_path, name, RunConfig(epochs=3), [0]).path / "group.json"
+        path.write_text(document) if created is None else write_json(path, read_json(path) | {"created": created})
+    os.utime(path, (1_750_000_000,) * 2)  # June 2025
+    assert [group.name for group in list_groups(tmp_path)] == ["old", "damaged", "older"]
+
+
+def test_an_unchanged_group_json_is_read_once_for_the_order(tmp_path, monkeypatch):
+    path = create_group(tmp_path, "g", RunConfig(epochs=3), [0]).path / "group.json"
+    os.utime(path, (1, 1))
+    list_groups(tmp_path)
+    monkeypatch.setattr("colora.runs.read_json", lambda path: pytest.fail(f"{path} was read"))
+    assert [group.name for group in list_groups(tmp_path)] == ["g"]

@@ -3,8 +3,8 @@
 Only the server writes it, always whole, from what it knows of every widget. Streamlit's own `bind="query-params"` lets
 the browser write: a widget that comes to another place of the page, because something above it goes, is there twice for
 a moment, and the one that leaves takes away the tie between the widget and the address. The next choice then shows, but
-a reload forgets it. Each of `one`, `several`, `number`, `text` and `flag` belongs into a widget's `key=`; that widget
-takes no default of its own.
+a reload forgets it. How many steps of Back an address makes is the browser's part (history.js). Each of `one`,
+`several`, `number`, `text` and `flag` belongs into a widget's `key=`; that widget takes no default of its own.
 """
 
 import time
@@ -29,7 +29,6 @@ class Choice:
     texts: Callable[[Any], list[str]]
     value: Callable[[list[str]], Any]  # raises ValueError for what the widget does not offer
     offered: Callable[[Any], bool]
-    built_in: bool = False  # the widget begins with the default by itself
 
 
 @dataclass
@@ -39,7 +38,8 @@ class View:
     `told` are the addresses that the browser may show, each with the time it was sent: a report among them can be older
     than what was chosen since, any other one was asked for by a person. `asked` are widgets that have to take their
     value from the address. `left` holds for each page what was chosen there, for when it is visited again. `opened`
-    counts the addresses that were asked for. With `waits` the address is told when the page has been drawn.
+    counts the addresses that were asked for. With `waits` the address is told when the page has been drawn; while it
+    is `held`, not at all.
     """
 
     page: str | None = None
@@ -50,6 +50,7 @@ class View:
     left: dict[str | None, Params] = field(default_factory=dict)
     opened: int = 0
     waits: bool = False
+    held: bool = False
 
     def open(self, page: str, reported: Params, from_history: bool) -> None:
         """Show what the address asks for; a page that is opened without parameters is as it was left."""
@@ -94,6 +95,8 @@ def arrive(page: str) -> None:
     if page != shown.page or from_history or not shown.awaits(reported):
         shown.open(page, reported, from_history)
         shown.told = [(time.monotonic(), reported)]
+        if shown.params != reported:  # as it was left: for whoever chooses something while it is drawn
+            tell()
     else:
         for key in shown.choices.keys() - shown.asked:
             if key in st.session_state:
@@ -115,9 +118,23 @@ def tell() -> None:
     when it has been drawn. A part of a page that runs alone, and a page that waits at its end, call it themselves.
     """
     shown = view()
+    if shown.held:
+        return
     if in_browser() != shown.params or not shown.told or shown.told[-1][1] != shown.params:
         st.query_params.from_dict(shown.params)
         shown.told.append((time.monotonic(), dict(shown.params)))
+
+
+def wait() -> None:
+    """In the first run of a tab, before a page is drawn: tell nothing until `go_on` is called. Later without effect."""
+    view().held = view().page is None
+
+
+def go_on() -> None:
+    """Tell what was held back."""
+    if view().held:
+        view().held = False
+        tell()
 
 
 def get(name: str) -> str | None:
@@ -178,7 +195,6 @@ def number(
     low: float | None = None,
     high: float | None = None,
     whole: bool = False,
-    built_in: bool = False,
 ) -> str:
     """For a widget with a number between two bounds."""
 
@@ -191,12 +207,7 @@ def number(
             raise ValueError(found)
         return found
 
-    return _kept(key, Choice(default, lambda value: [f"{value:.12g}"], value, within, built_in))
-
-
-def page_number(key: str, pages: int) -> str:
-    """For a pagination."""
-    return number(key, 1, 1, pages, whole=True, built_in=True)
+    return _kept(key, Choice(default, lambda value: [f"{value:.12g}"], value, within))
 
 
 def text(key: str, default: str = "") -> str:
@@ -227,8 +238,7 @@ def _kept(key: str, choice: Choice) -> str:
             value = choice.value(shown.params[key]) if key in shown.params else choice.default
         except ValueError:
             value = choice.default
-        if key in st.session_state or value != choice.default or not choice.built_in:
-            st.session_state[key] = value
+        st.session_state[key] = value
     elif not choice.offered(st.session_state[key]):
         st.session_state[key] = choice.default  # chosen among other options
     shown.hold(key)

@@ -14,6 +14,7 @@ from colora.results import Spread
 from colora.thumbnails import Place, tile
 from pages.components import address, show
 from pages.components.gallery import gallery
+from pages.components.paged import page_number
 from pages.components.readers import View, found_images, pictures
 
 MISTAKES = "All mistakes"
@@ -148,9 +149,7 @@ def images_behind(view: View, cell: tuple[int, int] | None, origin: str) -> None
     if found.empty:
         st.info("No image is there.", icon=":material/check_circle:")
         return
-    pages = -(-len(found) // TILES)
-    key = address.page_number("tiles", pages)
-    number = st.pagination(pages, key=key, max_visible_pages=5) if pages > 1 else 1
+    number = page_number("tiles", -(-len(found) // TILES), most_shown=5)
     tiles(view, found.iloc[(number - 1) * TILES : number * TILES])
     names = np.array(view.class_names)
     table = found.assign(true=names[found["true"]], called=names[found["called"]]).drop(columns=["position", "label"])

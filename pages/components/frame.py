@@ -10,11 +10,12 @@ from pages.components import acting, address
 def navigation() -> st.Page:
     """The page that the address asks for, in the order of the work: set up, watch, read.
 
-    They have no icons: a page's icon becomes the tab's too, and the browser would fetch that from Google.
+    They have no icons: a page's icon becomes the tab's too, and the browser would fetch that from Google. The first
+    page is at the root, which is the only address that Streamlit gives it; under its name the same page is found too.
     """
     return st.navigation(
         [
-            st.Page("pages/overview.py", title="Overview", default=True),
+            st.Page("pages/overview.py", title="Overview", url_path="root", default=True),
             st.Page("pages/launch.py", title="Launch"),
             st.Page("pages/data.py", title="Data"),
             st.Page("pages/monitor.py", title="Monitor"),
@@ -22,6 +23,7 @@ def navigation() -> st.Page:
             st.Page("pages/evaluate.py", title="Evaluate"),
             st.Page("pages/images.py", title="Images"),
             st.Page("pages/distil.py", title="Distil"),
+            st.Page("pages/overview.py", title="Overview", url_path="overview", visibility="hidden"),
         ],
         position="top",
     )

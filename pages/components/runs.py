@@ -141,7 +141,9 @@ def found_group(what: str) -> Group | None:
         st.warning(f"There is no group named '{show.brief(asked)}' in {place}. This is the newest one instead.")
     name = asked if asked in groups else next(iter(groups))
     st.session_state["last-group"] = st.session_state["group"] = name
-    address.put("group", name)
+    if address.get("group") != name:
+        address.put("group", name)
+        address.tell()  # now, for whoever chooses something while the page is drawn
     st.selectbox("Group of runs", list(groups), key="group", on_change=_follow_choice)
     group = groups[name]
     if shown and shown.name == name and shown.identity != group.identity:

@@ -15,6 +15,7 @@ from colora.queue.trash import Entry
 from colora.storage import size_text
 from pages.components import acting, address, show
 from pages.components.group_actions import in_dialog
+from pages.components.paged import page_number
 from pages.components.runs import runs_dir
 
 ROWS = 20  # entries on one page of the table; of no others the size is asked
@@ -41,8 +42,8 @@ def show_trash() -> None:
 
 def contents(entries: list[Entry]) -> None:
     """The newest first, some at a time."""
-    place, pages = st.container(), -(-len(entries) // ROWS)
-    number = st.pagination(pages, key=address.page_number("trash-page", pages)) if pages > 1 else 1
+    place = st.container()
+    number = page_number("trash-page", -(-len(entries) // ROWS))
     shown = entries[(number - 1) * ROWS : number * ROWS]
     with place:
         buttons = st.container(horizontal=True, vertical_alignment="center")
