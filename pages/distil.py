@@ -102,7 +102,7 @@ try:
     about = summary(group)
     show.about_line(about)
     show_damaged_seeds(about)
-    show.under_way(about)
+    show.not_counted(about)
     st.caption(WHY)
     try:
         found = scored.predictions(group, "train")

@@ -95,7 +95,7 @@ try:
     about = summary(group)
     show.about_line(about)
     show_damaged_seeds(about)
-    show.under_way(about)
+    show.not_counted(about)
     listed.forget_other_group(group.name)
     if opened := st.session_state.pop("to-view", None):  # before the widgets that show it
         st.session_state["view"], st.session_state["part"] = opened
