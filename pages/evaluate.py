@@ -13,7 +13,7 @@ from colora.evaluate import wilson
 from colora.finished import counted, finished, standing
 from colora.results import Spread
 from colora.runs import Group
-from pages.components import address, show
+from pages.components import address, elsewhere, show
 from pages.components.evaluation import class_table, confusions_and_images, threshold_curves
 from pages.components.frame import inside_app
 from pages.components.readers import View, seeds_with_predictions
@@ -257,6 +257,7 @@ try:
     show.about_line(about)
     show_damaged_seeds(about)
     show.not_counted(about)
+    elsewhere.say_changes(group)
     if not any("selected_epoch" in row for row in about["seeds"]):
         st.info(f"No epoch is finished yet; the group is {about['state']}.", icon=":material/hourglass:")
         st.page_link(

@@ -16,7 +16,7 @@ from colora.queue import view
 from colora.results import band, preparing, progress, run_summary, seconds_left, seconds_to_end
 from colora.runs import ACTIVE, Group, Run
 from colora.siblings import apart_rows, says_apart
-from pages.components import address, cluster, group_actions, show
+from pages.components import address, cluster, elsewhere, group_actions, show
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed
 from pages.components.run_actions import actions
@@ -249,3 +249,5 @@ show.about_line(told)
 actions(group)
 st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group.path, group.active)
 show.picture_format()
+if not group.active:
+    elsewhere.renew_at_changes(group)
