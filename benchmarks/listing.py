@@ -16,9 +16,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from colora.config import RunConfig
-from colora.queue.view import rows
-from colora.runs import append_json, create_group, listing, write_json
+ROOT = Path(__file__).parents[1]
+sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
+
+from fabricate import resolved  # noqa: E402
+
+from colora.config import RunConfig  # noqa: E402
+from colora.queue.view import rows  # noqa: E402
+from colora.runs import append_json, create_group, listing, write_json  # noqa: E402
 
 STATES = ("done", "done", "done", "failed", "stopped")
 REFRESHES = 20
@@ -45,6 +50,7 @@ def make_runs(runs_dir: Path, groups: int, seeds: int) -> Path:
     lines = [{"epoch": epoch, **figures, "seconds": 1.0, "eval_seconds": 0.5} for epoch in range(1, 11)]
     first = create_group(runs_dir, "group-000", RunConfig(epochs=10), list(range(seeds)))
     for run in first.runs:
+        run.write_resolved(resolved(run.config, []))
         ended = {"state": STATES[run.seed % len(STATES)], "epoch": 10}
         write_json(run.path / "status.json", run.written_status() | ended)
         (run.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

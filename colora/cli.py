@@ -26,6 +26,7 @@ from colora.config import RunConfig, absolute_paths, parse_seeds
 from colora.engines import ENGINES, engine_named
 from colora.errors import UserError
 from colora.runs import Group, listing
+from colora.siblings import seeds_text
 from colora.storage import FORBIDDEN, FULL, NO_PLACE, size_text
 from colora.typed import shortened
 from colora.work import MODEL
@@ -234,7 +235,8 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     for row in rows:
         seeds = f"{row['done']} of {row['seeds']} done"
-        print(f"{row['name']:<40} {row['state']:<8} {seeds:<13} {row['created'] or row['reason']}")
+        mixed = f"  mixed: {seeds_text(row['apart'])} trained otherwise" if row["apart"] else ""
+        print(f"{row['name']:<40} {row['state']:<8} {seeds:<13} {row['created'] or row['reason']}{mixed}")
     print("" if rows else f"No group in {args.runs_dir} yet.", end="" if rows else "\n")
     return 0
 

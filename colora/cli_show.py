@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from colora.config import RunConfig
-from colora.finished import counted, says_under_way
+from colora.finished import counted, says_not_counted, seeds_of
 from colora.queue.verdict import short
 from colora.runs import Group
 
@@ -47,10 +47,11 @@ def _show_summary(summary: dict[str, Any]) -> None:
         if "selected_epoch" in row:
             line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
             line += f"  AUC {_figure(row['test']['auc'])}" + ("" if row["finished"] else "  so far")
+            line += f"  {row['apart']}" if row["apart"] else ""
         said = short(row["reason"]) or row["preparing"]
         print(line + (f"  {said}" if said else ""))
     _print_over_seeds(summary["over_seeds"]["test"], len(summary["seeds"]), "test ")
-    if told := says_under_way(summary):
+    for told in says_not_counted(summary):
         print(f"  {told}")
     print(f"  Selection: {summary['selection']['says']}.")
     for warning in summary["warnings"]:
@@ -93,14 +94,14 @@ def show_evaluation(result: dict[str, Any]) -> None:
                 f"    {name:<12} n {figures['n']:>5}  recall {_figure(figures['recall'])}  "
                 f"precision {_figure(figures['precision'])}  specificity {_figure(figures['specificity'])}"
             )
-    seeds = result["finished"] + len(result["under_way"])
+    seeds = seeds_of(result)
     if joint := result["ensemble"]:
         print(
             f"  ensemble of {counted(result['finished'], seeds)} (mean probability)  accuracy "
             f"{_figure(joint['accuracy'])}  AUC {_figure(joint['auc'])}"
         )
     _print_over_seeds(result["over_seeds"], seeds)
-    if told := says_under_way(result):
+    for told in says_not_counted(result):
         print(f"  {told}")
     for warning in result["warnings"]:
         print(f"  Note: {warning}")
@@ -112,7 +113,7 @@ def show_predictions(result: dict[str, Any]) -> None:
         mean = image["mean"]
         shares = "  ".join(f"{name} {p:.3f}" for name, p in mean["probabilities"].items())
         print(f"{image['path']}: {mean['prediction']}  ({shares}; entropy {mean['entropy']:.3f} nats)")
-    if told := says_under_way(result):
+    for told in says_not_counted(result):
         print(told)
     for warning in result["image_warnings"]:
         print(f"Note: {warning}")

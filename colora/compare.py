@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from colora.config import RunConfig, format_seeds
-from colora.finished import says_under_way
+from colora.finished import says_not_counted
 from colora.relevance import config_checksum, in_effect
 from colora.results import Spread
 from colora.typed import number_text
@@ -42,8 +42,7 @@ def cautions(summaries: Summaries) -> list[Caution]:
     """Groups that have not started yet say nothing of their data, and are left out of that question."""
     found = [*_of_classes(summaries), *_of_data(summaries), *_of_selection(summaries)]
     for name, about in summaries.items():
-        if told := says_under_way(about):
-            found.append(Caution("mind", f"{name}: {told}"))
+        found += [Caution("mind", f"{name}: {told}") for told in says_not_counted(about)]
     lonely = [name for name, about in summaries.items() if about["finished"] == 1 or len(about["seeds"]) == 1]
     if lonely:
         found.append(Caution("mind", f"One seed only, so nothing is known of the spread: {', '.join(lonely)}."))
@@ -127,7 +126,7 @@ def _and(names: list[str]) -> str:
 
 
 def seed_points(summaries: Summaries, split: str) -> pd.DataFrame:
-    """One row a group and finished seed, at its selected epoch.
+    """One row a group and seed that counts, at its selected epoch.
 
     Columns: group, place (from 0), seed, epoch, accuracy, auc, loss (on `split`), trainable (weights), minutes (of
     training), seconds_per_epoch (median), peak_memory_mib.
@@ -146,7 +145,7 @@ def seed_points(summaries: Summaries, split: str) -> pd.DataFrame:
         }
         for place, (name, about) in enumerate(summaries.items())
         for row in about["seeds"]
-        if row["finished"] and "selected_epoch" in row
+        if row["finished"] and not row["apart"] and "selected_epoch" in row
     ]
     columns = ["group", "place", "seed", "epoch", "accuracy", "auc", "loss", "trainable", "minutes"]
     numbers = [*columns[4:], "seconds_per_epoch", "peak_memory_mib"]

@@ -1,4 +1,5 @@
-"""Which seeds of a group count: figures over seeds are of the finished ones, and all others are told as under way.
+"""Which seeds of a group count: figures over seeds are of the finished ones that were trained alike (colora.siblings);
+of the others those that have not finished are told as under way.
 
 A seed that has not finished stands at an epoch of its own. Pooled with finished ones its figures would compare a short
 training with long ones, and be others a minute later. Every page and command that says something over seeds asks here.
@@ -8,6 +9,7 @@ from typing import Any
 
 from colora.config import format_seeds
 from colora.runs import Group, Run
+from colora.siblings import says_apart
 
 
 def is_finished(run: Run) -> bool:
@@ -17,14 +19,14 @@ def is_finished(run: Run) -> bool:
 
 def finished(group: Group) -> list[Run]:
     """The seeds that count."""
-    return [run for run in group.runs if is_finished(run)]
+    return [run for run in group.runs if is_finished(run) and run not in group.apart]
 
 
 def under_way(group: Group) -> list[dict[str, Any]]:
-    """The other seeds, one a row: seed, state, epoch, epochs, says (`stopped at epoch 7 of 12`)."""
+    """The seeds that may count later, one a row: seed, state, epoch, epochs, says (`stopped at epoch 7 of 12`)."""
     rows = []
     for run in group.runs:
-        if not is_finished(run):
+        if not is_finished(run) and run not in group.apart:
             status = run.status
             row = {"seed": run.seed, "state": status["state"], "epoch": status["epoch"], "epochs": status["epochs"]}
             rows.append(row | {"says": standing(row)})
@@ -42,12 +44,22 @@ def counted(count: int, seeds: int) -> str:
     return f"{count} seed{'s' * (count != 1)}" if count == seeds else f"{count} of {seeds} seed{'s' * (seeds != 1)}"
 
 
+def seeds_of(about: dict[str, Any]) -> int:
+    """How many seeds the group has, of a document with `finished`, `under_way` and `apart`."""
+    return about["finished"] + len(about["under_way"]) + len(about["apart"])
+
+
+def says_not_counted(about: dict[str, Any]) -> list[str]:
+    """A sentence on the seeds apart, and one on those under way, of such a document; none where all seeds count."""
+    return [said for said in (says_apart(about), says_under_way(about)) if said]
+
+
 def says_under_way(about: dict[str, Any]) -> str | None:
-    """A sentence on the seeds that do not count, of a document with `finished` and `under_way`; None where all do."""
+    """A sentence on the seeds that have not finished, of such a document; None where all have."""
     count, rows = about["finished"], about["under_way"]
     if not rows:
         return None
-    seeds = count + len(rows)
+    seeds = seeds_of(about)
     if count:
         they = "is finished, and only it counts" if count == 1 else "are finished, and only they count"
         begin = f"{counted(count, seeds)} {they} in figures over seeds."

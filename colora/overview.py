@@ -15,6 +15,7 @@ from colora.finished import finished
 from colora.notes import read_notes
 from colora.results import Spread, progress
 from colora.runs import Group, list_groups
+from colora.siblings import apart_rows, says_apart
 
 SORTS = {
     "newest": "newest first",
@@ -71,11 +72,18 @@ class Line:
         return found
 
     def seeds_text(self) -> str:
-        """`7 of 10 · failed: 1, 4 · running: 7`: how many are finished, and the others by their states and numbers."""
+        """`7 of 10 · failed: 1, 4 · running: 7`: how many count, and the others by their states and numbers; those
+        `apart` are in no figure whatever their state."""
         found = self.seeds
         text = f"{len(finished(self.group))} of {len(self.group.runs)}"
         others = [f"{state}: {', '.join(map(str, found[state]))}" for state in UNFINISHED if state in found]
-        return " · ".join([text, *others])
+        apart = [f"apart: {', '.join(str(run.seed) for run in self.group.apart)}"] * bool(self.group.apart)
+        return " · ".join([text, *others, *apart])
+
+    @property
+    def mixed(self) -> str | None:
+        """A sentence on the seeds that were not trained on what the others were; None where all were."""
+        return says_apart({"apart": apart_rows(self.group)})
 
     @property
     def progress(self) -> float:
@@ -88,6 +96,8 @@ class Line:
         """The data's source as a run found it, or as it was asked for; and whether it is synthetic."""
         dataset = self.config["dataset"]
         for run in self.group.runs:
+            if run in self.group.apart:
+                continue
             try:
                 resolved = read_json(run.path / "config.json").get("resolved")
                 if resolved:

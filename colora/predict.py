@@ -22,6 +22,7 @@ from colora.images import DeviceImages, choose_device, choose_precision, probabi
 from colora.over_seeds import ensemble
 from colora.results import SELECTION, Spread, run_summary
 from colora.runs import Group, Run
+from colora.siblings import apart_rows
 
 
 def evaluate_group(
@@ -76,6 +77,7 @@ def evaluate_group(
         "seeds": seeds,
         "finished": len(runs),
         "under_way": under_way(group),
+        "apart": apart_rows(group),
         "ensemble": evaluate.report(labels, ensemble(predicted), resolved.class_names) if len(seeds) > 1 else None,
         "over_seeds": {
             m: s.as_dict() if (s := Spread.of([x[m] for x in seeds])) else None for m in ("accuracy", "auc")
@@ -161,6 +163,7 @@ def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:
         ],
         "finished": len(runs),
         "under_way": under_way(group),
+        "apart": apart_rows(group),
         "image_warnings": converted.sentences(len(paths)),
         "warnings": resolved.warnings,
         "notice": NOTICE,

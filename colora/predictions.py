@@ -1,8 +1,8 @@
 """What a seed's models predicted: of its selected epoch, or of any epoch it has finished. No torch.
 
 Every epoch's probabilities are kept (predictions/epochs), in the images' order but without their labels and names;
-those stand in the tables that a finished seed writes. All seeds of a group see the same images, so that one finished
-seed's table serves the others too.
+those stand in the tables that a finished seed writes. Seeds that were trained alike (colora.siblings) see the same
+images, so that one finished seed's table serves the others too.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from colora.errors import UserError
 from colora.over_seeds import one_model
 from colora.results import selected_row, split_arrays, targets
 from colora.runs import Group, Run
+from colora.siblings import alike
 
 COLUMNS = ["index", "label", "image_id", "patient_id"]
 
@@ -35,13 +36,15 @@ def selected_epoch(run: Run) -> int | None:
     return int(metrics.iloc[selected_row(metrics, run.config.selection)]["epoch"]) if len(metrics) else None
 
 
-def image_table(group: Group, split: str) -> pd.DataFrame:
+def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame:
     """The images behind `predicted`, in its order: index (position in the split), label, image_id, patient_id or null,
-    and target, the label that predictions are held against.
+    and target, the label that predictions are held against. They are those of the seed `of`; by default of the seeds
+    that belong together.
 
-    Of the train split the images trained on. Raises UserError while no seed of the group is finished.
+    Of the train split the images trained on. Raises UserError while no seed with these images is finished.
     """
-    run = next((run for run in group.runs if table_file(run, split).exists()), None)
+    runs = alike(group, of) if of else [run for run in group.runs if run not in group.apart]
+    run = next((run for run in runs if table_file(run, split).exists()), None)
     if run is None:
         raise UserError(
             f"The predictions of {group.name} can be shown when its first seed is done: only then the labels of the "

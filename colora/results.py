@@ -14,6 +14,7 @@ from colora.finished import finished, is_finished, under_way
 from colora.over_seeds import SPREAD, spreads
 from colora.relevance import config_checksum, in_effect, unused
 from colora.runs import ACTIVE, Group, Run
+from colora.siblings import apart_rows
 
 SELECTION = {
     "validation": "each seed's epoch is the one of best accuracy on validation (ties: lower validation loss)",
@@ -116,10 +117,14 @@ def best_run(group: Group, among: list[Run] | None = None) -> Run | None:
 
 
 def group_summary(group: Group) -> dict[str, Any]:
-    """What `colora show` prints: each seed, and over the finished ones median, IQR and range; the others under way."""
-    seeds = [run_summary(run) for run in group.runs]
-    counting = [s for s in seeds if s["finished"] and "selected_epoch" in s]
-    resolved = next((r.resolved for r in group.runs if r.state != "damaged" and r.resolved), None)
+    """What `colora show` prints: each seed, and over those that count median, IQR and range; the others under way or
+    apart. `data` is what the seeds that count were trained on."""
+    others = apart_rows(group)
+    differs = {row["seed"]: row["differs"] for row in others}
+    seeds = [run_summary(run) | {"apart": differs.get(run.seed)} for run in group.runs]
+    counting = [s for s in seeds if s["finished"] and not s["apart"] and "selected_epoch" in s]
+    together = (run for run in group.runs if run not in group.apart)
+    resolved = next((r.resolved for r in together if r.state != "damaged" and r.resolved), None)
     best = best_run(group)
     config = group.config
     return {
@@ -149,6 +154,7 @@ def group_summary(group: Group) -> dict[str, Any]:
         "seeds": seeds,
         "finished": len(finished(group)),
         "under_way": under_way(group),
+        "apart": others,
         "over_seeds": {
             split: {
                 m: (s.as_dict() if (s := Spread.of([row[split][m] for row in counting])) else None)

@@ -48,6 +48,7 @@ from colora.process import is_alive, is_visible, own_process
 from colora.queue import verdict
 from colora.queue.audit import acting_user
 from colora.run_status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
+from colora.siblings import Ground, apart, fields, ground
 from colora.typed import is_dir, is_file, shortened
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [  # with what a run folder's readers and writers need of files, run_s
     "create_run", "list_groups", "listing", "open_group", "own_process", "queued_status", "read_json",
     "read_json_lines", "run_folder", "same_group", "write_bytes", "write_json",
 ]  # fmt: skip
+CONFIG_KEYS = {"config", "seed"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -96,6 +98,16 @@ class Run:
         values = self._config_file.get("resolved")
         return Resolved(**values) if values else None
 
+    @property
+    def ground(self) -> Ground | None:
+        """What it shares with its siblings (colora.siblings); None until it has started, or where it is damaged."""
+        try:
+            return fields(self._config_file["resolved"])  # `ground`, of nearly all; a listing asks this of each run
+        except (KeyError, TypeError):
+            return ground(self._config_file)
+        except UserError:
+            return None
+
     def write_resolved(self, resolved: Resolved) -> None:
         write_json(self.path / "config.json", {**self._config_file, "resolved": resolved.model_dump()})
 
@@ -104,7 +116,7 @@ class Run:
         """status.json, with the state that follows from the process that it names and from damage to the folder."""
         try:
             status = self.written_status()
-            if not isinstance(self._config_file, dict) or not {"config", "seed"} <= self._config_file.keys():
+            if not isinstance(self._config_file, dict) or not self._config_file.keys() >= CONFIG_KEYS:
                 raise UserError(f"{self.path / 'config.json'} lacks the settings; the run folder is damaged.")
             check_epochs(self.path, status)
         except UserError as error:
@@ -238,6 +250,11 @@ class Group:
             if state in states:
                 return "running" if state in ("starting", "queued") and "done" in states else state
         return "done"
+
+    @cached_property
+    def apart(self) -> list[Run]:
+        """The seeds that were not trained on what the others were (colora.siblings): they count in no figure."""
+        return apart(self.runs)
 
     @property
     def active(self) -> bool:
@@ -381,14 +398,16 @@ def same_group(path: Path, identity: str) -> Group:
 
 
 def listing(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row a group, last launched first: name, state, seeds, done (how many), created, reason (of damage)."""
+    """One row a group, last launched first: name, state, seeds, done (how many of them), apart (the seeds not trained
+    on what the others were), created, reason (of damage)."""
     rows = []
     for group in list_groups(runs_dir):
-        row: dict[str, Any] = {"name": group.name, "state": "damaged", "seeds": 0, "done": 0, "created": None}
+        row: dict[str, Any] = {"name": group.name, "state": "damaged", "seeds": 0, "done": 0, "apart": []}
+        row |= {"created": None}
         try:
             states = [run.state for run in group.runs]
             row |= {"state": group.state, "seeds": len(states), "done": states.count("done"), "reason": None}
-            row |= {"created": group.info["created"]}
+            row |= {"apart": [run.seed for run in group.apart], "created": group.info["created"]}
         except UserError as error:
             row |= {"state": "damaged", "reason": str(error)}
         except KeyError:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from colora.config import Resolved
 from colora.errors import UserError
-from colora.finished import finished
+from colora.finished import counted, finished
 from colora.over_seeds import ensemble
 from colora.results import best_run, probability_columns
-from colora.runs import Group, Run
+from colora.runs import Group
 from colora.uncertainty import model_scores, seed_scores
 
 Whose = Literal["best", "mean"] | int
@@ -82,8 +82,7 @@ class SeedPredictions:
 def read_predictions(group: Group, split: str) -> SeedPredictions:
     """Every finished seed's predictions on `split` ("train", "val" or "test").
 
-    Raises UserError where there is none, where the seeds disagree on the images or their labels, or were trained on
-    different data.
+    Raises UserError where there is none, or where the seeds disagree on the images or their labels.
     """
     runs = sorted((run for run in finished(group) if run.has_predictions(split)), key=lambda run: run.seed)
     if not runs:
@@ -105,19 +104,12 @@ def read_predictions(group: Group, split: str) -> SeedPredictions:
                 f"Seeds {runs[0].seed} and {run.seed} of {group.name} disagree on the images of {split} or their "
                 f"labels, so their scores cannot stand in one table: retry seed {run.seed} in a new group."
             )
-    _same_data(group, runs)
     images = first[IDENTITY].reset_index(drop=True)
     images["used"] = first["used"].to_numpy() if split == "train" else False
     columns = probability_columns(first)
     probabilities = np.stack([table[columns].to_numpy(dtype=np.float32) for table in tables])  # (S, N, C)
     checksums = None if kept is None else kept.to_numpy()
     return SeedPredictions(group, split, images, [run.seed for run in runs], probabilities, checksums)
-
-
-def _same_data(group: Group, runs: list[Run]) -> None:
-    checksums = {run.seed: run.resolved.data_checksum for run in runs if run.resolved}
-    if len(set(checksums.values())) > 1:
-        raise UserError(f"The seeds of {group.name} were trained on different data (their checksums differ).")
 
 
 def score_images(predictions: SeedPredictions, whose: Whose = "best") -> pd.DataFrame:
@@ -148,8 +140,8 @@ def group_scores(group: Group, split: str, whose: Whose = "best") -> pd.DataFram
 
 def whose_says(predictions: SeedPredictions, whose: Whose) -> str:
     """A clause for people: whose model sorts and by which rule it was chosen; the paper's rule is marked optimistic."""
-    count, all_seeds = len(predictions.seeds), len(predictions.group.runs)
-    of = f"{count} finished of {all_seeds} seeds" if count < all_seeds else f"{count} seed{'s' * (count > 1)}"
+    count, all_seeds, apart = len(predictions.seeds), len(predictions.group.runs), predictions.group.apart
+    of = f"{count} finished of {all_seeds} seeds" if count < all_seeds and not apart else counted(count, all_seeds)
     if whose == "mean":
         return f"the mean over {of}"
     if whose != "best":

@@ -49,8 +49,9 @@ from colora.history import save_epoch
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.methods import apply_method, settle_forms_
 from colora.results import selected_row
-from colora.runs import ACTIVE, Run, append_json, own_process, read_json_lines, write_bytes, write_json
-from colora.storage import FULL
+from colora.runs import ACTIVE, Group, Run, append_json, own_process, read_json_lines, write_bytes, write_json
+from colora.siblings import check_siblings
+from colora.storage import FULL, locked
 
 HEARTBEAT_SECONDS = 5  # at least so often, also while a long step or evaluation tells nothing
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
@@ -242,7 +243,8 @@ def _preparing(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) ->
 def _resolve(
     run: Run, config: RunConfig, dataset: Dataset, labels: np.ndarray, cut: Cut | None, model: nn.Module
 ) -> tuple[Resolved, torch.device]:
-    """Fix, at the first start, what machine and files turned out to be; on resume, hold them to it."""
+    """Fix, at the first start, what machine and files turned out to be; on resume, hold them to it. Both are held to
+    what the other seeds of the group were trained on."""
     checksum = dataset.checksum()
     known = run.resolved
     if known:
@@ -254,6 +256,7 @@ def _resolve(
                 raise UserError(
                     f"The weights {config.weights} have changed since this run started: launch a new group."
                 )
+        _join(run, known)
         return known, choose_device(known.device)
     try:
         device = choose_device(config.device)
@@ -291,8 +294,22 @@ def _resolve(
         cut_hash=cut.hash if cut else None,
         warnings=warnings,
     )
+    _join(run, resolved)
     write_json(run.path / "environment.json", environment(device))
     return resolved, device
+
+
+def _join(run: Run, resolved: Resolved) -> None:
+    """Write down what the seed is trained on, before it takes a step. One seed of the group at a time, so that of two
+    that start at the same moment the later one meets what the first has written.
+
+    Raises UserError where its siblings were trained on something else.
+    """
+    with locked(run.path.parent.resolve() / "siblings"):
+        others = [other for other in Group(run.path.parent).runs if other.seed != run.seed]
+        check_siblings(run, others, resolved)
+        if run.resolved is None:
+            run.write_resolved(resolved)
 
 
 def _take_up(run: Run, model: nn.Module, resolved: Resolved, progress: dict[str, Any]) -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ def divide(group: Group) -> None:
         return
     show.about_line(about)
     show_damaged_seeds(about)
-    show.under_way(about)
+    show.not_counted(about)
     st.caption(WHY)
     try:
         found = scored.predictions(group, "train")

@@ -7,12 +7,13 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
+from colora.config import format_seeds
 from colora.errors import UserError
 from colora.evaluate import wilson
-from colora.finished import counted, finished, is_finished, standing
+from colora.finished import counted, finished, standing
 from colora.results import Spread
 from colora.runs import Group
-from pages.components import address, show
+from pages.components import address, elsewhere, show
 from pages.components.evaluation import class_table, confusions_and_images, threshold_curves
 from pages.components.frame import inside_app
 from pages.components.readers import View, seeds_with_predictions
@@ -25,7 +26,7 @@ SEED_FIGURES = {
     "1 is perfect, 0.5 is chance.",
 }
 BOX = " The box holds the middle half (IQR), its line is the median, the whiskers reach the lowest and the highest."
-HOLLOW = " Hollow dots are seeds under way, so far, and in no figure over seeds."
+HOLLOW = " Hollow dots are seeds in no figure over seeds: under way, so far, or not trained alike."
 HEADLINES = {
     "accuracy": ("Accuracy", "Share of the images whose most probable class is the true one."),
     "auc": ("AUC, mean over classes (macro)", "The mean of the classes' one-vs-rest areas, each class counting alike."),
@@ -96,7 +97,9 @@ def seed_table(group: Group, about: dict[str, Any], epoch: int | None) -> pd.Dat
         if len(row):
             figures = {f"{s}_{m}": row.iloc[0][f"{s}_{m}"] for s in plots.SPLIT_NAMES for m in ("accuracy", "auc")}
             state = found["state"] if found["finished"] else f"{standing(found)}, so far"
-            rows.append({"seed": run.seed, "finished": found["finished"], "state": state, "epoch": at, **figures})
+            state += f", trained {found['apart']}" if found["apart"] else ""
+            counts = found["finished"] and not found["apart"]
+            rows.append({"seed": run.seed, "finished": counts, "state": state, "epoch": at, **figures})
     return pd.DataFrame(rows)
 
 
@@ -133,11 +136,11 @@ def headlines(view: View, about: dict[str, Any], origin: str) -> None:
 
 
 def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) -> None:
-    """Every seed on its own, on all three splits; those under way so far, and in no box."""
+    """Every seed on its own, on all three splits; those that do not count in no box."""
     name, at = about["name"], "selected" if epoch is None else f"epoch-{epoch}"
     counting, hollow = table.loc[table["finished"], "seed"].tolist(), not table["finished"].all()
     which = show.which_epoch(about, epoch, counting) if counting else "no seed has finished yet"
-    which += " · hollow: under way, so far" * hollow
+    which += " · hollow: in no figure over seeds" * hollow
     grid = st.grid(2, min_column_width=300)
     for metric in ("accuracy", "auc"):
         with grid.cell():
@@ -177,6 +180,8 @@ def data_and_model(about: dict[str, Any]) -> None:
         rows = {names[s]: dict(zip(data["class_names"], n, strict=True)) for s, n in data["class_counts"].items()}
         counts = pd.DataFrame(rows).T
         show.table(counts.assign(all=counts.sum(axis=1)), border="horizontal", alt="Images of each class in each split")
+        if about["apart"]:
+            st.markdown(f"- Of seeds {format_seeds(about['apart'][0]['than'])}; the others were not trained on it.")
         st.markdown(
             f"- Source: {show.literal(data['source'])}, {data['image_size']} px{', SYNTHETIC' * data['synthetic']}\n"
             f"- Split: {show.literal(data['split'])}\n"
@@ -200,13 +205,15 @@ def models(group: Group, about: dict[str, Any]) -> None:
     """What the chosen models are worth."""
     split, seed, epoch = choices(group, about)
     there = seeds_with_predictions(group, split, epoch)
-    chosen = [run for run in there if (is_finished(run) if seed is None else run.seed == seed)]
+    counting = finished(group)
+    chosen = [run for run in there if (run in counting if seed is None else run.seed == seed)]
     with reading(group):
         table = seed_table(group, about, epoch)
+        names = next((run.resolved.class_names for run in chosen), [])  # of one seed its own, which may be others
     if not chosen:
         no_predictions(group, split, seed, epoch)
     else:
-        view = View(group, split, tuple(chosen), epoch, tuple(about["data"]["class_names"]))
+        view = View(group, split, tuple(chosen), epoch, tuple(names))
         origin = show.provenance(about, split, view.outcome.images, [run.seed for run in chosen], epoch)
         headlines(view, about, origin)
     if (seed is None or not about["finished"]) and len(table):
@@ -249,7 +256,8 @@ try:
     about = summary(group)
     show.about_line(about)
     show_damaged_seeds(about)
-    show.under_way(about)
+    show.not_counted(about)
+    elsewhere.say_changes(group)
     if not any("selected_epoch" in row for row in about["seeds"]):
         st.info(f"No epoch is finished yet; the group is {about['state']}.", icon=":material/hourglass:")
         st.page_link(

@@ -10,7 +10,7 @@ from colora.catalog import SCORES
 from colora.errors import UserError
 from colora.runs import Group
 from colora.scores import SeedPredictions, whose_says
-from pages.components import address, listed, scored, show
+from pages.components import address, elsewhere, listed, scored, show
 from pages.components.browse import browse
 from pages.components.frame import inside_app, one_of
 from pages.components.hardest import hardest
@@ -95,7 +95,8 @@ try:
     about = summary(group)
     show.about_line(about)
     show_damaged_seeds(about)
-    show.under_way(about)
+    show.not_counted(about)
+    elsewhere.say_changes(group)
     listed.forget_other_group(group.name)
     if opened := st.session_state.pop("to-view", None):  # before the widgets that show it
         st.session_state["view"], st.session_state["part"] = opened

@@ -14,7 +14,8 @@ from colora.overview import Line
 from colora.queue import view
 from colora.results import band, preparing, progress, run_summary, seconds_left, seconds_to_end
 from colora.runs import ACTIVE, Group, Run
-from pages.components import address, cluster, group_actions, show
+from colora.siblings import apart_rows, says_apart
+from pages.components import address, cluster, elsewhere, group_actions, show
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed
 from pages.components.run_actions import actions
@@ -131,7 +132,8 @@ def curves(group: Group) -> None:
     if len(group.runs) > 1:
         known = [run.seed for run in group.runs]
         seeds = st.pills("Single seeds", known, selection_mode="multi", key=address.several("single", known))
-    stamps = [(run.state == "damaged", file_stamp(run.path / "metrics.jsonl")) for run in group.runs]
+    together = [run for run in group.runs if run not in group.apart]
+    stamps = [(r.state == "damaged", r in together, file_stamp(r.path / "metrics.jsonl")) for r in group.runs]
     drawn = _drawn(group, str(group.path), stamps, tuple(sorted(seeds)))
     grid = st.grid(3, min_column_width=300)
     for metric, says in CURVES.items():
@@ -146,7 +148,7 @@ def curves(group: Group) -> None:
                 f"{group.name}-{metric}-curves",
                 origin,
             )
-    epochs = [len(run.metrics) for run in group.runs]
+    epochs = [len(run.metrics) for run in together]
     partly = EACH_EPOCH.format(says_reached(epochs)) if len(set(epochs)) > 1 else ""
     st.caption(SPREAD + partly + (MERGES if len(merged_after(group.runs)) else ""))
 
@@ -158,9 +160,10 @@ def _drawn(_group: Group, path: str, stamps: Any, seeds: tuple[int, ...]) -> dic
     Each tab has its own, since `show.chart` writes the caption and the page's colour into the figure.
     """
     drawn, merges = {}, merged_after(_group.runs)
+    together = [run for run in _group.runs if run not in _group.apart]
     single = {run.seed: run.metrics for run in _group.runs if run.seed in seeds and len(run.metrics)}
     for metric in CURVES:
-        bands = {split: band(_group.runs, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
+        bands = {split: band(together, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
         figure = plots.learning_curves(bands, metric, single, merges)
         drawn[metric] = figure, plots.learning_table(bands, metric, single)
     return drawn
@@ -199,6 +202,8 @@ def live(group: Group, refreshing: bool) -> None:
         show_damage(group, error)
         return
     overall(group, left)
+    if told := says_apart({"apart": apart_rows(group)}):
+        st.warning(show.literal(told), icon=":material/call_split:")
     reasons(group)
     st.dataframe(
         table,
@@ -242,3 +247,5 @@ show.about_line(told)
 actions(group)
 st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group, group.active)
 show.picture_format()
+if not group.active:
+    elsewhere.renew_at_changes(group)

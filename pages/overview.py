@@ -124,6 +124,8 @@ def table(shown: list[Line]) -> list[Line]:
     for line in shown:
         if damage := line.damage:
             st.warning(f"**{literal(line.name)}** is damaged: {literal(damage)}", icon=":material/broken_image:")
+        elif mixed := line.mixed:
+            st.warning(f"**{literal(line.name)}**: {literal(mixed)}", icon=":material/call_split:")
     return chosen
 
 

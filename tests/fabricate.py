@@ -20,7 +20,7 @@ from colora.data.dataset import image_checksum
 from colora.evaluate import accuracy, cross_entropy, entropy, macro_auc
 from colora.process import identity
 from colora.results import selected_row
-from colora.runs import Group, Run, append_json, create_group, own_process, write_json
+from colora.runs import Group, Run, append_json, create_group, own_process, read_json, write_json
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 COUNTS = {"train": [136, 40, 32, 192], "val": [34, 10, 8, 48], "test": [50, 50, 50, 50]}
@@ -208,6 +208,13 @@ def fabricate(
         done = config.epochs if state == "done" else 0 if state in ("queued", "starting") else under_way
         fill_run(run, state, done, reason if state == "failed" else None, living, warnings or [], with_patients)
     return Group(group.path)
+
+
+def train_on(run: Run, **other: Any) -> None:
+    """Let a run that has started have been trained on something else: `data_checksum="1" * 64`."""
+    path = run.path / "config.json"
+    document = read_json(path)
+    write_json(path, {**document, "resolved": {**document["resolved"], **other}})
 
 
 def damage(group: Group) -> None:

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import COUNTS, fabricate, labels_of, probabilities
+from fabricate import COUNTS, fabricate, labels_of, probabilities, train_on
 
 from colora.catalog import SCORES
 from colora.errors import UserError
 from colora.evaluate import entropy
 from colora.results import best_run, selected_row
-from colora.runs import Group, read_json, write_json
+from colora.runs import Group
 from colora.scores import group_scores, read_predictions, score_images, whose_says
 
 
@@ -69,9 +69,12 @@ def test_seeds_that_disagree_on_the_images_are_refused(group, column):
         read_predictions(group, "train")
 
 
-def test_seeds_on_different_data_are_refused(group):
-    path = group.runs[1].path / "config.json"
-    document = read_json(path)
-    write_json(path, {**document, "resolved": {**document["resolved"], "data_checksum": "1" * 64}})
-    with pytest.raises(UserError, match="trained on different data"):
-        read_predictions(Group(group.path), "train")
+def test_of_a_mixed_group_the_seeds_that_belong_together_are_scored_and_that_is_said(group):
+    alone = read_predictions(fabricate(group.path.parent, "two", ["done", "queued", "done"]), "train")
+    train_on(group.runs[1], data_checksum="1" * 64)
+    path = group.runs[1].path / "predictions" / "train.parquet"
+    pd.read_parquet(path).iloc[::-1].to_parquet(path)  # other images, as other data have
+    found = read_predictions(Group(group.path), "train")
+    assert found.seeds == [0, 2] and found.data_checksum == "0" * 64
+    assert np.array_equal(found.probabilities, alone.probabilities)
+    assert whose_says(found, "mean") == "the mean over 2 of 3 seeds"

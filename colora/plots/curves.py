@@ -122,10 +122,11 @@ def between(
 
 
 def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
-    """One dot a seed and split, and the box of median, quartiles and range over the finished seeds.
+    """One dot a seed and split, and the box of median, quartiles and range over the seeds that count.
 
-    `table` has the columns seed, finished (bool), epoch and {split}_{metric}; the quartiles are linear interpolations,
-    as in `results.Spread`, and the whiskers reach the lowest and highest seed. A seed under way is a hollow dot.
+    `table` has the columns seed, finished (bool: it counts), epoch and {split}_{metric}; the quartiles are linear
+    interpolations, as in `results.Spread`, and the whiskers reach the lowest and highest seed. A seed that does not
+    count is a hollow dot, and its point says what is in the column state, where there is one.
     """
     traces: list[Any] = []
     for split, colour in SPLIT_COLOURS.items():
@@ -153,7 +154,9 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
             )
         filled = {"color": colour, "size": 9, "line": {"width": 1, "color": "white"}}
         hollow = {"color": colour, "size": 9, "symbol": "circle-open", "line": {"width": 2}}
-        for rows, marker, so_far in ((counting, filled, ""), (known & ~table["finished"], hollow, " so far")):
+        said = ", %{customdata[2]}" if "state" in table else " so far"
+        columns = ["seed", "epoch", *(["state"] if "state" in table else [])]
+        for rows, marker, so_far in ((counting, filled, ""), (known & ~table["finished"], hollow, said)):
             if rows.any():
                 traces.append(
                     go.Scatter(
@@ -161,7 +164,7 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
                         y=values[rows],
                         mode="markers",
                         marker=marker,
-                        customdata=table.loc[rows, ["seed", "epoch"]].to_numpy(),
+                        customdata=table.loc[rows, columns].to_numpy(),
                         hovertemplate=f"seed %{{customdata[0]}}, epoch %{{customdata[1]}}{so_far}: <b>%{{y:.3f}}</b>"
                         "<extra></extra>",
                         showlegend=False,

@@ -47,7 +47,7 @@ def same_data(other: Group, group: Group, found: SeedPredictions) -> bool:
         return False
     try:
         with reading(other):
-            resolved = next((run.resolved for run in other.runs if run.resolved), None)
+            resolved = next((run.resolved for run in other.runs if run.resolved and run not in other.apart), None)
     except UserError:
         return False
     return resolved is not None and resolved.data_checksum == found.data_checksum

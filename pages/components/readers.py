@@ -16,6 +16,7 @@ from colora.over_seeds import Outcome, outcome
 from colora.predictions import COLUMNS, image_checksums, image_table, mistakes, predicted, source_file, table_file
 from colora.results import band, best_run
 from colora.runs import Group, Run
+from colora.siblings import alike
 from colora.thumbnails import Place
 from pages.components.pictures import pictures_of
 from pages.components.runs import file_stamp, reading
@@ -60,7 +61,7 @@ class View:
     def key(self) -> tuple[Any, ...]:
         """What the figures depend on: the files of the predictions, and of the labels."""
         files = [source_file(run, self.split, self.epoch) for run in self.runs]
-        tables = [table_file(run, self.split) for run in self.group.runs]
+        tables = [table_file(run, self.split) for run in alike(self.group, self.runs[0])]
         stamps = tuple((str(file), file and file_stamp(file)) for file in files)
         return self.split, self.epoch, self.one, stamps, tuple((str(table), file_stamp(table)) for table in tables)
 
@@ -72,11 +73,12 @@ class View:
 
 
 def seeds_with_predictions(group: Group, split: str, epoch: int | None) -> list[Run]:
-    """The seeds of which there is something to evaluate; none while no seed is done, since labels come with that."""
+    """The seeds of which there is something to evaluate; none before a seed with the same images is done, since labels
+    come with that."""
     with reading(group):
-        if not any(table_file(run, split).exists() for run in group.runs):
-            return []
-        return [run for run in group.runs if run.state != "damaged" and source_file(run, split, epoch)]
+        labelled = [run.ground for run in group.runs if table_file(run, split).exists()]
+        there = [run for run in group.runs if run.state != "damaged" and run.ground in labelled]
+        return [run for run in there if source_file(run, split, epoch)]
 
 
 def shown_images(view: View) -> pd.DataFrame:
@@ -87,7 +89,7 @@ def shown_images(view: View) -> pd.DataFrame:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _images(_view: View, tables: Any, split: str) -> pd.DataFrame:
-    return image_table(_view.group, _view.split)
+    return image_table(_view.group, _view.split, _view.runs[0])
 
 
 def predictions(view: View) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -136,7 +138,7 @@ def _epoch_band(_group: Group, path: str, stamps: Any, column: str) -> pd.DataFr
 def pictures(view: View, places: list[Place]) -> list[np.ndarray | UserError]:
     """The images at these places, (S, S) uint8 as the models read them, or why one cannot be shown. Raises UserError
     where their source is not there, or is not what the models saw."""
-    runs, split = (*view.runs, *view.group.runs), view.split
+    runs, split = (*view.runs, *alike(view.group, view.runs[0])), view.split
     run = next((run for run in runs if table_file(run, split).exists()), runs[0])
     config = run.config
     kind = config.dataset.partition(":")[0]

@@ -14,6 +14,7 @@ import streamlit as st
 from colora.catalog import BACKBONES, METHODS, split_backbone
 from colora.finished import counted, says_under_way, standing
 from colora.plots import SPLIT_NAMES, captioned
+from colora.siblings import says_apart
 from colora.typed import shortened
 from pages.components import address
 
@@ -114,8 +115,10 @@ def spread_text(spread: dict[str, Any] | None, seeds: int) -> str:
     return f"{three(spread['median'])}{half}{how_many}"
 
 
-def under_way(about: dict[str, Any]) -> None:
-    """Which seeds count in the figures of a page, and where the others stand; nothing where all are finished."""
+def not_counted(about: dict[str, Any]) -> None:
+    """Which seeds count in the figures of a page, and why the others do not; nothing where all count."""
+    if told := says_apart(about):
+        st.warning(literal(told), icon=":material/call_split:")
     if told := says_under_way(about):
         st.info(literal(told), icon=":material/hourglass:")
 
@@ -205,7 +208,8 @@ def which_epoch(summary: dict[str, Any], epoch: int | None, seeds: list[int]) ->
     if len(seeds) == 1:
         row = next(row for row in summary["seeds"] if row["seed"] == seeds[0])
         at = f", epoch {row['selected_epoch']}" if epoch is None else f" at epoch {epoch}"
-        return f"seed {row['seed']}{at}, {by}" + ("" if row["finished"] else f" · under way, {standing(row)}")
+        so_far = "" if row["finished"] else f" · under way, {standing(row)}"
+        return f"seed {row['seed']}{at}, {by}{so_far}" + (f" · apart, {row['apart']}" if row["apart"] else "")
     if len(seeds) == every:
         whose = "each seed's selected epoch" if epoch is None else f"every seed at epoch {epoch}"
     else:

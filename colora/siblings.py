@@ -1,0 +1,113 @@
+"""Which seeds of a group belong together: those trained on the same images, with the same classes, cut and weights.
+
+Figures over seeds tell how a result varies with the random start, and mean that only where nothing else differs. So a
+seed is held to its siblings when it starts (`check_siblings`). A group into which other files came before this was
+checked is parted: the set that most finished seeds are of counts, then the one that most have started with, then that
+of the lowest seed. Since only what fits this set can start, no later seed takes the figures away from it. The others
+stand `apart`: whole, each to be looked at alone, and in no figure over seeds.
+
+Knows of config.json what `ground` reads, so that a listing of thousands of runs can ask.
+"""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from colora.config import format_seeds
+from colora.errors import UserError
+
+if TYPE_CHECKING:
+    from colora.config import Resolved
+    from colora.runs import Group, Run
+
+Ground = tuple[Any, ...]
+"""What a seed was trained on, in the order of OTHER; random weights and no cut are None."""
+
+OTHER = {
+    "data_checksum": "on other images",
+    "class_names": "with other classes",
+    "cut_hash": "on another cut",
+    "weights_checksum": "from other weights",
+}
+FIELDS = tuple(OTHER)
+fields = itemgetter(*FIELDS)
+
+
+def ground(document: Any) -> Ground | None:
+    """Of a run's config.json, in which a field may be missing that is newer than it; None before the first start, and
+    of what is no such document."""
+    resolved = document.get("resolved") if isinstance(document, dict) else None
+    return tuple(map(resolved.get, FIELDS)) if isinstance(resolved, dict) else None
+
+
+def apart(runs: Sequence["Run"]) -> list["Run"]:
+    """The seeds that do not belong to the set that counts; none that has never started."""
+    grounds = [run.ground for run in runs]
+    first = next(filter(None, grounds), None)
+    if all(own is None or own == first for own in grounds):
+        return []
+    sets: list[list[Run]] = []
+    for run in (known := [run for run in runs if run.ground]):
+        own = next((one for one in sets if one[0].ground == run.ground), None)
+        sets.append([run]) if own is None else own.append(run)
+    counts = max(sets, key=lambda one: (sum(r.state == "done" for r in one), len(one), -min(r.seed for r in one)))
+    return [run for run in known if run not in counts]
+
+
+def alike(group: "Group", run: "Run") -> list["Run"]:
+    """The seeds that were trained on what `run` was, itself among them."""
+    return [other for other in group.runs if other.ground == run.ground]
+
+
+def apart_rows(group: "Group") -> list[dict[str, Any]]:
+    """The seeds apart, one a row: seed, state, differs (`on other images`), than (the seeds that it differs from)."""
+    if not group.apart:
+        return []
+    others = [run for run in group.runs if run.ground and run not in group.apart]
+    than = [run.seed for run in others]
+    return [
+        {"seed": run.seed, "state": run.state, "differs": _differs(run.ground, others[0].ground), "than": than}
+        for run in group.apart
+    ]
+
+
+def says_apart(about: dict[str, Any]) -> str | None:
+    """A sentence on the seeds apart, of a document with `apart`; None where all belong together."""
+    rows = about["apart"]
+    if not rows:
+        return None
+    alike: dict[str, list[int]] = {}
+    for row in rows:
+        alike.setdefault(row["differs"], []).append(row["seed"])
+    than = seeds_text(rows[0]["than"])
+    each = (f"{seeds_text(who)} {'was' if len(who) == 1 else 'were'} trained {how}" for how, who in alike.items())
+    they = "It is in no figure over seeds, but" if len(rows) == 1 else "They are in no figure over seeds, but each"
+    return (
+        f"A mixed group: {'; '.join(each)} than {than}. {they} can be evaluated alone; for figures over all seeds "
+        "launch a new group."
+    )
+
+
+def check_siblings(run: "Run", siblings: list["Run"], resolved: "Resolved") -> None:
+    """Raises UserError where `run`, as it is about to start, does not fit the seeds of its group that have started."""
+    own, out = ground({"resolved": resolved.model_dump(include=set(FIELDS))}), apart(siblings)
+    others = [other for other in siblings if other.ground and other not in out]
+    if not others or own == others[0].ground:
+        return
+    config, group = run.config, run.path.parent
+    files = (config.dataset, config.dataset, group / "cut.json", config.weights)
+    changed = [str(file) for file, a, b in zip(files, own, others[0].ground, strict=True) if a != b]
+    raise UserError(
+        f"Seed {run.seed} would be trained {_differs(own, others[0].ground)} than "
+        f"{seeds_text(sorted(other.seed for other in others))} of {group.name}: {' and '.join(dict.fromkeys(changed))} "
+        "changed since. Put the old file back and retry this seed, or launch a new group."
+    )
+
+
+def _differs(own: Ground, other: Ground) -> str:
+    return " and ".join(words for words, a, b in zip(OTHER.values(), own, other, strict=True) if a != b)
+
+
+def seeds_text(seeds: list[int]) -> str:
+    """`seed 3`, `seeds 0-2,5`."""
+    return f"seed{'s' * (len(seeds) != 1)} {format_seeds(seeds)}"
