@@ -62,6 +62,10 @@ def test_a_change_is_said_with_a_way_to_see_it(group):
 @pytest.mark.parametrize("page", ["evaluate", "images", "monitor"])
 def test_these_pages_look_out_for_it(monkeypatch, group, page):
     asked = []
-    monkeypatch.setattr("pages.components.elsewhere._look", lambda group, drawn, renew: asked.append((group.path, renew)))
+
+    def noted(looked_at: Group, drawn: object, renew: bool) -> None:
+        asked.append((looked_at.path, renew))
+
+    monkeypatch.setattr("pages.components.elsewhere._look", noted)
     opener(monkeypatch, group.path.parent)(page, "g")
     assert asked == [(group.path, page == "monitor")]
