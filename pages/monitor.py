@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from colora import plots
@@ -12,14 +10,15 @@ from colora.errors import UserError
 from colora.finished import says_reached
 from colora.overview import Line
 from colora.queue import view
-from colora.results import band, preparing, progress, run_summary, seconds_left, seconds_to_end
-from colora.runs import ACTIVE, Group, Run
+from colora.results import preparing, progress
+from colora.runs import Group
 from colora.siblings import apart_rows, says_apart
 from pages.components import address, cluster, elsewhere, group_actions, show
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed
 from pages.components.run_actions import actions
-from pages.components.runs import chosen_group, file_stamp, reading, show_damage
+from pages.components.runs import chosen_group, reading, show_damage
+from pages.components.seen import Seen, curves_of, seen, waiting_rows
 
 REFRESH_SECONDS = 2
 CURVES = {
@@ -66,7 +65,7 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
 
 def place_in_queue(group: Group) -> None:
     """Where the waiting seeds stand, or that nobody is going to start them."""
-    waiting = [row for row in view.rows(group.path.parent) if row["place"]]
+    waiting = waiting_rows(group)
     own = [row for row in waiting if row["group"] == group.name]
     if any(row["note"] == view.NOBODY for row in own):
         st.warning("Nobody starts the waiting seeds: press *Resume*.", icon=":material/hourglass_disabled:")
@@ -74,39 +73,6 @@ def place_in_queue(group: Group) -> None:
         places = ", ".join(f"seed {row['seed']} at place {row['place']}" for row in own)
         priority = f" · priority {own[0]['priority']}" if own[0]["priority"] else ""
         st.caption(f"In the queue: {places} of {len(waiting)}{priority}")
-
-
-def seed_table(group: Group, left: dict[int, float | None]) -> pd.DataFrame:
-    """One row a seed: where it stands, and the figures of its selected epoch so far."""
-    rows = []
-    for run in group.runs:
-        found, status, seconds = figures_of(run), run.status, left[run.seed]
-        goes_on = status["state"] in (*ACTIVE, "queued")
-        rows.append(
-            {
-                "Seed": run.seed,
-                "State": [status["state"]],
-                "Progress": 100 * progress(run),
-                "Epoch": f"{status['epoch']} of {status['epochs']}",
-                "Time left": duration(seconds) if goes_on and seconds is not None else None,
-                "Images/s": found["images_per_s"],
-                "Best epoch": found["summary"].get("selected_epoch"),
-                "Validation accuracy": found["summary"].get("val", {}).get("accuracy"),
-                "Test accuracy": found["summary"].get("test", {}).get("accuracy"),
-            }
-        )
-    return pd.DataFrame(rows).astype({"Best epoch": "Int64"})
-
-
-def figures_of(run: Run) -> dict[str, Any]:
-    """`run_summary`, and the speed of the last epoch; computed once for each state of the run's metrics."""
-    return _figures_of(run, str(run.path), file_stamp(run.path / "metrics.jsonl"), run.state == "damaged")
-
-
-@st.cache_data(show_spinner=False, max_entries=512)
-def _figures_of(_run: Run, path: str, stamp: Any, damaged: bool) -> dict[str, Any]:
-    speeds = _run.metrics.get("images_per_s", pd.Series(dtype=float))
-    return {"summary": run_summary(_run), "images_per_s": float(speeds.iloc[-1]) if len(speeds) else None}
 
 
 def reasons(group: Group) -> None:
@@ -125,16 +91,14 @@ def reasons(group: Group) -> None:
                 st.code(details, language=None, wrap_lines=True)
 
 
-def curves(group: Group) -> None:
+def curves(group: Group, now: Seen) -> None:
     """Loss, accuracy and AUC over the epochs; single seeds where someone asks for them."""
     origin = f"Train, validation and test splits of {show.data_title(about(Line(group)))} · all epochs, none selected"
     seeds: list[int] = []
     if len(group.runs) > 1:
         known = [run.seed for run in group.runs]
         seeds = st.pills("Single seeds", known, selection_mode="multi", key=address.several("single", known))
-    together = [run for run in group.runs if run not in group.apart]
-    stamps = [(r.state == "damaged", r in together, file_stamp(r.path / "metrics.jsonl")) for r in group.runs]
-    drawn = _drawn(group, str(group.path), stamps, tuple(sorted(seeds)))
+    drawn = curves_of(group, seeds, origin)
     grid = st.grid(3, min_column_width=300)
     for metric, says in CURVES.items():
         figure, table = drawn[metric]
@@ -148,35 +112,8 @@ def curves(group: Group) -> None:
                 f"{group.name}-{metric}-curves",
                 origin,
             )
-    epochs = [len(run.metrics) for run in together]
-    partly = EACH_EPOCH.format(says_reached(epochs)) if len(set(epochs)) > 1 else ""
-    st.caption(SPREAD + partly + (MERGES if len(merged_after(group.runs)) else ""))
-
-
-@st.cache_resource(show_spinner=False, max_entries=4, scope="session")
-def _drawn(_group: Group, path: str, stamps: Any, seeds: tuple[int, ...]) -> dict[str, tuple[go.Figure, pd.DataFrame]]:
-    """{metric: its figure and table}, drawn once for each state of the metrics files.
-
-    Each tab has its own, since `show.chart` writes the caption and the page's colour into the figure.
-    """
-    drawn, merges = {}, merged_after(_group.runs)
-    together = [run for run in _group.runs if run not in _group.apart]
-    single = {run.seed: run.metrics for run in _group.runs if run.seed in seeds and len(run.metrics)}
-    for metric in CURVES:
-        bands = {split: band(together, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
-        figure = plots.learning_curves(bands, metric, single, merges)
-        drawn[metric] = figure, plots.learning_table(bands, metric, single)
-    return drawn
-
-
-def merged_after(runs: list[Run]) -> list[int]:
-    """The epochs in which a seed's updates were merged into the kernels."""
-    epochs: set[int] = set()
-    for run in runs:
-        if "merges" in run.metrics:
-            new = run.metrics["merges"].diff().fillna(run.metrics["merges"]) > 0
-            epochs |= set(run.metrics.loc[new, "epoch"].astype(int))
-    return sorted(epochs)
+    partly = EACH_EPOCH.format(says_reached(now.epochs)) if len(set(now.epochs)) > 1 else ""
+    st.caption(SPREAD + partly + (MERGES if now.merged else ""))
 
 
 def log(group: Group) -> None:
@@ -196,17 +133,16 @@ def live(group: Group, refreshing: bool) -> None:
     """Everything that changes while the group runs, read anew at each call."""
     try:
         with reading(group):
-            left = seconds_to_end(group.runs, seconds_left(group.runs))
-            table = seed_table(group, left)
+            now = seen(group)
     except UserError as error:
         show_damage(group, error)
         return
-    overall(group, left)
+    overall(group, now.left)
     if told := says_apart({"apart": apart_rows(group)}):
         st.warning(show.literal(told), icon=":material/call_split:")
     reasons(group)
     st.dataframe(
-        table,
+        now.table,
         hide_index=True,
         key="seeds",
         placeholder="–",
@@ -224,8 +160,8 @@ def live(group: Group, refreshing: bool) -> None:
         "are done count in figures over seeds, on *Overview*, *Evaluate* and *Compare*."
     )
     cluster.show_jobs(group)
-    if any(len(run.metrics) for run in group.runs):
-        curves(group)
+    if any(now.epochs):
+        curves(group, now)
     else:
         st.info("The curves begin when the first epoch is finished.", icon=":material/show_chart:")
     log(group)

@@ -120,7 +120,7 @@ def test_monitor_shows_each_job_with_its_node_and_why_it_waits(open_page, comman
     assert [state[0] for state in app.dataframe[0].value["State"]] == ["running", "queued"]
 
 
-def test_monitor_says_that_slurm_does_not_answer_and_shows_what_it_said_last(open_page, command, tmp_path):
+def test_monitor_says_that_slurm_does_not_answer_and_shows_what_it_said_last(open_page, command, tmp_path, monkeypatch):
     command("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
     place = order.last_place(tmp_path / "runs") | {"submission": 1}
     group = create_group(tmp_path / "runs", "g", make_config({"weights": "none"}), [0], place, engine="slurm")
@@ -134,6 +134,8 @@ def test_monitor_says_that_slurm_does_not_answer_and_shows_what_it_said_last(ope
     assert next(d.value for d in app.dataframe if "Job" in d.value)["Waits"].tolist() == [
         "for jobs of higher priority (Priority)"
     ]
+    monkeypatch.setattr("pages.components.cluster.TOLD_SECONDS", -1)  # as on a visit long after the last one
+    wait_for(lambda: not any("Unable to contact" in warning.value for warning in ran(app).warning))
 
 
 def test_the_priority_of_waiting_seeds_can_be_changed(open_page, monkeypatch, tmp_path):

@@ -162,6 +162,7 @@ def test_verify_compares_what_is_here_with_the_published_checksum(open_page, med
     assert [line.value for line in ran(app).success] == ["As published."]
     with open(medmnist.root / "octmnist.npz", "r+b") as file:
         file.write(b"damage")
+    assert not ran(app).success  # as large as before, and another file
     app.button(key=f"verify-{known}").click()
     assert "is damaged or another file" in ran(app).error[0].value
 

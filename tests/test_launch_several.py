@@ -44,9 +44,11 @@ def test_launch_says_what_each_of_several_values_trains_and_takes(open_page, mon
         return ESTIMATE | {"measured": MEASURED | times | {"memory_bytes": 2_670_000_000 * rank}}
 
     monkeypatch.setattr("colora.preflight.memory", lambda: (8_000_000_000, 16_000_000_000))
-    app = open_page("launch")
+    app = open_page("overview")
     monkeypatch.setattr(command, "run_colora", told)
     command._asked.clear()
+    app.switch_page("pages/launch.py")
+    ran(app)
     app.text_input(key="launch.rank").set_value("1,2,4")
     trained, taken = (table.value for table in ran(app).table)
     assert list(trained.index) == list(taken.index) == ["Rank 1", "Rank 2", "Rank 4"]
@@ -117,14 +119,13 @@ def test_launch_makes_every_combination_and_its_command_does_the_same(open_page,
     names = [f"quick-look-method-{method}-lr-{lr}" for method in methods for lr in ("0.001", "0.003")]
     assert f"**6 groups, 18 runs**: {', '.join(names)}. All are made, or none." in texts(ran(app))
     assert app.button(key="launch-button").label == "Launch 6 groups"
-    assert [
-        word for word in shlex.split(app.code[0].value) if word.startswith("--vary")
-    ] == ["--vary=method=colora,head,full", "--vary=lr=0.001,0.003"]
+    assert [word for word in shlex.split(app.code[0].value) if word.startswith("--vary")] == [
+        "--vary=method=colora,head,full",
+        "--vary=lr=0.001,0.003",
+    ]
     made = launched_from(app, tmp_path / "terminal", monkeypatch)
     assert {name: (config.method, config.lr) for name, config in made.items()} == {
-        f"quick-look-method-{method}-lr-{lr:g}": (method, lr)
-        for method in methods
-        for lr in (1e-3, 3e-3)
+        f"quick-look-method-{method}-lr-{lr:g}": (method, lr) for method in methods for lr in (1e-3, 3e-3)
     }
     assert {config.merge_every for name, config in made.items() if "colora" in name} == {4}
     called = []
@@ -144,9 +145,11 @@ def test_launch_names_each_group_of_a_product_by_all_that_varies(open_page, monk
         memory = {"memory_bytes": 1_000_000_000 * rank + 1_000_000 * size}
         return ESTIMATE | {"measured": MEASURED | memory | {"model_bytes": 100_000_000 * rank}}
 
-    app = open_page("launch")
+    app = open_page("overview")
     monkeypatch.setattr(command, "run_colora", told)
     command._asked.clear()
+    app.switch_page("pages/launch.py")
+    ran(app)
     vary(app, "image_size", "64, 96")
     app.text_input(key="launch.rank").set_value("1,2")
     trained, taken = (table.value for table in ran(app).table)

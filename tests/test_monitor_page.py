@@ -2,15 +2,16 @@
 
 import base64
 import json
+import tomllib
 
 import numpy as np
 import pytest
-from fabricate import fabricate
-from opened import ran, texts
+from fabricate import fabricate, metrics_row
+from opened import ROOT, ran, texts
 
 from colora.errors import UserError
 from colora.queue import order
-from colora.runs import Group, read_json, write_json
+from colora.runs import Group, append_json, read_json, write_json
 
 
 def watch(monkeypatch) -> list:
@@ -86,6 +87,42 @@ def test_curves_mark_merges_and_show_single_seeds_on_demand(open_page):
         f"seed 1, {s}" for s in ("train", "validation", "test")
     }
     assert drawn["seed 1, test"] == [1, 2, 3, 4]
+
+
+def papers(app) -> list[str]:
+    """The background of each chart."""
+    return [json.loads(chart.proto.spec)["layout"]["paper_bgcolor"] for chart in app.get("plotly_chart")]
+
+
+def test_figures_are_drawn_once_for_all_who_look_and_anew_when_an_epoch_has_ended(open_page, monkeypatch, tmp_path):
+    group = fabricate(tmp_path, "watched", ["running", "queued"], {"epochs": 8})
+    from colora import plots
+    from pages.components import show
+
+    draw, drawn = plots.learning_curves, []
+    monkeypatch.setattr(plots, "learning_curves", lambda *args: drawn.append(args[1]) or draw(*args))
+    light = [open_page("monitor", "watched", folder=tmp_path) for _ in range(2)]
+    assert sorted(drawn) == ["accuracy", "auc", "loss"]
+    drawn.clear()
+    monkeypatch.setattr(show, "theme_type", lambda: "dark")
+    dark = [open_page("monitor", "watched", folder=tmp_path) for _ in range(2)]
+    assert sorted(drawn) == ["accuracy", "auc", "loss"]
+    monkeypatch.setattr(show, "theme_type", lambda: "light")
+    assert [set(papers(one)) for one in (*light, *dark)] == [{"#ffffff"}] * 2 + [{"#020406"}] * 2
+    status = group.runs[0].path / "status.json"
+    write_json(status, read_json(status) | {"step": 7, "heartbeat": 0.0})
+    assert ran(light[0]).dataframe[0].value["Progress"].tolist() == [100 * 4.7 / 8, 0]  # the table goes on
+    assert len(drawn) == 3
+    append_json(group.runs[0].path / "metrics.jsonl", metrics_row(0, 5) | {"merges": 5})
+    for one in light:
+        assert traces(ran(one), 1)["Test"] == [1, 2, 3, 4, 5]
+    assert len(drawn) == 6
+
+
+def test_a_server_does_not_look_through_all_its_objects_after_each_refresh():
+    """It did so in 50 ms, which twenty sessions on one run paid ten times a second."""
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert settings["runner"]["postScriptGC"] is False
 
 
 def test_a_group_of_one_seed_has_nothing_to_choose(open_page):

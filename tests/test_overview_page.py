@@ -272,9 +272,9 @@ def test_the_panel_of_this_computer(open_page, monkeypatch, runs):
     gpu = Gpu(0, "NVIDIA H100", 0.83, 12_000_000_000, 80_000_000_000)
     here = Machine(16, 0.37, 5_100_000_000, 16_000_000_000, 150_000_000_000, 270_000_000_000, (gpu,), None)
     monkeypatch.setattr("pages.components.machine.machine", lambda folder: here)
-    from pages.components.machine import _machine
+    from pages.components.machine import machine_now
 
-    _machine.clear()
+    machine_now.clear()
     app = open_page("overview")
     said = texts(app)
     assert "**GPU 0** · 83% busy" in said and "NVIDIA H100" in said
@@ -285,4 +285,4 @@ def test_the_panel_of_this_computer(open_page, monkeypatch, runs):
         "5.1 GB of 16.0 GB used",
         "150.0 GB of 270.0 GB used",
     ]
-    _machine.clear()
+    machine_now.clear()

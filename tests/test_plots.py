@@ -260,11 +260,18 @@ def test_class_shares_are_of_each_split_and_carry_their_counts():
     assert len(looks) == 11 and many.data[0].texttemplate is None
 
 
-def test_a_caption_stands_under_the_axis_title_once():
+def test_a_figure_travels_with_a_caption_under_the_axis_title_and_stays_as_it_is():
     figure = plots.class_shares({"train": [1, 3]}, ["A", "B"])
-    before = figure.layout.xaxis.title.text or ""
-    for origin in ("Test split of <a>.npz, " + 8 * "a long name ", "Train split of b.npz"):
-        assert plots.captioned(figure, origin) is figure
-    lines = figure.layout.xaxis.title.text.split("<br>")
-    assert [re.sub("<[^>]*>", "", line) for line in lines] == [*filter(None, [before]), "Train split of b.npz", NOTICE]
-    assert "&lt;a&gt;.npz" in plots.captioned(figure, "<a>.npz").layout.xaxis.title.text
+    before = figure.to_json()
+    sent = [plots.written(figure, origin, "#fff").to_dict()["layout"] for origin in ("Test split of <a>.npz", "Train")]
+    lines = [layout["xaxis"]["title"]["text"].split("<br>") for layout in sent]
+    assert [re.sub("<[^>]*>", "", line) for line in lines[1]] == ["Train", NOTICE]
+    assert "&lt;a&gt;.npz" in lines[0][0] and sent[0]["paper_bgcolor"] == "#fff"
+    assert figure.to_json() == before
+    titled = plots.written(plots.learning_curves({}, "loss"), 8 * "a long name ", "#000").to_dict()["layout"]["xaxis"]
+    assert [re.sub("<[^>]*>", "", line)[:6] for line in titled["title"]["text"].split("<br>")] == [
+        "Epoch",
+        "a long",
+        "a long",
+        NOTICE[:6],
+    ]

@@ -13,14 +13,14 @@ from colora.plots.style import (
     METRIC_NAMES,
     SPLIT_COLOURS,
     SPLIT_NAMES,
-    captioned,
     class_colour,
 )
+from colora.plots.written import Written, written
 
 __all__ = [
     "CLASS_COLOURS", "CLASS_DASHES", "COST_NAMES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES",
-    "WHOLE_RANGE_GROUPS", "Cell", "captioned", "class_colour", "class_curves", "class_shares", "compared_curves",
+    "WHOLE_RANGE_GROUPS", "Cell", "Written", "class_colour", "class_curves", "class_shares", "compared_curves",
     "confusion_matrix", "confusion_table", "contact_sheet", "cost_scatter", "curve_table", "divided_scores",
     "image_timeline", "learning_curves", "learning_table", "seed_figures", "seed_probabilities", "sorted_scores",
-    "thinned",
+    "thinned", "written",
 ]  # fmt: skip

@@ -6,13 +6,9 @@ every figure, and no figure needs colour alone to be read. Backgrounds are trans
 so that one figure serves a light and a dark page.
 """
 
-import html
-import textwrap
 from typing import Any
 
 import plotly.graph_objects as go
-
-from colora.catalog import NOTICE
 
 BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, GREY, RED = (
     "#0C56BF",
@@ -30,8 +26,6 @@ CLASS_DASHES = ("solid", "dash", "dot", "dashdot")
 SPLIT_COLOURS = {"train": GREY, "val": SKY, "test": ORANGE}
 SPLIT_DASHES = {"train": "dot", "val": "dash", "test": "solid"}
 SPLIT_NAMES = {"train": "Train", "val": "Validation", "test": "Test"}
-CAPTION_STYLE = "<span style='font-size:10px;color:#70777d'>"  # 4.5:1 on a white page and on a black one
-CAPTION_LETTERS = 60  # in a line; as many as a phone is wide
 CAPTION_HEIGHT = 56  # pixels of every figure: three lines and their distance
 METRIC_NAMES = {"loss": "Loss", "accuracy": "Accuracy", "auc": "AUC"}
 
@@ -70,14 +64,4 @@ def base_figure(traces: list[Any], x: str, y: str, height: int, **layout: Any) -
         uirevision="keep",
         **layout,
     )
-    return figure
-
-
-def captioned(figure: go.Figure, origin: str) -> go.Figure:
-    """The same figure, with what it rests on and the notice in small letters under the title of its horizontal axis: a
-    picture that travels alone tells where it comes from. Said again, it replaces the caption before."""
-    lines = [*textwrap.wrap(origin, CAPTION_LETTERS), NOTICE]
-    small = [f"{CAPTION_STYLE}{html.escape(line, quote=False)}</span>" for line in lines]
-    title = (figure.layout.xaxis.title.text or "").partition(CAPTION_STYLE)[0].removesuffix("<br>")
-    figure.update_xaxes(title={"text": "<br>".join(filter(None, [title, *small]))})
     return figure

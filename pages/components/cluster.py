@@ -1,6 +1,8 @@
 """SLURM on the pages: the choice and the script in the form, and where each seed's job stands while it lives."""
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ LABELS = {
     "memory": "Memory of a seed",
     "parallel": "Seeds at a time",
 }
+TOLD_SECONDS = 60  # how old a refusal of SLURM's may be that is still told
 EMPTY = {"partition": "the cluster's", "account": "yours", "gres": "none: on the CPU", "parallel": "no limit"}
 
 
@@ -103,11 +106,33 @@ def show_script(name: str, seeds: list[int], arguments: list[str]) -> None:
         st.caption("It stays in the group's folder. SLURM checks it before anything is made.")
 
 
+@dataclass
+class _Look:
+    """The question about one group that is under way or was answered last, and what stood against the one before."""
+
+    asked: Future
+    begun: float  # by time.monotonic()
+    trouble: BaseException | None = None
+
+
 @st.cache_resource
-def _looker() -> tuple[ThreadPoolExecutor, dict[Path, Future], dict[Path, BaseException | None]]:
-    """Few workers for all sessions: a controller that does not answer must not hold up a page. Beside them the
-    question that each group waits for, and what stood against the last answer."""
-    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="colora-slurm"), {}, {}
+def _looker() -> tuple[ThreadPoolExecutor, dict[Path, _Look]]:
+    """Few workers for all sessions: a controller that does not answer must not hold up a page. Beside them what is
+    known of each group that has been looked at lately."""
+    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="colora-slurm"), {}
+
+
+def _trouble(group: Group) -> BaseException | None:
+    """Ask about the group beside the page; returns what stood against the last answer, where that is of now."""
+    worker, looks = _looker()
+    last, now = looks.get(group.path), time.monotonic()
+    if last is None or last.asked.done():
+        for path, look in list(looks.items()):
+            if look.asked.done() and now - look.begun > TOLD_SECONDS:
+                looks.pop(path, None)
+        trouble = last.asked.exception() if last and now - last.begun <= TOLD_SECONDS else None
+        last = looks[group.path] = _Look(worker.submit(engine_of(group).look, Group(group.path)), now, trouble)
+    return last.trouble
 
 
 def show_jobs(group: Group) -> None:
@@ -117,12 +142,7 @@ def show_jobs(group: Group) -> None:
     """
     if group.engine != "slurm":
         return
-    worker, asking, trouble = _looker()
-    last = asking.get(group.path)
-    if last is None or last.done():
-        trouble[group.path] = last.exception() if last else None
-        asking[group.path] = worker.submit(engine_of(group).look, Group(group.path))
-    error = trouble.get(group.path)
+    error = _trouble(group)
     if isinstance(error, UserError):
         st.warning(f"What follows may be old: {show.literal(error)}", icon=":material/cloud_off:")
     elif error is not None:

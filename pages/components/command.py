@@ -1,16 +1,21 @@
 """`python -m colora ...` from the pages, for what needs torch and for what must outlive the browser."""
 
+import errno
 import json
+import math
 import os
 import subprocess
 import sys
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from colora.config import RunConfig
 from colora.errors import UserError
@@ -18,24 +23,39 @@ from colora.runs import Group
 from colora.work import MODEL, WORK
 from pages.components.runs import ROOT, runs_dir
 
+KEPT_ANSWERS = 512  # of some kB each
+BUSY_SECONDS = 60  # how long the times of a busy computer are taken for those of now
+Question = tuple[str, ...]
+
+
+class Unanswered(UserError):
+    """The command was killed, ran out of time or broke: nothing is known of what was asked; it can be tried again."""
+
 
 def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
-    """The JSON document that `colora ARGUMENTS --json` prints. Raises UserError with its refusal."""
-    command = [sys.executable, "-m", "colora", *arguments, "--json"]
+    """The JSON document that `colora ARGUMENTS --json` prints. Raises UserError with its refusal, and Unanswered."""
+    name, command = f"colora {arguments[0]}", [sys.executable, "-m", "colora", *arguments, "--json"]
     environment = os.environ | {"COLORA_USER": user} if (user := signed_in()) else None
     options = {"cwd": ROOT, "capture_output": True, "text": True, "env": environment}
     try:
         done = subprocess.run(command, **options, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"colora {arguments[0]} has not answered within {timeout:.0f} s; it was ended.") from error
-    except (OSError, ValueError) as error:  # a NUL, or more letters than an argument may have
-        raise UserError(f"colora {arguments[0]} cannot be started with what was typed ({error}).") from error
+        raise Unanswered(f"{name} has not answered within {timeout:.0f} s; it was ended.") from error
+    except (OSError, ValueError) as error:
+        said = f"{name} cannot be started with what was typed ({error})."
+        typed = isinstance(error, ValueError) or error.errno == errno.E2BIG  # a NUL, or too many letters
+        raise (UserError if typed else Unanswered)(said) from error
     last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     if done.returncode == 2:
-        raise UserError(last.removeprefix(f"colora {arguments[0]}: "))
+        raise UserError(last.removeprefix(f"{name}: "))
+    if done.returncode < 0:
+        raise Unanswered(f"{name} was killed by signal {-done.returncode}: {last}")
     if done.returncode:
-        raise UserError(f"colora {arguments[0]} ended with exit code {done.returncode}: {last}")
-    return json.loads(done.stdout)
+        raise Unanswered(f"{name} ended with exit code {done.returncode}: {last}")
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise Unanswered(f"What {name} has written cannot be read ({error}).") from error
 
 
 def on_group(group: Group, job: str, *rest: str, timeout: float = 120) -> dict[str, Any]:
@@ -44,49 +64,96 @@ def on_group(group: Group, job: str, *rest: str, timeout: float = 120) -> dict[s
 
 
 def signed_in() -> str | None:
-    """Who is signed in to the app, for the audit log; None where nobody signs in."""
+    """Who is signed in to the app, for the audit log; None where nobody signs in, and for the server's own threads,
+    which ask for everybody."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return None
     return (st.user.get("email") or st.user.get("name")) if st.user.get("is_logged_in") else None
 
 
-@st.cache_resource
-def _asked() -> tuple[SimpleQueue, dict[tuple[str, ...], Future]]:
-    """One worker for all sessions, since each question imports torch; and the answers so far.
+class Answer(Future):
+    """A document that a command prints, perhaps not yet there; others are given it until `until`."""
 
-    A daemon, so that a server that is to end does not wait for what nobody will read.
+    until = math.inf  # by time.monotonic()
+
+
+class _Answers:
+    """What commands have printed, for all sessions, the last used ones; and one worker that asks, since each question
+    imports torch.
+
+    Only what is true of the settings is kept, and what was timed on a busy computer for a minute. A refusal or a
+    failure is told to those who wait for it and is forgotten. The worker is a daemon, so that a server that is to end
+    does not wait for what nobody will read.
     """
-    waiting: SimpleQueue = SimpleQueue()
-    Thread(target=_work, args=(waiting,), name="colora-asks", daemon=True).start()
-    return waiting, {}
 
+    def __init__(self) -> None:
+        self._lock, self._waiting = Lock(), SimpleQueue()
+        self._answers: OrderedDict[Question, Answer] = OrderedDict()
+        Thread(target=self._work, name="colora-asks", daemon=True).start()
 
-def _work(waiting: SimpleQueue) -> None:
-    while True:
-        question, answer = waiting.get()
-        if answer.set_running_or_notify_cancel():
+    def to(self, question: Question) -> Answer:
+        """Known, under way, or asked for now."""
+        with self._lock:
+            answer = self._answers.get(question)
+            if answer is None or answer.cancelled() or answer.until < time.monotonic():
+                answer = self._answers[question] = Answer()
+                self._waiting.put((question, answer))
+            self._answers.move_to_end(question)
+            known = [other for other, told in self._answers.items() if told.done()]
+            for other in known[: max(0, len(known) - KEPT_ANSWERS)]:
+                del self._answers[other]
+            return answer
+
+    def _work(self) -> None:
+        while True:
+            question, answer = self._waiting.get()
+            if not answer.set_running_or_notify_cancel():
+                continue
             try:
-                answer.set_result(run_colora(question))
+                found = run_colora(question)
             except Exception as error:  # the page that waits raises it
+                with self._lock:
+                    self._answers.pop(question, None)
                 answer.set_exception(error)
+            else:
+                if found.get("busy"):
+                    answer.until = time.monotonic() + BUSY_SECONDS
+                answer.set_result(found)
 
 
-def _answers(*questions: tuple[str, ...]) -> list[Future]:
-    """The documents that these commands print, perhaps not yet there; asked for once and kept.
+@st.cache_resource
+def _asked() -> _Answers:
+    return _Answers()
 
-    They take seconds, and a page must not stand still for them while someone types.
+
+def _own() -> dict[Question, Answer]:
+    """What this tab has asked for its present settings."""
+    return st.session_state.setdefault("asked", {})
+
+
+def _answers(*questions: Question) -> list[Answer]:
+    """The documents that these commands print, perhaps not yet there.
+
+    They take seconds, and a page must not stand still for them while someone types. What a tab has been told stands as
+    long as its settings do; a failure, until `ask_again`.
     """
-    waiting, answers = _asked()
-    for question in st.session_state.get("asked", ()):
-        if question not in questions and question in answers:
-            answers[question].cancel()  # for settings that have changed since; spares what is under way or done
-    st.session_state["asked"] = questions
+    shared, own = _asked(), _own()
+    for question in own.keys() - set(questions):
+        own.pop(question).cancel()  # for settings that have changed since; spares what is under way or done
     for question in questions:
-        if question not in answers or answers[question].cancelled():
-            answers[question] = Future()
-            waiting.put((question, answers[question]))
-    return [answers[question] for question in questions]
+        if question not in own or own[question].cancelled():
+            own[question] = shared.to(question)
+    return [own[question] for question in questions]
 
 
-def model_questions(configs: Sequence[RunConfig], classes: Sequence[int]) -> tuple[list[Future], list[Future]]:
+def ask_again() -> None:
+    """What has failed in this tab is asked anew when its page is drawn next."""
+    for question, answer in list(_own().items()):
+        if answer.done() and not answer.cancelled() and answer.exception():
+            del _own()[question]
+
+
+def model_questions(configs: Sequence[RunConfig], classes: Sequence[int]) -> tuple[list[Answer], list[Answer]]:
     """The answers of `colora params` and of `colora preflight` for each of these settings and its number of classes:
     parameters first, they are faster. Of settings that do the same work the answer is the same, and asked for once."""
     known = [("--classes", str(count)) for count in classes]

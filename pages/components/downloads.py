@@ -25,6 +25,7 @@ from colora.transfers import Transfer, cancel, downloads, start_download, transf
 from colora.typed import exists, is_file
 from colora.weights import damage, remote_weights, weights_on_disk
 from pages.components import acting, address, show
+from pages.components.runs import file_stamp
 
 POLL_SECONDS = 0.4
 NOT_BUSY = '<style>[data-testid="stStatusWidget"] {display: none}</style>'
@@ -264,7 +265,8 @@ def cancel_button(transfer: Transfer) -> None:
 
 def _verify_button(target: Target, disabled: bool) -> None:
     """Reads what is here, which takes a while for gigabytes, and keeps the answer while the files are the same."""
-    key, stamp = f"verified-{target.id}", (target.state, target.bytes)
+    files = (target.file.path, target.place)
+    key, stamp = f"verified-{target.id}", (target.state, target.bytes, *map(file_stamp, files))
     pressed = st.button(
         "Verify",
         icon=":material/fact_check:",

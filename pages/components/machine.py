@@ -11,13 +11,14 @@ FRESH_SECONDS = 2
 
 
 @st.cache_data(show_spinner=False, ttl=FRESH_SECONDS)
-def _machine(folder: Path) -> Machine:
+def machine_now(folder: Path) -> Machine:
+    """`machine`, asked every two seconds at most."""
     return machine(folder)
 
 
 def show_machine(folder: Path) -> None:
     """GPUs, processor, memory and the disk of `folder`, each with a bar."""
-    found = _machine(folder)
+    found = machine_now(folder)
     grid = st.grid(4, min_column_width=200)
     for gpu in found.gpus:
         _gpu(grid, gpu)

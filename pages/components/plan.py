@@ -5,7 +5,6 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import pandas as pd
@@ -22,10 +21,10 @@ from colora.storage import size_text
 from colora.typed import number_text
 from colora.vary import vary_flags
 from pages.components import fields, form, show
-from pages.components.command import model_questions
+from pages.components.command import Answer, Unanswered, ask_again, model_questions
 from pages.components.downloads import free_room
 from pages.components.runs import runs_dir
-from pages.components.taken import taken, too_much
+from pages.components.taken import busy_now, taken, too_much
 
 POLL_SECONDS = 0.2
 NOT_COUNTED = "not known: the images are not counted yet"
@@ -101,10 +100,10 @@ def _value(value: Any) -> str:
     return number_text(value) if isinstance(value, float) else str(value)
 
 
-def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[Future]:
+def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[Answer]:
     """How much of the network is trained, counted on the built model in another process; returns the estimates."""
     counting, estimating = model_questions(list(configs.values()), classes)
-    counts = _all_answers(counting, "Counting …")
+    counts = _all_answers(counting, "params", "Counting …")
     if counts is None:
         return estimating
     if any(weights != counts[0] for weights in counts):
@@ -131,13 +130,13 @@ def each_group(configs: dict[str, RunConfig], rows: list[dict[str, Any]], text: 
 
 
 def show_estimate(
-    estimating: list[Future],
+    estimating: list[Answer],
     configs: dict[str, RunConfig],
     images: Sequence[tuple[ClassCounts | None, Cut | None]],
     seeds: int,
 ) -> None:
     """Time, memory and disk of all groups, as a few training steps in another process tell them; `images` of each."""
-    answers = _all_answers(estimating, "Trying a training step …")
+    answers = _all_answers(estimating, "preflight", "Trying a training step …")
     if answers is None:
         return
     asked = zip(answers, configs.values(), images, strict=True)
@@ -169,11 +168,12 @@ def show_estimate(
         ]
         each_group(configs, table)
     busy = next((one["busy"] for one in answers if one["busy"]), None)
+    now = busy_now(rows[0].device)
     st.caption(
         f"The time is a range because the computer was busy when it was tried ({busy}): from what it takes on an idle "
         "one to what it takes so."
         if busy and " to " in total
-        else "Rough: from a few training steps on this computer."
+        else f"Rough: from a few training steps on this computer.{f' It takes longer while {now}.' if now else ''}"
     )
     for (name, config), row in zip(configs.items(), rows, strict=True):
         if lower := too_much(row, config, runs_dir()):
@@ -181,19 +181,19 @@ def show_estimate(
             show.say(f"{what} not fit into the memory that is free now: {lower}.", st.warning, ":material/memory:")
 
 
-def _all_answers(asked: list[Future], doing: str) -> list[dict[str, Any]] | None:
+def _all_answers(asked: list[Answer], command: str, doing: str) -> list[dict[str, Any]] | None:
     """All of them, or None under the sentence why one is missing."""
     found = []
     for future in asked:
-        answer = _answer(future, doing)
+        answer = _answer(future, command, doing)
         if answer is None:
             return None
         found.append(answer)
     return found
 
 
-def _answer(asked: Future, doing: str) -> dict[str, Any] | None:
-    """The answer once it is there, or None under the sentence why there is none."""
+def _answer(asked: Answer, command: str, doing: str) -> dict[str, Any] | None:
+    """The answer once it is there, or None under the sentence why there is none, and what can be done about it."""
     waiting = st.empty()
     while not asked.done():
         waiting.caption(doing)  # and where the wait ends if someone goes on typing or launches
@@ -203,9 +203,12 @@ def _answer(asked: Future, doing: str) -> dict[str, Any] | None:
         st.rerun()  # another tab had asked the same and changed its mind
     try:
         return asked.result()
+    except Unanswered as error:
+        show.say(error, st.warning, ":material/error:")
+        st.button("Try again", icon=":material/refresh:", key=f"again-{command}", on_click=ask_again)
     except UserError as error:
         fields.mark(f"This model cannot be built. {error}")
-        return None
+    return None
 
 
 def compact(count: int) -> str:

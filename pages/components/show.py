@@ -13,7 +13,7 @@ import streamlit as st
 
 from colora.catalog import BACKBONES, METHODS, split_backbone
 from colora.finished import counted, says_under_way, standing
-from colora.plots import SPLIT_NAMES, captioned
+from colora.plots import SPLIT_NAMES, Written, written
 from colora.siblings import says_apart
 from colora.typed import shortened
 from pages.components import address
@@ -97,6 +97,11 @@ def theme_type() -> str:
 def text_colour() -> str:
     """The page's own text colour, for texts inside a figure."""
     return st.get_option(f"theme.{theme_type()}.textColor")
+
+
+def page_colour() -> str:
+    """The page's own colour, which a figure that is saved has behind it."""
+    return st.get_option(f"theme.{theme_type()}.backgroundColor")
 
 
 def three(value: float | None) -> str:
@@ -225,7 +230,7 @@ def provenance(summary: dict[str, Any], split: str, images: int, seeds: list[int
 
 
 def show_figure(
-    figure: go.Figure,
+    figure: go.Figure | Written,
     title: str,
     says: str,
     alt: str,
@@ -246,10 +251,11 @@ def show_figure(
     csv_button(table, name, origin)
 
 
-def chart(figure: go.Figure, name: str, origin: str, **options: Any) -> None:
-    """A figure whose camera saves it under `name`, on the page's colour and with what it rests on."""
-    captioned(figure, origin).update_layout(paper_bgcolor=st.get_option(f"theme.{theme_type()}.backgroundColor"))
-    st.plotly_chart(figure, config=chart_config(name), **options)
+def chart(figure: go.Figure | Written, name: str, origin: str, **options: Any) -> None:
+    """A figure whose camera saves it under `name`, on the page's colour and with what it rests on; one that is written
+    already has both."""
+    sent = figure if isinstance(figure, Written) else written(figure, origin, page_colour())
+    st.plotly_chart(sent, config=chart_config(name), **options)
 
 
 def figure_key(name: str) -> str:
