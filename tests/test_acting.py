@@ -38,6 +38,7 @@ HARMLESS = {
     "next": "turns over the grid",
     "launch-button": "the disabled one",
     "verify-{target.id}": "reads, and bears the name of its file",
+    "again-{command}": "asks once more what a model takes",
     "show-anew": "draws the page anew",
     "verdict-import": "adds to the reader's own verdicts, whatever the group",
 }

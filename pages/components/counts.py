@@ -15,7 +15,7 @@ from colora.data.samples import Samples, folder_samples, medmnist_samples, npz_s
 from colora.medmnist_info import SIZES, known, stored_size
 from colora.typed import typed_path
 from pages.components import show
-from pages.components.runs import file_stamp, place_stamps
+from pages.components.runs import place_stamps
 
 STRIP_WIDTH, GAP = 340, 8  # pixels
 FOLDER_SECONDS = 60  # after which a folder is counted anew; files deep inside it leave no mark at its top
@@ -36,7 +36,7 @@ def of_source(dataset: str, image_size: int, data_dir: str | None) -> ClassCount
 def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCounts | None:
     """`counts.medmnist_counts`, kept until the files change."""
     found = [on_disk(name, stored, data_dir) for stored in ((size,) if size else SIZES)]
-    stamps = [file_stamp(path) for on in found for path in (on.npz, on.folder / "set.json")]
+    stamps = [place_stamps(path) for on in found for path in (on.npz, on.folder / "set.json")]
     return _of_set(name, size, data_dir, stamps)
 
 
@@ -134,7 +134,7 @@ def show_folder(counts: ClassCounts, title: str) -> None:
 
 def samples_of_set(name: str, data_dir: str | None) -> Samples | None:
     """`samples.medmnist_samples`, read anew only when the files change."""
-    stamps = [file_stamp(on_disk(name, size, data_dir).folder / "set.json") for size in SIZES]
+    stamps = [place_stamps(on_disk(name, size, data_dir).folder / "set.json") for size in SIZES]
     return _samples_of_set(name, data_dir, stamps)
 
 

@@ -20,7 +20,7 @@ from colora.errors import UserError
 from colora.medmnist_info import SIZES, known
 from colora.thumbnails import Pictures, Predicted, check_source, open_pictures
 from colora.typed import typed_path
-from pages.components.runs import file_stamp, place_stamps
+from pages.components.runs import place_stamps
 
 T = TypeVar("T")
 KEPT_SOURCES = 16
@@ -51,8 +51,7 @@ def state_of(config: RunConfig) -> Any:
     """Where a data set's path leads, and the state of what is read there; of a folder only of its own entries."""
     kind, _, place = config.dataset.partition(":")
     if known(kind):
-        sets = [on_disk(kind, size, config.data_dir) for size in SIZES]
-        return [(str(found.folder), file_stamp(found.folder / "set.json")) for found in sets]
+        return [place_stamps(on_disk(kind, size, config.data_dir).folder / "set.json") for size in SIZES]
     if not place:
         return kind
     return place_stamps(typed_path(place, "dataset"))
