@@ -48,7 +48,7 @@ def test_a_failure_is_told_once_with_try_again_and_kept_for_nobody(command, open
     asked = asking(monkeypatch, command, killed, COUNTS)
     app = open_page("launch")
     assert "Trained" not in metrics(app)
-    assert app.warning[0].value == "colora params was killed by signal 9: it said nothing"
+    assert app.warning[0].value == "Not known: colora params was killed by signal 9: it said nothing"
     assert "cannot be built" not in texts(app)
     assert metrics(open_page("launch"))["Trained"] == "0.91 M"  # another browser
     assert asked.count("params") == 2

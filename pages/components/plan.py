@@ -204,7 +204,7 @@ def _answer(asked: Answer, command: str, doing: str) -> dict[str, Any] | None:
     try:
         return asked.result()
     except Unanswered as error:
-        show.say(error, st.warning, ":material/error:")
+        show.say(f"Not known: {error}", st.warning, ":material/error:")
         st.button("Try again", icon=":material/refresh:", key=f"again-{command}", on_click=ask_again)
     except UserError as error:
         fields.mark(f"This model cannot be built. {error}")
