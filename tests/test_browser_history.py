@@ -107,6 +107,7 @@ def test_each_move_is_one_step_back_and_forward_and_a_reload_keeps_it(page, addr
             return now[0] == place and not Counter(rest) - Counter(now[1:])
 
         wait_for(shown, what=lambda: (view, page.evaluate(SEEN)))
+        idle(page)
 
     for view in views[-2::-1]:
         page.go_back()
