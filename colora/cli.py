@@ -25,7 +25,8 @@ from colora.cli_show import print_json, show_evaluation, show_groups, show_predi
 from colora.config import RunConfig, absolute_paths, parse_seeds
 from colora.engines import ENGINES, engine_named
 from colora.errors import UserError
-from colora.runs import Group, listing
+from colora.group_listing import listing
+from colora.runs import Group
 from colora.siblings import seeds_text
 from colora.storage import FORBIDDEN, FULL, NO_PLACE, size_text
 from colora.typed import shortened

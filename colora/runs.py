@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = [  # with what a run folder's readers and writers need of files, run_status and process
     "ACTIVE", "ENDED_EARLY", "NAME", "STATES", "Group", "Run", "append_json", "check_name", "create_group",
-    "create_run", "list_groups", "listing", "open_group", "own_process", "queued_status", "read_json",
+    "create_run", "list_groups", "open_group", "own_process", "queued_status", "read_json",
     "read_json_lines", "run_folder", "same_group", "write_bytes", "write_json",
 ]  # fmt: skip
 CONFIG_KEYS = {"config", "seed"}
@@ -395,22 +395,3 @@ def same_group(path: Path, identity: str) -> Group:
             f"{group.name} was removed elsewhere meanwhile, and another group has its name now; nothing was done."
         )
     return group
-
-
-def listing(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row a group, last launched first: name, state, seeds, done (how many of them), apart (the seeds not trained
-    on what the others were), created, reason (of damage)."""
-    rows = []
-    for group in list_groups(runs_dir):
-        row: dict[str, Any] = {"name": group.name, "state": "damaged", "seeds": 0, "done": 0, "apart": []}
-        row |= {"created": None}
-        try:
-            states = [run.state for run in group.runs]
-            row |= {"state": group.state, "seeds": len(states), "done": states.count("done"), "reason": None}
-            row |= {"apart": [run.seed for run in group.apart], "created": group.info["created"]}
-        except UserError as error:
-            row |= {"state": "damaged", "reason": str(error)}
-        except KeyError:
-            row |= {"state": "damaged", "reason": f"{group.path / 'group.json'} does not say when it was made."}
-        rows.append(row)
-    return rows

@@ -10,7 +10,8 @@ import pytest
 from fabricate import damage, fabricate
 from queueing import busy
 
-from colora.runs import listing, write_json
+from colora.group_listing import listing
+from colora.runs import write_json
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "listing.py"
 

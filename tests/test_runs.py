@@ -10,6 +10,7 @@ import pytest
 
 from colora.config import RunConfig
 from colora.errors import UserError
+from colora.group_listing import listing
 from colora.process import identity
 from colora.results import group_summary, progress
 from colora.runs import (
@@ -17,7 +18,6 @@ from colora.runs import (
     Run,
     create_group,
     list_groups,
-    listing,
     open_group,
     own_process,
     queued_status,

@@ -21,12 +21,13 @@ from colora.compare import cautions, seed_points
 from colora.config import make_config
 from colora.errors import UserError
 from colora.finished import finished, says_under_way, under_way
+from colora.group_listing import listing
 from colora.overview import Line
 from colora.predict import evaluate_group
 from colora.predictions import image_table
 from colora.queue.actions import begin_anew
 from colora.results import Spread, group_summary, run_summary
-from colora.runs import Group, Run, create_group, listing
+from colora.runs import Group, Run, create_group
 from colora.scores import read_predictions
 from colora.siblings import apart_rows, says_apart
 from colora.train import train_run
