@@ -16,10 +16,10 @@ import tempfile
 from pathlib import Path
 
 from colora.config import RunConfig, launch_arguments, make_config
-from colora.environment import environment
 from colora.images import choose_device
 from colora.presets import PRESETS
 from colora.runs import Run, create_group
+from colora.system.environment import environment
 
 NETWORKS = {
     "resnet18:layer3": "resnet18_imagenet_to_layer3.safetensors",

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from colora.conv import CoLoRAConv
-from colora.environment import environment
 from colora.forms import Form, choose_form
 from colora.images import autocast, choose_device
+from colora.system.environment import environment
 
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 

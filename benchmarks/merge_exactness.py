@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from colora.adapt import CoLoRAConfig, adapt, strip
-from colora.environment import environment
+from colora.system.environment import environment
 
 CHANNELS, OUT_CHANNELS, RANK = 8, 16, 8
 EXACT = 1e-10  # larger differences are no rounding and stand in bold

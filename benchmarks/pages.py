@@ -29,8 +29,8 @@ from fabricate import fabricate, metrics_row  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from colora.evaluate import entropy  # noqa: E402
-from colora.files import append_json, read_json, write_json  # noqa: E402
 from colora.runs import Group  # noqa: E402
+from colora.system.files import append_json, read_json, write_json  # noqa: E402
 
 AGAIN = 8
 MANY_GROUPS = {
@@ -126,7 +126,7 @@ def make_large(runs_dir: Path) -> Path:
 
 def running(group: Path) -> None:
     """The last seed goes on, in this process."""
-    from colora.process import own_process
+    from colora.system.process import own_process
 
     change_status(group, state="running", process=own_process(), step=1, steps=10)
 
@@ -183,8 +183,8 @@ def timed(app: AppTest) -> tuple[float, float]:
 
 
 def about_this_machine(args: argparse.Namespace) -> dict[str, Any]:
-    from colora.environment import environment  # torch: only now, when all is measured
     from colora.images import choose_device
+    from colora.system.environment import environment  # torch: only now, when all is measured
 
     command = f"python benchmarks/pages.py --groups {args.groups} --seeds {args.seeds}"
     about = environment(choose_device("cpu")) | {"command": command, "cores": os.cpu_count()}

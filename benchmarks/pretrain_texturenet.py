@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate
 
 from colora.backbones import IMAGENET_MEAN, IMAGENET_STD
-from colora.environment import environment
+from colora.system.environment import environment
 from colora.texturenet import features
 
 SIZE = 64

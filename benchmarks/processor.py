@@ -1,4 +1,4 @@
-"""What waiting threads and freed memory cost a training step on the CPU: colora.processor's settings and others.
+"""What waiting threads and freed memory cost a training step on the CPU: colora.system.processor's settings and others.
 
     python benchmarks/processor.py --out benchmarks/results/processor.json
 
@@ -16,9 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from colora.environment import environment
 from colora.images import choose_device
-from colora.processor import KEPT_BYTES, MAPPED_FROM_BYTES
+from colora.system.environment import environment
+from colora.system.processor import KEPT_BYTES, MAPPED_FROM_BYTES
 
 SETTINGS = {  # (spin, kept)
     "neither set": (300_000, False),
@@ -27,7 +27,7 @@ SETTINGS = {  # (spin, kept)
     "memory is kept too": (1000, True),
 }
 KEPT = {"MALLOC_MMAP_THRESHOLD_": str(MAPPED_FROM_BYTES), "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES)}
-GLIBCS_OWN = {"MALLOC_PERTURB_": "0"}  # changes nothing, but tells colora.processor to leave glibc alone
+GLIBCS_OWN = {"MALLOC_PERTURB_": "0"}  # changes nothing, but tells colora.system.processor to leave glibc alone
 BENCH = "bench --batch-size 32 --methods colora --repeats 9 --device cpu --json"
 
 

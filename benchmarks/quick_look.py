@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from colora.config import launch_arguments, make_config, parse_seeds
-from colora.environment import environment
 from colora.images import choose_device
 from colora.presets import PRESETS
+from colora.system.environment import environment
 
 QUICK_LOOK = PRESETS[0]
 

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from colora import texturenet
 from colora.catalog import BACKBONES, BackboneInfo, split_backbone
 from colora.conv import keyed_generator
-from colora.download import Progress, matches, quiet
-from colora.errors import UserError
-from colora.typed import is_file, typed_path
+from colora.system.download import Progress, matches, quiet
+from colora.system.errors import UserError
+from colora.system.typed import is_file, typed_path
 from colora.weights import get_weights, remote_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

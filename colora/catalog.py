@@ -7,7 +7,7 @@ A new backbone or method is one line here (and, for a method, one function in `c
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 NOTICE = "Research use only. Not a medical device."
 

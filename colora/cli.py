@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from colora import processor
 from colora.arguments import Parser
 from colora.catalog import NOTICE
 from colora.cli_cluster import add_cluster_command
@@ -24,12 +23,13 @@ from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
 from colora.cli_show import print_json, show_evaluation, show_groups, show_predictions
 from colora.config import RunConfig, absolute_paths, parse_seeds
 from colora.engines import ENGINES, engine_named
-from colora.errors import UserError
 from colora.group_listing import listing
 from colora.runs import Group
 from colora.siblings import seeds_text
-from colora.storage import FORBIDDEN, FULL, NO_PLACE, size_text
-from colora.typed import shortened
+from colora.system import processor
+from colora.system.errors import UserError
+from colora.system.storage import FORBIDDEN, FULL, NO_PLACE, size_text
+from colora.system.typed import shortened
 from colora.work import MODEL
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from colora.cli_groups import add_runs_dir
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 EXAMPLES = {"partition": "gpu", "account": "my-lab", "gres": "gpu:1", "parallel": 4, "extra": ["--constraint=a100"]}
 EXAMPLES |= {"setup": ["module load cuda", "source /shared/colora-studio/.venv/bin/activate"]}

@@ -10,8 +10,8 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from colora.errors import UserError
 from colora.runs import Group, list_groups, open_group, same_group
+from colora.system.errors import UserError
 
 SEED = re.compile(r"seed-\d+")
 MOST_NAMED = 2_000  # names among which the nearest is looked for: of ten times as many that would take seconds

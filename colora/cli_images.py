@@ -11,9 +11,9 @@ from colora.cli_groups import add_group, add_runs_dir, default_runs_dir, group_o
 from colora.cli_show import print_json, say
 from colora.config import launch_arguments, parse_seeds
 from colora.engines import engine_of
-from colora.errors import UserError
 from colora.rules import EXCLUDABLE, Kind
 from colora.runs import Group
+from colora.system.errors import UserError
 
 RULE_FLAGS = ("score", "drop", "keep", "drop_share", "keep_share", "lowest", "highest", "seed")
 

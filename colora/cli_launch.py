@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from colora.config import RunConfig, make_config
-from colora.errors import UserError
 from colora.presets import PRESETS
 from colora.relevance import unused
+from colora.system.errors import UserError
 from colora.vary import groups_of, parse_all, settled
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from colora.cli_groups import IDENTITY, add_groups, add_runs_dir, groups_of, mea
 from colora.cli_show import say
 from colora.config import parse_seeds
 from colora.engines import engine_named, engine_of
-from colora.errors import UserError
 from colora.queue import order
 from colora.queue.verdict import short
 from colora.runs import ACTIVE, Group
-from colora.storage import size_text
+from colora.system.errors import UserError
+from colora.system.storage import size_text
 
 FOLLOW_SECONDS = 0.2
 LOOK_SECONDS = 2  # how often a command that waits sees to it that a supervisor works

@@ -13,7 +13,7 @@ from colora.config import RunConfig, format_seeds
 from colora.finished import says_not_counted
 from colora.relevance import config_checksum, in_effect
 from colora.results import Spread
-from colora.typed import number_text
+from colora.system.typed import number_text
 
 FEWEST, MOST = 2, 8
 LETTERS = "ABCDEFGH"

@@ -15,10 +15,10 @@ import numpy as np
 from colora.config import RunConfig, make_config
 from colora.cuts import Cut, pinned_cut, save_cut
 from colora.distil import distil, pool_of
-from colora.errors import UserError
 from colora.rules import make_rule
 from colora.runs import Group, check_file_name, open_group
 from colora.scores import SeedPredictions, read_predictions
+from colora.system.errors import UserError
 
 ANOTHER_PREFIX = "give another --prefix"
 FULL_LR = 1e-4  # at Adam's default rate full fine-tuning of a small set collapses

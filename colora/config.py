@@ -14,9 +14,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from colora.catalog import BACKBONES, nearest, split_backbone
-from colora.errors import UserError
 from colora.medmnist_info import info, known, names
-from colora.typed import bare, clean_path, shortened, typed_number, typed_path
+from colora.system.errors import UserError
+from colora.system.typed import bare, clean_path, shortened, typed_number, typed_path
 
 SCHEMA_VERSION = 1
 WITH_PATH = ("npz", "folder")

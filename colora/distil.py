@@ -16,10 +16,10 @@ import pandas as pd
 
 from colora.catalog import SCORES
 from colora.cuts import Cut, Source, cut_hash, pinned_cut
-from colora.errors import UserError
 from colora.queue.audit import acting_user
 from colora.rules import Rule
 from colora.scores import SeedPredictions, Whose, score_images, score_one_model, whose_says
+from colora.system.errors import UserError
 from colora.verdicts import Decision, current, decide
 
 Pool = Literal["run", "train"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from colora.config import KNOWN_WEIGHTS, RunConfig
 from colora.data.sizes import Sizes, held_bytes
-from colora.storage import file_size
-from colora.typed import typed_path
+from colora.system.storage import file_size
+from colora.system.typed import typed_path
 from colora.weights import weights_on_disk
 
 MARGIN = 1.12  # of memory: in hours a run meets what a rehearsal does not in seconds; measured 1.00 to 1.06

@@ -20,11 +20,11 @@ from colora.augment import augmented
 from colora.config import RunConfig
 from colora.conv import keyed_generator
 from colora.data import SPLITS
-from colora.environment import peak_memory_mib
-from colora.errors import UserError
 from colora.history import Factors
 from colora.images import DeviceImages, autocast, probabilities
 from colora.runs import Run
+from colora.system.environment import peak_memory_mib
+from colora.system.errors import UserError
 
 if TYPE_CHECKING:
     from colora.train import Reporter

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
 from colora.runs import list_groups
+from colora.system.errors import UserError
 
 
 def listing(runs_dir: Path) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from colora.config import KNOWN_WEIGHTS, WITH_PATH, RunConfig, names_file
-from colora.errors import UserError
-from colora.typed import number_text
+from colora.system.errors import UserError
+from colora.system.typed import number_text
 
 LONGEST = 80  # colora.runs.NAME
 DIGITS = 6  # of a hash

@@ -10,15 +10,15 @@ from colora.config import RunConfig, absolute_paths
 from colora.cuts import PINNED, read_cut
 from colora.data import check_cut, check_dataset
 from colora.data.sizes import dataset_sizes
-from colora.download import Progress, quiet
 from colora.engines import engine_named
-from colora.errors import UserError
 from colora.queue import order
 from colora.queue.audit import record
 from colora.queue.lock import editing
 from colora.queue.slots import sharing
 from colora.queue.supervisor import slot_names
 from colora.runs import Group, check_name, create_group
+from colora.system.download import Progress, quiet
+from colora.system.errors import UserError
 from colora.total import check_disk
 
 if TYPE_CHECKING:

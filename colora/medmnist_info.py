@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from colora.catalog import nearest
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 SIZES = (28, 64, 128, 224)  # sides in pixels at which every 2-D set is published
 SHORT_NAMES = {"octmnist": ("CNV", "DME", "DRUSEN", "NORMAL")}  # the source's own; MedMNIST spells them out

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from colora.adapt import CoLoRAConfig, adapt, adapted_layers
 from colora.config import RunConfig
-from colora.errors import UserError
 from colora.form_choice import calibrate_forms_, fit_forms_
 from colora.forms import MEASURED_ON
+from colora.system.errors import UserError
 
 
 def _colora(model: nn.Module, config: RunConfig, seed: int) -> None:

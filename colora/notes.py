@@ -1,10 +1,10 @@
 """What people note about a group: runs/GROUP/notes.txt, complete or absent; who wrote it is in the audit log."""
 
-from colora.errors import UserError
-from colora.files import write_bytes
 from colora.queue.audit import record
 from colora.queue.lock import editing
 from colora.runs import Group, same_group
+from colora.system.errors import UserError
+from colora.system.files import write_bytes
 
 FILE = "notes.txt"
 LONGEST = 10_000  # characters

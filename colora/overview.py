@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from colora.catalog import BACKBONES, METHODS
-from colora.errors import UserError
-from colora.files import read_json, read_json_lines
 from colora.finished import finished
 from colora.notes import read_notes
 from colora.results import Spread, progress
 from colora.runs import Group, list_groups
 from colora.siblings import apart_rows, says_apart
+from colora.system.errors import UserError
+from colora.system.files import read_json, read_json_lines
 
 SORTS = {
     "newest": "newest first",

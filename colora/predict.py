@@ -14,8 +14,6 @@ from colora.checkpoint import load_model
 from colora.config import Resolved
 from colora.data import Dataset, load_outside
 from colora.data.prepare import RULE, Converted, read_image
-from colora.download import Progress, quiet
-from colora.errors import UserError
 from colora.finished import finished, under_way
 from colora.fit import eval_batch_size
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
@@ -23,6 +21,8 @@ from colora.over_seeds import ensemble
 from colora.results import SELECTION, Spread, run_summary
 from colora.runs import Group, Run
 from colora.siblings import apart_rows
+from colora.system.download import Progress, quiet
+from colora.system.errors import UserError
 
 
 def evaluate_group(

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from colora.errors import UserError
 from colora.over_seeds import one_model
 from colora.results import selected_row, split_arrays, targets
 from colora.runs import Group, Run
 from colora.siblings import alike
+from colora.system.errors import UserError
 
 COLUMNS = ["index", "label", "image_id", "patient_id"]
 

@@ -11,18 +11,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from colora.busy import NOTICED
 from colora.config import RunConfig
 from colora.data.sizes import Sizes
-from colora.devices import memory
-from colora.duration import span
-from colora.errors import UserError
 from colora.estimate import Trial, disk_bytes, epoch_seconds, largest_batch_size, memory_bytes, seed_seconds
-from colora.process import Identity, lives_here, resident_bytes
 from colora.queue.order import run_folders, written_state
 from colora.queue.verdict import process_file
 from colora.runs import ACTIVE
-from colora.storage import check_room, size_text
+from colora.system.busy import NOTICED
+from colora.system.devices import memory
+from colora.system.duration import span
+from colora.system.errors import UserError
+from colora.system.process import Identity, lives_here, resident_bytes
+from colora.system.storage import check_room, size_text
 
 
 @dataclass(frozen=True)

@@ -26,18 +26,18 @@ import colora.train  # noqa: F401
 from colora.adapt import adapter_parameters, merge_, plain_state
 from colora.augment import augmented
 from colora.backbones import build
-from colora.busy import Timed, timed
 from colora.checkpoint import checkpoint_tensors, packed
 from colora.config import RunConfig, make_config
-from colora.devices import memory
-from colora.environment import forget_peak_memory, peak_memory_mib
-from colora.errors import UserError
 from colora.estimate import Trial
 from colora.fit import eval_batch_size, make_optimizer, training_mode
 from colora.history import packed_epoch
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.methods import apply_method, settle_forms_
-from colora.process import cpu_count
+from colora.system.busy import Timed, timed
+from colora.system.devices import memory
+from colora.system.environment import forget_peak_memory, peak_memory_mib
+from colora.system.errors import UserError
+from colora.system.process import cpu_count
 from colora.work import work_of
 
 FEW = 3  # images: what is held of these tells of more
@@ -226,8 +226,8 @@ class _Rehearsal:
 
 
 def _begin_anew(device: torch.device) -> None:
-    """What earlier work has freed goes back to the system, where glibc keeps it (colora.processor); the peak is what is
-    in use now."""
+    """What earlier work has freed goes back to the system, where glibc keeps it (colora.system.processor); the peak is
+    what is in use now."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

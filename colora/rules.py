@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from colora.catalog import SCORES, VERDICTS, nearest
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 Kind = Literal["rank", "share", "threshold", "random", "verdicts"]
 EXCLUDABLE = tuple(name for name in VERDICTS if name != "fine")

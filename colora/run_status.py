@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import REMEMBERED_FILES, read_json, read_json_lines, read_remembered, remembered
-from colora.process import is_identity
+from colora.system.errors import UserError
+from colora.system.files import REMEMBERED_FILES, read_json, read_json_lines, read_remembered, remembered
+from colora.system.process import is_identity
 
 ACTIVE = ("starting", "running", "stopping")
 ENDED_EARLY = ("stopped", "failed", "lost")  # resume continues these

@@ -33,8 +33,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from colora.config import SCHEMA_VERSION, Resolved, RunConfig
-from colora.errors import UserError
-from colora.files import (
+from colora.queue import verdict
+from colora.queue.audit import acting_user
+from colora.run_status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
+from colora.siblings import Ground, apart, fields, ground
+from colora.system.errors import UserError
+from colora.system.files import (
     REMEMBERED_FILES,
     append_json,
     read_json,
@@ -44,12 +48,8 @@ from colora.files import (
     write_bytes,
     write_json,
 )
-from colora.process import is_alive, is_visible, own_process
-from colora.queue import verdict
-from colora.queue.audit import acting_user
-from colora.run_status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
-from colora.siblings import Ground, apart, fields, ground
-from colora.typed import is_dir, is_file, shortened
+from colora.system.process import is_alive, is_visible, own_process
+from colora.system.typed import is_dir, is_file, shortened
 
 if TYPE_CHECKING:
     import pandas as pd

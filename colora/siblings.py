@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from colora.config import format_seeds
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 if TYPE_CHECKING:
     from colora.config import Resolved

@@ -38,10 +38,10 @@ from colora.data.prepare import (
     upper_bits,
 )
 from colora.data.unpack import opened
-from colora.errors import UserError
 from colora.medmnist_info import SIZES, stored_size
-from colora.process import cpu_count
-from colora.typed import is_dir, typed_path
+from colora.system.errors import UserError
+from colora.system.process import cpu_count
+from colora.system.typed import is_dir, typed_path
 
 TILE_SIDE = 224  # pixels; a larger image is scaled down to it for a tile
 JPEG_QUALITY = 88

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from colora.errors import UserError
 from colora.runs import Run
+from colora.system.errors import UserError
 
 
 def timeline(run: Run, split: str, index: int, used: np.ndarray | None = None) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colora.duration import span
-from colora.storage import check_room, size_text
+from colora.system.duration import span
+from colora.system.storage import check_room, size_text
 
 if TYPE_CHECKING:
     from colora.preflight import Preflight

@@ -42,8 +42,6 @@ from colora.config import Resolved, RunConfig
 from colora.cuts import PINNED, Cut, pinned_cut
 from colora.data import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
 from colora.data.prepare import RULE, Progress
-from colora.environment import environment
-from colora.errors import UserError
 from colora.fit import Fit, Stopped, eval_batch_size, heed, make_optimizer
 from colora.history import save_epoch
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
@@ -51,7 +49,9 @@ from colora.methods import apply_method, settle_forms_
 from colora.results import selected_row
 from colora.runs import ACTIVE, Group, Run, append_json, own_process, read_json_lines, write_bytes, write_json
 from colora.siblings import check_siblings
-from colora.storage import FULL, locked
+from colora.system.environment import environment
+from colora.system.errors import UserError
+from colora.system.storage import FULL, locked
 
 HEARTBEAT_SECONDS = 5  # at least so often, also while a long step or evaluation tells nothing
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is

@@ -22,10 +22,10 @@ from typing import Any
 import psutil
 
 from colora.data.medmnist import remote_file
-from colora.errors import Cancelled, UserError
-from colora.process import is_alive
 from colora.runs import own_process, read_json, write_json
-from colora.storage import locked, made_folder, state_dir
+from colora.system.errors import Cancelled, UserError
+from colora.system.process import is_alive
+from colora.system.storage import locked, made_folder, state_dir
 from colora.weights import remote_weights
 
 ACTIVE = ("starting", "waiting", "downloading", "verifying", "unpacking")
@@ -164,7 +164,7 @@ def reported(kind: str, name: str, size: int | None, path: Path) -> Iterator["Re
 
 
 class Report:
-    """Writes ID.json; a `Progress` and a `Stop` for `colora.download.fetch`."""
+    """Writes ID.json; a `Progress` and a `Stop` for `colora.system.download.fetch`."""
 
     def __init__(self, known: str, kind: str, name: str, size: int | None, path: Path):
         self.folder, self.id = _folder(), known

@@ -16,9 +16,9 @@ from typing import Any
 
 from colora.catalog import BACKBONES
 from colora.config import RunConfig, absolute_paths, make_config
-from colora.errors import UserError
 from colora.group_names import named
 from colora.relevance import config_checksum, unused
+from colora.system.errors import UserError
 
 MOST = 50  # groups at once; a slip of the keyboard makes no thousand
 EMPTY = ("", "none")  # of a setting that may be empty

@@ -25,11 +25,11 @@ from typing import Any
 import pandas as pd
 
 from colora.catalog import VERDICTS
-from colora.errors import UserError
-from colora.files import append_bytes, remembered, sync_folder
 from colora.queue.audit import acting_user, own_folder
 from colora.runs import NAME, check_file_name
-from colora.storage import disk_errors, locked
+from colora.system.errors import UserError
+from colora.system.files import append_bytes, remembered, sync_folder
+from colora.system.storage import disk_errors, locked
 
 COLUMNS = ("reader", "image_id", "verdict", "label", "note", "time", "user", "data_checksum", "imported_by", "seen")
 IDENTITY = ("id", "tab")  # what tells a standing verdict from the next one; no part of an export

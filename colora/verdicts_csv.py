@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from colora.errors import UserError
-from colora.files import write_bytes
 from colora.runs import list_groups
-from colora.storage import disk_errors
+from colora.system.errors import UserError
+from colora.system.files import write_bytes
+from colora.system.storage import disk_errors
 from colora.verdicts import (
     COLUMNS,
     append_events,

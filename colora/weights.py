@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colora.catalog import BACKBONES, split_backbone
-from colora.download import Progress, RemoteFile, fetch, quiet, verify
-from colora.errors import Cancelled, UserError
-from colora.storage import Stop, file_size, never
+from colora.system.download import Progress, RemoteFile, fetch, quiet, verify
+from colora.system.errors import Cancelled, UserError
+from colora.system.storage import Stop, file_size, never
 
 HOST = "https://download.pytorch.org/models"
 # A name ends in the first digits of the file's SHA-256; megabytes, of 2^20 bytes, as torchvision states them.

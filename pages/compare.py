@@ -16,12 +16,12 @@ from colora.compare import (
     seed_points,
 )
 from colora.config import RunConfig
-from colora.errors import UserError
 from colora.relevance import config_checksum
 from colora.results import exact_config
 from colora.runs import Group, list_groups
-from colora.storage import size_text
-from colora.typed import shortened
+from colora.system.errors import UserError
+from colora.system.storage import size_text
+from colora.system.typed import shortened
 from pages.components import address, show
 from pages.components.frame import inside_app
 from pages.components.readers import epoch_band

@@ -10,10 +10,10 @@ from colora.catalog import BACKBONES
 from colora.data.counts import NOTES, phantom_counts
 from colora.data.medmnist import SHARED_PATIENTS, SPLIT_RULE
 from colora.data.samples import Samples
-from colora.errors import UserError
 from colora.medmnist_info import SIZES, default_folder, info, names
-from colora.storage import size_text
-from colora.typed import clean_path, typed_path
+from colora.system.errors import UserError
+from colora.system.storage import size_text
+from colora.system.typed import clean_path, typed_path
 from colora.weights import IMAGENET, checkpoints_folder
 from pages.components import address, counts, downloads, show
 from pages.components.frame import inside_app, one_of

@@ -4,11 +4,11 @@ import streamlit as st
 
 from colora.cuts import Cut, identity_of, same_cut, save_cut
 from colora.distil import Pool, distil
-from colora.errors import UserError
 from colora.plots import SPLIT_NAMES
 from colora.rules import Rule
 from colora.runs import Group
 from colora.scores import SeedPredictions, Whose, whose_says
+from colora.system.errors import UserError
 from pages.components import acting, cut_preview, cut_rule, listed, scored, show
 from pages.components.frame import inside_app
 from pages.components.runs import Shown, found_group, runs_dir, show_damage, show_damaged_seeds, summary

@@ -7,9 +7,9 @@ import streamlit as st
 
 from colora import plots
 from colora.catalog import SCORES
-from colora.errors import UserError
 from colora.runs import Group
 from colora.scores import SeedPredictions, whose_says
+from colora.system.errors import UserError
 from pages.components import address, elsewhere, listed, scored, show
 from pages.components.browse import browse
 from pages.components.frame import inside_app, one_of

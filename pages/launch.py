@@ -8,8 +8,8 @@ import streamlit as st
 from colora.config import names_file, parse_seeds
 from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
-from colora.errors import UserError
-from colora.typed import bare
+from colora.system.errors import UserError
+from colora.system.typed import bare
 from pages.components import acting, cluster, counts, downloads, fields, form, plan, several, show, start
 from pages.components.command import run_colora
 from pages.components.frame import inside_app, one_of

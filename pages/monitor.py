@@ -5,14 +5,14 @@ from typing import Any
 import streamlit as st
 
 from colora import plots
-from colora.duration import duration
-from colora.errors import UserError
 from colora.finished import says_reached
 from colora.overview import Line
 from colora.queue import view
 from colora.results import preparing, progress
 from colora.runs import Group
 from colora.siblings import apart_rows, says_apart
+from colora.system.duration import duration
+from colora.system.errors import UserError
 from pages.components import address, cluster, elsewhere, group_actions, show
 from pages.components.frame import inside_app
 from pages.components.removed import unless_removed

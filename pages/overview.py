@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from colora.errors import UserError
 from colora.overview import FOREIGN, SORTS, Line, lines
 from colora.runs import STATES, Group, Run
+from colora.system.errors import UserError
 from pages.components import acting, address, group_actions, live, machine, trash
 from pages.components.frame import inside_app
 from pages.components.paged import page_number

@@ -16,15 +16,15 @@ from host import Host, write_package
 from PIL import Image
 from queueing import Lab
 
-import colora.download
 import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
+import colora.system.download
 from colora import medmnist_info
 from colora.cli import main
 from colora.config import RunConfig
 from colora.data import Dataset, load_dataset
 from colora.data.dataset import SPLITS
-from colora.files import read_json
-from colora.process import send
+from colora.system.files import read_json
+from colora.system.process import send
 
 pytest_plugins = ["browsing", "image_pages", "opened", "training"]  # their fixtures
 SHARED = Path(__file__).parents[2] / "shared"
@@ -164,7 +164,7 @@ def host(monkeypatch, tmp_path):
     served = Host()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(colora.download, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(colora.system.download, "BACKOFF_SECONDS", 0.01)
     yield served
     served.close()
 

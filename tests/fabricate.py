@@ -18,9 +18,9 @@ from colora.config import Resolved, RunConfig, make_config
 from colora.data import phantom
 from colora.data.dataset import image_checksum
 from colora.evaluate import accuracy, cross_entropy, entropy, macro_auc
-from colora.process import identity
 from colora.results import selected_row
 from colora.runs import Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.system.process import identity
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 COUNTS = {"train": [136, 40, 32, 192], "val": [34, 10, 8, 48], "test": [50, 50, 50, 50]}

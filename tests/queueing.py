@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from colora.config import RunConfig
-from colora.process import cpu_count, is_alive, send, tree
 from colora.queue import order
 from colora.queue.supervisor import supervising
 from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, write_json
+from colora.system.process import cpu_count, is_alive, send, tree
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 PATIENCE_SECONDS = 180  # for what takes a second on a machine with nothing else to do

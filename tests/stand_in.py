@@ -22,8 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from colora.files import append_json, read_json, read_json_lines, write_json
-from colora.process import own_process
+from colora.system.files import append_json, read_json, read_json_lines, write_json
+from colora.system.process import own_process
 
 STEP_SECONDS = 0.05
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"

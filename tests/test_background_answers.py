@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from opened import COUNTS, ESTIMATE, MEASURED, ROOT, ran, texts
 
-from colora.devices import Gpu, Machine
-from colora.errors import UserError
+from colora.system.devices import Gpu, Machine
+from colora.system.errors import UserError
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import torch
 from colora import bench
 from colora.cli import main
 from colora.config import make_config
-from colora.environment import forget_peak_memory, peak_memory_mib
-from colora.errors import UserError
+from colora.system.environment import forget_peak_memory, peak_memory_mib
+from colora.system.errors import UserError
 
 SMALL = {"backbone": "texturenet", "image_size": 32, "batch_size": 4, "weights": "none", "device": "cpu", "threads": 1}
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from colora import busy
-from colora.busy import Timed
+from colora.system import busy
+from colora.system.busy import Timed
 
 
 @pytest.mark.parametrize(

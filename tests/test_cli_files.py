@@ -22,9 +22,9 @@ from queueing import PATIENCE_SECONDS
 import colora.weights
 from colora.cli import main
 from colora.data.medmnist import on_disk
-from colora.errors import UserError
 from colora.runs import write_json
-from colora.storage import state_dir
+from colora.system.errors import UserError
+from colora.system.storage import state_dir
 from colora.transfers import cancel, downloads, forget, start_download
 
 ROOT = Path(__file__).parents[1]

@@ -13,9 +13,9 @@ from colora.engines.slurm import records
 from colora.engines.slurm.jobs import Job
 from colora.engines.slurm.script import render
 from colora.engines.slurm.site import Site, load_site
-from colora.files import read_json
 from colora.queue import order
 from colora.runs import Group, create_group, own_process
+from colora.system.files import read_json
 
 
 @pytest.fixture

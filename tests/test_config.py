@@ -12,8 +12,8 @@ from colora.config import (
     make_config,
     parse_seeds,
 )
-from colora.errors import UserError
 from colora.presets import PRESETS
+from colora.system.errors import UserError
 
 
 def test_defaults_are_the_papers():

@@ -11,7 +11,7 @@ from colora.data.counts import medmnist_counts, source_counts
 from colora.data.dataset import SPLITS
 from colora.data.medmnist import get
 from colora.data.phantom import PhantomSettings, class_labels, generate
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 
 def assert_as_loaded(dataset: str, **settings) -> None:

@@ -7,7 +7,7 @@ from conftest import load, write_npz
 from colora.config import RunConfig
 from colora.data import load_dataset, load_outside, used_index
 from colora.data.dataset import balanced_index
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 
 def test_phantom_is_synthetic_and_says_so():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from colora import devices
+from colora.system import devices
 
 
 class Refusal(Exception):
@@ -48,7 +48,7 @@ def test_memory_is_the_share_that_a_container_leaves(monkeypatch, tmp_path):
     here = SimpleNamespace(available=900, total=1000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: here)
     for share, used, total in ((None, 100, 1000), ((300, 500), 200, 500), ((2000, 10**18), 100, 1000)):
-        monkeypatch.setattr("colora.queue.cgroup.memory", lambda share=share: share)
+        monkeypatch.setattr("colora.system.cgroup.memory", lambda share=share: share)
         found = devices.machine(tmp_path)
         assert (found.memory_used, found.memory) == (used, total)
 

@@ -14,11 +14,11 @@ from opened import opener, ran, texts
 from colora import verdicts
 from colora.cuts import list_cuts, read_cut
 from colora.distil import distil, divide, overlap, pool_of
-from colora.errors import UserError
 from colora.queue import audit
 from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions, score_images
+from colora.system.errors import UserError
 from pages.components.origin import dataset_of
 
 CHECKSUM = "0" * 64  # of fabricated data

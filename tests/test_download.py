@@ -10,10 +10,10 @@ import pytest
 from host import forbidden_folder, small_disk
 from queueing import PATIENCE_SECONDS, wait_for
 
-import colora.download
-from colora.download import RemoteFile, fetch, verify
-from colora.errors import Cancelled, UserError
-from colora.storage import check_room, locked, size_text
+import colora.system.download
+from colora.system.download import RemoteFile, fetch, verify
+from colora.system.errors import Cancelled, UserError
+from colora.system.storage import check_room, locked, size_text
 
 ROOT = Path(__file__).parents[1]
 BODY = bytes(range(256)) * 4000  # 1,024,000 bytes
@@ -51,7 +51,7 @@ def test_a_cut_connection_is_continued_where_it_broke(file, host):
 
 
 def test_a_host_that_falls_silent_is_asked_again(file, host, monkeypatch):
-    monkeypatch.setattr(colora.download, "TIMEOUT_SECONDS", 3)
+    monkeypatch.setattr(colora.system.download, "TIMEOUT_SECONDS", 3)
     host.piece, host.pause = 600_000, 60.0
     fetch(file)
     assert host.asked == [None, "bytes=600000-"]
@@ -70,7 +70,7 @@ def test_a_host_that_goes_on_failing_is_left_with_the_part_kept(file, host):
         fetch(file)
     assert "broke off. 300 kB have arrived and are kept; the next try continues there." in str(caught.value)
     assert f"fetch {file.url} on a machine with a network (MD5 {MD5}) and put it at {file.path}." in str(caught.value)
-    assert len(host.asked) == colora.download.TRIES
+    assert len(host.asked) == colora.system.download.TRIES
     assert file.part.read_bytes() == BODY[:300_000]
     host.cuts = []
     fetch(file)
@@ -185,7 +185,7 @@ def test_a_forbidden_folder_is_a_sentence(file, tmp_path):
 def test_two_processes_at_once_download_once(file, host):
     host.pause = 1
     script = (
-        "import sys; from pathlib import Path; from colora.download import RemoteFile, fetch\n"
+        "import sys; from pathlib import Path; from colora.system.download import RemoteFile, fetch\n"
         "told = set(); note = lambda state, *_: (told.add(state), Path(sys.argv[3] + '.' + state).touch())\n"
         "fetch(RemoteFile(sys.argv[1], sys.argv[2], Path(sys.argv[3])), note); print(sorted(told))"
     )
@@ -202,7 +202,7 @@ def test_two_processes_at_once_download_once(file, host):
 def test_a_killed_process_lets_go_of_its_lock(file, host):
     host.pause = 2
     script = (
-        "import sys; from pathlib import Path; from colora.download import RemoteFile, fetch\n"
+        "import sys; from pathlib import Path; from colora.system.download import RemoteFile, fetch\n"
         "fetch(RemoteFile(sys.argv[1], sys.argv[2], Path(sys.argv[3])), lambda *_: print(flush=True))"
     )
     command = [sys.executable, "-c", script, file.url, file.checksum, str(file.path)]

@@ -20,10 +20,10 @@ from colora.config import make_config
 from colora.engines import engine_of
 from colora.engines.slurm.records import task_of
 from colora.launch import launch
-from colora.process import is_alive
 from colora.queue import order
 from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, read_json_lines
+from colora.system.process import is_alive
 from colora.train import train_run
 
 SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}

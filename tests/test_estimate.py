@@ -7,7 +7,6 @@ from opened import MEASURED
 
 from colora.config import RunConfig, make_config
 from colora.data.sizes import Sizes, held_bytes
-from colora.duration import span
 from colora.estimate import (
     EPOCH_BYTES,
     MARGIN,
@@ -22,6 +21,7 @@ from colora.estimate import (
     memory_bytes,
     seed_seconds,
 )
+from colora.system.duration import span
 from colora.work import WORK, work_of
 
 FOUND = Trial(**MEASURED)

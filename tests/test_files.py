@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from colora.errors import UserError
-from colora.files import append_json, read_json, read_json_lines, write_bytes, write_json
+from colora.system.errors import UserError
+from colora.system.files import append_json, read_json, read_json_lines, write_bytes, write_json
 
 
 def test_a_file_that_did_not_change_is_read_once(tmp_path, monkeypatch):
@@ -53,8 +53,8 @@ def test_on_windows_a_file_that_is_being_read_is_replaced_a_moment_later(tmp_pat
         real(*paths)
 
     monkeypatch.setattr(os, "replace", busy)
-    monkeypatch.setattr("colora.files.WINDOWS", True)
-    monkeypatch.setattr("colora.files.REPLACE_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("colora.system.files.WINDOWS", True)
+    monkeypatch.setattr("colora.system.files.REPLACE_PAUSE_SECONDS", 0)
     write_json(tmp_path / "a.json", {"a": 1})
     assert len(tries) == 4 and read_json(tmp_path / "a.json") == {"a": 1}
 

@@ -11,7 +11,7 @@ from PIL import Image
 from colora.config import RunConfig
 from colora.data import SPLITS, check_dataset, load_dataset, load_outside
 from colora.data.listing import list_folder
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 
 @pytest.fixture

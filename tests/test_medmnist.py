@@ -20,8 +20,8 @@ from colora.config import absolute_paths, config_problems, make_config
 from colora.data import SPLITS, check_dataset, load_dataset, load_outside
 from colora.data.medmnist import class_counts, damages, get, on_disk, read_medmnist
 from colora.data.prepare import prepare_array
-from colora.errors import Cancelled, UserError
 from colora.medmnist_info import file_name, info, names, stored_size
+from colora.system.errors import Cancelled, UserError
 
 ROOT = Path(__file__).parents[1]
 PAPER_CLASSES = ("CNV", "DME", "DRUSEN", "NORMAL")

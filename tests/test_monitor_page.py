@@ -9,9 +9,9 @@ import pytest
 from fabricate import fabricate, metrics_row
 from opened import ROOT, ran, texts
 
-from colora.errors import UserError
 from colora.queue import order
 from colora.runs import Group, append_json, read_json, write_json
+from colora.system.errors import UserError
 
 
 def watch(monkeypatch) -> list:

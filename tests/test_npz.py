@@ -10,7 +10,7 @@ from conftest import load, striped_images, write_npz
 from colora.config import RunConfig
 from colora.data import SPLITS, check_dataset, load_dataset, npz, npz_file
 from colora.data.npz_file import NpzFile
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 
 def check(path):

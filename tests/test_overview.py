@@ -3,12 +3,12 @@
 import pytest
 from fabricate import damage, fabricate
 
-from colora.errors import UserError
 from colora.notes import read_notes, write_notes
 from colora.overview import Line, lines
 from colora.queue.audit import recorded
 from colora.results import group_summary
 from colora.runs import Group, write_json
+from colora.system.errors import UserError
 
 
 def names(found: list[Line]) -> list[str]:

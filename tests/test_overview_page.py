@@ -9,11 +9,11 @@ import pytest
 from fabricate import damage, fabricate
 from opened import ran, texts
 
-from colora.errors import UserError
 from colora.notes import write_notes
 from colora.queue.trash import found, listed, put_back, remove, restore, to_trash
 from colora.results import Spread, run_summary
 from colora.runs import Group, list_groups
+from colora.system.errors import UserError
 
 
 def table(app):
@@ -267,7 +267,7 @@ def test_a_refused_removal_says_why(open_page, monkeypatch, tmp_path):
 
 
 def test_the_panel_of_this_computer(open_page, monkeypatch, runs):
-    from colora.devices import Gpu, Machine
+    from colora.system.devices import Gpu, Machine
 
     gpu = Gpu(0, "NVIDIA H100", 0.83, 12_000_000_000, 80_000_000_000)
     here = Machine(16, 0.37, 5_100_000_000, 16_000_000_000, 150_000_000_000, 270_000_000_000, (gpu,), None)

@@ -7,11 +7,11 @@ from fabricate import COUNTS, fabricate, labels_of, probabilities
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colora.errors import UserError
 from colora.over_seeds import outcome
 from colora.predictions import epoch_file, image_table, mistakes, predicted, selected_epoch, source_file, table_file
 from colora.results import run_summary
 from colora.runs import Group
+from colora.system.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ from colora import rehearsal
 from colora.cli import main
 from colora.config import make_config
 from colora.data.sizes import Sizes, dataset_sizes
-from colora.errors import UserError
 from colora.estimate import START_SECONDS, Trial, disk_bytes
-from colora.files import write_json
 from colora.preflight import busy_with, check_fit, estimate, free_bytes, preflight, trainings
-from colora.process import cpu_count, own_process, resident_bytes
 from colora.rehearsal import rehearse
 from colora.runs import Run, create_group
+from colora.system.errors import UserError
+from colora.system.files import write_json
+from colora.system.process import cpu_count, own_process, resident_bytes
 from colora.train import train_run
 
 SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "threads": 1, "device": "cpu"}
@@ -204,9 +204,9 @@ def test_memory_of_runs_that_end_before_counts_as_free(tmp_path, monkeypatch):
     ahead = trainings(tmp_path)
     assert len(ahead) == 2
     here = SimpleNamespace(available=10**9, total=4 * 10**9)
-    monkeypatch.setattr("colora.devices.psutil.virtual_memory", lambda: here)
+    monkeypatch.setattr("colora.system.devices.psutil.virtual_memory", lambda: here)
     for share, free in ((None, 10**9), ((5 * 10**8, 10**9), 5 * 10**8), ((5 * 10**9, 8 * 10**9), 10**9)):
-        monkeypatch.setattr("colora.queue.cgroup.memory", lambda share=share: share)
+        monkeypatch.setattr("colora.system.cgroup.memory", lambda share=share: share)
         assert free_bytes(TRIED, []) == free
     own = resident_bytes(own_process())
     assert own > 10**8  # torch alone takes more

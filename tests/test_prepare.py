@@ -12,7 +12,7 @@ from PIL import Image
 
 from colora.data import prepare as module
 from colora.data.prepare import Converted, ImageError, prepare, prepare_array, prepare_file, read_image
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 GREY = Image.fromarray((np.arange(48 * 32) % 251).reshape(32, 48).astype(np.uint8))
 COLOUR = Image.merge("RGB", [GREY, GREY.transpose(Image.Transpose.FLIP_LEFT_RIGHT), GREY])

@@ -19,8 +19,8 @@ from colora.config import RunConfig
 from colora.data import load_dataset, prepared
 from colora.data.listing import list_folder
 from colora.data.prepared import cache_dir, prepare_files
-from colora.errors import UserError
-from colora.storage import locked
+from colora.system.errors import UserError
+from colora.system.storage import locked
 
 
 @pytest.fixture

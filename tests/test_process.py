@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from colora.process import identity, is_alive, os_user, own_process, same
+from colora.system.process import identity, is_alive, os_user, own_process, same
 
 
 def test_a_zombie_is_dead():
@@ -25,5 +25,5 @@ def test_a_user_without_a_name_is_a_number(monkeypatch):
 def test_where_start_times_are_inexact_they_are_compared_within_a_second(monkeypatch):
     one = own_process() | {"started": 1000.4}
     assert not same(one, one | {"started": 1000.6})
-    monkeypatch.setattr("colora.process.WITHIN", 1)
+    monkeypatch.setattr("colora.system.process.WITHIN", 1)
     assert same(one, one | {"started": 1000.6}) and not same(one, one | {"started": 1002.0})

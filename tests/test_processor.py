@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from colora import processor
+from colora.system import processor
 
 AFTER_A_STEP = """
 import psutil, numpy

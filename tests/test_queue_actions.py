@@ -11,14 +11,14 @@ from conftest import document, mistake
 from queueing import Lab
 
 import colora.queue.actions
-from colora.errors import UserError
-from colora.process import identity, send
 from colora.queue import order
 from colora.queue.actions import move, requeue, retry, stop
 from colora.queue.audit import record, recorded
 from colora.queue.slots import make_slots
 from colora.queue.trash import listed, remove, restore
 from colora.runs import Group, Run, append_json, list_groups, own_process, write_json
+from colora.system.errors import UserError
+from colora.system.process import identity, send
 
 
 @pytest.fixture

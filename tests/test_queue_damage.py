@@ -9,10 +9,7 @@ import colora.queue.actions
 from colora.checkpoint import saved_model_epoch
 from colora.cli import main
 from colora.config import make_config
-from colora.errors import UserError
-from colora.files import write_json
 from colora.group_listing import listing
-from colora.process import is_alive, own_process
 from colora.queue import order, view
 from colora.queue.actions import goes_on, retry, stop
 from colora.queue.slots import make_slots
@@ -20,6 +17,9 @@ from colora.queue.supervisor import Supervisor, supervising
 from colora.queue.trash import remove
 from colora.results import group_summary
 from colora.runs import Group, Run, create_group
+from colora.system.errors import UserError
+from colora.system.files import write_json
+from colora.system.process import is_alive, own_process
 from colora.train import train_run
 
 

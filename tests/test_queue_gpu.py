@@ -11,16 +11,16 @@ import stand_in
 from queueing import PATIENCE_SECONDS, wait_for
 
 from colora.cli import main
-from colora.files import read_json, write_json
-from colora.process import identity
-from colora.queue import gpu
 from colora.queue.actions import stop
 from colora.queue.detach import ROOT
-from colora.queue.gpu import left_mib, used_mib
 from colora.queue.slots import make_slots, sharing
 from colora.queue.supervisor import Supervisor, slot_names
 from colora.queue.verdict import process_file
 from colora.runs import Run
+from colora.system import gpu
+from colora.system.files import read_json, write_json
+from colora.system.gpu import left_mib, used_mib
+from colora.system.process import identity
 
 NVIDIA_SMI = """#!{python}
 import sys
@@ -81,7 +81,7 @@ def test_how_many_runs_share_a_device():
 
 def test_a_driver_that_hangs_costs_no_run(machine, monkeypatch):
     (machine / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 60\n")
-    monkeypatch.setattr("colora.queue.gpu.ASK_SECONDS", 0.1)
+    monkeypatch.setattr("colora.system.gpu.ASK_SECONDS", 0.1)
     assert [slot.name for slot in make_slots()] == ["cpu-0"]
     assert used_mib("0") is None and left_mib("0", 100, [1], 0) == 0
 

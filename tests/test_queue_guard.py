@@ -9,12 +9,12 @@ import time
 import pytest
 from queueing import PATIENCE_SECONDS, wait_for
 
-from colora.files import read_json, write_json
-from colora.process import identity, is_alive
-from colora.queue.cgroup import CGROUPS, memory, oom_kills
 from colora.queue.detach import ROOT
 from colora.queue.guard import pass_on
 from colora.queue.verdict import verdict
+from colora.system.cgroup import CGROUPS, memory, oom_kills
+from colora.system.files import read_json, write_json
+from colora.system.process import identity, is_alive
 
 PYTHON = sys.executable
 
@@ -144,7 +144,7 @@ def test_a_guard_that_is_not_named_starts_nothing(tmp_path, monkeypatch):
 
 
 def test_out_of_memory_kills_are_counted_in_either_version_of_control_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr("colora.queue.cgroup.CGROUPS", tmp_path)
+    monkeypatch.setattr("colora.system.cgroup.CGROUPS", tmp_path)
     assert oom_kills() == 0
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
@@ -154,7 +154,7 @@ def test_out_of_memory_kills_are_counted_in_either_version_of_control_groups(tmp
 
 
 def test_the_room_that_a_control_group_leaves(tmp_path, monkeypatch):
-    monkeypatch.setattr("colora.queue.cgroup.CGROUPS", tmp_path)
+    monkeypatch.setattr("colora.system.cgroup.CGROUPS", tmp_path)
     assert memory() is None
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000\n")

@@ -17,11 +17,11 @@ from safetensors import safe_open
 
 from colora.config import make_config
 from colora.launch import launch
-from colora.process import is_alive, tree
 from colora.queue.actions import requeue, resume, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
 from colora.queue.verdict import process_file, processes_live
 from colora.runs import Group, Run, create_group
+from colora.system.process import is_alive, tree
 from colora.train import Reporter, train_run
 
 TIMES = {"seconds", "eval_seconds", "images_per_s", "peak_memory_mib"}

@@ -20,12 +20,12 @@ from queueing import Lab, busy, promised, wait_for
 from serving import ROOT, Site, trainers
 
 from colora.config import make_config
-from colora.errors import UserError
 from colora.presets import PRESETS
 from colora.queue import order
 from colora.queue.actions import resume, stop
 from colora.queue.supervisor import supervising
 from colora.runs import STATES, Group, Run, create_group, list_groups, read_json, read_json_lines, write_json
+from colora.system.errors import UserError
 
 pytestmark = [
     *IN_BROWSER,

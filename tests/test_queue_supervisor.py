@@ -13,8 +13,6 @@ import stand_in
 from queueing import PATIENCE_SECONDS, wait_for
 
 import colora.queue.supervisor
-from colora.files import read_json, read_json_lines, write_json
-from colora.process import is_alive, own_process, tree
 from colora.queue import order
 from colora.queue.actions import move, requeue, stop
 from colora.queue.detach import detached
@@ -22,6 +20,8 @@ from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
 from colora.queue.verdict import process_file
 from colora.runs import Group, Run
+from colora.system.files import read_json, read_json_lines, write_json
+from colora.system.process import is_alive, own_process, tree
 
 
 def started_order(groups) -> list[str]:

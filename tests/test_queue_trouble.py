@@ -13,10 +13,7 @@ from queueing import wait_for
 
 from colora.cli import main
 from colora.config import make_config
-from colora.errors import UserError
-from colora.files import read_json, write_json
 from colora.group_listing import listing
-from colora.process import is_alive, own_process
 from colora.queue import order, verdict, view
 from colora.queue.actions import requeue, stop
 from colora.queue.lock import supervisor_lock, try_lock
@@ -26,6 +23,9 @@ from colora.queue.trash import listed, remove, restore
 from colora.queue.verdict import process_file, short
 from colora.results import group_summary, run_report
 from colora.runs import Group, Run, create_group, list_groups
+from colora.system.errors import UserError
+from colora.system.files import read_json, write_json
+from colora.system.process import is_alive, own_process
 from pages.components.removed import unless_removed
 
 HOURS_BACK = -7200

@@ -10,8 +10,8 @@ from training import figures
 from colora.backbones import build_meta
 from colora.catalog import BACKBONES
 from colora.config import RunConfig, make_config
-from colora.errors import UserError
 from colora.relevance import ALWAYS, DECIDING, RULES, config_checksum, in_effect, unused
+from colora.system.errors import UserError
 from colora.train import train_run
 
 OTHERS = {  # of each setting values to draw from, allowed beside most others

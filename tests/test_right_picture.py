@@ -16,9 +16,9 @@ from colora import verdicts
 from colora.config import make_config
 from colora.data import load_dataset
 from colora.data.dataset import image_checksum
-from colora.errors import UserError
 from colora.runs import Group, Run, create_group, read_json, write_json
 from colora.scores import read_predictions
+from colora.system.errors import UserError
 from colora.thumbnails import Place, open_pictures, tile
 from colora.train import train_run
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from colora.errors import UserError
 from colora.rules import Rule, make_rule
+from colora.system.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,7 @@ import sys
 import pytest
 
 from colora.config import RunConfig
-from colora.errors import UserError
 from colora.group_listing import listing
-from colora.process import identity
 from colora.results import group_summary, progress
 from colora.runs import (
     Group,
@@ -24,6 +22,8 @@ from colora.runs import (
     read_json,
     write_json,
 )
+from colora.system.errors import UserError
+from colora.system.process import identity
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ from colora.engines.slurm import records, task
 from colora.engines.slurm.ending import ending, waits_for
 from colora.engines.slurm.jobs import Job
 from colora.engines.slurm.site import Site
-from colora.errors import UserError
 from colora.queue import order
 from colora.queue.actions import move
 from colora.queue.supervisor import Supervisor
 from colora.queue.view import rows
 from colora.runs import Group, Run, create_group, own_process, write_json
+from colora.system.errors import UserError
 
 
 @pytest.fixture

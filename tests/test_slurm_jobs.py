@@ -9,7 +9,7 @@ import pytest
 from colora.engines.slurm import client, jobs
 from colora.engines.slurm.jobs import Job
 from colora.engines.slurm.site import Site
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 
 def test_squeues_columns_and_both_kinds_of_its_json():

@@ -19,12 +19,12 @@ from colora.engines import slurm as engine
 from colora.engines.slurm import jobs, records
 from colora.engines.slurm.client import call
 from colora.engines.slurm.site import Site
-from colora.errors import UserError
 from colora.launch import launch
 from colora.queue import order
 from colora.queue.verdict import process_file
 from colora.queue.view import rows
 from colora.runs import Group, Run, read_json, write_json
+from colora.system.errors import UserError
 
 pytestmark = pytest.mark.slurm
 

@@ -10,7 +10,7 @@ from colora.engines import engine_named
 from colora.engines.slurm import client
 from colora.engines.slurm.script import render
 from colora.engines.slurm.site import Site, asked_from, available, load_site, seconds_of
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 
 @pytest.mark.parametrize(

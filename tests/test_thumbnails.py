@@ -14,7 +14,7 @@ from colora.config import RunConfig
 from colora.data.medmnist import get
 from colora.data.phantom import draw, generate
 from colora.data.prepare import prepare_array
-from colora.errors import UserError
+from colora.system.errors import UserError
 from colora.thumbnails import TILE_SIDE, Place, Predicted, lossless, open_pictures, tile
 
 SIZE = 32

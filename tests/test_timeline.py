@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fabricate import COUNTS, fabricate, probabilities
 
-from colora.errors import UserError
+from colora.system.errors import UserError
 from colora.timeline import timeline
 
 COUNTS_ALL = sum(COUNTS["train"])

@@ -10,11 +10,11 @@ from conftest import mistake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colora import typed
 from colora.cli import main
 from colora.config import config_problems, launch_arguments, make_config, parse_seeds
-from colora.errors import UserError
-from colora.typed import clean_path, typed_number, typed_numbers, typed_path, typed_whole_numbers
+from colora.system import typed
+from colora.system.errors import UserError
+from colora.system.typed import clean_path, typed_number, typed_numbers, typed_path, typed_whole_numbers
 
 
 @pytest.mark.parametrize(

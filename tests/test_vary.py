@@ -10,11 +10,11 @@ from opened import MEASURED
 
 from colora.cli import main
 from colora.config import RunConfig
-from colora.errors import UserError
 from colora.estimate import Trial
 from colora.launch import launch_groups
 from colora.queue import order
 from colora.runs import NAME, Group
+from colora.system.errors import UserError
 from colora.vary import MOST, groups_of, parse_all, parse_vary, vary_flags
 
 SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "epochs": 1, "device": "cpu"}

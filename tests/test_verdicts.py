@@ -11,7 +11,7 @@ import pytest
 from fabricate import damage, fabricate
 from queueing import PATIENCE_SECONDS
 
-from colora.errors import UserError
+from colora.system.errors import UserError
 from colora.verdicts import (
     agreement,
     class_title,

@@ -37,13 +37,13 @@ from safetensors.numpy import load_file
 from sklearn.model_selection import StratifiedGroupKFold
 from study import BACKBONES, COMMON, HERE, study_arguments
 
-from colora import processor
 from colora.config import make_config
 from colora.conv import CoLoRAConv
-from colora.environment import environment
 from colora.fit import Fit
 from colora.images import choose_device
 from colora.runs import Run, create_group
+from colora.system import processor
+from colora.system.environment import environment
 from colora.train import train_run
 
 FOLDS, LAST, DRAWS = 4, 4, 10_000

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colora import download
 from colora.config import WITH_PATH, RunConfig, make_config
 from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked
 from colora.data.folder import check_folder, split_folder, whole_folder
@@ -16,9 +15,10 @@ from colora.data.npz import VERIFIED_BYTES, check_npz, read_npz
 from colora.data.phantom import CLASS_NAMES, generate
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import MAPPED_FROM
-from colora.errors import UserError
 from colora.medmnist_info import stored_size
-from colora.typed import typed_path
+from colora.system import download
+from colora.system.errors import UserError
+from colora.system.typed import typed_path
 
 if TYPE_CHECKING:
     from colora.cuts import Cut

@@ -13,9 +13,9 @@ from colora.data.listing import list_folder
 from colora.data.medmnist import class_counts, on_disk
 from colora.data.npz import check_npz
 from colora.data.phantom import CLASS_NAMES, class_labels
-from colora.errors import UserError
 from colora.medmnist_info import SIZES, info, stored_size
-from colora.typed import is_dir, typed_path
+from colora.system.errors import UserError
+from colora.system.typed import is_dir, typed_path
 
 FOLDER_LIMIT = 20_000  # directory entries; more take too long to count while someone waits
 PUBLISHED = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 SPLITS = ("train", "val", "test")
 

@@ -12,8 +12,8 @@ from colora.data.dataset import SPLITS, Dataset, Split
 from colora.data.listing import Listing, list_folder, plain, shown
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import Notes, prepare_files
-from colora.errors import UserError
-from colora.typed import shortened
+from colora.system.errors import UserError
+from colora.system.typed import shortened
 
 KERMANY = r"^(?P<class>[A-Za-z]+)-(?P<patient>\d+)-\d+$"  # CLASS-PATIENT-N, doi:10.17632/rscbjbr9sj
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}

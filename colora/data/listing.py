@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from colora.data.prepare import Progress, quiet
-from colora.errors import UserError
-from colora.typed import is_dir
+from colora.system.errors import UserError
+from colora.system.typed import is_dir
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 TELL_EVERY = 4096  # directory entries

@@ -11,11 +11,11 @@ from pathlib import Path
 from colora.data.dataset import Dataset, Split
 from colora.data.prepare import prepare_array
 from colora.data.unpack import bytes_in, checksum, facts, is_unpacked, opened, read_splits, unpack
-from colora.download import Progress, RemoteFile, fetch, quiet, verify
-from colora.errors import UserError
 from colora.medmnist_info import default_folder, file_name, info, stored_size
-from colora.storage import Stop, file_size, locked, made_folder, never
-from colora.typed import typed_path
+from colora.system.download import Progress, RemoteFile, fetch, quiet, verify
+from colora.system.errors import UserError
+from colora.system.storage import Stop, file_size, locked, made_folder, never
+from colora.system.typed import typed_path
 
 SPLIT_RULE = "MedMNIST's own splits; it has no patient ids, so they may share patients"
 SHARED_PATIENTS = {

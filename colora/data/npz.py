@@ -12,7 +12,7 @@ from colora.data.dataset import SPLITS, Dataset, Split
 from colora.data.listing import shown
 from colora.data.npz_file import Header, NpzFile, need_memory, open_npz
 from colora.data.prepare import MAX_PIXELS, Converted, Progress, coloured, prepare_array, quiet, upper_bits
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 FORMAT = "MedMNIST's format has train_images, train_labels, val_images, val_labels, test_images and test_labels"
 OWN_SPLITS = "the file's own splits"

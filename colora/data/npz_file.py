@@ -16,9 +16,9 @@ from typing import IO, NamedTuple
 import numpy as np
 import psutil
 
-from colora.errors import UserError
-from colora.storage import size_text
-from colora.typed import is_file
+from colora.system.errors import UserError
+from colora.system.storage import size_text
+from colora.system.typed import is_file
 
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 24
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError, SyntaxError)

@@ -19,8 +19,8 @@ from colora.data.npz import FORMAT
 from colora.data.npz_file import NpzFile, damage, open_npz
 from colora.data.prepare import Progress
 from colora.data.prepared import ELSEWHERE, cache_dir, new_entry
-from colora.errors import UserError
-from colora.storage import disk_errors, locked, made_folder
+from colora.system.errors import UserError
+from colora.system.storage import disk_errors, locked, made_folder
 
 COPY_BYTES = 1 << 22
 LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member: the lengths of its name and of its extra field

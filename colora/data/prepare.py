@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 RULE = "grey, centre-crop to the short edge, antialiased bicubic resize"
 RULE_VERSION = 1  # counts up when the same file would give other pixels, so that kept ones are made anew

@@ -30,9 +30,9 @@ import PIL
 
 from colora.data.listing import shown
 from colora.data.prepare import RULE, RULE_VERSION, Converted, ImageError, Progress, quiet, read_image
-from colora.errors import UserError
-from colora.process import cpu_count
-from colora.storage import check_room, disk_errors, locked, made_folder
+from colora.system.errors import UserError
+from colora.system.process import cpu_count
+from colora.system.storage import check_room, disk_errors, locked, made_folder
 
 MAPPED_FROM = 2_000  # files; fewer are prepared in seconds, and leave no copy of a patient's image behind
 CHUNK = 256  # files under way at once

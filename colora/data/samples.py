@@ -15,8 +15,8 @@ from colora.data.npz_file import NpzFile, open_npz
 from colora.data.phantom import CLASS_NAMES, class_labels, draw
 from colora.data.prepare import Converted, read_image
 from colora.data.unpack import opened
-from colora.errors import UserError
 from colora.medmnist_info import SIZES, info
+from colora.system.errors import UserError
 
 EACH = 4
 SIDE = 128  # pixels; of a set at several sizes the nearest is taken

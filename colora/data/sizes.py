@@ -11,7 +11,7 @@ from colora.data.folder import SHARES
 from colora.data.listing import list_folder
 from colora.data.prepared import MAPPED_FROM
 from colora.medmnist_info import info, known, stored_size
-from colora.typed import typed_path
+from colora.system.typed import typed_path
 
 
 @dataclass(frozen=True)

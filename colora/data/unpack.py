@@ -23,10 +23,10 @@ import numpy as np
 
 from colora.data.dataset import SPLITS, Dataset, Split
 from colora.data.prepare import prepare_array
-from colora.download import Progress, quiet
-from colora.errors import Cancelled, UserError
-from colora.storage import Stop, check_room, disk_errors, file_size, made_folder, never
-from colora.typed import is_file
+from colora.system.download import Progress, quiet
+from colora.system.errors import Cancelled, UserError
+from colora.system.storage import Stop, check_room, disk_errors, file_size, made_folder, never
+from colora.system.typed import is_file
 
 CHUNK_BYTES = 1 << 24
 FACTS = "set.json"

@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from colora.errors import UserError
 from colora.runs import Group, Run
+from colora.system.errors import UserError
 
 ENGINES = {"local": "colora.engines.local", "slurm": "colora.engines.slurm"}
 

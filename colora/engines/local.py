@@ -4,10 +4,10 @@ several GPUs."""
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
 from colora.queue.actions import STOP_WAIT_SECONDS, ask_to_stop, move, resume, retry, see_stopped, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
 from colora.runs import Group
+from colora.system.errors import UserError
 
 __all__ = [
     "STOP_WAIT_SECONDS",

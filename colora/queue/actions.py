@@ -5,9 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import write_json
-from colora.process import is_visible
 from colora.queue import order
 from colora.queue.audit import record
 from colora.queue.lock import editing, supervisor_lock, try_lock
@@ -15,7 +12,10 @@ from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
 from colora.queue.trash import to_trash
 from colora.queue.verdict import heard, processes_live
 from colora.runs import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder, same_group
-from colora.storage import check_room, file_size
+from colora.system.errors import UserError
+from colora.system.files import write_json
+from colora.system.process import is_visible
+from colora.system.storage import check_room, file_size
 
 POLL_SECONDS = 0.2
 STOP_WAIT_SECONDS = 90  # longer than a run is given before it is killed

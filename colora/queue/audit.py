@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from colora.files import append_json, read_json_lines
-from colora.process import os_user
+from colora.system.files import append_json, read_json_lines
+from colora.system.process import os_user
 
 
 def nobody() -> None:

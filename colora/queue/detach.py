@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from colora.process import own_session
+from colora.system.process import own_session
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,11 +20,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import read_json, write_json
-from colora.process import ASK, identity, own_process, own_session, same
-from colora.queue.cgroup import oom_kills
-from colora.queue.gpu import left_mib, used_mib
+from colora.system.cgroup import oom_kills
+from colora.system.errors import UserError
+from colora.system.files import read_json, write_json
+from colora.system.gpu import left_mib, used_mib
+from colora.system.process import ASK, identity, own_process, own_session, same
 
 CLAIM_WAIT_SECONDS = 20
 POLL_SECONDS = 0.02

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from colora.storage import locked, made_folder, state_dir
+from colora.system.storage import locked, made_folder, state_dir
 
 PROBE_SECONDS = 2  # longer than anyone holds the lock only to see whether it is free
 

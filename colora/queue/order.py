@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import read_json, write_json
-from colora.process import is_visible, os_user
 from colora.runs import Run, run_folder, seeds_of
+from colora.system.errors import UserError
+from colora.system.files import read_json, write_json
+from colora.system.process import is_visible, os_user
 
 NOWHERE = {"order": float("inf"), "priority": 0, "queued": None, "host": None, "user": None}
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import read_json, write_json
-from colora.process import cpu_count
-from colora.queue.gpu import found_gpus
 from colora.queue.lock import slots_path
+from colora.system.errors import UserError
+from colora.system.files import read_json, write_json
+from colora.system.gpu import found_gpus
+from colora.system.process import cpu_count
 
 
 @dataclass(frozen=True)

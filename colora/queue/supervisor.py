@@ -17,9 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import read_json, write_json
-from colora.process import (
+from colora.queue import order
+from colora.queue.detach import ROOT, detached
+from colora.queue.lock import editing, info_path, log_path, supervisor_lock, try_lock
+from colora.queue.slots import Slot, asked_slots, make_slots
+from colora.queue.verdict import memory_left, process_file
+from colora.runs import ACTIVE, Run
+from colora.system.errors import UserError
+from colora.system.files import read_json, write_json
+from colora.system.process import (
     ASK,
     KILL,
     Identity,
@@ -33,12 +39,6 @@ from colora.process import (
     send,
     tree,
 )
-from colora.queue import order
-from colora.queue.detach import ROOT, detached
-from colora.queue.lock import editing, info_path, log_path, supervisor_lock, try_lock
-from colora.queue.slots import Slot, asked_slots, make_slots
-from colora.queue.verdict import memory_left, process_file
-from colora.runs import ACTIVE, Run
 
 TURN_SECONDS = 0.5
 SHARE = 10  # a turn is followed by a pause this many times as long, so that very many runs cost no core

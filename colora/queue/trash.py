@@ -12,13 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import read_json, sync_folder, write_json
 from colora.queue.audit import cuts_folder, own_folder, record, recorded
 from colora.queue.lock import editing
 from colora.queue.verdict import processes_live
 from colora.runs import Group, check_file_name, same_group
-from colora.storage import file_size, locked
+from colora.system.errors import UserError
+from colora.system.files import read_json, sync_folder, write_json
+from colora.system.storage import file_size, locked
 
 LAST_MOMENTS_SECONDS = 3
 POLL_SECONDS = 0.1

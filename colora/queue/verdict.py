@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import read_json
-from colora.process import is_identity, lives_here, same
-from colora.storage import size_text
+from colora.system.errors import UserError
+from colora.system.files import read_json
+from colora.system.process import is_identity, lives_here, same
+from colora.system.storage import size_text
 
 QUOTED_LINES = 40
 TAIL_BYTES = 32_768

@@ -13,9 +13,9 @@ from typing import Any
 import streamlit as st
 
 from colora.cuts import Cut, same_cut
-from colora.errors import UserError
 from colora.queue.trash import Entry, check_there
 from colora.runs import Group, same_group
+from colora.system.errors import UserError
 from pages.components import show
 from pages.components.runs import runs_dir
 

@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.errors import UserError
 from colora.scores import SeedPredictions
+from colora.system.errors import UserError
 from colora.thumbnails import Pictures
 from pages.components import address, scored, show
 from pages.components.gallery import gallery

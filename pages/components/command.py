@@ -18,8 +18,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from colora.config import RunConfig
-from colora.errors import UserError
 from colora.runs import Group
+from colora.system.errors import UserError
 from colora.work import MODEL, WORK
 from pages.components.runs import ROOT, runs_dir
 

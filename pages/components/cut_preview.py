@@ -9,9 +9,9 @@ import streamlit as st
 from colora import plots
 from colora.catalog import SCORES
 from colora.distil import Division, Pool, divide, overlap, pool_of, verdicts_for
-from colora.errors import UserError
 from colora.rules import Rule
 from colora.scores import SeedPredictions, Whose
+from colora.system.errors import UserError
 from colora.thumbnails import Pictures
 from pages.components import scored, show
 from pages.components.gallery import gallery

@@ -3,8 +3,8 @@
 A browser's own field for numbers drops the comma of "0,01" without a word, and makes it 1.
 """
 
-from colora.errors import UserError
-from colora.typed import bare, shortened, typed_number
+from colora.system.errors import UserError
+from colora.system.typed import bare, shortened, typed_number
 
 
 def decimal(label: str, text: str, low: float | None = None, high: float | None = None) -> float | None:

@@ -16,13 +16,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from colora.catalog import split_backbone
 from colora.data.medmnist import damages, on_disk, remote_file
-from colora.download import Progress, RemoteFile
-from colora.duration import duration
-from colora.errors import UserError
 from colora.medmnist_info import info
-from colora.storage import size_text
+from colora.system.download import Progress, RemoteFile
+from colora.system.duration import duration
+from colora.system.errors import UserError
+from colora.system.storage import size_text
+from colora.system.typed import exists, is_file
 from colora.transfers import Transfer, cancel, downloads, start_download, transfer_id
-from colora.typed import exists, is_file
 from colora.weights import damage, remote_weights, weights_on_disk
 from pages.components import acting, address, show
 from pages.components.runs import file_stamp

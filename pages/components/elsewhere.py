@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from colora.errors import UserError
 from colora.runs import Group
 from colora.siblings import seeds_text
+from colora.system.errors import UserError
 from pages.components import group_actions, show
 from pages.components.removed import unless_removed
 

@@ -19,10 +19,10 @@ import streamlit as st
 from colora.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
 from colora.data.folder import patient_expression
 from colora.data.medmnist import check_medmnist
-from colora.errors import UserError
 from colora.medmnist_info import stored_size
 from colora.relevance import DECIDING, unused
-from colora.typed import (
+from colora.system.errors import UserError
+from colora.system.typed import (
     bare,
     clean_path,
     is_dir,

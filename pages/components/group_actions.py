@@ -4,11 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from colora.errors import UserError
 from colora.notes import LONGEST, read_notes
 from colora.overview import Line
 from colora.queue.trash import Entry
 from colora.runs import Group
+from colora.system.errors import UserError
 from pages.components import acting, command, show
 from pages.components.origin import ask_anew
 from pages.components.runs import runs_dir

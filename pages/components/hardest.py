@@ -10,9 +10,9 @@ from PIL import Image
 
 from colora import plots
 from colora.catalog import NOTICE, SCORES
-from colora.errors import UserError
 from colora.runs import Group
 from colora.scores import SeedPredictions, whose_says
+from colora.system.errors import UserError
 from colora.thumbnails import Pictures
 from pages.components import address, scored, show
 from pages.components.listed import choose_score, choose_whose, score_title

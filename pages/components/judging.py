@@ -9,7 +9,7 @@ import streamlit as st
 
 from colora import verdicts
 from colora.catalog import VERDICTS
-from colora.errors import UserError
+from colora.system.errors import UserError
 from pages.components import scored, show
 from pages.components.runs import runs_dir
 from pages.components.viewer import Pressed, Verdicts

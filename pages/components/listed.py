@@ -9,11 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from colora.catalog import SCORES, VERDICTS
-from colora.errors import UserError
 from colora.plots import SPLIT_NAMES
 from colora.runs import Group
 from colora.scores import Whose
-from colora.typed import bare
+from colora.system.errors import UserError
+from colora.system.typed import bare
 from pages.components import address, show
 from pages.components.decimals import decimal
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from colora.devices import Gpu, Machine, machine
-from colora.storage import size_text
+from colora.system.devices import Gpu, Machine, machine
+from colora.system.storage import size_text
 
 FRESH_SECONDS = 2
 

@@ -10,10 +10,10 @@ import streamlit as st
 
 from colora import plots
 from colora.catalog import SCORES
-from colora.errors import UserError
 from colora.results import run_summary
 from colora.runs import Group
 from colora.scores import SeedPredictions
+from colora.system.errors import UserError
 from colora.thumbnails import Pictures, Place, lossless
 from colora.timeline import timeline
 from pages.components import address, judging, scored, show

@@ -12,11 +12,11 @@ import streamlit as st
 
 from colora.config import format_seeds
 from colora.cuts import Cut, read_cut
-from colora.errors import UserError
 from colora.medmnist_info import names as medmnist_names
 from colora.presets import PRESETS, Preset
 from colora.runs import NAME, open_group
-from colora.typed import bare, exists, shortened
+from colora.system.errors import UserError
+from colora.system.typed import bare, exists, shortened
 from pages.components import address, fields, form, show
 from pages.components.runs import reading, runs_dir
 

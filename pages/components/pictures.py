@@ -16,10 +16,10 @@ from colora.config import RunConfig
 from colora.data import checksums_of_unchanged
 from colora.data.medmnist import on_disk
 from colora.data.prepare import Progress
-from colora.errors import UserError
 from colora.medmnist_info import SIZES, known
+from colora.system.errors import UserError
+from colora.system.typed import typed_path
 from colora.thumbnails import Pictures, Predicted, check_source, open_pictures
-from colora.typed import typed_path
 from pages.components.runs import place_stamps
 
 T = TypeVar("T")

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from colora.data.medmnist import on_disk
-from colora.errors import UserError
 from colora.finished import counted, finished
 from colora.medmnist_info import known, stored_size
 from colora.over_seeds import Outcome, outcome
@@ -17,6 +16,7 @@ from colora.predictions import COLUMNS, image_checksums, image_table, mistakes, 
 from colora.results import band, best_run
 from colora.runs import Group, Run
 from colora.siblings import alike
+from colora.system.errors import UserError
 from colora.thumbnails import Place
 from pages.components.pictures import pictures_of
 from pages.components.runs import file_stamp, reading

@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from colora.errors import UserError
 from colora.runs import Group, same_group
+from colora.system.errors import UserError
 
 
 def unless_removed(draw: Callable[..., None]) -> Callable[..., None]:

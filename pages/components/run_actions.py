@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from colora.engines import engine_of
-from colora.errors import UserError
 from colora.queue import view
 from colora.queue.actions import goes_on
 from colora.runs import ENDED_EARLY, Group
+from colora.system.errors import UserError
 from pages.components import acting, command, group_actions, show
 
 SHOWN_PLACES = 50  # of the queue

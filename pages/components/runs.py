@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from colora.errors import UserError
 from colora.results import group_summary
 from colora.runs import Group, list_groups
+from colora.system.errors import UserError
 from pages.components import address, show
 
 SHOWN = "shown-group"

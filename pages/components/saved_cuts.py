@@ -6,10 +6,10 @@ import streamlit as st
 from colora.comparison import ANOTHER_PREFIX, FULL_LR, Plan, plan_comparison
 from colora.config import parse_seeds
 from colora.cuts import Cut, list_cuts, read_cut, remove_cut
-from colora.errors import UserError
 from colora.queue.trash import Entry, put_back
 from colora.runs import Group, open_group
-from colora.typed import bare
+from colora.system.errors import UserError
+from colora.system.typed import bare
 from pages.components import acting, address, command, show
 from pages.components.decimals import needed
 from pages.components.origin import ask_anew

@@ -11,10 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.duration import duration
 from colora.queue import view
 from colora.results import band, progress, run_summary, seconds_left, seconds_to_end
 from colora.runs import ACTIVE, Group, Run
+from colora.system.duration import duration
 from pages.components import show
 from pages.components.runs import file_stamp
 

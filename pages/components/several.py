@@ -9,7 +9,7 @@ import streamlit as st
 from colora.catalog import BACKBONES
 from colora.config import KNOWN_WEIGHTS
 from colora.medmnist_info import names
-from colora.typed import number_text
+from colora.system.typed import number_text
 from colora.vary import optional
 from pages.components import form
 from pages.components.form import CHOSEN, COMMAS, FIELDS, applies, chosen, key, kind

@@ -15,7 +15,7 @@ from colora.catalog import BACKBONES, METHODS, split_backbone
 from colora.finished import counted, says_under_way, standing
 from colora.plots import SPLIT_NAMES, Written, written
 from colora.siblings import says_apart
-from colora.typed import shortened
+from colora.system.typed import shortened
 from pages.components import address
 
 STATES = {

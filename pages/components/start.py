@@ -4,9 +4,9 @@ import streamlit as st
 
 from colora.config import parse_seeds
 from colora.cuts import list_cuts
-from colora.errors import UserError
 from colora.runs import NAME
-from colora.typed import bare, exists
+from colora.system.errors import UserError
+from colora.system.typed import bare, exists
 from pages.components import address, form, origin, show
 from pages.components.origin import TITLES, free_name
 from pages.components.runs import runs_dir

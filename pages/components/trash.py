@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from colora.errors import UserError
 from colora.queue import trash
 from colora.queue.trash import Entry
-from colora.storage import size_text
+from colora.system.errors import UserError
+from colora.system.storage import size_text
 from pages.components import acting, address, show
 from pages.components.group_actions import in_dialog
 from pages.components.paged import page_number

@@ -13,7 +13,7 @@ from pathlib import Path
 import streamlit as st
 
 from colora import verdicts
-from colora.errors import UserError
+from colora.system.errors import UserError
 from pages.components import show
 from pages.components.command import signed_in
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 
 from colora.engines.slurm.site import Site
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 ANSWER_SECONDS = 60  # a busy controller takes its time, a missing one even longer
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from colora.engines.slurm.client import Refused, call
 from colora.engines.slurm.site import Site
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 JSON_SINCE = (23, 2)  # before, squeue --json tells of every job of the cluster, whichever were asked for
 COLUMNS = "%i|%T|%N|%S|%r"

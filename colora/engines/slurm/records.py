@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from colora.engines.slurm.jobs import Job
-from colora.errors import UserError
-from colora.files import read_json, sync_folder, write_json
+from colora.system.errors import UserError
+from colora.system.files import read_json, sync_folder, write_json
 
 LOG_LINES = 5
 

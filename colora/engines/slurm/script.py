@@ -5,7 +5,7 @@ from pathlib import Path
 
 from colora.config import format_seeds
 from colora.engines.slurm.site import Site
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 LARGEST_SEED = 4_000_000  # SLURM's own limit of MaxArraySize; a cluster may have a smaller one
 NICE_PER_PRIORITY = 1000  # points of SLURM's priority for one of ours

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from colora.catalog import nearest
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 FILE = "colora-slurm.toml"
 ROOT = Path(__file__).parents[3]

@@ -20,11 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
-from colora.files import read_json, write_json
-from colora.process import is_alive, is_visible, own_process
 from colora.queue.guard import identity_or_none, oom_kills
 from colora.queue.verdict import verdict
+from colora.system.errors import UserError
+from colora.system.files import read_json, write_json
+from colora.system.process import is_alive, is_visible, own_process
 
 ATTRIBUTES_SECONDS = 75  # a network file system may show a file's old self for a minute
 POLL_SECONDS = 1

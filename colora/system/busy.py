@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from colora.process import cpu_count
+from colora.system.process import cpu_count
 
 NOTICED = 0.1  # share of the cores that others take; with less a computer counts as idle
 LEAST_SECONDS = 0.3  # of what is timed: the system counts the cores' work in hundredths

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 MARKS = "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"  # seen by nobody
 BLANKS = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + MARKS

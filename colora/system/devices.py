@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from colora.process import cpu_count
-from colora.queue import cgroup
+from colora.system import cgroup
+from colora.system.process import cpu_count
 
 NO_GPU = "No NVIDIA GPU is seen: training runs on the CPU."
 NO_LIBRARY = "GPUs are not looked for: the package nvidia-ml-py is not installed."

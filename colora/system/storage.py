@@ -14,8 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from colora.errors import Cancelled, UserError
-from colora.typed import is_file
+from colora.system.errors import Cancelled, UserError
+from colora.system.typed import is_file
 
 Stop = Callable[[], bool]  # asked now and then whether a person wants to stop
 LOCK_POLL_SECONDS = 0.1

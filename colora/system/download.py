@@ -17,8 +17,8 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from colora import __version__
-from colora.errors import Cancelled, UserError
-from colora.storage import (
+from colora.system.errors import Cancelled, UserError
+from colora.system.storage import (
     ELSEWHERE,
     Stop,
     check_room,

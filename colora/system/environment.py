@@ -32,7 +32,7 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists() or not shutil.which("git"):
         return None
     asked = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from colora.errors import UserError
+from colora.system.errors import UserError
 
 WINDOWS = os.name == "nt"
 REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a moment
