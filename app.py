@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from colora.catalog import NOTICE
 from colora.queue import audit
+from colora.settings.catalog import NOTICE
 from pages.components.command import signed_in
 from pages.components.frame import navigation, run
 from pages.components.history import one_step_a_move

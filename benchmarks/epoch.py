@@ -24,12 +24,12 @@ from torch.nn.functional import cross_entropy
 from colora.adapt import merge_
 from colora.backbones import build
 from colora.checkpoint import save_checkpoint
-from colora.config import make_config
 from colora.fit import Fit, make_optimizer
 from colora.history import save_epoch
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.methods import apply_method, settle_forms_
 from colora.runs import create_group
+from colora.settings.config import make_config
 from colora.system.environment import environment
 from colora.train import Reporter
 

@@ -15,10 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from colora.config import RunConfig, launch_arguments, make_config
 from colora.images import choose_device
-from colora.presets import PRESETS
 from colora.runs import Run, create_group
+from colora.settings.config import RunConfig, launch_arguments, make_config
+from colora.settings.presets import PRESETS
 from colora.system.environment import environment
 
 NETWORKS = {

@@ -25,11 +25,11 @@ import pandas as pd
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from colora.config import Resolved, make_config
 from colora.data.dataset import image_checksum
 from colora.data.phantom import draw
 from colora.evaluate import entropy
 from colora.runs import create_group, write_json
+from colora.settings.config import Resolved, make_config
 from colora.thumbnails import Place, open_pictures, tile
 
 ROOT = Path(__file__).parents[1]

@@ -21,10 +21,10 @@ sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 
 from fabricate import resolved  # noqa: E402
 
-from colora.config import RunConfig  # noqa: E402
 from colora.group_listing import listing  # noqa: E402
 from colora.queue.view import rows  # noqa: E402
 from colora.runs import append_json, create_group, write_json  # noqa: E402
+from colora.settings.config import RunConfig  # noqa: E402
 
 STATES = ("done", "done", "done", "failed", "stopped")
 REFRESHES = 20

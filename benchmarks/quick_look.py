@@ -14,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from colora.config import launch_arguments, make_config, parse_seeds
 from colora.images import choose_device
-from colora.presets import PRESETS
+from colora.settings.config import launch_arguments, make_config, parse_seeds
+from colora.settings.presets import PRESETS
 from colora.system.environment import environment
 
 QUICK_LOOK = PRESETS[0]

@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 
 from colora.adapt import adapted_layers, count_parameters
 from colora.backbones import build
-from colora.config import RunConfig, make_config
 from colora.images import autocast, choose_device, choose_precision
 from colora.methods import METHODS, apply_method, settle_forms_
+from colora.settings.config import RunConfig, make_config
 from colora.system.environment import environment, forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError
 

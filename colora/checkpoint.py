@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from colora.adapt import plain_state
 from colora.backbones import build
-from colora.config import Resolved, RunConfig
 from colora.runs import Run, write_bytes
+from colora.settings.config import Resolved, RunConfig
 from colora.system.errors import UserError
 
 Factors = dict[str, dict[str, Tensor]]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from colora.arguments import Parser
-from colora.catalog import NOTICE
 from colora.cli_cluster import add_cluster_command
 from colora.cli_files import Bar, add_file_commands
 from colora.cli_groups import add_group, add_groups, add_runs_dir, group_of, groups_of
@@ -21,16 +20,17 @@ from colora.cli_launch import BY_NAME, Estimates, asked_groups, not_used, tell_u
 from colora.cli_launch import asked_config as _config
 from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
 from colora.cli_show import print_json, show_evaluation, show_groups, show_predictions
-from colora.config import RunConfig, absolute_paths, parse_seeds
 from colora.engines import ENGINES, engine_named
 from colora.group_listing import listing
 from colora.runs import Group
+from colora.settings.catalog import NOTICE
+from colora.settings.config import RunConfig, absolute_paths, parse_seeds
+from colora.settings.work import MODEL
 from colora.siblings import seeds_text
 from colora.system import processor
 from colora.system.errors import UserError
 from colora.system.storage import FORBIDDEN, FULL, NO_PLACE, size_text
 from colora.system.typed import shortened
-from colora.work import MODEL
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from colora.cli_show import print_json
-from colora.medmnist_info import SIZES, default_folder, info, names
+from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import Cancelled, UserError
 from colora.system.storage import size_text
 from colora.weights import IMAGENET

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-from colora.catalog import SCORES, VERDICTS
 from colora.cli_groups import add_group, add_runs_dir, default_runs_dir, group_of
 from colora.cli_show import print_json, say
-from colora.config import launch_arguments, parse_seeds
 from colora.engines import engine_of
 from colora.rules import EXCLUDABLE, Kind
 from colora.runs import Group
+from colora.settings.catalog import SCORES, VERDICTS
+from colora.settings.config import launch_arguments, parse_seeds
 from colora.system.errors import UserError
 
 RULE_FLAGS = ("score", "drop", "keep", "drop_share", "keep_share", "lowest", "highest", "seed")

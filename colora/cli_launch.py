@@ -5,11 +5,11 @@ import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from colora.config import RunConfig, make_config
-from colora.presets import PRESETS
-from colora.relevance import unused
+from colora.settings.config import RunConfig, make_config
+from colora.settings.presets import PRESETS
+from colora.settings.relevance import unused
+from colora.settings.vary import groups_of, parse_all, settled
 from colora.system.errors import UserError
-from colora.vary import groups_of, parse_all, settled
 
 if TYPE_CHECKING:
     from colora.preflight import Preflight

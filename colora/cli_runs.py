@@ -11,11 +11,11 @@ from typing import Any
 
 from colora.cli_groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
 from colora.cli_show import say
-from colora.config import parse_seeds
 from colora.engines import engine_named, engine_of
 from colora.queue import order
 from colora.queue.verdict import short
 from colora.runs import ACTIVE, Group
+from colora.settings.config import parse_seeds
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 

@@ -4,10 +4,10 @@ import argparse
 import json
 from typing import Any
 
-from colora.config import RunConfig
 from colora.finished import counted, says_not_counted, seeds_of
 from colora.queue.verdict import short
 from colora.runs import Group
+from colora.settings.config import RunConfig
 
 
 def print_json(value: Any) -> int:

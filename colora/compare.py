@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from colora.config import RunConfig, format_seeds
 from colora.finished import says_not_counted
-from colora.relevance import config_checksum, in_effect
 from colora.results import Spread
+from colora.settings.config import RunConfig, format_seeds
+from colora.settings.relevance import config_checksum, in_effect
 from colora.system.typed import number_text
 
 FEWEST, MOST = 2, 8

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from colora.config import RunConfig, make_config
 from colora.cuts import Cut, pinned_cut, save_cut
 from colora.distil import distil, pool_of
 from colora.rules import make_rule
 from colora.runs import Group, check_file_name, open_group
 from colora.scores import SeedPredictions, read_predictions
+from colora.settings.config import RunConfig, make_config
 from colora.system.errors import UserError
 
 ANOTHER_PREFIX = "give another --prefix"

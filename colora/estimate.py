@@ -1,14 +1,14 @@
 """From what a rehearsal has told about one network to what a run takes: plain arithmetic, for launch and page alike.
 
-A rehearsal (colora.rehearsal) costs seconds and needs torch. Most settings do not change what it finds (colora.work):
-those enter here, so that changing one of them measures nothing again. Imports no torch.
+A rehearsal (colora.rehearsal) costs seconds and needs torch. Most settings do not change what it finds
+(colora.settings.work): those enter here, so that changing one of them measures nothing again. Imports no torch.
 """
 
 import math
 from dataclasses import dataclass
 
-from colora.config import KNOWN_WEIGHTS, RunConfig
 from colora.data.sizes import Sizes, held_bytes
+from colora.settings.config import KNOWN_WEIGHTS, RunConfig
 from colora.system.storage import file_size
 from colora.system.typed import typed_path
 from colora.weights import weights_on_disk

@@ -7,8 +7,8 @@ training with long ones, and be others a minute later. Every page and command th
 
 from typing import Any
 
-from colora.config import format_seeds
 from colora.runs import Group, Run
+from colora.settings.config import format_seeds
 from colora.siblings import says_apart
 
 

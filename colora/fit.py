@@ -17,12 +17,12 @@ from torch.nn.functional import cross_entropy
 from colora import evaluate
 from colora.adapt import adapter_parameters, merge_
 from colora.augment import augmented
-from colora.config import RunConfig
 from colora.conv import keyed_generator
 from colora.data import SPLITS
 from colora.history import Factors
 from colora.images import DeviceImages, autocast, probabilities
 from colora.runs import Run
+from colora.settings.config import RunConfig
 from colora.system.environment import peak_memory_mib
 from colora.system.errors import UserError
 

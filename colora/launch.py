@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colora.config import RunConfig, absolute_paths
 from colora.cuts import PINNED, read_cut
 from colora.data import check_cut, check_dataset
 from colora.data.sizes import dataset_sizes
@@ -17,6 +16,7 @@ from colora.queue.lock import editing
 from colora.queue.slots import sharing
 from colora.queue.supervisor import slot_names
 from colora.runs import Group, check_name, create_group
+from colora.settings.config import RunConfig, absolute_paths
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 from colora.total import check_disk

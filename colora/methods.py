@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from colora.adapt import CoLoRAConfig, adapt, adapted_layers
-from colora.config import RunConfig
 from colora.form_choice import calibrate_forms_, fit_forms_
 from colora.forms import MEASURED_ON
+from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
 

@@ -9,9 +9,7 @@ import torch
 from torch import nn
 
 from colora import evaluate
-from colora.catalog import NOTICE
 from colora.checkpoint import load_model
-from colora.config import Resolved
 from colora.data import Dataset, load_outside
 from colora.data.prepare import RULE, Converted, read_image
 from colora.finished import finished, under_way
@@ -20,6 +18,8 @@ from colora.images import DeviceImages, choose_device, choose_precision, probabi
 from colora.over_seeds import ensemble
 from colora.results import SELECTION, Spread, run_summary
 from colora.runs import Group, Run
+from colora.settings.catalog import NOTICE
+from colora.settings.config import Resolved
 from colora.siblings import apart_rows
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError

@@ -27,18 +27,18 @@ from colora.adapt import adapter_parameters, merge_, plain_state
 from colora.augment import augmented
 from colora.backbones import build
 from colora.checkpoint import checkpoint_tensors, packed
-from colora.config import RunConfig, make_config
 from colora.estimate import Trial
 from colora.fit import eval_batch_size, make_optimizer, training_mode
 from colora.history import packed_epoch
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.methods import apply_method, settle_forms_
+from colora.settings.config import RunConfig, make_config
+from colora.settings.work import work_of
 from colora.system.busy import Timed, timed
 from colora.system.devices import memory
 from colora.system.environment import forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError
 from colora.system.process import cpu_count
-from colora.work import work_of
 
 FEW = 3  # images: what is held of these tells of more
 TRIED_SECONDS = 1.0  # a batch that takes longer, on an idle machine, is not tried whole

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from colora.catalog import NOTICE
-from colora.config import RunConfig
 from colora.cuts import pinned_cut
 from colora.evaluate import report
 from colora.finished import finished, is_finished, under_way
 from colora.over_seeds import SPREAD, spreads
-from colora.relevance import config_checksum, in_effect, unused
 from colora.runs import ACTIVE, Group, Run
+from colora.settings.catalog import NOTICE
+from colora.settings.config import RunConfig
+from colora.settings.relevance import config_checksum, in_effect, unused
 from colora.siblings import apart_rows
 
 SELECTION = {

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from colora.catalog import SCORES, VERDICTS, nearest
+from colora.settings.catalog import SCORES, VERDICTS, nearest
 from colora.system.errors import UserError
 
 Kind = Literal["rank", "share", "threshold", "random", "verdicts"]

@@ -32,10 +32,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from colora.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.queue import verdict
 from colora.queue.audit import acting_user
 from colora.run_status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
+from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.siblings import Ground, apart, fields, ground
 from colora.system.errors import UserError
 from colora.system.files import (

@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from colora.config import Resolved
 from colora.finished import counted, finished
 from colora.over_seeds import ensemble
 from colora.results import best_run, probability_columns
 from colora.runs import Group
+from colora.settings.config import Resolved
 from colora.system.errors import UserError
 from colora.uncertainty import model_scores, seed_scores
 

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from colora.config import format_seeds
+from colora.settings.config import format_seeds
 from colora.system.errors import UserError
 
 if TYPE_CHECKING:
-    from colora.config import Resolved
     from colora.runs import Group, Run
+    from colora.settings.config import Resolved
 
 Ground = tuple[Any, ...]
 """What a seed was trained on, in the order of OTHER; random weights and no cut are None."""

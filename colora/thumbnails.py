@@ -22,7 +22,6 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from colora.config import RunConfig
 from colora.data import phantom
 from colora.data.dataset import SPLITS, image_checksum
 from colora.data.listing import list_folder, plain
@@ -38,7 +37,8 @@ from colora.data.prepare import (
     upper_bits,
 )
 from colora.data.unpack import opened
-from colora.medmnist_info import SIZES, stored_size
+from colora.settings.config import RunConfig
+from colora.settings.medmnist_info import SIZES, stored_size
 from colora.system.errors import UserError
 from colora.system.process import cpu_count
 from colora.system.typed import is_dir, typed_path

@@ -38,7 +38,6 @@ from colora.checkpoint import (
     save_model,
     saved_model_epoch,
 )
-from colora.config import Resolved, RunConfig
 from colora.cuts import PINNED, Cut, pinned_cut
 from colora.data import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
 from colora.data.prepare import RULE, Progress
@@ -48,6 +47,7 @@ from colora.images import DeviceImages, choose_device, choose_precision, probabi
 from colora.methods import apply_method, settle_forms_
 from colora.results import selected_row
 from colora.runs import ACTIVE, Group, Run, append_json, own_process, read_json_lines, write_bytes, write_json
+from colora.settings.config import Resolved, RunConfig
 from colora.siblings import check_siblings
 from colora.system.environment import environment
 from colora.system.errors import UserError

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from colora.catalog import SCORES
 from colora.evaluate import entropy
+from colora.settings.catalog import SCORES
 
 
 def least_confidence(p: np.ndarray) -> np.ndarray:

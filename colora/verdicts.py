@@ -24,9 +24,9 @@ from typing import Any
 
 import pandas as pd
 
-from colora.catalog import VERDICTS
 from colora.queue.audit import acting_user, own_folder
 from colora.runs import NAME, check_file_name
+from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from colora.system.files import append_bytes, remembered, sync_folder
 from colora.system.storage import disk_errors, locked

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from colora.catalog import BACKBONES, split_backbone
+from colora.settings.catalog import BACKBONES, split_backbone
 from colora.system.download import Progress, RemoteFile, fetch, quiet, verify
 from colora.system.errors import Cancelled, UserError
 from colora.system.storage import Stop, file_size, never

@@ -15,10 +15,10 @@ from colora.compare import (
     same_settings,
     seed_points,
 )
-from colora.config import RunConfig
-from colora.relevance import config_checksum
 from colora.results import exact_config
 from colora.runs import Group, list_groups
+from colora.settings.config import RunConfig
+from colora.settings.relevance import config_checksum
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import shortened

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from colora.catalog import BACKBONES
 from colora.data.counts import NOTES, phantom_counts
 from colora.data.medmnist import SHARED_PATIENTS, SPLIT_RULE
 from colora.data.samples import Samples
-from colora.medmnist_info import SIZES, default_folder, info, names
+from colora.settings.catalog import BACKBONES
+from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import clean_path, typed_path

@@ -7,11 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.config import format_seeds
 from colora.evaluate import wilson
 from colora.finished import counted, finished, standing
 from colora.results import Spread
 from colora.runs import Group
+from colora.settings.config import format_seeds
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, show
 from pages.components.evaluation import class_table, confusions_and_images, threshold_curves

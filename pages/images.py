@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.catalog import SCORES
 from colora.runs import Group
 from colora.scores import SeedPredictions, whose_says
+from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, listed, scored, show
 from pages.components.browse import browse

@@ -5,9 +5,9 @@ from functools import partial
 
 import streamlit as st
 
-from colora.config import names_file, parse_seeds
 from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
+from colora.settings.config import names_file, parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import acting, cluster, counts, downloads, fields, form, plan, several, show, start

@@ -18,11 +18,11 @@ from queueing import Lab
 
 import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
 import colora.system.download
-from colora import medmnist_info
 from colora.cli import main
-from colora.config import RunConfig
 from colora.data import Dataset, load_dataset
 from colora.data.dataset import SPLITS
+from colora.settings import medmnist_info
+from colora.settings.config import RunConfig
 from colora.system.files import read_json
 from colora.system.process import send
 

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from colora.config import RunConfig
 from colora.queue import order
 from colora.queue.supervisor import supervising
 from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, write_json
+from colora.settings.config import RunConfig
 from colora.system.process import cpu_count, is_alive, send, tree
 
 STAND_IN = Path(__file__).with_name("stand_in.py")

@@ -13,9 +13,9 @@ import colora.weights
 from colora import texturenet
 from colora.adapt import count_parameters
 from colora.backbones import build, build_meta, load_weights
-from colora.catalog import BACKBONES
-from colora.config import make_config
 from colora.methods import apply_method
+from colora.settings.catalog import BACKBONES
+from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.weights import remote_weights, weights_on_disk
 

@@ -9,7 +9,7 @@ import torch
 
 from colora import bench
 from colora.cli import main
-from colora.config import make_config
+from colora.settings.config import make_config
 from colora.system.environment import forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError
 

@@ -14,7 +14,7 @@ from browsing import STORY, choose, idle, served, type_in, watched
 from fabricate import damage, fabricate
 from queueing import wait_for
 
-from colora.catalog import NOTICE
+from colora.settings.catalog import NOTICE
 
 SCREENSHOT = os.environ.get("COLORA_SCREENSHOT")
 TEST_IMAGES = 240  # of the generated data set

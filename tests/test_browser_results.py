@@ -8,8 +8,8 @@ import pytest
 from browsing import STORY, choose, idle, served, watched
 from fabricate import fabricate, labels_of, probabilities
 
-from colora.catalog import NOTICE
 from colora.predictions import mistakes
+from colora.settings.catalog import NOTICE
 
 pytestmark = STORY
 NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]

@@ -8,13 +8,13 @@ from fabricate import fabricate, fill_run
 from opened import opener, ran, texts
 from queueing import wait_for
 
-from colora.config import make_config, parse_seeds
 from colora.engines.slurm import records
 from colora.engines.slurm.jobs import Job
 from colora.engines.slurm.script import render
 from colora.engines.slurm.site import Site, load_site
 from colora.queue import order
 from colora.runs import Group, create_group, own_process
+from colora.settings.config import make_config, parse_seeds
 from colora.system.files import read_json
 
 

@@ -6,9 +6,9 @@ import pytest
 from fabricate import PARAMETERS, damage, fabricate
 from opened import opener, ran, texts
 
-from colora.relevance import config_checksum
 from colora.results import Spread, run_summary
 from colora.runs import Group, read_json, write_json
+from colora.settings.relevance import config_checksum
 
 
 @pytest.fixture(scope="module")

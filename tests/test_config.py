@@ -3,7 +3,7 @@
 import pytest
 
 from colora.cli import _config, _parser
-from colora.config import (
+from colora.settings.config import (
     RunConfig,
     absolute_paths,
     config_problems,
@@ -12,7 +12,7 @@ from colora.config import (
     make_config,
     parse_seeds,
 )
-from colora.presets import PRESETS
+from colora.settings.presets import PRESETS
 from colora.system.errors import UserError
 
 

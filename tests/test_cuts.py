@@ -7,7 +7,6 @@ import pytest
 from conftest import load, write_npz
 from fabricate import fabricate
 
-from colora.config import absolute_paths, make_config
 from colora.cuts import (
     PINNED,
     cut_hash,
@@ -26,6 +25,7 @@ from colora.queue.audit import recorded
 from colora.queue.trash import empty, free_name, listed, put_back
 from colora.rules import make_rule
 from colora.scores import read_predictions
+from colora.settings.config import absolute_paths, make_config
 from colora.system.errors import UserError
 
 

@@ -7,11 +7,11 @@ from fabricate import COUNTS, fabricate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colora.catalog import SCORES
 from colora.cuts import cut_hash
 from colora.distil import FATES, Overlap, distil, divide, overlap, pool_of, verdicts_for
 from colora.rules import make_rule
 from colora.scores import read_predictions, score_images
+from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from colora.uncertainty import image_scores
 from colora.verdicts import COLUMNS, judge

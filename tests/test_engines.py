@@ -16,13 +16,13 @@ import pytest
 from engine_bench import Bench, epochs, on_slurm
 from queueing import PATIENCE_SECONDS
 
-from colora.config import make_config
 from colora.engines import engine_of
 from colora.engines.slurm.records import task_of
 from colora.launch import launch
 from colora.queue import order
 from colora.queue.verdict import process_file
 from colora.runs import Group, Run, create_group, read_json_lines
+from colora.settings.config import make_config
 from colora.system.process import is_alive
 from colora.train import train_run
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from opened import MEASURED
 
-from colora.config import RunConfig, make_config
 from colora.data.sizes import Sizes, held_bytes
 from colora.estimate import (
     EPOCH_BYTES,
@@ -21,8 +20,9 @@ from colora.estimate import (
     memory_bytes,
     seed_seconds,
 )
+from colora.settings.config import RunConfig, make_config
+from colora.settings.work import WORK, work_of
 from colora.system.duration import span
-from colora.work import WORK, work_of
 
 FOUND = Trial(**MEASURED)
 SIZES = Sizes({"train": 1000, "val": 200, "test": 300}, 800, 4)

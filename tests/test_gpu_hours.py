@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from colora import presets
 from colora.engines.slurm.site import ASKED, Site
+from colora.settings import presets
 
 ROOT = Path(__file__).parents[1]
 

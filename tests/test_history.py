@@ -14,9 +14,9 @@ from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
 from colora.adapt import adapted_layers, plain_state, undo_
 from colora.adapter_file import base_checksum, load_adapter, save_adapter
 from colora.backbones import build, build_meta
-from colora.config import RunConfig
 from colora.history import rebuild, save_epoch
 from colora.methods import apply_method
+from colora.settings.config import RunConfig
 
 
 def small_model() -> nn.Sequential:

@@ -12,11 +12,11 @@ from image_pages import CHECKSUM, groups_of_each_kind, ids, shown, sorted_ids
 from opened import ran, texts
 
 from colora import verdicts
-from colora.catalog import NOTICE
 from colora.evaluate import entropy
 from colora.results import selected_row
 from colora.runs import Group
 from colora.scores import group_scores, read_predictions
+from colora.settings.catalog import NOTICE
 
 
 @pytest.fixture(scope="module")

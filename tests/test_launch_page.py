@@ -7,14 +7,14 @@ import pytest
 from fabricate import fabricate
 from opened import ESTIMATE, MEASURED, ran, texts
 
-from colora.config import launch_arguments, make_config, parse_seeds
 from colora.cuts import save_cut
 from colora.data.counts import ClassCounts, phantom_counts
 from colora.distil import distil
-from colora.presets import PRESETS
 from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions
+from colora.settings.config import launch_arguments, make_config, parse_seeds
+from colora.settings.presets import PRESETS
 from colora.system.errors import UserError
 from colora.weights import remote_weights
 

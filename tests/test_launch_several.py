@@ -9,8 +9,8 @@ from fabricate import fabricate
 from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
 
 from colora.cli import main
-from colora.presets import PRESETS
 from colora.runs import Group
+from colora.settings.presets import PRESETS
 from colora.weights import remote_weights
 
 

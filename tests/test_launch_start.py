@@ -8,10 +8,10 @@ from opened import ran, texts
 
 from colora.cuts import save_cut
 from colora.distil import distil
-from colora.presets import PRESETS
 from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions
+from colora.settings.presets import PRESETS
 
 QUICK = PRESETS[0].title
 MEAN_NOTHING = "The figures mean nothing for patients."

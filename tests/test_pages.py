@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from opened import COUNTS, ESTIMATE, ran, texts
 
-from colora.catalog import NOTICE
+from colora.settings.catalog import NOTICE
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil")

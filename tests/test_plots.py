@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from colora import plots
-from colora.catalog import NOTICE
 from colora.evaluate import class_auc, class_counts, roc
 from colora.evaluate import confusion_matrix as count_confusions
 from colora.over_seeds import outcome
+from colora.settings.catalog import NOTICE
 
 CLASSES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 

@@ -14,12 +14,12 @@ from opened import MEASURED
 import colora.preflight
 from colora import rehearsal
 from colora.cli import main
-from colora.config import make_config
 from colora.data.sizes import Sizes, dataset_sizes
 from colora.estimate import START_SECONDS, Trial, disk_bytes
 from colora.preflight import busy_with, check_fit, estimate, free_bytes, preflight, trainings
 from colora.rehearsal import rehearse
 from colora.runs import Run, create_group
+from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.system.files import write_json
 from colora.system.process import cpu_count, own_process, resident_bytes

@@ -15,10 +15,10 @@ from conftest import load, write_folder
 from PIL import Image
 from queueing import PATIENCE_SECONDS
 
-from colora.config import RunConfig
 from colora.data import load_dataset, prepared
 from colora.data.listing import list_folder
 from colora.data.prepared import cache_dir, prepare_files
+from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 from colora.system.storage import locked
 

@@ -5,8 +5,8 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from colora.config import RunConfig, make_config
-from colora.presets import PRESETS
+from colora.settings.config import RunConfig, make_config
+from colora.settings.presets import PRESETS
 
 STUDY = Path(__file__).parents[1] / "benchmarks" / "first_study"
 OWN = make_config(next(preset for preset in PRESETS if preset.name == "my-images").values)

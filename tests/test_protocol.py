@@ -2,9 +2,9 @@
 
 import pytest
 
-from colora.config import make_config
-from colora.presets import PRESETS
-from colora.protocol import differences, open_points
+from colora.settings.config import make_config
+from colora.settings.presets import PRESETS
+from colora.settings.protocol import differences, open_points
 
 PAPER = {preset.name: preset for preset in PRESETS if preset.title.startswith("Paper")}
 

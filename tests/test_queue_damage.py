@@ -8,7 +8,6 @@ from fabricate import fabricate
 import colora.queue.actions
 from colora.checkpoint import saved_model_epoch
 from colora.cli import main
-from colora.config import make_config
 from colora.group_listing import listing
 from colora.queue import order, view
 from colora.queue.actions import goes_on, retry, stop
@@ -17,6 +16,7 @@ from colora.queue.supervisor import Supervisor, supervising
 from colora.queue.trash import remove
 from colora.results import group_summary
 from colora.runs import Group, Run, create_group
+from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.system.files import write_json
 from colora.system.process import is_alive, own_process

@@ -15,12 +15,12 @@ import torch
 from queueing import Lab, busy, wait_for
 from safetensors import safe_open
 
-from colora.config import make_config
 from colora.launch import launch
 from colora.queue.actions import requeue, resume, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
 from colora.queue.verdict import process_file, processes_live
 from colora.runs import Group, Run, create_group
+from colora.settings.config import make_config
 from colora.system.process import is_alive, tree
 from colora.train import Reporter, train_run
 

@@ -19,12 +19,12 @@ from browsing import IN_BROWSER, type_in, watched
 from queueing import Lab, busy, promised, wait_for
 from serving import ROOT, Site, trainers
 
-from colora.config import make_config
-from colora.presets import PRESETS
 from colora.queue import order
 from colora.queue.actions import resume, stop
 from colora.queue.supervisor import supervising
 from colora.runs import STATES, Group, Run, create_group, list_groups, read_json, read_json_lines, write_json
+from colora.settings.config import make_config
+from colora.settings.presets import PRESETS
 from colora.system.errors import UserError
 
 pytestmark = [

@@ -12,7 +12,6 @@ from fabricate import fabricate
 from queueing import wait_for
 
 from colora.cli import main
-from colora.config import make_config
 from colora.group_listing import listing
 from colora.queue import order, verdict, view
 from colora.queue.actions import requeue, stop
@@ -23,6 +22,7 @@ from colora.queue.trash import listed, remove, restore
 from colora.queue.verdict import process_file, short
 from colora.results import group_summary, run_report
 from colora.runs import Group, Run, create_group, list_groups
+from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
 from colora.system.process import is_alive, own_process
@@ -176,7 +176,7 @@ def test_a_launch_that_was_killed_leaves_no_group_and_takes_no_name(tmp_path):
 import os, signal, sys
 from pathlib import Path
 import colora.runs
-from colora.config import RunConfig
+from colora.settings.config import RunConfig
 left, write = int(sys.argv[2]), colora.runs.write_json
 def counted(path, value):
     global left

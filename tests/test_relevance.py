@@ -8,9 +8,9 @@ from safetensors.numpy import load_file
 from training import figures
 
 from colora.backbones import build_meta
-from colora.catalog import BACKBONES
-from colora.config import RunConfig, make_config
-from colora.relevance import ALWAYS, DECIDING, RULES, config_checksum, in_effect, unused
+from colora.settings.catalog import BACKBONES
+from colora.settings.config import RunConfig, make_config
+from colora.settings.relevance import ALWAYS, DECIDING, RULES, config_checksum, in_effect, unused
 from colora.system.errors import UserError
 from colora.train import train_run
 

@@ -3,7 +3,6 @@
 import pandas as pd
 import pytest
 
-from colora.config import RunConfig
 from colora.results import (
     Spread,
     band,
@@ -17,6 +16,7 @@ from colora.results import (
     selected_row,
 )
 from colora.runs import Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.settings.config import RunConfig
 
 
 def row(epoch, val, test, loss=0.5):

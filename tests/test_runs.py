@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from colora.config import RunConfig
 from colora.group_listing import listing
 from colora.results import group_summary, progress
 from colora.runs import (
@@ -22,6 +21,7 @@ from colora.runs import (
     read_json,
     write_json,
 )
+from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 from colora.system.process import identity
 

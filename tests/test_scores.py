@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from fabricate import COUNTS, fabricate, labels_of, probabilities, train_on
 
-from colora.catalog import SCORES
 from colora.evaluate import entropy
 from colora.results import best_run, selected_row
 from colora.runs import Group
 from colora.scores import group_scores, read_predictions, score_images, whose_says
+from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 
 

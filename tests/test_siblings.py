@@ -18,7 +18,6 @@ import colora.train
 from colora.backbones import build
 from colora.cli import main
 from colora.compare import cautions, seed_points
-from colora.config import make_config
 from colora.finished import finished, says_under_way, under_way
 from colora.group_listing import listing
 from colora.overview import Line
@@ -28,6 +27,7 @@ from colora.queue.actions import begin_anew
 from colora.results import Spread, group_summary, run_summary
 from colora.runs import Group, Run, create_group
 from colora.scores import read_predictions
+from colora.settings.config import make_config
 from colora.siblings import apart_rows, says_apart
 from colora.system.errors import UserError
 from colora.train import train_run

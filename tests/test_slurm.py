@@ -11,7 +11,6 @@ import time
 import pytest
 
 from colora.cli_runs import look_beyond
-from colora.config import RunConfig
 from colora.engines import ENGINES
 from colora.engines import slurm as engine
 from colora.engines.slurm import records, task
@@ -23,6 +22,7 @@ from colora.queue.actions import move
 from colora.queue.supervisor import Supervisor
 from colora.queue.view import rows
 from colora.runs import Group, Run, create_group, own_process, write_json
+from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
 

@@ -10,10 +10,10 @@ import pytest
 from conftest import load, write_folder, write_npz
 from PIL import Image
 
-from colora.config import RunConfig
 from colora.data.medmnist import get
 from colora.data.phantom import draw, generate
 from colora.data.prepare import prepare_array
+from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 from colora.thumbnails import TILE_SIDE, Place, Predicted, lossless, open_pictures, tile
 

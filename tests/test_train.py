@@ -20,7 +20,6 @@ import colora.train
 from colora.adapt import plain_state
 from colora.backbones import build
 from colora.checkpoint import load_model
-from colora.config import make_config
 from colora.data import load_dataset, prepared
 from colora.evaluate import entropy
 from colora.fit import Fit, make_optimizer
@@ -28,6 +27,7 @@ from colora.history import rebuild
 from colora.images import DeviceImages, probabilities
 from colora.results import run_report, run_summary, selected_row
 from colora.runs import Run
+from colora.settings.config import make_config
 from colora.train import train_run
 
 

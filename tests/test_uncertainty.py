@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from colora.catalog import SCORES
+from colora.settings.catalog import SCORES
 from colora.uncertainty import (
     image_scores,
     least_confidence,

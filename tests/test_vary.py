@@ -9,13 +9,13 @@ from conftest import mistake
 from opened import MEASURED
 
 from colora.cli import main
-from colora.config import RunConfig
 from colora.estimate import Trial
 from colora.launch import launch_groups
 from colora.queue import order
 from colora.runs import NAME, Group
+from colora.settings.config import RunConfig
+from colora.settings.vary import MOST, groups_of, parse_all, parse_vary, vary_flags
 from colora.system.errors import UserError
-from colora.vary import MOST, groups_of, parse_all, parse_vary, vary_flags
 
 SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "epochs": 1, "device": "cpu"}
 FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from colora.config import make_config
 from colora.runs import Run, create_group
+from colora.settings.config import make_config
 from colora.train import train_run
 
 TIMES = ("seconds", "eval_seconds", "images_per_s", "peak_memory_mib")

@@ -37,11 +37,11 @@ from safetensors.numpy import load_file
 from sklearn.model_selection import StratifiedGroupKFold
 from study import BACKBONES, COMMON, HERE, study_arguments
 
-from colora.config import make_config
 from colora.conv import CoLoRAConv
 from colora.fit import Fit
 from colora.images import choose_device
 from colora.runs import Run, create_group
+from colora.settings.config import make_config
 from colora.system import processor
 from colora.system.environment import environment
 from colora.train import train_run

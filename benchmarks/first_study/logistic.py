@@ -10,9 +10,9 @@ from sklearn.preprocessing import StandardScaler
 
 from colora import evaluate
 from colora.backbones import build, load_weights
-from colora.config import make_config
 from colora.data import SPLITS, load_dataset
 from colora.images import DeviceImages
+from colora.settings.config import make_config
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000)  # scikit-learn's C: eight settings, as for the other methods
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colora.config import WITH_PATH, RunConfig, make_config
 from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked
 from colora.data.folder import check_folder, split_folder, whole_folder
 from colora.data.listing import list_folder
@@ -15,7 +14,8 @@ from colora.data.npz import VERIFIED_BYTES, check_npz, read_npz
 from colora.data.phantom import CLASS_NAMES, generate
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import MAPPED_FROM
-from colora.medmnist_info import stored_size
+from colora.settings.config import WITH_PATH, RunConfig, make_config
+from colora.settings.medmnist_info import stored_size
 from colora.system import download
 from colora.system.errors import UserError
 from colora.system.typed import typed_path

@@ -13,7 +13,7 @@ from colora.data.listing import list_folder
 from colora.data.medmnist import class_counts, on_disk
 from colora.data.npz import check_npz
 from colora.data.phantom import CLASS_NAMES, class_labels
-from colora.medmnist_info import SIZES, info, stored_size
+from colora.settings.medmnist_info import SIZES, info, stored_size
 from colora.system.errors import UserError
 from colora.system.typed import is_dir, typed_path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from colora.data.dataset import Dataset, Split
 from colora.data.prepare import prepare_array
 from colora.data.unpack import bytes_in, checksum, facts, is_unpacked, opened, read_splits, unpack
-from colora.medmnist_info import default_folder, file_name, info, stored_size
+from colora.settings.medmnist_info import default_folder, file_name, info, stored_size
 from colora.system.download import Progress, RemoteFile, fetch, quiet, verify
 from colora.system.errors import UserError
 from colora.system.storage import Stop, file_size, locked, made_folder, never

@@ -15,7 +15,7 @@ from colora.data.npz_file import NpzFile, open_npz
 from colora.data.phantom import CLASS_NAMES, class_labels, draw
 from colora.data.prepare import Converted, read_image
 from colora.data.unpack import opened
-from colora.medmnist_info import SIZES, info
+from colora.settings.medmnist_info import SIZES, info
 from colora.system.errors import UserError
 
 EACH = 4

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from colora.config import RunConfig
 from colora.data.counts import ClassCounts, source_counts
 from colora.data.dataset import SPLITS
 from colora.data.folder import SHARES
 from colora.data.listing import list_folder
 from colora.data.prepared import MAPPED_FROM
-from colora.medmnist_info import info, known, stored_size
+from colora.settings.config import RunConfig
+from colora.settings.medmnist_info import info, known, stored_size
 from colora.system.typed import typed_path
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.basedatatypes import BaseFigure
 
-from colora.catalog import NOTICE
+from colora.settings.catalog import NOTICE
 
 CAPTION_STYLE = "<span style='font-size:10px;color:#70777d'>"  # 4.5:1 on a white page and on a black one
 CAPTION_LETTERS = 60  # in a line; as many as a phone is wide

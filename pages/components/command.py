@@ -17,10 +17,10 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from colora.config import RunConfig
 from colora.runs import Group
+from colora.settings.config import RunConfig
+from colora.settings.work import MODEL, WORK
 from colora.system.errors import UserError
-from colora.work import MODEL, WORK
 from pages.components.runs import ROOT, runs_dir
 
 KEPT_ANSWERS = 512  # of some kB each

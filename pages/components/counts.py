@@ -12,7 +12,7 @@ from colora.cuts import Cut
 from colora.data.counts import ClassCounts, medmnist_counts, source_counts
 from colora.data.medmnist import on_disk
 from colora.data.samples import Samples, folder_samples, medmnist_samples, npz_samples, phantom_samples
-from colora.medmnist_info import SIZES, known, stored_size
+from colora.settings.medmnist_info import SIZES, known, stored_size
 from colora.system.typed import typed_path
 from pages.components import show
 from pages.components.runs import place_stamps

@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.catalog import SCORES
 from colora.distil import Division, Pool, divide, overlap, pool_of, verdicts_for
 from colora.rules import Rule
 from colora.scores import SeedPredictions, Whose
+from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from colora.thumbnails import Pictures
 from pages.components import scored, show

@@ -14,9 +14,9 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from colora.catalog import split_backbone
 from colora.data.medmnist import damages, on_disk, remote_file
-from colora.medmnist_info import info
+from colora.settings.catalog import split_backbone
+from colora.settings.medmnist_info import info
 from colora.system.download import Progress, RemoteFile
 from colora.system.duration import duration
 from colora.system.errors import UserError

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from colora.catalog import BACKBONES, METHODS
-from colora.medmnist_info import info, known, names
-from colora.vary import optional
+from colora.settings.catalog import BACKBONES, METHODS
+from colora.settings.medmnist_info import info, known, names
+from colora.settings.vary import optional
 from pages.components import several
 from pages.components.form import COMMAS, FIELDS, HERE, chosen, key, kind, separators
 from pages.components.show import mark

@@ -16,11 +16,12 @@ from typing import Any
 
 import streamlit as st
 
-from colora.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
 from colora.data.folder import patient_expression
 from colora.data.medmnist import check_medmnist
-from colora.medmnist_info import stored_size
-from colora.relevance import DECIDING, unused
+from colora.settings.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
+from colora.settings.medmnist_info import stored_size
+from colora.settings.relevance import DECIDING, unused
+from colora.settings.vary import MOST, groups_of, optional, settled
 from colora.system.errors import UserError
 from colora.system.typed import (
     bare,
@@ -33,7 +34,6 @@ from colora.system.typed import (
     typed_path,
     typed_whole_numbers,
 )
-from colora.vary import MOST, groups_of, optional, settled
 from colora.weights import IMAGENET
 from pages.components.downloads import Target, set_target, weights_target
 

@@ -9,9 +9,9 @@ import streamlit as st
 from PIL import Image
 
 from colora import plots
-from colora.catalog import NOTICE, SCORES
 from colora.runs import Group
 from colora.scores import SeedPredictions, whose_says
+from colora.settings.catalog import NOTICE, SCORES
 from colora.system.errors import UserError
 from colora.thumbnails import Pictures
 from pages.components import address, scored, show

@@ -8,7 +8,7 @@ import hashlib
 import streamlit as st
 
 from colora import verdicts
-from colora.catalog import VERDICTS
+from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from pages.components import scored, show
 from pages.components.runs import runs_dir

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from colora.catalog import SCORES, VERDICTS
 from colora.plots import SPLIT_NAMES
 from colora.runs import Group
 from colora.scores import Whose
+from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import address, show

@@ -9,10 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.catalog import SCORES
 from colora.results import run_summary
 from colora.runs import Group
 from colora.scores import SeedPredictions
+from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from colora.thumbnails import Pictures, Place, lossless
 from colora.timeline import timeline

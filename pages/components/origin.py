@@ -10,11 +10,11 @@ from typing import Any
 
 import streamlit as st
 
-from colora.config import format_seeds
 from colora.cuts import Cut, read_cut
-from colora.medmnist_info import names as medmnist_names
-from colora.presets import PRESETS, Preset
 from colora.runs import NAME, open_group
+from colora.settings.config import format_seeds
+from colora.settings.medmnist_info import names as medmnist_names
+from colora.settings.presets import PRESETS, Preset
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists, shortened
 from pages.components import address, fields, form, show

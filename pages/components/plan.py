@@ -10,16 +10,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from colora.config import RunConfig, format_seeds, setting_flags
 from colora.cuts import Cut
 from colora.data.counts import ClassCounts
 from colora.preflight import free_bytes
-from colora.protocol import Point, differences, open_points
+from colora.settings.config import RunConfig, format_seeds, setting_flags
+from colora.settings.protocol import Point, differences, open_points
+from colora.settings.vary import vary_flags
 from colora.system.duration import span
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import number_text
-from colora.vary import vary_flags
 from pages.components import fields, form, show
 from pages.components.command import Answer, Unanswered, ask_again, model_questions
 from pages.components.downloads import free_room

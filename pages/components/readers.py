@@ -10,11 +10,11 @@ import streamlit as st
 
 from colora.data.medmnist import on_disk
 from colora.finished import counted, finished
-from colora.medmnist_info import known, stored_size
 from colora.over_seeds import Outcome, outcome
 from colora.predictions import COLUMNS, image_checksums, image_table, mistakes, predicted, source_file, table_file
 from colora.results import band, best_run
 from colora.runs import Group, Run
+from colora.settings.medmnist_info import known, stored_size
 from colora.siblings import alike
 from colora.system.errors import UserError
 from colora.thumbnails import Place

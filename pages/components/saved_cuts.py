@@ -4,10 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from colora.comparison import ANOTHER_PREFIX, FULL_LR, Plan, plan_comparison
-from colora.config import parse_seeds
 from colora.cuts import Cut, list_cuts, read_cut, remove_cut
 from colora.queue.trash import Entry, put_back
 from colora.runs import Group, open_group
+from colora.settings.config import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import acting, address, command, show

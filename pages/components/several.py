@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from colora.catalog import BACKBONES
-from colora.config import KNOWN_WEIGHTS
-from colora.medmnist_info import names
+from colora.settings.catalog import BACKBONES
+from colora.settings.config import KNOWN_WEIGHTS
+from colora.settings.medmnist_info import names
+from colora.settings.vary import optional
 from colora.system.typed import number_text
-from colora.vary import optional
 from pages.components import form
 from pages.components.form import CHOSEN, COMMAS, FIELDS, applies, chosen, key, kind
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from colora.config import parse_seeds
 from colora.cuts import list_cuts
 from colora.runs import NAME
+from colora.settings.config import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists
 from pages.components import address, form, origin, show

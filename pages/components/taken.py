@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from colora.config import RunConfig
 from colora.cuts import Cut
 from colora.data.counts import ClassCounts
 from colora.data.sizes import sizes_of
 from colora.estimate import Trial, disk_bytes, largest_batch_size, memory_bytes, seed_seconds
 from colora.preflight import free_bytes, lower_what, trainings
+from colora.settings.config import RunConfig
 from colora.system.busy import NOTICED
 from colora.system.devices import Gpu
 from pages.components.machine import machine_now

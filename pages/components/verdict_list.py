@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from colora import verdicts
-from colora.catalog import VERDICTS
 from colora.plots import SPLIT_NAMES
 from colora.runs import Group
 from colora.scores import SeedPredictions
+from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from colora.verdicts_csv import csv_bytes, import_csv
 from pages.components import address, scored, show

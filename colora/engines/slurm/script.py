@@ -3,8 +3,8 @@
 import shlex
 from pathlib import Path
 
-from colora.config import format_seeds
 from colora.engines.slurm.site import Site
+from colora.settings.config import format_seeds
 from colora.system.errors import UserError
 
 LARGEST_SEED = 4_000_000  # SLURM's own limit of MaxArraySize; a cluster may have a smaller one

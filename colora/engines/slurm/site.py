@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from colora.catalog import nearest
+from colora.settings.catalog import nearest
 from colora.system.errors import UserError
 
 FILE = "colora-slurm.toml"

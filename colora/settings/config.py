@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from colora.catalog import BACKBONES, nearest, split_backbone
-from colora.medmnist_info import info, known, names
+from colora.settings.catalog import BACKBONES, nearest, split_backbone
+from colora.settings.medmnist_info import info, known, names
 from colora.system.errors import UserError
 from colora.system.typed import bare, clean_path, shortened, typed_number, typed_path
 

@@ -7,9 +7,9 @@ those, so that nobody takes them for the paper's.
 from dataclasses import dataclass
 from typing import Any
 
-from colora.catalog import split_backbone
-from colora.config import RunConfig
-from colora.relevance import in_effect
+from colora.settings.catalog import split_backbone
+from colora.settings.config import RunConfig
+from colora.settings.relevance import in_effect
 
 SEEDS = 10
 BALANCED = 7_754  # images of each class

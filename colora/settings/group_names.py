@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
-from colora.config import KNOWN_WEIGHTS, WITH_PATH, RunConfig, names_file
+from colora.settings.config import KNOWN_WEIGHTS, WITH_PATH, RunConfig, names_file
 from colora.system.errors import UserError
 from colora.system.typed import number_text
 

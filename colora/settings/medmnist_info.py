@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from colora.catalog import nearest
+from colora.settings.catalog import nearest
 from colora.system.errors import UserError
 
 SIZES = (28, 64, 128, 224)  # sides in pixels at which every 2-D set is published

@@ -3,7 +3,7 @@
 Changing any other one measures nothing again: it enters the arithmetic of colora.estimate, or changes no figure.
 """
 
-from colora.config import RunConfig, make_config
+from colora.settings.config import RunConfig, make_config
 
 MODEL = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")  # what is built and what trains
 WORK = (*MODEL, "batch_size", "augment", "batch_norm", "device", "precision", "threads")  # and how a step computes

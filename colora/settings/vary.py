@@ -14,10 +14,10 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from colora.catalog import BACKBONES
-from colora.config import RunConfig, absolute_paths, make_config
-from colora.group_names import named
-from colora.relevance import config_checksum, unused
+from colora.settings.catalog import BACKBONES
+from colora.settings.config import RunConfig, absolute_paths, make_config
+from colora.settings.group_names import named
+from colora.settings.relevance import config_checksum, unused
 from colora.system.errors import UserError
 
 MOST = 50  # groups at once; a slip of the keyboard makes no thousand

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from colora.catalog import BACKBONES
-from colora.config import KNOWN_WEIGHTS, SOURCES, RunConfig
+from colora.settings.catalog import BACKBONES
+from colora.settings.config import KNOWN_WEIGHTS, SOURCES, RunConfig
 
 Values = Mapping[str, Any]  # of every setting; those of a form that is being filled in may be wrong, or None
 
