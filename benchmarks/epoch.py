@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from colora.adapt import merge_
+from colora.adapters.history import save_epoch
+from colora.adapters.model import merge_
 from colora.backbones import build
 from colora.checkpoint import save_checkpoint
 from colora.fit import Fit, make_optimizer
-from colora.history import save_epoch
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.methods import apply_method, settle_forms_
 from colora.runs import create_group

@@ -3,7 +3,7 @@
     GOMP_SPINCOUNT=1000 python benchmarks/layer_forms.py --out benchmarks/results/layer_forms.json
     python benchmarks/layer_forms.py --device cuda --precision bf16 --out MY.json
 
-`colora.forms.choose_form` follows this table. A ratio is the median over rounds of paired ratios, the forms
+`colora.adapters.forms.choose_form` follows this table. A ratio is the median over rounds of paired ratios, the forms
 interleaved. `parallel` is the paper's own picture (figures 3 and 4), which only this benchmark has: two small
 convolutions beside the frozen one.
 """
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from colora.conv import CoLoRAConv
-from colora.forms import Form, choose_form
+from colora.adapters.conv import CoLoRAConv
+from colora.adapters.forms import Form, choose_form
 from colora.images import autocast, choose_device
 from colora.system.environment import environment
 

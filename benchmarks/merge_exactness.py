@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from colora.adapt import CoLoRAConfig, adapt, strip
+from colora.adapters.model import CoLoRAConfig, adapt, strip
 from colora.system.environment import environment
 
 CHANNELS, OUT_CHANNELS, RANK = 8, 16, 8

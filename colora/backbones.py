@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from colora import texturenet
-from colora.conv import keyed_generator
+from colora.adapters.conv import keyed_generator
 from colora.settings.catalog import BACKBONES, BackboneInfo, split_backbone
 from colora.system.download import Progress, matches, quiet
 from colora.system.errors import UserError

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from colora.adapt import adapted_layers, count_parameters
+from colora.adapters.model import adapted_layers, count_parameters
 from colora.backbones import build
 from colora.images import autocast, choose_device, choose_precision
 from colora.methods import METHODS, apply_method, settle_forms_

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from colora.adapt import plain_state
+from colora.adapters.model import plain_state
 from colora.backbones import build
 from colora.runs import Run, write_bytes
 from colora.settings.config import Resolved, RunConfig

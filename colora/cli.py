@@ -283,7 +283,7 @@ def _preflight(args: argparse.Namespace) -> int:
 
 def _params(args: argparse.Namespace) -> int:
     config = _config(args)
-    from colora.adapt import count_parameters
+    from colora.adapters.model import count_parameters
     from colora.backbones import build_meta
     from colora.methods import apply_method
 

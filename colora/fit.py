@@ -15,11 +15,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from colora import evaluate
-from colora.adapt import adapter_parameters, merge_
+from colora.adapters.conv import keyed_generator
+from colora.adapters.history import Factors
+from colora.adapters.model import adapter_parameters, merge_
 from colora.augment import augmented
-from colora.conv import keyed_generator
 from colora.data import SPLITS
-from colora.history import Factors
 from colora.images import DeviceImages, autocast, probabilities
 from colora.runs import Run
 from colora.settings.config import RunConfig

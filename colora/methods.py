@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from colora.adapt import CoLoRAConfig, adapt, adapted_layers
-from colora.form_choice import calibrate_forms_, fit_forms_
-from colora.forms import MEASURED_ON
+from colora.adapters.form_choice import calibrate_forms_, fit_forms_
+from colora.adapters.forms import MEASURED_ON
+from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 

@@ -23,13 +23,13 @@ from torch.nn.functional import cross_entropy
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 
 import colora.train  # noqa: F401
-from colora.adapt import adapter_parameters, merge_, plain_state
+from colora.adapters.history import packed_epoch
+from colora.adapters.model import adapter_parameters, merge_, plain_state
 from colora.augment import augmented
 from colora.backbones import build
 from colora.checkpoint import checkpoint_tensors, packed
 from colora.estimate import Trial
 from colora.fit import eval_batch_size, make_optimizer, training_mode
-from colora.history import packed_epoch
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.methods import apply_method, settle_forms_
 from colora.settings.config import RunConfig, make_config

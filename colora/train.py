@@ -28,7 +28,8 @@ from safetensors.numpy import save as save_arrays
 from torch import nn
 
 from colora import evaluate
-from colora.adapt import adapted_layers, count_parameters
+from colora.adapters.history import save_epoch
+from colora.adapters.model import adapted_layers, count_parameters
 from colora.backbones import build, load_weights
 from colora.checkpoint import (
     has_checkpoint,
@@ -42,7 +43,6 @@ from colora.cuts import PINNED, Cut, pinned_cut
 from colora.data import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
 from colora.data.prepare import RULE, Progress
 from colora.fit import Fit, Stopped, eval_batch_size, heed, make_optimizer
-from colora.history import save_epoch
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.methods import apply_method, settle_forms_
 from colora.results import selected_row

@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import nn
 
-from colora.conv import CoLoRAConv, keyed_generator
+from colora.adapters.conv import CoLoRAConv, keyed_generator
 
 MODES = ("reflect", "replicate", "circular")
 EVERYWHERE = [

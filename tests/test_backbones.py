@@ -11,7 +11,7 @@ from torch import nn
 
 import colora.weights
 from colora import texturenet
-from colora.adapt import count_parameters
+from colora.adapters.model import count_parameters
 from colora.backbones import build, build_meta, load_weights
 from colora.methods import apply_method
 from colora.settings.catalog import BACKBONES

@@ -19,7 +19,7 @@ from convolutions import (
 )
 from torch import nn
 
-from colora.conv import CoLoRAConv, keyed_generator
+from colora.adapters.conv import CoLoRAConv, keyed_generator
 
 
 @pytest.mark.parametrize(("case", "order", "rank", "bias"), GRID, ids=readable)

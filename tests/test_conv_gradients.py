@@ -16,8 +16,8 @@ from convolutions import (
 from torch import nn
 from torch.autograd import forward_ad
 
-from colora import forms
-from colora.conv import keyed_generator
+from colora.adapters import forms
+from colora.adapters.conv import keyed_generator
 
 
 def loss_gradients(layer, x):

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from colora import CoLoRAConfig, adapt, form_choice
-from colora.adapt import adapted_layers
-from colora.conv import CoLoRAConv
-from colora.form_choice import calibrate_forms_, calls, fastest, fit_forms_
+from colora import CoLoRAConfig, adapt
+from colora.adapters import form_choice
+from colora.adapters.conv import CoLoRAConv
+from colora.adapters.form_choice import calibrate_forms_, calls, fastest, fit_forms_
+from colora.adapters.model import adapted_layers
 
 
 def test_forms_follow_the_size_of_the_maps():

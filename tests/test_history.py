@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
-from colora.adapt import adapted_layers, plain_state, undo_
-from colora.adapter_file import base_checksum, load_adapter, save_adapter
+from colora.adapters.files import base_checksum, load_adapter, save_adapter
+from colora.adapters.history import rebuild, save_epoch
+from colora.adapters.model import adapted_layers, plain_state, undo_
 from colora.backbones import build, build_meta
-from colora.history import rebuild, save_epoch
 from colora.methods import apply_method
 from colora.settings.config import RunConfig
 

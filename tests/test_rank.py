@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
-from colora.adapt import adapted_layers
-from colora.conv import keyed_generator
-from colora.history import rebuild, save_epoch
-from colora.rank import Spectrum, model_spectra, rank_table, update_spectra
+from colora.adapters.conv import keyed_generator
+from colora.adapters.history import rebuild, save_epoch
+from colora.adapters.model import adapted_layers
+from colora.adapters.rank import Spectrum, model_spectra, rank_table, update_spectra
 
 
 def merged(kind, order, merges, rank=1, groups=1, dtype=torch.float64):

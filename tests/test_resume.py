@@ -13,7 +13,8 @@ from training import figures, reason
 
 import colora.fit
 import colora.train
-from colora import form_choice, methods
+from colora import methods
+from colora.adapters import form_choice
 from colora.backbones import build
 from colora.data import prepared
 from colora.images import probabilities

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from colora.conv import CoLoRAConv
-from colora.form_choice import Call
+from colora.adapters.conv import CoLoRAConv
+from colora.adapters.form_choice import Call
 
 ROOT = Path(__file__).parents[1]
 

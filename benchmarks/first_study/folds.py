@@ -37,7 +37,7 @@ from safetensors.numpy import load_file
 from sklearn.model_selection import StratifiedGroupKFold
 from study import BACKBONES, COMMON, HERE, study_arguments
 
-from colora.conv import CoLoRAConv
+from colora.adapters.conv import CoLoRAConv
 from colora.fit import Fit
 from colora.images import choose_device
 from colora.runs import Run, create_group

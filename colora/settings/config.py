@@ -265,7 +265,7 @@ class Resolved(BaseModel):
     weights_checksum: str | None
     random_layers: list[str] = Field(description="Weights that the file did not have and that stayed random.")
     parameters: dict[str, int]
-    forms: dict[str, str] = Field({}, description="How each adapted layer computes (colora.forms); kept on resume.")
+    forms: dict[str, str] = Field({}, description="How each adapted layer computes (adapters.forms); kept on resume.")
     cut_hash: str | None = Field(None, description="Of the cut that was trained on; None without one.")
     warnings: list[str]
 

@@ -1,7 +1,7 @@
 """Adapters as files, in the form of the Hugging Face ecosystem: adapter_config.json + adapter_model.safetensors.
 
 For a model whose adapters are not merged yet. After merges the frozen weights are no longer the base's: then keep the
-merged weights (`colora.adapt.plain_state`) or the history (`colora.history`).
+merged weights (`colora.adapters.model.plain_state`) or the history (`colora.adapters.history`).
 """
 
 import hashlib
@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from colora.adapt import CoLoRAConfig, adapt, adapted_layers
-from colora.conv import CoLoRAConv
+from colora.adapters.conv import CoLoRAConv
+from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers
 
 CHECKED = ("weight", "bias")
 
@@ -48,7 +48,7 @@ def save_adapter(model: nn.Module, folder: Path) -> None:
     if merged:
         raise ValueError(
             f"{merged[0] or 'the layer'} was merged, and its adapter no longer fits the base: save the merged weights "
-            "(colora.adapt.plain_state) or, epoch by epoch, the history (colora.history.save_epoch)"
+            "(colora.adapters.model.plain_state) or, epoch by epoch, the history (colora.adapters.history.save_epoch)"
         )
     plain_bias = [m for m in layers.values() if m.bias is not None and m.base.bias is None]
     config = {
@@ -88,7 +88,7 @@ def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
     if base_checksum(model, names, kinds) != config["base_checksum"]:
         raise ValueError(
             f"the adapter in {folder} was trained on another base: kernels or biases differ (after a merge they do "
-            "too; then use colora.history or the merged weights)"
+            "too; then use colora.adapters.history or the merged weights)"
         )
     model = adapt(model, settings, train_also=())
     parameters = dict(model.named_parameters())

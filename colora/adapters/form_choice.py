@@ -1,6 +1,6 @@
 """Which form each adapted layer of a model takes: by rule where the forms were measured, elsewhere by a short timing.
 
-    fit_forms_(model, image, batch_size)                    # on a CPU: colora.forms.choose_form, with the maps' sizes
+    fit_forms_(model, image, batch_size)                    # on a CPU: forms.choose_form, with the maps' sizes
     calibrate_forms_(model, image, batch_size, "bf16")      # on any other device, once the model is there
 
 Either sets `form` of each layer; a run writes the outcome into its config, and its resumed run takes that.
@@ -13,9 +13,9 @@ from typing import NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from colora.adapt import adapted_layers
-from colora.conv import CoLoRAConv
-from colora.forms import Form, choose_form, images_at_once, map_bytes
+from colora.adapters.conv import CoLoRAConv
+from colora.adapters.forms import Form, choose_form, images_at_once, map_bytes
+from colora.adapters.model import adapted_layers
 
 CALLS = 5  # between two looks at the clock, so that a GPU's queue fills as it does in training
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.parameter import is_lazy
 
-from colora.forms import Form, Order, adapted_conv, choose_form, kernel_update, updated_kernel
+from colora.adapters.forms import Form, Order, adapted_conv, choose_form, kernel_update, updated_kernel
 
 Bias = Literal["auto", "all", "none"]
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -84,7 +84,7 @@ class CoLoRAConv(nn.Module):
         depthwise    Kd  (r, Cout or Cin, *k)    zero; per output channel (inception) or input channel (separable)
         bias_update  db  (Cout)                  zero; none with bias="none", or with "auto" where the base has no bias
     bias="all" gives a base without bias one of zeros. `form` is "plain", "fused", "factored"
-    or "auto" (`colora.forms`): by rule, and anew when the layer moves to another kind of device.
+    or "auto" (`colora.adapters.forms`): by rule, and anew when the layer moves to another kind of device.
     `merged_from` is the `kernel_checksum` of the base from the first merge on, None before it.
     Raises TypeError for other layers, ValueError for wrong settings.
     """

@@ -6,7 +6,7 @@ The paper reads each merge as adding directions to the span of a filter's update
 The layer's (Cout, Cin/G kh kw) matrix, the one LoRA keeps at low rank, is held down by neither order.
 
     rank_table(base, trained)                           # two models, the second with adapters or without
-    rank_table(base, rebuild(base, run / "history", 5)) # after epoch 5 of a run (colora.history)
+    rank_table(base, rebuild(base, run / "history", 5)) # after epoch 5 of a run (colora.adapters.history)
 """
 
 import math
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from colora.adapt import adapted_layers, plain_state
-from colora.conv import adaptable
+from colora.adapters.conv import adaptable
+from colora.adapters.model import adapted_layers, plain_state
 
 
 @dataclass(frozen=True)

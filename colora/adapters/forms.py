@@ -30,11 +30,11 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from colora.conv import CoLoRAConv
+    from colora.adapters.conv import CoLoRAConv
 
 Order = Literal["inception", "separable"]
 Form = Literal["plain", "fused", "factored"]
-MEASURED_ON = ("cpu",)  # kinds of devices whose forms a committed table tells; elsewhere colora.form_choice times them
+MEASURED_ON = ("cpu",)  # kinds of devices whose forms a committed table tells; elsewhere `form_choice` times them
 PLAIN_UP_TO_WEIGHTS = 100_000  # measured: benchmarks/results/layer_forms.json
 FACTORED_FROM_CHANNELS = 128
 FACTORED_FROM_CHANNELS_LARGE, LARGE_POSITIONS = 64, 40_000  # where a batch's map has so many pixels
@@ -98,7 +98,7 @@ def _stacked(terms: list[Tensor], factor: Tensor) -> Tensor:
 def choose_form(base: nn.Module, positions: int | None = None, device: str = "cpu") -> Form:
     """The fastest form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json.
 
-    `positions` is the number of the output's pixels in a batch, where it is known (`colora.form_choice.fit_forms_`).
+    `positions` is the number of the output's pixels in a batch, where it is known (`form_choice.fit_forms_`).
     On a kind of device that was not measured nothing is "factored", which costs six times as much where it is wrong.
     """
     spatial = any(side > 1 for side in base.kernel_size)

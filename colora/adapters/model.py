@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
 
-from colora.conv import CONVOLUTIONS, Bias, CoLoRAConv, Order, adaptable, keyed_generator
+from colora.adapters.conv import CONVOLUTIONS, Bias, CoLoRAConv, Order, adaptable, keyed_generator
 
 Targets = str | Sequence[str] | Callable[[str, nn.Module], bool]
 

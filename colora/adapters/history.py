@@ -20,8 +20,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from colora.adapt import CoLoRAConfig, adapt, adapted_layers, strip
-from colora.conv import kernel_checksum
+from colora.adapters.conv import kernel_checksum
+from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers, strip
 from colora.runs import write_bytes
 
 Factors = dict[str, dict[str, Tensor]]
