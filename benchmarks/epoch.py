@@ -23,11 +23,11 @@ from torch.nn.functional import cross_entropy
 
 from colora.adapters.history import save_epoch
 from colora.adapters.model import merge_
-from colora.backbones import build
 from colora.checkpoint import save_checkpoint
 from colora.fit import Fit, make_optimizer
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
-from colora.methods import apply_method, settle_forms_
+from colora.networks.backbones import build
+from colora.networks.methods import apply_method, settle_forms_
 from colora.runs import create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment

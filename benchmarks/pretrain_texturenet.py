@@ -1,6 +1,6 @@
 r"""Pretrains TextureNet, the small backbone that is shipped, on generated shapes and textures.
 
-    OMP_WAIT_POLICY=PASSIVE python benchmarks/pretrain_texturenet.py --weights colora/texturenet.safetensors \
+    OMP_WAIT_POLICY=PASSIVE python benchmarks/pretrain_texturenet.py --weights colora/networks/texturenet.safetensors \
                                             --out benchmarks/results/pretrain_texturenet.json
 
 A picture is a texture (gratings, plaids, rings, cells, clouds, bent stripes) with up to six shapes on it (discs, bars,
@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate
 
-from colora.backbones import IMAGENET_MEAN, IMAGENET_STD
+from colora.networks.backbones import IMAGENET_MEAN, IMAGENET_STD
+from colora.networks.texturenet import features
 from colora.system.environment import environment
-from colora.texturenet import features
 
 SIZE = 64
 TEXTURES = ("grating", "plaid", "rings", "cells", "clouds", "bent stripes")

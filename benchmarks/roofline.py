@@ -21,7 +21,7 @@ import torch
 
 from colora.adapters.form_choice import calls
 from colora.adapters.model import LargeAdapterWarning, adapt, adapted_layers
-from colora.backbones import build_meta
+from colora.networks.backbones import build_meta
 
 H100 = ("H100 SXM, bf16", 989e12, 3.35e12)  # dense: NVIDIA's data sheet states twice as much, with sparsity
 SOURCE = "NVIDIA H100 Tensor Core GPU data sheet, H100 SXM: bf16 tensor core (dense), memory bandwidth"

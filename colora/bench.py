@@ -19,9 +19,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from colora.adapters.model import adapted_layers, count_parameters
-from colora.backbones import build
 from colora.images import autocast, choose_device, choose_precision
-from colora.methods import METHODS, apply_method, settle_forms_
+from colora.networks.backbones import build
+from colora.networks.methods import METHODS, apply_method, settle_forms_
 from colora.settings.config import RunConfig, make_config
 from colora.system.environment import environment, forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from colora.adapters.model import plain_state
-from colora.backbones import build
+from colora.networks.backbones import build
 from colora.runs import Run, write_bytes
 from colora.settings.config import Resolved, RunConfig
 from colora.system.errors import UserError

@@ -284,8 +284,8 @@ def _preflight(args: argparse.Namespace) -> int:
 def _params(args: argparse.Namespace) -> int:
     config = _config(args)
     from colora.adapters.model import count_parameters
-    from colora.backbones import build_meta
-    from colora.methods import apply_method
+    from colora.networks.backbones import build_meta
+    from colora.networks.methods import apply_method
 
     if args.classes < 2:
         raise UserError(f"At least 2 classes are needed, got {args.classes}.")

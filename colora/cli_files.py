@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from colora.cli_show import print_json
+from colora.networks.weights import IMAGENET
 from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import Cancelled, UserError
 from colora.system.storage import size_text
-from colora.weights import IMAGENET
 
 
 def add_file_commands(command: Callable, with_json: Callable) -> None:
@@ -115,7 +115,7 @@ def _data_verify(args: argparse.Namespace) -> int:
 
 
 def _weights_list(args: argparse.Namespace) -> int:
-    from colora.weights import weights_on_disk
+    from colora.networks.weights import weights_on_disk
 
     rows = []
     for name in IMAGENET:
@@ -133,8 +133,8 @@ def _weights_list(args: argparse.Namespace) -> int:
 
 
 def _weights_get(args: argparse.Namespace) -> int:
+    from colora.networks.weights import get_weights, remote_weights
     from colora.transfers import reported
-    from colora.weights import get_weights, remote_weights
 
     path = remote_weights(args.backbone).path
     with (
@@ -151,7 +151,7 @@ def _weights_get(args: argparse.Namespace) -> int:
 
 
 def _weights_verify(args: argparse.Namespace) -> int:
-    from colora.weights import damage, weights_on_disk
+    from colora.networks.weights import damage, weights_on_disk
 
     with Bar("files") as bar:
         here = [on for on in map(weights_on_disk, IMAGENET) if on.bytes]

@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 
 from colora.data.sizes import Sizes, held_bytes
+from colora.networks.weights import weights_on_disk
 from colora.settings.config import KNOWN_WEIGHTS, RunConfig
 from colora.system.storage import file_size
 from colora.system.typed import typed_path
-from colora.weights import weights_on_disk
 
 MARGIN = 1.12  # of memory: in hours a run meets what a rehearsal does not in seconds; measured 1.00 to 1.06
 LOADED = {".safetensors": 2}  # times a weights file is in memory while it is read; this one mapped and as tensors

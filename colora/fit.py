@@ -14,13 +14,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from colora import evaluate
 from colora.adapters.conv import keyed_generator
 from colora.adapters.history import Factors
 from colora.adapters.model import adapter_parameters, merge_
 from colora.augment import augmented
 from colora.data import SPLITS
 from colora.images import DeviceImages, autocast, probabilities
+from colora.metrics import classification
 from colora.runs import Run
 from colora.settings.config import RunConfig
 from colora.system.environment import peak_memory_mib
@@ -96,9 +96,9 @@ class Fit:
                 size = eval_batch_size(self.config, images.device)
                 outputs[split] = probabilities(self.model, images, size, self.precision, lambda: self._heed(epoch))
             labels = images.labels.cpu().numpy()
-            row[f"{split}_loss"] = evaluate.cross_entropy(labels, outputs[split])
-            row[f"{split}_accuracy"] = evaluate.accuracy(labels, outputs[split])
-            row[f"{split}_auc"] = evaluate.macro_auc(labels, outputs[split])
+            row[f"{split}_loss"] = classification.cross_entropy(labels, outputs[split])
+            row[f"{split}_accuracy"] = classification.accuracy(labels, outputs[split])
+            row[f"{split}_auc"] = classification.macro_auc(labels, outputs[split])
         row["seconds"] = seconds
         row["eval_seconds"] = time.perf_counter() - start - seconds
         row["images_per_s"] = len(self.images["used"]) / seconds

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from colora.backbones import IMAGENET_MEAN, IMAGENET_STD
+from colora.networks.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 
 class DeviceImages:

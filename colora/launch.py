@@ -92,8 +92,8 @@ def launch_groups(
 
 
 def _check_model(config: RunConfig, on_progress: Progress) -> None:
-    from colora.backbones import build_meta, matching_weights, weights_file  # torch, which pages do without
-    from colora.methods import apply_method
+    from colora.networks.backbones import build_meta, matching_weights, weights_file  # torch, which pages do without
+    from colora.networks.methods import apply_method
 
     model = build_meta(config.backbone, 2, config.image_size)
     if config.weights != "none":

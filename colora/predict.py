@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from colora import evaluate
 from colora.checkpoint import load_model
 from colora.data import Dataset, load_outside
 from colora.data.prepare import RULE, Converted, read_image
 from colora.finished import finished, under_way
 from colora.fit import eval_batch_size
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
-from colora.over_seeds import ensemble
+from colora.metrics import classification
+from colora.metrics.over_seeds import ensemble
 from colora.results import SELECTION, Spread, run_summary
 from colora.runs import Group, Run
 from colora.settings.catalog import NOTICE
@@ -60,7 +60,7 @@ def evaluate_group(
         images = DeviceImages(outside.images, labels, device)
         p = probabilities(model, images, eval_batch_size(run.config, device), choose_precision("auto", device))
         predicted.append(p)
-        report = evaluate.report(labels, p, resolved.class_names)
+        report = classification.report(labels, p, resolved.class_names)
         seeds.append({"seed": run.seed, "selected_epoch": run_summary(run)["selected_epoch"], **report})
     return {
         "name": group.name,
@@ -78,7 +78,9 @@ def evaluate_group(
         "finished": len(runs),
         "under_way": under_way(group),
         "apart": apart_rows(group),
-        "ensemble": evaluate.report(labels, ensemble(predicted), resolved.class_names) if len(seeds) > 1 else None,
+        "ensemble": (
+            classification.report(labels, ensemble(predicted), resolved.class_names) if len(seeds) > 1 else None
+        ),
         "over_seeds": {
             m: s.as_dict() if (s := Spread.of([x[m] for x in seeds])) else None for m in ("accuracy", "auc")
         },
@@ -174,7 +176,7 @@ def _answer(p: np.ndarray, names: list[str]) -> dict[str, Any]:
     return {
         "prediction": names[int(np.argmax(p))],
         "probabilities": {name: float(x) for name, x in zip(names, p, strict=True)},
-        "entropy": float(evaluate.entropy(p[None])[0]),
+        "entropy": float(classification.entropy(p[None])[0]),
     }
 
 

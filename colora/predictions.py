@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from colora.over_seeds import one_model
+from colora.metrics.over_seeds import one_model
 from colora.results import selected_row, split_arrays, targets
 from colora.runs import Group, Run
 from colora.siblings import alike

@@ -26,12 +26,12 @@ import colora.train  # noqa: F401
 from colora.adapters.history import packed_epoch
 from colora.adapters.model import adapter_parameters, merge_, plain_state
 from colora.augment import augmented
-from colora.backbones import build
 from colora.checkpoint import checkpoint_tensors, packed
 from colora.estimate import Trial
 from colora.fit import eval_batch_size, make_optimizer, training_mode
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
-from colora.methods import apply_method, settle_forms_
+from colora.networks.backbones import build
+from colora.networks.methods import apply_method, settle_forms_
 from colora.settings.config import RunConfig, make_config
 from colora.settings.work import work_of
 from colora.system.busy import Timed, timed

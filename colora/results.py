@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from colora.cuts import pinned_cut
-from colora.evaluate import report
 from colora.finished import finished, is_finished, under_way
-from colora.over_seeds import SPREAD, spreads
+from colora.metrics.classification import report
+from colora.metrics.over_seeds import SPREAD, spreads
 from colora.runs import ACTIVE, Group, Run
 from colora.settings.catalog import NOTICE
 from colora.settings.config import RunConfig

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from colora.finished import counted, finished
-from colora.over_seeds import ensemble
+from colora.metrics.over_seeds import ensemble
+from colora.metrics.uncertainty import model_scores, seed_scores
 from colora.results import best_run, probability_columns
 from colora.runs import Group
 from colora.settings.config import Resolved
 from colora.system.errors import UserError
-from colora.uncertainty import model_scores, seed_scores
 
 Whose = Literal["best", "mean"] | int
 IDENTITY = ["index", "label", "image_id", "patient_id"]
@@ -133,7 +133,7 @@ def group_scores(group: Group, split: str, whose: Whose = "best") -> pd.DataFram
     """One row an image of `split`, in its order (RangeIndex).
 
     Columns: index, label, image_id, patient_id, used, predicted (int, of the sorting model), p_0 ... p_{C-1} (of the
-    sorting model), right (bool), and every score of colora.uncertainty.SCORES. Raises UserError as `read_predictions`.
+    sorting model), right (bool), and every score of metrics.uncertainty.SCORES. Raises UserError as `read_predictions`.
     """
     return score_images(read_predictions(group, split), whose)
 

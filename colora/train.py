@@ -27,10 +27,8 @@ import torch
 from safetensors.numpy import save as save_arrays
 from torch import nn
 
-from colora import evaluate
 from colora.adapters.history import save_epoch
 from colora.adapters.model import adapted_layers, count_parameters
-from colora.backbones import build, load_weights
 from colora.checkpoint import (
     has_checkpoint,
     load_checkpoint,
@@ -44,7 +42,9 @@ from colora.data import SPLITS, Dataset, load_dataset, training_labels, used_ind
 from colora.data.prepare import RULE, Progress
 from colora.fit import Fit, Stopped, eval_batch_size, heed, make_optimizer
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
-from colora.methods import apply_method, settle_forms_
+from colora.metrics import classification
+from colora.networks.backbones import build, load_weights
+from colora.networks.methods import apply_method, settle_forms_
 from colora.results import selected_row
 from colora.runs import ACTIVE, Group, Run, append_json, own_process, read_json_lines, write_bytes, write_json
 from colora.settings.config import Resolved, RunConfig
@@ -360,7 +360,7 @@ def _save_predictions(
         table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
         for c in range(dataset.classes):
             table[f"p_{c}"] = p[:, c]
-        table["entropy"] = evaluate.entropy(p)
+        table["entropy"] = classification.entropy(p)
         table["image_id"] = split.image_ids
         table["patient_id"] = split.patient_ids if split.patient_ids is not None else None
         table["checksum"] = split.checksums()

@@ -22,11 +22,11 @@ from typing import Any
 import psutil
 
 from colora.data.medmnist import remote_file
+from colora.networks.weights import remote_weights
 from colora.runs import own_process, read_json, write_json
 from colora.system.errors import Cancelled, UserError
 from colora.system.process import is_alive
 from colora.system.storage import locked, made_folder, state_dir
-from colora.weights import remote_weights
 
 ACTIVE = ("starting", "waiting", "downloading", "verifying", "unpacking")
 STATES = (*ACTIVE, "done", "failed", "cancelled", "interrupted")

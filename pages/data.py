@@ -9,12 +9,12 @@ import streamlit as st
 from colora.data.counts import NOTES, phantom_counts
 from colora.data.medmnist import SHARED_PATIENTS, SPLIT_RULE
 from colora.data.samples import Samples
+from colora.networks.weights import IMAGENET, checkpoints_folder
 from colora.settings.catalog import BACKBONES
 from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import clean_path, typed_path
-from colora.weights import IMAGENET, checkpoints_folder
 from pages.components import address, counts, downloads, show
 from pages.components.frame import inside_app, one_of
 

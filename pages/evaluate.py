@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.evaluate import wilson
 from colora.finished import counted, finished, standing
+from colora.metrics.classification import wilson
 from colora.results import Spread
 from colora.runs import Group
 from colora.settings.config import format_seeds

@@ -9,15 +9,15 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-import colora.weights
-from colora import texturenet
+import colora.networks.weights
 from colora.adapters.model import count_parameters
-from colora.backbones import build, build_meta, load_weights
-from colora.methods import apply_method
+from colora.networks import texturenet
+from colora.networks.backbones import build, build_meta, load_weights
+from colora.networks.methods import apply_method
+from colora.networks.weights import remote_weights, weights_on_disk
 from colora.settings.catalog import BACKBONES
 from colora.settings.config import make_config
 from colora.system.errors import UserError
-from colora.weights import remote_weights, weights_on_disk
 
 
 def counts(size=224, **settings):
@@ -190,7 +190,7 @@ def test_files_that_are_no_weights_are_sentences(tmp_path, donor, capsys):
         load_weights(model, "squeezenet1_1", str(tmp_path / "none.pth"))
 
 
-@pytest.mark.parametrize("name", colora.weights.IMAGENET)
+@pytest.mark.parametrize("name", colora.networks.weights.IMAGENET)
 def test_imagenet_files_are_torchvisions(name, monkeypatch, tmp_path):
     enum, member = BACKBONES[name].weights_enum.split(".")
     file, published = remote_weights(name), getattr(getattr(torchvision.models, enum), member)
@@ -208,8 +208,8 @@ def test_imagenet_weights_are_downloaded_once_checked_and_loaded(host, monkeypat
     digest = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
     name = f"squeezenet1_1-{digest[:8]}.pth"
     host.files = {name: (tmp_path / "w.pth").read_bytes()}
-    monkeypatch.setattr(colora.weights, "HOST", host.url("").rstrip("/"))
-    monkeypatch.setitem(colora.weights.IMAGENET, "squeezenet1_1", (name, 1.0))
+    monkeypatch.setattr(colora.networks.weights, "HOST", host.url("").rstrip("/"))
+    monkeypatch.setitem(colora.networks.weights.IMAGENET, "squeezenet1_1", (name, 1.0))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for seed in (1, 2):
         model = build("squeezenet1_1:features.6", 4, 64, seed=seed)
@@ -223,7 +223,7 @@ def test_imagenet_weights_are_downloaded_once_checked_and_loaded(host, monkeypat
 
 def test_imagenet_offline_names_the_file_and_the_option(host, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(colora.weights, "HOST", host.url("").rstrip("/"))
+    monkeypatch.setattr(colora.networks.weights, "HOST", host.url("").rstrip("/"))
     host.close()
     with pytest.raises(UserError, match=r"vgg16-397923af\.pth .* put it at .*/vgg16-\w+\.pth\. .* --weights FILE"):
         load_weights(build_meta("vgg16", 4, 64), "vgg16", "imagenet")

@@ -19,7 +19,7 @@ import pytest
 from conftest import document, mistake
 from queueing import PATIENCE_SECONDS
 
-import colora.weights
+import colora.networks.weights
 from colora.cli import main
 from colora.data.medmnist import on_disk
 from colora.runs import write_json
@@ -106,8 +106,8 @@ def published(host, monkeypatch, tmp_path):
     body = b"weights of squeezenet" * 5000
     name = f"squeezenet1_1-{hashlib.sha256(body).hexdigest()[:8]}.pth"
     host.files = {name: body}
-    monkeypatch.setattr(colora.weights, "HOST", host.url("").rstrip("/"))
-    monkeypatch.setitem(colora.weights.IMAGENET, "squeezenet1_1", (name, 0.1))
+    monkeypatch.setattr(colora.networks.weights, "HOST", host.url("").rstrip("/"))
+    monkeypatch.setitem(colora.networks.weights.IMAGENET, "squeezenet1_1", (name, 0.1))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path / "torch" / "hub" / "checkpoints" / name
 

@@ -10,10 +10,10 @@ from opened import opener, ran, read, texts
 from queueing import PATIENCE_SECONDS
 
 from colora.data.medmnist import get, remote_file
+from colora.networks.weights import remote_weights
 from colora.runs import own_process, write_json
 from colora.system.storage import size_text, state_dir
 from colora.transfers import downloads, transfer_id
-from colora.weights import remote_weights
 
 KEPT = "Cancelled. What has arrived is kept: the next try continues there."
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from colora import evaluate
+from colora.metrics import classification
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 P = np.array(
@@ -14,12 +14,12 @@ P = np.array(
 
 
 def test_confusion_matrix_rows_are_true_classes():
-    assert evaluate.confusion_matrix(LABELS, P).tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
-    assert evaluate.accuracy(LABELS, P) == pytest.approx(4 / 6)
+    assert classification.confusion_matrix(LABELS, P).tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert classification.accuracy(LABELS, P) == pytest.approx(4 / 6)
 
 
 def test_per_class_figures():
-    rows = evaluate.per_class(evaluate.confusion_matrix(LABELS, P))
+    rows = classification.per_class(classification.confusion_matrix(LABELS, P))
     assert [r["n"] for r in rows] == [3, 2, 1]
     assert [r["recall"] for r in rows] == pytest.approx([2 / 3, 1 / 2, 1])
     assert [r["precision"] for r in rows] == pytest.approx([1, 1 / 2, 1 / 2])
@@ -28,38 +28,38 @@ def test_per_class_figures():
 
 
 def test_undefined_figures_are_none_not_zero():
-    rows = evaluate.per_class(np.array([[3, 0], [0, 0]]))
+    rows = classification.per_class(np.array([[3, 0], [0, 0]]))
     assert rows[1]["recall"] is None
     assert rows[1]["precision"] is None
     assert rows[0]["specificity"] is None
     p = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]])
-    assert evaluate.class_auc(np.array([0, 1]), p) == [1.0, 1.0, None]
-    assert evaluate.macro_auc(np.array([0, 1]), p) == 1.0
-    assert evaluate.macro_auc(np.array([0, 0]), p) is None
-    assert evaluate.class_counts(np.array([0, 1]), p)[2] is None
+    assert classification.class_auc(np.array([0, 1]), p) == [1.0, 1.0, None]
+    assert classification.macro_auc(np.array([0, 1]), p) == 1.0
+    assert classification.macro_auc(np.array([0, 0]), p) is None
+    assert classification.class_counts(np.array([0, 1]), p)[2] is None
 
 
 def test_auc_counts_the_pairs_in_right_order():
     # class 0: positives .8 .6 .2 against negatives .3 .1 .1 -> 8 of 9 pairs
-    assert evaluate.class_auc(LABELS, P)[0] == pytest.approx(8 / 9)
-    false_positive_rate, recall = evaluate.roc(evaluate.class_counts(LABELS, P)[0])
+    assert classification.class_auc(LABELS, P)[0] == pytest.approx(8 / 9)
+    false_positive_rate, recall = classification.roc(classification.class_counts(LABELS, P)[0])
     assert np.trapezoid(recall, false_positive_rate) == pytest.approx(8 / 9)
 
 
 def test_entropy_in_nats():
     p = np.array([[1, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]])
-    assert evaluate.entropy(p) == pytest.approx([0, np.log(4), np.log(2)])
+    assert classification.entropy(p) == pytest.approx([0, np.log(4), np.log(2)])
 
 
 def test_cross_entropy():
-    assert evaluate.cross_entropy(np.array([0, 1]), np.array([[0.5, 0.5], [0.75, 0.25]])) == pytest.approx(
+    assert classification.cross_entropy(np.array([0, 1]), np.array([[0.5, 0.5], [0.75, 0.25]])) == pytest.approx(
         1.5 * np.log(2)
     )
-    assert evaluate.cross_entropy(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(-np.log(1e-12))
+    assert classification.cross_entropy(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(-np.log(1e-12))
 
 
 def test_report_is_json_with_every_class_named():
-    report = evaluate.report(LABELS, P, ["A", "B", "C"])
+    report = classification.report(LABELS, P, ["A", "B", "C"])
     assert report["n"] == 6
     assert report["per_class"]["B"]["recall"] == pytest.approx(0.5)
     assert report["auc"] == pytest.approx(np.mean([report["per_class"][c]["auc"] for c in "ABC"]))
@@ -72,34 +72,35 @@ def test_areas_and_curves_are_scikit_learns_also_with_equal_scores(digits):
     labels = rng.integers(0, 3, 200)
     scores = np.exp(rng.normal(size=(200, 3)) + np.eye(3)[labels])
     p = (scores / scores.sum(axis=1, keepdims=True)).round(digits)
-    counts, rows = evaluate.class_counts(labels, p), evaluate.report(labels, p, ["A", "B", "C"])
+    counts, rows = classification.class_counts(labels, p), classification.report(labels, p, ["A", "B", "C"])
     assert rows["confusion_matrix"] == metrics.confusion_matrix(labels, p.argmax(axis=1)).tolist()
     for c in range(3):
         member = labels == c
-        assert evaluate.class_auc(labels, p)[c] == pytest.approx(metrics.roc_auc_score(member, p[:, c]), abs=1e-12)
+        area = metrics.roc_auc_score(member, p[:, c])
+        assert classification.class_auc(labels, p)[c] == pytest.approx(area, abs=1e-12)
         precision = metrics.average_precision_score(member, p[:, c])
         assert rows["per_class"]["ABC"[c]]["average_precision"] == pytest.approx(precision, abs=1e-12)
         theirs = {tuple(point.round(9)) for point in np.array(metrics.roc_curve(member, p[:, c])[:2]).T}
-        ours = np.array(evaluate.roc(counts[c]))
+        ours = np.array(classification.roc(counts[c]))
         assert {tuple(point.round(9)) for point in ours.T} <= theirs  # which keep the first point on a line from 0
-        assert np.trapezoid(ours[1], ours[0]) == pytest.approx(evaluate.class_auc(labels, p)[c])
-        recall, precision = evaluate.precision_recall(counts[c])
+        assert np.trapezoid(ours[1], ours[0]) == pytest.approx(classification.class_auc(labels, p)[c])
+        recall, precision = classification.precision_recall(counts[c])
         wanted = metrics.precision_recall_curve(member, p[:, c])
         assert np.allclose(recall, wanted[1][:-1][::-1]) and np.allclose(precision, wanted[0][:-1][::-1])
     micro = metrics.roc_auc_score(np.eye(3)[labels], p, average="micro")
-    assert evaluate.micro_auc(labels, p) == pytest.approx(micro, abs=1e-12)
+    assert classification.micro_auc(labels, p) == pytest.approx(micro, abs=1e-12)
 
 
 def test_macro_and_micro_auc_differ_where_one_class_is_easy_and_frequent():
-    report = evaluate.report(LABELS, P, ["A", "B", "C"])
+    report = classification.report(LABELS, P, ["A", "B", "C"])
     assert report["auc_micro"] == pytest.approx(metrics.roc_auc_score(np.eye(3)[LABELS], P, average="micro"))
     assert report["auc_micro"] != pytest.approx(report["auc"])
 
 
 def test_wilson_interval_of_a_share():
     # Newcombe 1998, table I: 81 of 263 and 0 of 20
-    assert evaluate.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert evaluate.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert classification.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert classification.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
     for right, n, level in ((0, 1, 0.95), (1, 1, 0.9), (7, 9, 0.99), (31_000, 31_016, 0.95)):
         theirs = binomtest(right, n).proportion_ci(level, method="wilson")
-        assert evaluate.wilson(right, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+        assert classification.wilson(right, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)

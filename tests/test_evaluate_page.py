@@ -12,7 +12,7 @@ from opened import ran, texts
 
 from colora.cuts import PINNED
 from colora.distil import distil
-from colora.evaluate import confusion_matrix, macro_auc, micro_auc, per_class, wilson
+from colora.metrics.classification import confusion_matrix, macro_auc, micro_auc, per_class, wilson
 from colora.predictions import mistakes
 from colora.results import Spread, best_run, run_summary
 from colora.rules import make_rule

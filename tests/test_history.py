@@ -14,8 +14,8 @@ from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
 from colora.adapters.files import base_checksum, load_adapter, save_adapter
 from colora.adapters.history import rebuild, save_epoch
 from colora.adapters.model import adapted_layers, plain_state, undo_
-from colora.backbones import build, build_meta
-from colora.methods import apply_method
+from colora.networks.backbones import build, build_meta
+from colora.networks.methods import apply_method
 from colora.settings.config import RunConfig
 
 

@@ -12,7 +12,7 @@ from image_pages import CHECKSUM, groups_of_each_kind, ids, shown, sorted_ids
 from opened import ran, texts
 
 from colora import verdicts
-from colora.evaluate import entropy
+from colora.metrics.classification import entropy
 from colora.results import selected_row
 from colora.runs import Group
 from colora.scores import group_scores, read_predictions

@@ -10,13 +10,13 @@ from opened import ESTIMATE, MEASURED, ran, texts
 from colora.cuts import save_cut
 from colora.data.counts import ClassCounts, phantom_counts
 from colora.distil import distil
+from colora.networks.weights import remote_weights
 from colora.rules import make_rule
 from colora.runs import Group
 from colora.scores import read_predictions
 from colora.settings.config import launch_arguments, make_config, parse_seeds
 from colora.settings.presets import PRESETS
 from colora.system.errors import UserError
-from colora.weights import remote_weights
 
 
 def test_launch_shows_parameters_and_the_command_of_the_preset(open_page, runs):

@@ -9,9 +9,9 @@ from fabricate import fabricate
 from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
 
 from colora.cli import main
+from colora.networks.weights import remote_weights
 from colora.runs import Group
 from colora.settings.presets import PRESETS
-from colora.weights import remote_weights
 
 
 def test_launch_makes_a_group_of_each_value_of_one_field(open_page, monkeypatch, runs):

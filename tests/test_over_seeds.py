@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from colora.evaluate import class_counts, confusion_matrix, macro_auc, roc
-from colora.over_seeds import (
+from colora.metrics.classification import class_counts, confusion_matrix, macro_auc, roc
+from colora.metrics.over_seeds import (
     GRID,
     SPREAD,
     ensemble,

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from colora import plots
-from colora.evaluate import class_auc, class_counts, roc
-from colora.evaluate import confusion_matrix as count_confusions
-from colora.over_seeds import outcome
+from colora.metrics.classification import class_auc, class_counts, roc
+from colora.metrics.classification import confusion_matrix as count_confusions
+from colora.metrics.over_seeds import outcome
 from colora.settings.catalog import NOTICE
 
 CLASSES = ["CNV", "DME", "DRUSEN", "NORMAL"]

@@ -7,7 +7,7 @@ from fabricate import COUNTS, fabricate, labels_of, probabilities
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colora.over_seeds import outcome
+from colora.metrics.over_seeds import outcome
 from colora.predictions import epoch_file, image_table, mistakes, predicted, selected_epoch, source_file, table_file
 from colora.results import run_summary
 from colora.runs import Group

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 from training import figures
 
-from colora.backbones import build_meta
+from colora.networks.backbones import build_meta
 from colora.settings.catalog import BACKBONES
 from colora.settings.config import RunConfig, make_config
 from colora.settings.relevance import ALWAYS, DECIDING, RULES, config_checksum, in_effect, unused

@@ -13,11 +13,11 @@ from training import figures, reason
 
 import colora.fit
 import colora.train
-from colora import methods
 from colora.adapters import form_choice
-from colora.backbones import build
 from colora.data import prepared
 from colora.images import probabilities
+from colora.networks import methods
+from colora.networks.backbones import build
 from colora.results import preparing
 from colora.runs import Run
 from colora.train import train_run

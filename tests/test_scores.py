@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from fabricate import COUNTS, fabricate, labels_of, probabilities, train_on
 
-from colora.evaluate import entropy
+from colora.metrics.classification import entropy
 from colora.results import best_run, selected_row
 from colora.runs import Group
 from colora.scores import group_scores, read_predictions, score_images, whose_says

@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from training import SMALL, reason
 
 import colora.train
-from colora.backbones import build
 from colora.cli import main
 from colora.compare import cautions, seed_points
 from colora.finished import finished, says_under_way, under_way
 from colora.group_listing import listing
+from colora.networks.backbones import build
 from colora.overview import Line
 from colora.predict import evaluate_group
 from colora.predictions import image_table

@@ -19,12 +19,12 @@ import colora.fit
 import colora.train
 from colora.adapters.history import rebuild
 from colora.adapters.model import plain_state
-from colora.backbones import build
 from colora.checkpoint import load_model
 from colora.data import load_dataset, prepared
-from colora.evaluate import entropy
 from colora.fit import Fit, make_optimizer
 from colora.images import DeviceImages, probabilities
+from colora.metrics.classification import entropy
+from colora.networks.backbones import build
 from colora.results import run_report, run_summary, selected_row
 from colora.runs import Run
 from colora.settings.config import make_config

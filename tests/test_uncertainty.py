@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from colora.settings.catalog import SCORES
-from colora.uncertainty import (
+from colora.metrics.uncertainty import (
     image_scores,
     least_confidence,
     margin,
@@ -16,6 +15,7 @@ from colora.uncertainty import (
     self_confidence,
     vote_disagreement,
 )
+from colora.settings.catalog import SCORES
 
 LN2 = np.log(2)
 SURE, HALF, OTHER = [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]

@@ -8,10 +8,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from colora import evaluate
-from colora.backbones import build, load_weights
 from colora.data import SPLITS, load_dataset
 from colora.images import DeviceImages
+from colora.metrics import classification
+from colora.networks.backbones import build, load_weights
 from colora.settings.config import make_config
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000)  # scikit-learn's C: eight settings, as for the other methods
@@ -56,7 +56,7 @@ def _pooled(features: torch.nn.Module, images: np.ndarray) -> np.ndarray:
 def _figures(model: Any, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     p = model.predict_proba(x)
     return {
-        "accuracy": evaluate.accuracy(y, p),
-        "loss": evaluate.cross_entropy(y, p),
-        "auc": evaluate.macro_auc(y, p),
+        "accuracy": classification.accuracy(y, p),
+        "loss": classification.cross_entropy(y, p),
+        "auc": classification.macro_auc(y, p),
     }

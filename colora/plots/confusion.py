@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from colora.over_seeds import row_shares, spreads
+from colora.metrics.over_seeds import row_shares, spreads
 from colora.plots.style import BLUE, base_figure, rgba
 
 FONT_SIZES = ((4, 16), (7, 13), (99, 10))  # up to so many classes: pixels

@@ -1,7 +1,8 @@
 """What can be chosen by name: backbones, methods, scores, verdicts, as tables that import no torch.
 
-The browser app reads these tables to build its form; `colora.backbones` and `colora.methods` read them to build models.
-A new backbone or method is one line here (and, for a method, one function in `colora.methods`).
+The browser app reads these tables to build its form; `networks.backbones` and `networks.methods` read them to build
+models.
+A new backbone or method is one line here (and, for a method, one function in `colora.networks.methods`).
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ class BackboneInfo:
 
     title: str
     weights_enum: str | None  # torchvision's enum member whose file is "imagenet"
-    kind: str  # "features": net.features is the extractor; "resnet": conv1 ... layer4; "own": colora.texturenet
+    kind: str  # "features": net.features is the extractor; "resnet": conv1 ... layer4; "own": networks.texturenet
     batch_norm: bool = False  # has such layers, so that the setting of that name changes something
 
     @property

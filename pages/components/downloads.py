@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from colora.data.medmnist import damages, on_disk, remote_file
+from colora.networks.weights import damage, remote_weights, weights_on_disk
 from colora.settings.catalog import split_backbone
 from colora.settings.medmnist_info import info
 from colora.system.download import Progress, RemoteFile
@@ -23,7 +24,6 @@ from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import exists, is_file
 from colora.transfers import Transfer, cancel, downloads, start_download, transfer_id
-from colora.weights import damage, remote_weights, weights_on_disk
 from pages.components import acting, address, show
 from pages.components.runs import file_stamp
 

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.evaluate import wilson
+from colora.metrics.classification import wilson
 from colora.plots.evaluation import Kind
 from colora.results import Spread
 from colora.system.errors import UserError

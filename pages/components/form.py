@@ -18,6 +18,7 @@ import streamlit as st
 
 from colora.data.folder import patient_expression
 from colora.data.medmnist import check_medmnist
+from colora.networks.weights import IMAGENET
 from colora.settings.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
 from colora.settings.medmnist_info import stored_size
 from colora.settings.relevance import DECIDING, unused
@@ -34,7 +35,6 @@ from colora.system.typed import (
     typed_path,
     typed_whole_numbers,
 )
-from colora.weights import IMAGENET
 from pages.components.downloads import Target, set_target, weights_target
 
 FIELDS = RunConfig.model_fields

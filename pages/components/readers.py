@@ -10,7 +10,7 @@ import streamlit as st
 
 from colora.data.medmnist import on_disk
 from colora.finished import counted, finished
-from colora.over_seeds import Outcome, outcome
+from colora.metrics.over_seeds import Outcome, outcome
 from colora.predictions import COLUMNS, image_checksums, image_table, mistakes, predicted, source_file, table_file
 from colora.results import band, best_run
 from colora.runs import Group, Run

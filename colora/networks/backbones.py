@@ -16,13 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from colora import texturenet
 from colora.adapters.conv import keyed_generator
+from colora.networks import texturenet
+from colora.networks.weights import get_weights, remote_weights
 from colora.settings.catalog import BACKBONES, BackboneInfo, split_backbone
 from colora.system.download import Progress, matches, quiet
 from colora.system.errors import UserError
 from colora.system.typed import is_file, typed_path
-from colora.weights import get_weights, remote_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

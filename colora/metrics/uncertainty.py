@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from colora.evaluate import entropy
+from colora.metrics.classification import entropy
 from colora.settings.catalog import SCORES
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from colora import evaluate
+from colora.metrics import classification
 
 GRID = 201  # points of an averaged curve: every half per cent
 SPREAD = ("median", "q1", "q3", "low", "high")
@@ -80,9 +80,11 @@ def outcome(predictions: Predictions, class_names: list[str], one: int | None = 
     labels, joint = predictions[0][0], None
     model = one_model([p for _, p in predictions], one)
     if len(predictions) > 1 and one is None:
-        joint = {"accuracy": evaluate.accuracy(labels, model), "auc": evaluate.macro_auc(labels, model)}
-    counts = [evaluate.class_counts(labels, p) for labels, p in predictions]
-    reports = [evaluate.report(*seed, class_names, known) for seed, known in zip(predictions, counts, strict=True)]
+        joint = {"accuracy": classification.accuracy(labels, model), "auc": classification.macro_auc(labels, model)}
+    counts = [classification.class_counts(labels, p) for labels, p in predictions]
+    reports = [
+        classification.report(*seed, class_names, known) for seed, known in zip(predictions, counts, strict=True)
+    ]
     rows: list[dict[str, Any]] = [
         {"class": name, "seed": s, **figures}
         for s, report in enumerate(reports)
@@ -91,7 +93,7 @@ def outcome(predictions: Predictions, class_names: list[str], one: int | None = 
     numbers = ["auc", "average_precision", "recall", "precision", "specificity"]
     return Outcome(
         images=reports[0]["n"],
-        matrix=evaluate.confusion_matrix(labels, model),
+        matrix=classification.confusion_matrix(labels, model),
         joint=joint,
         matrices=np.array([report["confusion_matrix"] for report in reports]),
         figures=pd.DataFrame(rows).astype(dict.fromkeys(numbers, float)),
@@ -108,13 +110,13 @@ def row_shares(matrices: np.ndarray) -> np.ndarray:
     return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
 
 
-def roc_band(seeds: Sequence[evaluate.Counts | None]) -> pd.DataFrame | None:
+def roc_band(seeds: Sequence[classification.Counts | None]) -> pd.DataFrame | None:
     """Recall of a class over 1 - specificity (x): of one seed at its own thresholds, of several on a common grid; None
     where it is not defined.
 
     Between two thresholds a seed's curve is a straight line (Fawcett 2006, vertical averaging).
     """
-    curves = [evaluate.roc(counts) for counts in seeds if counts]
+    curves = [classification.roc(counts) for counts in seeds if counts]
     if not curves:
         return None
     if len(curves) == 1:
@@ -127,10 +129,10 @@ def roc_band(seeds: Sequence[evaluate.Counts | None]) -> pd.DataFrame | None:
     return pd.concat([start, table], ignore_index=True)
 
 
-def precision_recall_band(seeds: Sequence[evaluate.Counts | None]) -> pd.DataFrame | None:
+def precision_recall_band(seeds: Sequence[classification.Counts | None]) -> pd.DataFrame | None:
     """Precision of a class over recall (x), as in `roc_band`; between two thresholds a step, as average precision has
     it."""
-    curves = [evaluate.precision_recall(counts) for counts in seeds if counts]
+    curves = [classification.precision_recall(counts) for counts in seeds if counts]
     if not curves:
         return None
     grid = np.linspace(0, 1, GRID)
