@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from colora.queue import audit
+from colora.runs import audit
 from colora.settings.catalog import NOTICE
 from pages.components.command import signed_in
 from pages.components.frame import navigation, run

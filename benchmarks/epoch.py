@@ -28,7 +28,7 @@ from colora.fit import Fit, make_optimizer
 from colora.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.networks.backbones import build
 from colora.networks.methods import apply_method, settle_forms_
-from colora.runs import create_group
+from colora.runs.folder import create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment
 from colora.train import Reporter

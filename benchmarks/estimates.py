@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from colora.images import choose_device
-from colora.runs import Run, create_group
+from colora.runs.folder import Run, create_group
 from colora.settings.config import RunConfig, launch_arguments, make_config
 from colora.settings.presets import PRESETS
 from colora.system.environment import environment

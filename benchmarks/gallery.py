@@ -28,7 +28,7 @@ from streamlit.testing.v1 import AppTest
 from colora.data.dataset import image_checksum
 from colora.data.phantom import draw
 from colora.metrics.classification import entropy
-from colora.runs import create_group, write_json
+from colora.runs.folder import create_group, write_json
 from colora.settings.config import Resolved, make_config
 from colora.thumbnails import Place, open_pictures, tile
 

@@ -21,9 +21,9 @@ sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 
 from fabricate import resolved  # noqa: E402
 
-from colora.group_listing import listing  # noqa: E402
 from colora.queue.view import rows  # noqa: E402
-from colora.runs import append_json, create_group, write_json  # noqa: E402
+from colora.runs.folder import append_json, create_group, write_json  # noqa: E402
+from colora.runs.listing import listing  # noqa: E402
 from colora.settings.config import RunConfig  # noqa: E402
 
 STATES = ("done", "done", "done", "failed", "stopped")

@@ -29,7 +29,7 @@ from fabricate import fabricate, metrics_row  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from colora.metrics.classification import entropy  # noqa: E402
-from colora.runs import Group  # noqa: E402
+from colora.runs.folder import Group  # noqa: E402
 from colora.system.files import append_json, read_json, write_json  # noqa: E402
 
 AGAIN = 8

@@ -26,7 +26,7 @@ from browsing import free_port  # noqa: E402
 from fabricate import fabricate, metrics_row  # noqa: E402
 from tabs import Tab, about_this_machine, served  # noqa: E402
 
-from colora.runs import Run  # noqa: E402
+from colora.runs.folder import Run  # noqa: E402
 from colora.system.files import append_json, read_json, write_json  # noqa: E402
 
 VIEWS = [

@@ -25,7 +25,7 @@ import psutil  # noqa: E402
 from browsing import free_port  # noqa: E402
 from tabs import ROOT, Tab, about_this_machine, served  # noqa: E402
 
-from colora.runs import Group  # noqa: E402
+from colora.runs.folder import Group  # noqa: E402
 
 SETTLE_SECONDS = 6.0
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from colora.adapters.model import plain_state
 from colora.networks.backbones import build
-from colora.runs import Run, write_bytes
+from colora.runs.folder import Run, write_bytes
 from colora.settings.config import Resolved, RunConfig
 from colora.system.errors import UserError
 

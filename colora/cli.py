@@ -21,12 +21,12 @@ from colora.cli_launch import asked_config as _config
 from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
 from colora.cli_show import print_json, show_evaluation, show_groups, show_predictions
 from colora.engines import ENGINES, engine_named
-from colora.group_listing import listing
-from colora.runs import Group
+from colora.runs.folder import Group
+from colora.runs.listing import listing
+from colora.runs.siblings import seeds_text
 from colora.settings.catalog import NOTICE
 from colora.settings.config import RunConfig, absolute_paths, parse_seeds
 from colora.settings.work import MODEL
-from colora.siblings import seeds_text
 from colora.system import processor
 from colora.system.errors import UserError
 from colora.system.storage import FORBIDDEN, FULL, NO_PLACE, size_text

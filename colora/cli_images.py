@@ -10,7 +10,7 @@ from colora.cli_groups import add_group, add_runs_dir, default_runs_dir, group_o
 from colora.cli_show import print_json, say
 from colora.engines import engine_of
 from colora.rules import EXCLUDABLE, Kind
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.settings.config import launch_arguments, parse_seeds
 from colora.system.errors import UserError

@@ -13,8 +13,8 @@ from colora.cli_groups import IDENTITY, add_groups, add_runs_dir, groups_of, mea
 from colora.cli_show import say
 from colora.engines import engine_named, engine_of
 from colora.queue import order
-from colora.queue.verdict import short
-from colora.runs import ACTIVE, Group
+from colora.runs.folder import ACTIVE, Group
+from colora.runs.verdict import short
 from colora.settings.config import parse_seeds
 from colora.system.errors import UserError
 from colora.system.storage import size_text
@@ -110,7 +110,7 @@ def _seeds_of(started: dict[str, Any], none: str = "") -> str:
 
 
 def _rm(args: argparse.Namespace) -> int:
-    from colora.queue.trash import remove, restore
+    from colora.runs.trash import remove, restore
 
     if args.undo:
         paths = [place_of(text, args.runs_dir) for text in args.groups]
@@ -123,7 +123,7 @@ def _rm(args: argparse.Namespace) -> int:
 
 
 def _note(args: argparse.Namespace) -> int:
-    from colora.notes import read_notes, write_notes
+    from colora.runs.notes import read_notes, write_notes
 
     groups = groups_of(args)
     if args.text is not None:
@@ -137,7 +137,7 @@ def _note(args: argparse.Namespace) -> int:
 
 
 def _trash(args: argparse.Namespace) -> int:
-    from colora.queue.trash import delete, empty, found, listed, put_back, removers, size_of
+    from colora.runs.trash import delete, empty, found, listed, put_back, removers, size_of
 
     if bool(args.entries) != (args.job in ("put-back", "delete")):
         raise UserError("Name what to put back or delete, and nothing else: colora trash put-back|delete ENTRY ...")

@@ -4,9 +4,9 @@ import argparse
 import json
 from typing import Any
 
-from colora.finished import counted, says_not_counted, seeds_of
-from colora.queue.verdict import short
-from colora.runs import Group
+from colora.runs.finished import counted, says_not_counted, seeds_of
+from colora.runs.folder import Group
+from colora.runs.verdict import short
 from colora.settings.config import RunConfig
 
 

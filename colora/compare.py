@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from colora.finished import says_not_counted
 from colora.results import Spread
+from colora.runs.finished import says_not_counted
 from colora.settings.config import RunConfig, format_seeds
 from colora.settings.relevance import config_checksum, in_effect
 from colora.system.typed import number_text

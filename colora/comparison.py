@@ -15,7 +15,7 @@ import numpy as np
 from colora.cuts import Cut, pinned_cut, save_cut
 from colora.distil import distil, pool_of
 from colora.rules import make_rule
-from colora.runs import Group, check_file_name, open_group
+from colora.runs.folder import Group, check_file_name, open_group
 from colora.scores import SeedPredictions, read_predictions
 from colora.settings.config import RunConfig, make_config
 from colora.system.errors import UserError

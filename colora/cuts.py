@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from colora.queue.audit import cuts_folder, own_folder, record
-from colora.queue.trash import CUT, restore, to_trash
 from colora.rules import Rule
-from colora.runs import check_file_name
+from colora.runs.audit import cuts_folder, own_folder, record
+from colora.runs.folder import check_file_name
+from colora.runs.trash import CUT, restore, to_trash
 from colora.settings.config import names_file
 from colora.system.errors import UserError
 from colora.system.files import remembered, write_json

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from colora.cuts import Cut, Source, cut_hash, pinned_cut
-from colora.queue.audit import acting_user
 from colora.rules import Rule
+from colora.runs.audit import acting_user
 from colora.scores import SeedPredictions, Whose, score_images, score_one_model, whose_says
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError

@@ -21,7 +21,7 @@ from colora.augment import augmented
 from colora.data import SPLITS
 from colora.images import DeviceImages, autocast, probabilities
 from colora.metrics import classification
-from colora.runs import Run
+from colora.runs.folder import Run
 from colora.settings.config import RunConfig
 from colora.system.environment import peak_memory_mib
 from colora.system.errors import UserError

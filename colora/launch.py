@@ -11,11 +11,11 @@ from colora.data import check_cut, check_dataset
 from colora.data.sizes import dataset_sizes
 from colora.engines import engine_named
 from colora.queue import order
-from colora.queue.audit import record
-from colora.queue.lock import editing
 from colora.queue.slots import sharing
 from colora.queue.supervisor import slot_names
-from colora.runs import Group, check_name, create_group
+from colora.runs.audit import record
+from colora.runs.folder import Group, check_name, create_group
+from colora.runs.lock import editing
 from colora.settings.config import RunConfig, absolute_paths
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError

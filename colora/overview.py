@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from colora.finished import finished
-from colora.notes import read_notes
 from colora.results import Spread, progress
-from colora.runs import Group, list_groups
+from colora.runs.finished import finished
+from colora.runs.folder import Group, list_groups
+from colora.runs.notes import read_notes
+from colora.runs.siblings import apart_rows, says_apart
 from colora.settings.catalog import BACKBONES, METHODS
-from colora.siblings import apart_rows, says_apart
 from colora.system.errors import UserError
 from colora.system.files import read_json, read_json_lines
 

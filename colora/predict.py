@@ -11,16 +11,16 @@ from torch import nn
 from colora.checkpoint import load_model
 from colora.data import Dataset, load_outside
 from colora.data.prepare import RULE, Converted, read_image
-from colora.finished import finished, under_way
 from colora.fit import eval_batch_size
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.metrics import classification
 from colora.metrics.over_seeds import ensemble
 from colora.results import SELECTION, Spread, run_summary
-from colora.runs import Group, Run
+from colora.runs.finished import finished, under_way
+from colora.runs.folder import Group, Run
+from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
 from colora.settings.config import Resolved
-from colora.siblings import apart_rows
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 

@@ -1,7 +1,7 @@
 """What a seed's models predicted: of its selected epoch, or of any epoch it has finished. No torch.
 
 Every epoch's probabilities are kept (predictions/epochs), in the images' order but without their labels and names;
-those stand in the tables that a finished seed writes. Seeds that were trained alike (colora.siblings) see the same
+those stand in the tables that a finished seed writes. Seeds that were trained alike (colora.runs.siblings) see the same
 images, so that one finished seed's table serves the others too.
 """
 
@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 from colora.metrics.over_seeds import one_model
 from colora.results import selected_row, split_arrays, targets
-from colora.runs import Group, Run
-from colora.siblings import alike
+from colora.runs.folder import Group, Run
+from colora.runs.siblings import alike
 from colora.system.errors import UserError
 
 COLUMNS = ["index", "label", "image_id", "patient_id"]

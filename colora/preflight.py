@@ -14,8 +14,8 @@ from typing import Any
 from colora.data.sizes import Sizes
 from colora.estimate import Trial, disk_bytes, epoch_seconds, largest_batch_size, memory_bytes, seed_seconds
 from colora.queue.order import run_folders, written_state
-from colora.queue.verdict import process_file
-from colora.runs import ACTIVE
+from colora.runs.folder import ACTIVE
+from colora.runs.verdict import process_file
 from colora.settings.config import RunConfig
 from colora.system.busy import NOTICED
 from colora.system.devices import memory

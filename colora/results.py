@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from colora.cuts import pinned_cut
-from colora.finished import finished, is_finished, under_way
 from colora.metrics.classification import report
 from colora.metrics.over_seeds import SPREAD, spreads
-from colora.runs import ACTIVE, Group, Run
+from colora.runs.finished import finished, is_finished, under_way
+from colora.runs.folder import ACTIVE, Group, Run
+from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
 from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum, in_effect, unused
-from colora.siblings import apart_rows
 
 SELECTION = {
     "validation": "each seed's epoch is the one of best accuracy on validation (ties: lower validation loss)",

@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from colora.finished import counted, finished
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.uncertainty import model_scores, seed_scores
 from colora.results import best_run, probability_columns
-from colora.runs import Group
+from colora.runs.finished import counted, finished
+from colora.runs.folder import Group
 from colora.settings.config import Resolved
 from colora.system.errors import UserError
 

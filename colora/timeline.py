@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from colora.runs import Run
+from colora.runs.folder import Run
 from colora.system.errors import UserError
 
 

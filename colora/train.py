@@ -46,9 +46,9 @@ from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
 from colora.results import selected_row
-from colora.runs import ACTIVE, Group, Run, append_json, own_process, read_json_lines, write_bytes, write_json
+from colora.runs.folder import ACTIVE, Group, Run, append_json, own_process, read_json_lines, write_bytes, write_json
+from colora.runs.siblings import check_siblings
 from colora.settings.config import Resolved, RunConfig
-from colora.siblings import check_siblings
 from colora.system.environment import environment
 from colora.system.errors import UserError
 from colora.system.storage import FULL, locked

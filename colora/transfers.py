@@ -23,7 +23,7 @@ import psutil
 
 from colora.data.medmnist import remote_file
 from colora.networks.weights import remote_weights
-from colora.runs import own_process, read_json, write_json
+from colora.runs.folder import own_process, read_json, write_json
 from colora.system.errors import Cancelled, UserError
 from colora.system.process import is_alive
 from colora.system.storage import locked, made_folder, state_dir

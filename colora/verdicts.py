@@ -24,8 +24,8 @@ from typing import Any
 
 import pandas as pd
 
-from colora.queue.audit import acting_user, own_folder
-from colora.runs import NAME, check_file_name
+from colora.runs.audit import acting_user, own_folder
+from colora.runs.folder import NAME, check_file_name
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from colora.system.files import append_bytes, remembered, sync_folder

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from colora.runs import list_groups
+from colora.runs.folder import list_groups
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
 from colora.system.storage import disk_errors

@@ -16,7 +16,7 @@ from colora.compare import (
     seed_points,
 )
 from colora.results import exact_config
-from colora.runs import Group, list_groups
+from colora.runs.folder import Group, list_groups
 from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum
 from colora.system.errors import UserError

@@ -6,7 +6,7 @@ from colora.cuts import Cut, identity_of, same_cut, save_cut
 from colora.distil import Pool, distil
 from colora.plots import SPLIT_NAMES
 from colora.rules import Rule
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import SeedPredictions, Whose, whose_says
 from colora.system.errors import UserError
 from pages.components import acting, cut_preview, cut_rule, listed, scored, show

@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.finished import counted, finished, standing
 from colora.metrics.classification import wilson
 from colora.results import Spread
-from colora.runs import Group
+from colora.runs.finished import counted, finished, standing
+from colora.runs.folder import Group
 from colora.settings.config import format_seeds
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, show

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import SeedPredictions, whose_says
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError

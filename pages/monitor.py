@@ -5,12 +5,12 @@ from typing import Any
 import streamlit as st
 
 from colora import plots
-from colora.finished import says_reached
 from colora.overview import Line
 from colora.queue import view
 from colora.results import preparing, progress
-from colora.runs import Group
-from colora.siblings import apart_rows, says_apart
+from colora.runs.finished import says_reached
+from colora.runs.folder import Group
+from colora.runs.siblings import apart_rows, says_apart
 from colora.system.duration import duration
 from colora.system.errors import UserError
 from pages.components import address, cluster, elsewhere, group_actions, show

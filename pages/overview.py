@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from colora.overview import FOREIGN, SORTS, Line, lines
-from colora.runs import STATES, Group, Run
+from colora.runs.folder import STATES, Group, Run
 from colora.system.errors import UserError
 from pages.components import acting, address, group_actions, live, machine, trash
 from pages.components.frame import inside_app

@@ -13,7 +13,7 @@ from queueing import STAND_IN, Lab, wait_for
 from colora.engines import engine_of
 from colora.queue import order
 from colora.queue.supervisor import supervising
-from colora.runs import Group, Run, create_group, read_json_lines
+from colora.runs.folder import Group, Run, create_group, read_json_lines
 from colora.settings.config import RunConfig
 
 SITE = {"time": "00:10:00", "cpus": 1, "memory": "200M", "signal_seconds": 20, "parallel": 1}

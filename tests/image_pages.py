@@ -9,7 +9,7 @@ from opened import opener
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from colora import verdicts
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import group_scores
 
 CHECKSUM = "0" * 64  # of fabricated data

@@ -13,8 +13,8 @@ from typing import Any
 
 from colora.queue import order
 from colora.queue.supervisor import supervising
-from colora.queue.verdict import process_file
-from colora.runs import Group, Run, create_group, write_json
+from colora.runs.folder import Group, Run, create_group, write_json
+from colora.runs.verdict import process_file
 from colora.settings.config import RunConfig
 from colora.system.process import cpu_count, is_alive, send, tree
 

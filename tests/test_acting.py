@@ -19,11 +19,11 @@ from test_overview_page import tick, tick_in_trash
 
 from colora.cuts import list_cuts, read_cut, remove_cut, same_cut, save_cut
 from colora.distil import distil
-from colora.notes import write_notes
-from colora.queue import trash
 from colora.queue.actions import requeue, retry
 from colora.rules import make_rule
-from colora.runs import Group, own_process, read_json, same_group, write_json
+from colora.runs import trash
+from colora.runs.folder import Group, own_process, read_json, same_group, write_json
+from colora.runs.notes import write_notes
 from colora.scores import read_predictions
 from colora.system.errors import UserError
 

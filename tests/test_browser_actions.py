@@ -7,8 +7,8 @@ from browsing import STORY, idle, served, watched
 from fabricate import fabricate
 
 from colora.cli import main
-from colora.queue.audit import recorded
-from colora.runs import Group, list_groups
+from colora.runs.audit import recorded
+from colora.runs.folder import Group, list_groups
 
 pytestmark = STORY
 GONE = "first was removed elsewhere meanwhile; nothing was done."

@@ -9,7 +9,7 @@ from fabricate import fabricate, metrics_row
 from queueing import wait_for
 from serving import Site
 
-from colora.runs import append_json, read_json, write_json
+from colora.runs.folder import append_json, read_json, write_json
 
 pytestmark = STORY
 PAPER = "document.querySelector('.stPlotlyChart .main-svg')?.style.background"

@@ -8,10 +8,10 @@ from browsing import PATIENCE_SECONDS, STORY, idle, served, type_in, watched
 from fabricate import fabricate, metrics_row
 from queueing import Lab, wait_for
 
-from colora.notes import read_notes
 from colora.queue.actions import stop
-from colora.queue.audit import recorded
-from colora.runs import Group, Run, append_json, read_json, write_json
+from colora.runs.audit import recorded
+from colora.runs.folder import Group, Run, append_json, read_json, write_json
+from colora.runs.notes import read_notes
 
 pytestmark = STORY
 TRAINING_SECONDS = 600

@@ -17,8 +17,8 @@ from queueing import PATIENCE_SECONDS, in_time, wait_for
 import colora.predict as colora_predict
 from colora.cli import _config, _parser, main
 from colora.queue.supervisor import supervising
-from colora.queue.verdict import process_file
-from colora.runs import Group, Run, create_group, read_json, write_json
+from colora.runs.folder import Group, Run, create_group, read_json, write_json
+from colora.runs.verdict import process_file
 from colora.settings.config import make_config
 from colora.settings.presets import PRESETS
 from colora.settings.relevance import config_checksum

@@ -22,7 +22,7 @@ from queueing import PATIENCE_SECONDS
 import colora.networks.weights
 from colora.cli import main
 from colora.data.medmnist import on_disk
-from colora.runs import write_json
+from colora.runs.folder import write_json
 from colora.system.errors import UserError
 from colora.system.storage import state_dir
 from colora.transfers import cancel, downloads, forget, start_download

@@ -10,10 +10,10 @@ from queueing import in_time, wait_for
 
 from colora.cli import main
 from colora.cli_groups import place_of
-from colora.notes import read_notes
-from colora.queue.audit import recorded
 from colora.queue.supervisor import supervising
-from colora.runs import Group, write_json
+from colora.runs.audit import recorded
+from colora.runs.folder import Group, write_json
+from colora.runs.notes import read_notes
 
 SMALL = ["--image-size", "32", "--backbone", "resnet18:layer1", "--weights", "none", "--epochs", "1", "--device", "cpu"]
 

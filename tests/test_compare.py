@@ -9,7 +9,7 @@ from colora.cuts import PINNED
 from colora.distil import distil
 from colora.results import Spread, exact_config, group_summary
 from colora.rules import make_rule
-from colora.runs import Group, read_json, write_json
+from colora.runs.folder import Group, read_json, write_json
 from colora.scores import read_predictions
 
 

@@ -21,9 +21,9 @@ from colora.cuts import (
 from colora.data import check_cut, training_labels, used_index
 from colora.data.medmnist import get
 from colora.distil import distil
-from colora.queue.audit import recorded
-from colora.queue.trash import empty, free_name, listed, put_back
 from colora.rules import make_rule
+from colora.runs.audit import recorded
+from colora.runs.trash import empty, free_name, listed, put_back
 from colora.scores import read_predictions
 from colora.settings.config import absolute_paths, make_config
 from colora.system.errors import UserError

@@ -14,9 +14,9 @@ from opened import opener, ran, texts
 from colora import verdicts
 from colora.cuts import list_cuts, read_cut
 from colora.distil import distil, divide, overlap, pool_of
-from colora.queue import audit
 from colora.rules import make_rule
-from colora.runs import Group
+from colora.runs import audit
+from colora.runs.folder import Group
 from colora.scores import read_predictions, score_images
 from colora.system.errors import UserError
 from pages.components.origin import dataset_of

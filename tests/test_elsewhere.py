@@ -6,7 +6,7 @@ from opened import opener, ran, texts
 from streamlit.testing.v1 import AppTest
 
 from colora.queue.actions import begin_anew
-from colora.runs import Group, read_json, write_json
+from colora.runs.folder import Group, read_json, write_json
 from pages.components.elsewhere import changes, states
 
 

@@ -20,8 +20,8 @@ from colora.engines import engine_of
 from colora.engines.slurm.records import task_of
 from colora.launch import launch
 from colora.queue import order
-from colora.queue.verdict import process_file
-from colora.runs import Group, Run, create_group, read_json_lines
+from colora.runs.folder import Group, Run, create_group, read_json_lines
+from colora.runs.verdict import process_file
 from colora.settings.config import make_config
 from colora.system.process import is_alive
 from colora.train import train_run
@@ -131,7 +131,7 @@ def test_whoever_launched_may_die(bench):
         import time
         from pathlib import Path
         from colora.engines import engine_of
-        from colora.runs import Group
+        from colora.runs.folder import Group
         group = Group(Path({str(group.path)!r}))
         engine_of(group).start(group)
         print("started", flush=True)

@@ -16,7 +16,7 @@ from colora.metrics.classification import confusion_matrix, macro_auc, micro_auc
 from colora.predictions import mistakes
 from colora.results import Spread, best_run, run_summary
 from colora.rules import make_rule
-from colora.runs import Group, read_json_lines, write_json
+from colora.runs.folder import Group, read_json_lines, write_json
 from colora.scores import read_predictions
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]

@@ -15,7 +15,7 @@ from colora import verdicts
 from colora.cuts import save_cut
 from colora.distil import distil
 from colora.rules import make_rule
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import read_predictions
 
 MARKUP = "[x](javascript:alert(1)) <img src=x onerror=alert(1)> $x^2$ :red[warm] :material/home: `a` **b** _c_"

@@ -11,7 +11,7 @@ from browsing import ROOT, STORY, idle, served
 from fabricate import fabricate
 
 from colora.cuts import read_cut
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.verdicts import current
 
 pytestmark = STORY

@@ -11,8 +11,8 @@ from opened import ran, texts
 from PIL import Image
 
 from colora import plots, verdicts
-from colora.queue import audit
-from colora.runs import Group
+from colora.runs import audit
+from colora.runs.folder import Group
 from colora.scores import group_scores
 from pages.components.hardest import by_class
 from pages.components.listed import sorted_rows

@@ -12,7 +12,7 @@ from colora.data.counts import ClassCounts, phantom_counts
 from colora.distil import distil
 from colora.networks.weights import remote_weights
 from colora.rules import make_rule
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import read_predictions
 from colora.settings.config import launch_arguments, make_config, parse_seeds
 from colora.settings.presets import PRESETS

@@ -10,7 +10,7 @@ from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
 
 from colora.cli import main
 from colora.networks.weights import remote_weights
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.settings.presets import PRESETS
 
 

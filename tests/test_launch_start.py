@@ -9,7 +9,7 @@ from opened import ran, texts
 from colora.cuts import save_cut
 from colora.distil import distil
 from colora.rules import make_rule
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import read_predictions
 from colora.settings.presets import PRESETS
 

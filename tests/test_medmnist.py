@@ -311,7 +311,7 @@ def test_a_run_trains_on_the_mapped_files_without_a_copy(medmnist, tmp_path, mon
     """What the network draws from are the file's own pages; only the balanced subset is copied."""
     import colora.train
     from colora.predict import evaluate_group
-    from colora.runs import Group, Run, create_group
+    from colora.runs.folder import Group, Run, create_group
 
     get("octmnist", 28)
     mapped = []

@@ -10,7 +10,7 @@ from fabricate import fabricate, metrics_row
 from opened import ROOT, ran, texts
 
 from colora.queue import order
-from colora.runs import Group, append_json, read_json, write_json
+from colora.runs.folder import Group, append_json, read_json, write_json
 from colora.system.errors import UserError
 
 

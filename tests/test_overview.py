@@ -3,11 +3,11 @@
 import pytest
 from fabricate import damage, fabricate
 
-from colora.notes import read_notes, write_notes
 from colora.overview import Line, lines
-from colora.queue.audit import recorded
 from colora.results import group_summary
-from colora.runs import Group, write_json
+from colora.runs.audit import recorded
+from colora.runs.folder import Group, write_json
+from colora.runs.notes import read_notes, write_notes
 from colora.system.errors import UserError
 
 
@@ -65,7 +65,7 @@ def test_search_states_and_order(tmp_path):
 
 def test_newest_first_reads_no_run(tmp_path, monkeypatch):
     fabricate(tmp_path, "a", ["queued"])
-    monkeypatch.setattr("colora.runs.Run.status", property(lambda self: pytest.fail("a run was read")))
+    monkeypatch.setattr("colora.runs.folder.Run.status", property(lambda self: pytest.fail("a run was read")))
     assert names(lines(tmp_path)) == ["a"]
 
 

@@ -9,10 +9,10 @@ import pytest
 from fabricate import damage, fabricate
 from opened import ran, texts
 
-from colora.notes import write_notes
-from colora.queue.trash import found, listed, put_back, remove, restore, to_trash
 from colora.results import Spread, run_summary
-from colora.runs import Group, list_groups
+from colora.runs.folder import Group, list_groups
+from colora.runs.notes import write_notes
+from colora.runs.trash import found, listed, put_back, remove, restore, to_trash
 from colora.system.errors import UserError
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from colora.metrics.over_seeds import outcome
 from colora.predictions import epoch_file, image_table, mistakes, predicted, selected_epoch, source_file, table_file
 from colora.results import run_summary
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.system.errors import UserError
 
 

@@ -18,7 +18,7 @@ from colora.data.sizes import Sizes, dataset_sizes
 from colora.estimate import START_SECONDS, Trial, disk_bytes
 from colora.preflight import busy_with, check_fit, estimate, free_bytes, preflight, trainings
 from colora.rehearsal import rehearse
-from colora.runs import Run, create_group
+from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.system.files import write_json

@@ -13,10 +13,10 @@ from queueing import Lab
 import colora.queue.actions
 from colora.queue import order
 from colora.queue.actions import move, requeue, retry, stop
-from colora.queue.audit import record, recorded
 from colora.queue.slots import make_slots
-from colora.queue.trash import listed, remove, restore
-from colora.runs import Group, Run, append_json, list_groups, own_process, write_json
+from colora.runs.audit import record, recorded
+from colora.runs.folder import Group, Run, append_json, list_groups, own_process, write_json
+from colora.runs.trash import listed, remove, restore
 from colora.system.errors import UserError
 from colora.system.process import identity, send
 
@@ -219,7 +219,7 @@ def test_whatever_is_done_is_audited(lab, monkeypatch):
 
 
 def test_many_writers_of_the_audit_log_lose_no_line(tmp_path):
-    code = "import sys; from colora.queue.audit import record\nfor n in range(50): record(sys.argv[1], 'a', 'g', [n])"
+    code = "import sys; from colora.runs.audit import record\nfor n in range(50): record(sys.argv[1], 'a', 'g', [n])"
     writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(3)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     record(tmp_path, "a", "g", [0])

@@ -8,14 +8,14 @@ from fabricate import fabricate
 import colora.queue.actions
 from colora.checkpoint import saved_model_epoch
 from colora.cli import main
-from colora.group_listing import listing
 from colora.queue import order, view
 from colora.queue.actions import goes_on, retry, stop
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, supervising
-from colora.queue.trash import remove
 from colora.results import group_summary
-from colora.runs import Group, Run, create_group
+from colora.runs.folder import Group, Run, create_group
+from colora.runs.listing import listing
+from colora.runs.trash import remove
 from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.system.files import write_json

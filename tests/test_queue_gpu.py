@@ -15,8 +15,8 @@ from colora.queue.actions import stop
 from colora.queue.detach import ROOT
 from colora.queue.slots import make_slots, sharing
 from colora.queue.supervisor import Supervisor, slot_names
-from colora.queue.verdict import process_file
-from colora.runs import Run
+from colora.runs.folder import Run
+from colora.runs.verdict import process_file
 from colora.system import gpu
 from colora.system.files import read_json, write_json
 from colora.system.gpu import left_mib, used_mib

@@ -10,8 +10,8 @@ import pytest
 from fabricate import damage, fabricate
 from queueing import busy
 
-from colora.group_listing import listing
-from colora.runs import write_json
+from colora.runs.folder import write_json
+from colora.runs.listing import listing
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "listing.py"
 

@@ -18,8 +18,8 @@ from safetensors import safe_open
 from colora.launch import launch
 from colora.queue.actions import requeue, resume, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
-from colora.queue.verdict import process_file, processes_live
-from colora.runs import Group, Run, create_group
+from colora.runs.folder import Group, Run, create_group
+from colora.runs.verdict import process_file, processes_live
 from colora.settings.config import make_config
 from colora.system.process import is_alive, tree
 from colora.train import Reporter, train_run

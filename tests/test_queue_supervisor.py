@@ -18,8 +18,8 @@ from colora.queue.actions import move, requeue, stop
 from colora.queue.detach import detached
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
-from colora.queue.verdict import process_file
-from colora.runs import Group, Run
+from colora.runs.folder import Group, Run
+from colora.runs.verdict import process_file
 from colora.system.files import read_json, read_json_lines, write_json
 from colora.system.process import is_alive, own_process, tree
 

@@ -12,16 +12,17 @@ from fabricate import fabricate
 from queueing import wait_for
 
 from colora.cli import main
-from colora.group_listing import listing
-from colora.queue import order, verdict, view
+from colora.queue import order, view
 from colora.queue.actions import requeue, stop
-from colora.queue.lock import supervisor_lock, try_lock
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, supervising
-from colora.queue.trash import listed, remove, restore
-from colora.queue.verdict import process_file, short
 from colora.results import group_summary, run_report
-from colora.runs import Group, Run, create_group, list_groups
+from colora.runs import verdict
+from colora.runs.folder import Group, Run, create_group, list_groups
+from colora.runs.listing import listing
+from colora.runs.lock import supervisor_lock, try_lock
+from colora.runs.trash import listed, remove, restore
+from colora.runs.verdict import process_file, short
 from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
@@ -62,7 +63,7 @@ def test_what_was_removed_last_comes_back_first_though_the_clock_was_set_back(la
         group = lab.group("g", seeds)
         stop(group)
         if seeds == 3:
-            monkeypatch.setattr("colora.queue.trash.datetime", _yesterday())
+            monkeypatch.setattr("colora.runs.trash.datetime", _yesterday())
         remove(Group(group.path))
     assert [len(Group(entry.path).runs) for entry in listed(lab.runs_dir)] == [1, 2, 3]
     assert len(Group(restore(lab.runs_dir, "g")).runs) == 3
@@ -106,7 +107,7 @@ def test_a_runs_folder_copied_to_another_machine(tmp_path, monkeypatch, capsys):
     assert run_report(finished.runs[0], "test") == run_report(Group(there / "finished").runs[0], "test")
     told = []
     assert Supervisor(here, make_slots(), stand_in.command, tell=told.append).turn() is False and not told
-    monkeypatch.setattr("colora.queue.verdict.WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("colora.runs.verdict.WATCH_SECONDS", 0.1)
     assert requeue(copied) == [1, 2, 3, 4]
     assert [run.state for run in Group(here / "active").runs] == ["done"] + ["queued"] * 4
 
@@ -175,17 +176,17 @@ def test_a_launch_that_was_killed_leaves_no_group_and_takes_no_name(tmp_path):
     code = """
 import os, signal, sys
 from pathlib import Path
-import colora.runs
+import colora.runs.folder
 from colora.settings.config import RunConfig
-left, write = int(sys.argv[2]), colora.runs.write_json
+left, write = int(sys.argv[2]), colora.runs.folder.write_json
 def counted(path, value):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, value)
-colora.runs.write_json = counted
-colora.runs.create_group(Path(sys.argv[1]), "g", RunConfig(), [0, 1], {"order": 1})
+colora.runs.folder.write_json = counted
+colora.runs.folder.create_group(Path(sys.argv[1]), "g", RunConfig(), [0, 1], {"order": 1})
 """
     files = 2 * 3 + 1
     for left in (0, 3, files - 1):
@@ -201,7 +202,7 @@ def test_a_disk_that_is_full_at_the_launch_leaves_nothing(tmp_path, monkeypatch)
     def full(path: Path, value) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("colora.runs.write_json", full)
+    monkeypatch.setattr("colora.runs.folder.write_json", full)
     with pytest.raises(UserError, match=r"g cannot be made: No space left on device"):
         create_group(tmp_path, "g", make_config({}), [0])
     assert list(tmp_path.iterdir()) == []

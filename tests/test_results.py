@@ -15,7 +15,7 @@ from colora.results import (
     seconds_to_end,
     selected_row,
 )
-from colora.runs import Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.runs.folder import Group, Run, append_json, create_group, own_process, read_json, write_json
 from colora.settings.config import RunConfig
 
 

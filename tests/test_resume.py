@@ -19,7 +19,7 @@ from colora.images import probabilities
 from colora.networks import methods
 from colora.networks.backbones import build
 from colora.results import preparing
-from colora.runs import Run
+from colora.runs.folder import Run
 from colora.train import train_run
 
 

@@ -15,7 +15,7 @@ from training import SMALL
 from colora import verdicts
 from colora.data import load_dataset
 from colora.data.dataset import image_checksum
-from colora.runs import Group, Run, create_group, read_json, write_json
+from colora.runs.folder import Group, Run, create_group, read_json, write_json
 from colora.scores import read_predictions
 from colora.settings.config import make_config
 from colora.system.errors import UserError

@@ -11,7 +11,7 @@ from fabricate import CLASS_NAMES, fabricate, labels_of
 from PIL import Image
 
 from colora.data.dataset import image_checksum
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.thumbnails import Files, Place
 from colora.verdicts import current
 

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from colora.group_listing import listing
 from colora.results import group_summary, progress
-from colora.runs import (
+from colora.runs.folder import (
     Group,
     Run,
     create_group,
@@ -21,6 +20,7 @@ from colora.runs import (
     read_json,
     write_json,
 )
+from colora.runs.listing import listing
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 from colora.system.process import identity
@@ -91,7 +91,7 @@ def test_the_last_word_of_a_run_counts_though_its_process_was_already_gone(group
         set_status(run, state="done", process=None)
         return False
 
-    monkeypatch.setattr("colora.runs.is_alive", ends_meanwhile)
+    monkeypatch.setattr("colora.runs.folder.is_alive", ends_meanwhile)
     assert run.state == "done"
 
 
@@ -99,9 +99,9 @@ def test_the_last_word_of_a_run_counts_though_its_process_was_already_gone(group
 def clock(monkeypatch):
     """Seconds on both clocks of this process, which a test sets; nothing heard so far."""
     now = {"monotonic": 1000.0, "wall": 1_000_000.0}
-    monkeypatch.setattr("colora.queue.verdict.time.monotonic", lambda: now["monotonic"])
-    monkeypatch.setattr("colora.queue.verdict.time.time", lambda: now["wall"])
-    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.runs.verdict.time.monotonic", lambda: now["monotonic"])
+    monkeypatch.setattr("colora.runs.verdict.time.time", lambda: now["wall"])
+    monkeypatch.setattr("colora.runs.verdict._heard", {})
     return now
 
 
@@ -214,5 +214,5 @@ def test_an_unchanged_group_json_is_read_once_for_the_order(tmp_path, monkeypatc
     path = create_group(tmp_path, "g", RunConfig(epochs=3), [0]).path / "group.json"
     os.utime(path, (1, 1))
     list_groups(tmp_path)
-    monkeypatch.setattr("colora.runs.read_json", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("colora.runs.folder.read_json", lambda path: pytest.fail(f"{path} was read"))
     assert [group.name for group in list_groups(tmp_path)] == ["g"]

@@ -17,18 +17,18 @@ from training import SMALL, reason
 import colora.train
 from colora.cli import main
 from colora.compare import cautions, seed_points
-from colora.finished import finished, says_under_way, under_way
-from colora.group_listing import listing
 from colora.networks.backbones import build
 from colora.overview import Line
 from colora.predict import evaluate_group
 from colora.predictions import image_table
 from colora.queue.actions import begin_anew
 from colora.results import Spread, group_summary, run_summary
-from colora.runs import Group, Run, create_group
+from colora.runs.finished import finished, says_under_way, under_way
+from colora.runs.folder import Group, Run, create_group
+from colora.runs.listing import listing
+from colora.runs.siblings import apart_rows, says_apart
 from colora.scores import read_predictions
 from colora.settings.config import make_config
-from colora.siblings import apart_rows, says_apart
 from colora.system.errors import UserError
 from colora.train import train_run
 

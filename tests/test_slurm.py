@@ -21,7 +21,7 @@ from colora.queue import order
 from colora.queue.actions import move
 from colora.queue.supervisor import Supervisor
 from colora.queue.view import rows
-from colora.runs import Group, Run, create_group, own_process, write_json
+from colora.runs.folder import Group, Run, create_group, own_process, write_json
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
@@ -166,12 +166,12 @@ def test_requeued_without_a_word_it_is_queued_again(group, says):
 def test_what_slurm_has_forgotten_is_asked_of_its_accounting_and_heartbeats_are_believed(group, says, monkeypatch):
     first, second = group.runs
     set_state(first, "running", epoch=2, process=own_process())
-    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.runs.verdict._heard", {})
     says(accounting=(Job("12_3", "TIMEOUT", "n1", reason="TIMEOUT"),))
     assert states(group) == ["running", "failed"]  # the first one's heart beats
     assert "time limit" in Run(second.path).status["reason"]
     set_state(first, "running", heartbeat=1.0)  # long ago by every clock
-    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.runs.verdict._heard", {})
     assert states(group)[0] == "lost"
     assert "keeps no accounting" in Run(first.path).status["reason"]
 
@@ -179,12 +179,12 @@ def test_what_slurm_has_forgotten_is_asked_of_its_accounting_and_heartbeats_are_
 def test_a_wish_to_stop_stays_until_a_run_whose_heart_beats_has_heeded_it(group, says, monkeypatch):
     run = group.runs[0]
     set_state(run, "running", epoch=2, process=own_process() | {"host": "n7"})
-    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.runs.verdict._heard", {})
     says()
     (run.path / "stop").touch()
     assert states(group)[0] == "stopping" and run.stop_requested
     set_state(run, "running", heartbeat=1.0)
-    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.runs.verdict._heard", {})
     assert states(group)[0] == "stopped" and not run.stop_requested
 
 
@@ -192,7 +192,7 @@ def test_resume_leaves_alone_what_lives_though_slurm_does_not_know_it(group, say
     first, second = group.runs
     set_state(first, "running", epoch=2, process=own_process() | {"host": "n7"})
     set_state(second, "stopped")
-    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.runs.verdict._heard", {})
     submitted = []
     monkeypatch.setattr(engine, "_submit", lambda group, runs, priority: submitted.append(runs) or {"job": "13"})
     says()
@@ -205,13 +205,13 @@ def test_resume_leaves_alone_what_lives_though_slurm_does_not_know_it(group, say
 def test_a_run_that_slurm_just_said_to_run_is_not_lost_by_a_wrong_clock(group, says, monkeypatch):
     run = group.runs[0]
     set_state(run, "running", heartbeat=time.time() - 3600, process=own_process() | {"host": "n7"})
-    monkeypatch.setattr("colora.queue.verdict._heard", {})
-    monkeypatch.setattr("colora.queue.verdict._vouched", {})
+    monkeypatch.setattr("colora.runs.verdict._heard", {})
+    monkeypatch.setattr("colora.runs.verdict._vouched", {})
     assert Run(run.path).state == "lost"  # nobody has asked SLURM
     says(Job("12_0", "RUNNING", "n7"), Job("12_3", "PENDING"))
     assert states(group)[0] == "running"
     later = time.monotonic() + 121
-    monkeypatch.setattr("colora.queue.verdict.time.monotonic", lambda: later)
+    monkeypatch.setattr("colora.runs.verdict.time.monotonic", lambda: later)
     assert Run(run.path).state == "lost"
 
 
@@ -236,7 +236,7 @@ def test_the_launch_hears_that_its_priority_has_no_effect(group, monkeypatch, ca
 def test_a_suspended_job_is_not_lost(group, says, monkeypatch):
     run = group.runs[0]
     set_state(run, "running", heartbeat=1.0, process=own_process() | {"host": "n7"})
-    monkeypatch.setattr("colora.queue.verdict._heard", {})
+    monkeypatch.setattr("colora.runs.verdict._heard", {})
     assert Run(run.path).state == "lost"
     says(Job("12_0", "SUSPENDED", "n7"), Job("12_3", "PENDING"))
     assert states(group) == ["running", "queued"]

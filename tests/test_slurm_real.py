@@ -21,9 +21,9 @@ from colora.engines.slurm.client import call
 from colora.engines.slurm.site import Site
 from colora.launch import launch
 from colora.queue import order
-from colora.queue.verdict import process_file
 from colora.queue.view import rows
-from colora.runs import Group, Run, read_json, write_json
+from colora.runs.folder import Group, Run, read_json, write_json
+from colora.runs.verdict import process_file
 from colora.system.errors import UserError
 
 pytestmark = pytest.mark.slurm

@@ -26,7 +26,7 @@ from colora.images import DeviceImages, probabilities
 from colora.metrics.classification import entropy
 from colora.networks.backbones import build
 from colora.results import run_report, run_summary, selected_row
-from colora.runs import Run
+from colora.runs.folder import Run
 from colora.settings.config import make_config
 from colora.train import train_run
 

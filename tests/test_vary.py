@@ -12,7 +12,7 @@ from colora.cli import main
 from colora.estimate import Trial
 from colora.launch import launch_groups
 from colora.queue import order
-from colora.runs import NAME, Group
+from colora.runs.folder import NAME, Group
 from colora.settings.config import RunConfig
 from colora.settings.vary import MOST, groups_of, parse_all, parse_vary, vary_flags
 from colora.system.errors import UserError

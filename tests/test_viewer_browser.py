@@ -18,7 +18,7 @@ from fabricate import fabricate
 from PIL import Image
 
 from colora.data.dataset import image_checksum
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import group_scores
 from colora.thumbnails import Files, Place, lossless
 from colora.verdicts import current

@@ -8,7 +8,7 @@ from fabricate import fabricate
 from opened import every_kind, ran
 from streamlit.elements.lib import policies
 
-from colora.queue import trash
+from colora.runs import trash
 
 BARE = "missing ScriptRunContext"  # of AppTest, which runs a script without a server
 VISITS = {  # what stands in each page's address is not the default

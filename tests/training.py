@@ -2,7 +2,7 @@
 
 import pytest
 
-from colora.runs import Run, create_group
+from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.train import train_run
 

@@ -40,7 +40,7 @@ from study import BACKBONES, COMMON, HERE, study_arguments
 from colora.adapters.conv import CoLoRAConv
 from colora.fit import Fit
 from colora.images import choose_device
-from colora.runs import Run, create_group
+from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.system import processor
 from colora.system.environment import environment

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from study import BACKBONES, COMMON, HERE
 
 from colora.images import choose_device
-from colora.runs import Run, create_group
+from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment
 from colora.train import train_run

@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: sever
 
 from colora.images import choose_device
 from colora.results import run_summary
-from colora.runs import Run, create_group
+from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment
 from colora.train import train_run

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from colora.adapters.conv import kernel_checksum
 from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers, strip
-from colora.runs import write_bytes
+from colora.runs.folder import write_bytes
 
 Factors = dict[str, dict[str, Tensor]]
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from colora.runs import Group, Run
+from colora.runs.folder import Group, Run
 from colora.system.errors import UserError
 
 ENGINES = {"local": "colora.engines.local", "slurm": "colora.engines.slurm"}

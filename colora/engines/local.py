@@ -6,7 +6,7 @@ from typing import Any
 
 from colora.queue.actions import STOP_WAIT_SECONDS, ask_to_stop, move, resume, retry, see_stopped, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.system.errors import UserError
 
 __all__ = [

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from colora.queue import order
-from colora.queue.audit import record
-from colora.queue.lock import editing, supervisor_lock, try_lock
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
-from colora.queue.trash import to_trash
-from colora.queue.verdict import heard, processes_live
-from colora.runs import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder, same_group
+from colora.runs.audit import record
+from colora.runs.folder import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder, same_group
+from colora.runs.lock import editing, supervisor_lock, try_lock
+from colora.runs.trash import to_trash
+from colora.runs.verdict import heard, processes_live
 from colora.system.errors import UserError
 from colora.system.files import write_json
 from colora.system.process import is_visible

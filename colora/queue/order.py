@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from colora.runs import Run, run_folder, seeds_of
+from colora.runs.folder import Run, run_folder, seeds_of
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
 from colora.system.process import is_visible, os_user

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colora.queue.lock import slots_path
+from colora.runs.lock import slots_path
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
 from colora.system.gpu import found_gpus

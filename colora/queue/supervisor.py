@@ -19,10 +19,10 @@ from typing import Any
 
 from colora.queue import order
 from colora.queue.detach import ROOT, detached
-from colora.queue.lock import editing, info_path, log_path, supervisor_lock, try_lock
 from colora.queue.slots import Slot, asked_slots, make_slots
-from colora.queue.verdict import memory_left, process_file
-from colora.runs import ACTIVE, Run
+from colora.runs.folder import ACTIVE, Run
+from colora.runs.lock import editing, info_path, log_path, supervisor_lock, try_lock
+from colora.runs.verdict import memory_left, process_file
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
 from colora.system.process import (

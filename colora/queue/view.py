@@ -6,7 +6,7 @@ from typing import Any
 from colora.engines import engine_named
 from colora.queue import order
 from colora.queue.supervisor import supervising
-from colora.runs import ACTIVE, Run
+from colora.runs.folder import ACTIVE, Run
 
 NOBODY = "nobody starts it yet: colora resume does"
 

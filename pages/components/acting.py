@@ -13,8 +13,8 @@ from typing import Any
 import streamlit as st
 
 from colora.cuts import Cut, same_cut
-from colora.queue.trash import Entry, check_there
-from colora.runs import Group, same_group
+from colora.runs.folder import Group, same_group
+from colora.runs.trash import Entry, check_there
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.runs import runs_dir

@@ -16,7 +16,7 @@ from colora.engines.slurm.ending import waits_for
 from colora.engines.slurm.jobs import WAITING
 from colora.engines.slurm.script import render
 from colora.engines.slurm.site import Site, asked_from, available, load_site, site_file
-from colora.runs import ACTIVE, Group, Run
+from colora.runs.folder import ACTIVE, Group, Run
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.runs import runs_dir

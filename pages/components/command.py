@@ -17,7 +17,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.settings.config import RunConfig
 from colora.settings.work import MODEL, WORK
 from colora.system.errors import UserError

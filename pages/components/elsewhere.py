@@ -9,8 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from colora.runs import Group
-from colora.siblings import seeds_text
+from colora.runs.folder import Group
+from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
 from pages.components import group_actions, show
 from pages.components.removed import unless_removed

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from colora.notes import LONGEST, read_notes
 from colora.overview import Line
-from colora.queue.trash import Entry
-from colora.runs import Group
+from colora.runs.folder import Group
+from colora.runs.notes import LONGEST, read_notes
+from colora.runs.trash import Entry
 from colora.system.errors import UserError
 from pages.components import acting, command, show
 from pages.components.origin import ask_anew

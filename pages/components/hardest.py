@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from colora import plots
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import SeedPredictions, whose_says
 from colora.settings.catalog import NOTICE, SCORES
 from colora.system.errors import UserError

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from colora.plots import SPLIT_NAMES
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import Whose
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError

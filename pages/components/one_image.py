@@ -10,7 +10,7 @@ import streamlit as st
 
 from colora import plots
 from colora.results import run_summary
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import SeedPredictions
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from colora.cuts import Cut, read_cut
-from colora.runs import NAME, open_group
+from colora.runs.folder import NAME, open_group
 from colora.settings.config import format_seeds
 from colora.settings.medmnist_info import names as medmnist_names
 from colora.settings.presets import PRESETS, Preset

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from colora.plots import SPLIT_NAMES
-from colora.runs import Group, list_groups
+from colora.runs.folder import Group, list_groups
 from colora.scores import SeedPredictions
 from colora.system.errors import UserError
 from pages.components import scored, show

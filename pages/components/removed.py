@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from colora.runs import Group, same_group
+from colora.runs.folder import Group, same_group
 from colora.system.errors import UserError
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from colora.engines import engine_of
 from colora.queue import view
 from colora.queue.actions import goes_on
-from colora.runs import ENDED_EARLY, Group
+from colora.runs.folder import ENDED_EARLY, Group
 from colora.system.errors import UserError
 from pages.components import acting, command, group_actions, show
 

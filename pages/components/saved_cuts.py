@@ -5,8 +5,8 @@ import streamlit as st
 
 from colora.comparison import ANOTHER_PREFIX, FULL_LR, Plan, plan_comparison
 from colora.cuts import Cut, list_cuts, read_cut, remove_cut
-from colora.queue.trash import Entry, put_back
-from colora.runs import Group, open_group
+from colora.runs.folder import Group, open_group
+from colora.runs.trash import Entry, put_back
 from colora.settings.config import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from colora.finished import finished, is_finished
 from colora.plots import SPLIT_NAMES, class_colour
-from colora.runs import Group
+from colora.runs.finished import finished, is_finished
+from colora.runs.folder import Group
 from colora.scores import SeedPredictions, Whose, read_predictions, score_images
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError

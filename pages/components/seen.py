@@ -13,7 +13,7 @@ import streamlit as st
 from colora import plots
 from colora.queue import view
 from colora.results import band, progress, run_summary, seconds_left, seconds_to_end
-from colora.runs import ACTIVE, Group, Run
+from colora.runs.folder import ACTIVE, Group, Run
 from colora.system.duration import duration
 from pages.components import show
 from pages.components.runs import file_stamp

@@ -11,10 +11,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from colora.finished import counted, says_under_way, standing
 from colora.plots import SPLIT_NAMES, Written, written
+from colora.runs.finished import counted, says_under_way, standing
+from colora.runs.siblings import says_apart
 from colora.settings.catalog import BACKBONES, METHODS, split_backbone
-from colora.siblings import says_apart
 from colora.system.typed import shortened
 from pages.components import address
 

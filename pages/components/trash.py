@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from colora.queue import trash
-from colora.queue.trash import Entry
+from colora.runs import trash
+from colora.runs.trash import Entry
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from pages.components import acting, address, show

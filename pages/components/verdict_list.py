@@ -8,7 +8,7 @@ import streamlit as st
 
 from colora import verdicts
 from colora.plots import SPLIT_NAMES
-from colora.runs import Group
+from colora.runs.folder import Group
 from colora.scores import SeedPredictions
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError

@@ -22,11 +22,12 @@ from colora.engines.slurm.ending import ending, waits_for
 from colora.engines.slurm.jobs import Job, ask, remembered
 from colora.engines.slurm.script import NICE_PER_PRIORITY, render
 from colora.engines.slurm.site import Site, load_site
-from colora.queue import order, verdict
+from colora.queue import order
 from colora.queue.actions import STOP_WAIT_SECONDS, begin_anew
-from colora.queue.audit import record
-from colora.queue.lock import editing
-from colora.runs import ACTIVE, ENDED_EARLY, NAME, Group, Run, list_groups, queued_status
+from colora.runs import verdict
+from colora.runs.audit import record
+from colora.runs.folder import ACTIVE, ENDED_EARLY, NAME, Group, Run, list_groups, queued_status
+from colora.runs.lock import editing
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_bytes, write_json
 

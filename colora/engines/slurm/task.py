@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from colora.queue.guard import identity_or_none, oom_kills
-from colora.queue.verdict import verdict
+from colora.runs.verdict import verdict
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
 from colora.system.process import is_alive, is_visible, own_process

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from colora.runs import list_groups
+from colora.runs.folder import list_groups
 from colora.system.errors import UserError
 
 

@@ -12,10 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from colora.queue.audit import cuts_folder, own_folder, record, recorded
-from colora.queue.lock import editing
-from colora.queue.verdict import processes_live
-from colora.runs import Group, check_file_name, same_group
+from colora.runs.audit import cuts_folder, own_folder, record, recorded
+from colora.runs.folder import Group, check_file_name, same_group
+from colora.runs.lock import editing
+from colora.runs.verdict import processes_live
 from colora.system.errors import UserError
 from colora.system.files import read_json, sync_folder, write_json
 from colora.system.storage import file_size, locked

@@ -1,5 +1,5 @@
-"""Which seeds of a group count: figures over seeds are of the finished ones that were trained alike (colora.siblings);
-of the others those that have not finished are told as under way.
+"""Which seeds of a group count: figures over seeds are of the finished ones that were trained alike (`siblings`); of the
+others those that have not finished are told as under way.
 
 A seed that has not finished stands at an epoch of its own. Pooled with finished ones its figures would compare a short
 training with long ones, and be others a minute later. Every page and command that says something over seeds asks here.
@@ -7,9 +7,9 @@ training with long ones, and be others a minute later. Every page and command th
 
 from typing import Any
 
-from colora.runs import Group, Run
+from colora.runs.folder import Group, Run
+from colora.runs.siblings import says_apart
 from colora.settings.config import format_seeds
-from colora.siblings import says_apart
 
 
 def is_finished(run: Run) -> bool:

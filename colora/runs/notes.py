@@ -1,8 +1,8 @@
 """What people note about a group: runs/GROUP/notes.txt, complete or absent; who wrote it is in the audit log."""
 
-from colora.queue.audit import record
-from colora.queue.lock import editing
-from colora.runs import Group, same_group
+from colora.runs.audit import record
+from colora.runs.folder import Group, same_group
+from colora.runs.lock import editing
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
 

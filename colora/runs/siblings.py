@@ -17,7 +17,7 @@ from colora.settings.config import format_seeds
 from colora.system.errors import UserError
 
 if TYPE_CHECKING:
-    from colora.runs import Group, Run
+    from colora.runs.folder import Group, Run
     from colora.settings.config import Resolved
 
 Ground = tuple[Any, ...]

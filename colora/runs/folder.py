@@ -32,11 +32,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from colora.queue import verdict
-from colora.queue.audit import acting_user
-from colora.run_status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
+from colora.runs import verdict
+from colora.runs.audit import acting_user
+from colora.runs.siblings import Ground, apart, fields, ground
+from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
 from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
-from colora.siblings import Ground, apart, fields, ground
 from colora.system.errors import UserError
 from colora.system.files import (
     REMEMBERED_FILES,
@@ -100,7 +100,7 @@ class Run:
 
     @property
     def ground(self) -> Ground | None:
-        """What it shares with its siblings (colora.siblings); None until it has started, or where it is damaged."""
+        """What it shares with its `siblings`; None until it has started, or where it is damaged."""
         try:
             return fields(self._config_file["resolved"])  # `ground`, of nearly all; a listing asks this of each run
         except (KeyError, TypeError):
@@ -253,7 +253,7 @@ class Group:
 
     @cached_property
     def apart(self) -> list[Run]:
-        """The seeds that were not trained on what the others were (colora.siblings): they count in no figure."""
+        """The seeds that were not trained on what the others were (`siblings`): they count in no figure."""
         return apart(self.runs)
 
     @property
