@@ -27,10 +27,10 @@ from streamlit.testing.v1 import AppTest
 
 from colora.data.dataset import image_checksum
 from colora.data.phantom import draw
+from colora.data.thumbnails import Place, open_pictures, tile
 from colora.metrics.classification import entropy
 from colora.runs.folder import create_group, write_json
 from colora.settings.config import Resolved, make_config
-from colora.thumbnails import Place, open_pictures, tile
 
 ROOT = Path(__file__).parents[1]
 COUNTS = (33_484, 10_213, 7_754, 46_026)  # OCTMNIST's train split

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from colora.cli_groups import add_group, add_runs_dir, default_runs_dir, group_of
 from colora.cli_show import print_json, say
+from colora.data.rules import EXCLUDABLE, Kind
 from colora.engines import engine_of
-from colora.rules import EXCLUDABLE, Kind
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.settings.config import launch_arguments, parse_seeds
@@ -88,9 +88,9 @@ def _names(text: str) -> list[str]:
 
 
 def _distil(args: argparse.Namespace) -> int:
-    from colora.cuts import save_cut
+    from colora.data.cuts import save_cut
+    from colora.data.rules import make_rule
     from colora.distil import distil
-    from colora.rules import make_rule
     from colora.scores import read_predictions
 
     group = group_of(args)
@@ -140,7 +140,7 @@ def _said(cut: Any) -> str:
 
 
 def _cut_show(args: argparse.Namespace) -> int:
-    from colora.cuts import read_cut
+    from colora.data.cuts import read_cut
 
     cut = read_cut(args.runs_dir, args.name)
     if args.json:
@@ -150,7 +150,7 @@ def _cut_show(args: argparse.Namespace) -> int:
 
 
 def _cut_list(args: argparse.Namespace) -> int:
-    from colora.cuts import list_cuts
+    from colora.data.cuts import list_cuts
 
     rows = list_cuts(args.runs_dir)
     if args.json:
@@ -166,7 +166,7 @@ def _cut_list(args: argparse.Namespace) -> int:
 
 def _cut_compare(args: argparse.Namespace) -> int:
     from colora.comparison import FULL_LR, launch_comparison, plan_comparison
-    from colora.cuts import read_cut, same_cut
+    from colora.data.cuts import read_cut, same_cut
 
     known = args.identity is not None
     cut = same_cut(args.runs_dir, args.name, args.identity) if known else read_cut(args.runs_dir, args.name)
@@ -190,7 +190,7 @@ def _cut_compare(args: argparse.Namespace) -> int:
 
 
 def _cut_rm(args: argparse.Namespace) -> int:
-    from colora.cuts import remove_cut, restore_cut
+    from colora.data.cuts import remove_cut, restore_cut
 
     if args.undo:
         path = restore_cut(args.runs_dir, args.name)

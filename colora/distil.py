@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from colora.cuts import Cut, Source, cut_hash, pinned_cut
-from colora.rules import Rule
+from colora.data.cuts import Cut, Source, cut_hash, pinned_cut
+from colora.data.rules import Rule
 from colora.runs.audit import acting_user
 from colora.scores import SeedPredictions, Whose, score_images, score_one_model, whose_says
 from colora.settings.catalog import SCORES

@@ -18,7 +18,7 @@ from colora.adapters.conv import keyed_generator
 from colora.adapters.history import Factors
 from colora.adapters.model import adapter_parameters, merge_
 from colora.augment import augmented
-from colora.data import SPLITS
+from colora.data.sources import SPLITS
 from colora.images import DeviceImages, autocast, probabilities
 from colora.metrics import classification
 from colora.runs.folder import Run

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colora.cuts import PINNED, read_cut
-from colora.data import check_cut, check_dataset
+from colora.data.cuts import PINNED, read_cut
 from colora.data.sizes import dataset_sizes
+from colora.data.sources import check_cut, check_dataset
 from colora.engines import engine_named
 from colora.queue import order
 from colora.queue.slots import sharing

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from colora.checkpoint import load_model
-from colora.data import Dataset, load_outside
 from colora.data.prepare import RULE, Converted, read_image
+from colora.data.sources import Dataset, load_outside
 from colora.fit import eval_batch_size
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.metrics import classification

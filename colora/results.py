@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from colora.cuts import pinned_cut
+from colora.data.cuts import pinned_cut
 from colora.metrics.classification import report
 from colora.metrics.over_seeds import SPREAD, spreads
 from colora.runs.finished import finished, is_finished, under_way

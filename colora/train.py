@@ -37,9 +37,9 @@ from colora.checkpoint import (
     save_model,
     saved_model_epoch,
 )
-from colora.cuts import PINNED, Cut, pinned_cut
-from colora.data import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
+from colora.data.cuts import PINNED, Cut, pinned_cut
 from colora.data.prepare import RULE, Progress
+from colora.data.sources import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
 from colora.fit import Fit, Stopped, eval_batch_size, heed, make_optimizer
 from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.metrics import classification

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from colora.cuts import Cut, identity_of, same_cut, save_cut
+from colora.data.cuts import Cut, identity_of, same_cut, save_cut
+from colora.data.rules import Rule
 from colora.distil import Pool, distil
 from colora.plots import SPLIT_NAMES
-from colora.rules import Rule
 from colora.runs.folder import Group
 from colora.scores import SeedPredictions, Whose, whose_says
 from colora.system.errors import UserError

@@ -5,8 +5,8 @@ from functools import partial
 
 import streamlit as st
 
-from colora.cuts import Cut, read_cut
 from colora.data.counts import ClassCounts
+from colora.data.cuts import Cut, read_cut
 from colora.settings.config import names_file, parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare

@@ -11,7 +11,7 @@ from queueing import wait_for
 from test_images_browser import colora
 
 from colora.cli import _config, _parser, main
-from colora.cuts import PINNED, read_cut
+from colora.data.cuts import PINNED, read_cut
 from colora.launch import launch
 from colora.results import group_summary, run_report, run_summary
 from colora.runs.folder import Group, Run, create_group, read_json, write_json

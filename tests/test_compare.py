@@ -5,10 +5,10 @@ import pytest
 from fabricate import PARAMETERS, fabricate
 
 from colora.compare import cautions, differences, group_rows, labels, same_settings, seed_points
-from colora.cuts import PINNED
+from colora.data.cuts import PINNED
+from colora.data.rules import make_rule
 from colora.distil import distil
 from colora.results import Spread, exact_config, group_summary
-from colora.rules import make_rule
 from colora.runs.folder import Group, read_json, write_json
 from colora.scores import read_predictions
 

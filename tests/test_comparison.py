@@ -4,9 +4,9 @@ import pytest
 from fabricate import fabricate
 
 from colora.comparison import plan_comparison
-from colora.cuts import PINNED, read_cut, save_cut
+from colora.data.cuts import PINNED, read_cut, save_cut
+from colora.data.rules import make_rule
 from colora.distil import distil
-from colora.rules import make_rule
 from colora.runs.folder import create_group
 from colora.scores import read_predictions
 from colora.system.errors import UserError

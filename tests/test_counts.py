@@ -5,11 +5,11 @@ import pytest
 from conftest import write_folder, write_npz
 
 from colora.data import counts as counting
-from colora.data import load_dataset, used_index
 from colora.data.counts import medmnist_counts, source_counts
 from colora.data.dataset import SPLITS
 from colora.data.medmnist import get
 from colora.data.phantom import PhantomSettings, class_labels, generate
+from colora.data.sources import load_dataset, used_index
 from colora.settings.config import make_config
 from colora.system.errors import UserError
 

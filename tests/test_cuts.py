@@ -7,7 +7,7 @@ import pytest
 from conftest import load, write_npz
 from fabricate import fabricate
 
-from colora.cuts import (
+from colora.data.cuts import (
     PINNED,
     cut_hash,
     cuts_folder,
@@ -18,10 +18,10 @@ from colora.cuts import (
     restore_cut,
     save_cut,
 )
-from colora.data import check_cut, training_labels, used_index
 from colora.data.medmnist import get
+from colora.data.rules import make_rule
+from colora.data.sources import check_cut, training_labels, used_index
 from colora.distil import distil
-from colora.rules import make_rule
 from colora.runs.audit import recorded
 from colora.runs.trash import empty, free_name, listed, put_back
 from colora.scores import read_predictions
@@ -137,7 +137,7 @@ def test_a_removed_cut_comes_back(tmp_path, predictions):
 
 def cut_of(dataset, ids, image_size=32, labels=None):
     """A cut of these train images, made by hand."""
-    from colora.cuts import Cut
+    from colora.data.cuts import Cut
 
     train, classes = dataset.splits["train"], len(dataset.class_names)
     known = dict(zip(train.image_ids.tolist(), train.labels.tolist(), strict=True)) | (labels or {})

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import load, write_npz
 
-from colora.data import load_dataset, load_outside, used_index
 from colora.data.dataset import balanced_index
+from colora.data.sources import load_dataset, load_outside, used_index
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 

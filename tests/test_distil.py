@@ -7,10 +7,10 @@ from fabricate import COUNTS, fabricate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colora.cuts import cut_hash
+from colora.data.cuts import cut_hash
+from colora.data.rules import make_rule
 from colora.distil import FATES, Overlap, distil, divide, overlap, pool_of, verdicts_for
 from colora.metrics.uncertainty import image_scores
-from colora.rules import make_rule
 from colora.scores import read_predictions, score_images
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError

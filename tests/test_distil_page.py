@@ -12,9 +12,9 @@ from image_pages import shown
 from opened import opener, ran, texts
 
 from colora import verdicts
-from colora.cuts import list_cuts, read_cut
+from colora.data.cuts import list_cuts, read_cut
+from colora.data.rules import make_rule
 from colora.distil import distil, divide, overlap, pool_of
-from colora.rules import make_rule
 from colora.runs import audit
 from colora.runs.folder import Group
 from colora.scores import read_predictions, score_images

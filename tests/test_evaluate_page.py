@@ -10,12 +10,12 @@ from fabricate import fabricate, labels_of, probabilities
 from image_pages import act, shown
 from opened import ran, texts
 
-from colora.cuts import PINNED
+from colora.data.cuts import PINNED
+from colora.data.rules import make_rule
 from colora.distil import distil
 from colora.metrics.classification import confusion_matrix, macro_auc, micro_auc, per_class, wilson
 from colora.predictions import mistakes
 from colora.results import Spread, best_run, run_summary
-from colora.rules import make_rule
 from colora.runs.folder import Group, read_json_lines, write_json
 from colora.scores import read_predictions
 

@@ -8,8 +8,8 @@ import pytest
 from conftest import load, write_folder
 from PIL import Image
 
-from colora.data import SPLITS, check_dataset, load_dataset, load_outside
 from colora.data.listing import list_folder
+from colora.data.sources import SPLITS, check_dataset, load_dataset, load_outside
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 

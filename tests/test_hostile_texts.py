@@ -12,9 +12,9 @@ from image_pages import asks, judged, told_by_browser
 from opened import every_kind, opener, ran
 
 from colora import verdicts
-from colora.cuts import save_cut
+from colora.data.cuts import save_cut
+from colora.data.rules import make_rule
 from colora.distil import distil
-from colora.rules import make_rule
 from colora.runs.folder import Group
 from colora.scores import read_predictions
 

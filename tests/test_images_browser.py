@@ -10,7 +10,7 @@ import pytest
 from browsing import ROOT, STORY, idle, served
 from fabricate import fabricate
 
-from colora.cuts import read_cut
+from colora.data.cuts import read_cut
 from colora.runs.folder import Group
 from colora.verdicts import current
 

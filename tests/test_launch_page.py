@@ -7,11 +7,11 @@ import pytest
 from fabricate import fabricate
 from opened import ESTIMATE, MEASURED, ran, texts
 
-from colora.cuts import save_cut
 from colora.data.counts import ClassCounts, phantom_counts
+from colora.data.cuts import save_cut
+from colora.data.rules import make_rule
 from colora.distil import distil
 from colora.networks.weights import remote_weights
-from colora.rules import make_rule
 from colora.runs.folder import Group
 from colora.scores import read_predictions
 from colora.settings.config import launch_arguments, make_config, parse_seeds

@@ -6,9 +6,9 @@ import pytest
 from fabricate import fabricate
 from opened import ran, texts
 
-from colora.cuts import save_cut
+from colora.data.cuts import save_cut
+from colora.data.rules import make_rule
 from colora.distil import distil
-from colora.rules import make_rule
 from colora.runs.folder import Group
 from colora.scores import read_predictions
 from colora.settings.presets import PRESETS

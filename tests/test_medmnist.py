@@ -15,9 +15,9 @@ from conftest import write_npz
 from host import small_disk
 from queueing import PATIENCE_SECONDS
 
-from colora.data import SPLITS, check_dataset, load_dataset, load_outside
 from colora.data.medmnist import class_counts, damages, get, on_disk, read_medmnist
 from colora.data.prepare import prepare_array
+from colora.data.sources import SPLITS, check_dataset, load_dataset, load_outside
 from colora.settings import medmnist_info
 from colora.settings.config import absolute_paths, config_problems, make_config
 from colora.settings.medmnist_info import file_name, info, names, stored_size
@@ -44,7 +44,7 @@ def test_the_real_table_has_eleven_sets():
 
 
 def test_the_table_is_read_without_torch():
-    script = "import sys, colora.data, colora.transfers\n"
+    script = "import sys, colora.data.sources, colora.transfers\n"
     script += "print(colora.settings.medmnist_info.names()[2], 'torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from conftest import load, striped_images, write_npz
 
-from colora.data import SPLITS, check_dataset, load_dataset, npz, npz_file
+from colora.data import npz, npz_file
 from colora.data.npz_file import NpzFile
+from colora.data.sources import SPLITS, check_dataset, load_dataset
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 

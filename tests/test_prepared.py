@@ -15,9 +15,10 @@ from conftest import load, write_folder
 from PIL import Image
 from queueing import PATIENCE_SECONDS
 
-from colora.data import load_dataset, prepared
+from colora.data import prepared
 from colora.data.listing import list_folder
 from colora.data.prepared import cache_dir, prepare_files
+from colora.data.sources import load_dataset
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 from colora.system.storage import locked
@@ -146,7 +147,7 @@ def test_a_bad_folder_is_refused_before_all_of_it_is_read(root, opened):
 PREPARE = """
 import sys, time
 from pathlib import Path
-from colora.data import prepared
+from colora.data.sources import prepared
 from colora.data.listing import list_folder
 assert "torch" not in sys.modules
 prepared.MAPPED_FROM, prepared.CHUNK = 1, 8

@@ -13,13 +13,13 @@ from PIL import Image
 from training import SMALL
 
 from colora import verdicts
-from colora.data import load_dataset
 from colora.data.dataset import image_checksum
+from colora.data.sources import load_dataset
+from colora.data.thumbnails import Place, open_pictures, tile
 from colora.runs.folder import Group, Run, create_group, read_json, write_json
 from colora.scores import read_predictions
 from colora.settings.config import make_config
 from colora.system.errors import UserError
-from colora.thumbnails import Place, open_pictures, tile
 from colora.train import train_run
 
 OTHER = "is not the picture that was predicted"
@@ -190,7 +190,7 @@ def test_a_refresh_reads_only_the_images_on_show(open_page, place, monkeypatch):
         compared.append(image.shape)
         return image_checksum(image)
 
-    monkeypatch.setattr("colora.thumbnails.image_checksum", noted)
+    monkeypatch.setattr("colora.data.thumbnails.image_checksum", noted)
     ran(app)
     assert len(compared) == count
     compared.clear()

@@ -11,8 +11,8 @@ from fabricate import CLASS_NAMES, fabricate, labels_of
 from PIL import Image
 
 from colora.data.dataset import image_checksum
+from colora.data.thumbnails import Files, Place
 from colora.runs.folder import Group
-from colora.thumbnails import Files, Place
 from colora.verdicts import current
 
 pytestmark = STORY

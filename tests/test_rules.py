@@ -2,7 +2,7 @@
 
 import pytest
 
-from colora.rules import Rule, make_rule
+from colora.data.rules import Rule, make_rule
 from colora.system.errors import UserError
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 from colora.data.medmnist import get
 from colora.data.phantom import draw, generate
 from colora.data.prepare import prepare_array
+from colora.data.thumbnails import TILE_SIDE, Place, Predicted, lossless, open_pictures, tile
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
-from colora.thumbnails import TILE_SIDE, Place, Predicted, lossless, open_pictures, tile
 
 SIZE = 32
 
@@ -225,5 +225,5 @@ def test_a_tile_is_small_and_the_large_picture_has_every_pixel():
 
 
 def test_nothing_of_it_needs_torch():
-    code = "import sys, colora.thumbnails, colora.timeline, colora.plots; assert 'torch' not in sys.modules"
+    code = "import sys, colora.data.thumbnails, colora.timeline, colora.plots; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,7 +20,8 @@ import colora.train
 from colora.adapters.history import rebuild
 from colora.adapters.model import plain_state
 from colora.checkpoint import load_model
-from colora.data import load_dataset, prepared
+from colora.data import prepared
+from colora.data.sources import load_dataset
 from colora.fit import Fit, make_optimizer
 from colora.images import DeviceImages, probabilities
 from colora.metrics.classification import entropy

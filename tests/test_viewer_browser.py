@@ -18,9 +18,9 @@ from fabricate import fabricate
 from PIL import Image
 
 from colora.data.dataset import image_checksum
+from colora.data.thumbnails import Files, Place, lossless
 from colora.runs.folder import Group
 from colora.scores import group_scores
-from colora.thumbnails import Files, Place, lossless
 from colora.verdicts import current
 
 pytestmark = STORY

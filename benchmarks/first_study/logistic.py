@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from colora.data import SPLITS, load_dataset
+from colora.data.sources import SPLITS, load_dataset
 from colora.images import DeviceImages
 from colora.metrics import classification
 from colora.networks.backbones import build, load_weights

@@ -1,5 +1,5 @@
-"""Which seeds of a group count: figures over seeds are of the finished ones that were trained alike (`siblings`); of the
-others those that have not finished are told as under way.
+"""Which seeds of a group count: figures over seeds are of the finished ones that were trained alike (`siblings`); of
+the others those that have not finished are told as under way.
 
 A seed that has not finished stands at an epoch of its own. Pooled with finished ones its figures would compare a short
 training with long ones, and be others a minute later. Every page and command that says something over seeds asks here.

@@ -1,7 +1,7 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
     runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines), its own identity
-    runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.cuts)
+    runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.data.cuts)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        queue.json    its place: order, priority, since when, whose (colora.queue.order)

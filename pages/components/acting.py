@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from colora.cuts import Cut, same_cut
+from colora.data.cuts import Cut, same_cut
 from colora.runs.folder import Group, same_group
 from colora.runs.trash import Entry, check_there
 from colora.system.errors import UserError

@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
+from colora.data.thumbnails import Pictures
 from colora.scores import SeedPredictions
 from colora.system.errors import UserError
-from colora.thumbnails import Pictures
 from pages.components import address, scored, show
 from pages.components.gallery import gallery
 from pages.components.listed import Listed, score_title

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.cuts import Cut
 from colora.data.counts import ClassCounts, medmnist_counts, source_counts
+from colora.data.cuts import Cut
 from colora.data.medmnist import on_disk
 from colora.data.samples import Samples, folder_samples, medmnist_samples, npz_samples, phantom_samples
 from colora.settings.medmnist_info import SIZES, known, stored_size

@@ -7,12 +7,12 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
+from colora.data.rules import Rule
+from colora.data.thumbnails import Pictures
 from colora.distil import Division, Pool, divide, overlap, pool_of, verdicts_for
-from colora.rules import Rule
 from colora.scores import SeedPredictions, Whose
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from colora.thumbnails import Pictures
 from pages.components import scored, show
 from pages.components.gallery import gallery
 from pages.components.listed import score_title

@@ -7,11 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
+from colora.data.thumbnails import Place, tile
 from colora.metrics.classification import wilson
 from colora.plots.evaluation import Kind
 from colora.results import Spread
 from colora.system.errors import UserError
-from colora.thumbnails import Place, tile
 from pages.components import address, show
 from pages.components.gallery import gallery
 from pages.components.paged import page_number

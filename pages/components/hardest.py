@@ -9,11 +9,11 @@ import streamlit as st
 from PIL import Image
 
 from colora import plots
+from colora.data.thumbnails import Pictures
 from colora.runs.folder import Group
 from colora.scores import SeedPredictions, whose_says
 from colora.settings.catalog import NOTICE, SCORES
 from colora.system.errors import UserError
-from colora.thumbnails import Pictures
 from pages.components import address, scored, show
 from pages.components.listed import choose_score, choose_whose, score_title
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from colora.cuts import Cut, read_cut
+from colora.data.cuts import Cut, read_cut
 from colora.runs.folder import NAME, open_group
 from colora.settings.config import format_seeds
 from colora.settings.medmnist_info import names as medmnist_names

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 import numpy as np
 import streamlit as st
 
-from colora.data import checksums_of_unchanged
 from colora.data.medmnist import on_disk
 from colora.data.prepare import Progress
+from colora.data.sources import checksums_of_unchanged
+from colora.data.thumbnails import Pictures, Predicted, check_source, open_pictures
 from colora.settings.config import RunConfig
 from colora.settings.medmnist_info import SIZES, known
 from colora.system.errors import UserError
 from colora.system.typed import typed_path
-from colora.thumbnails import Pictures, Predicted, check_source, open_pictures
 from pages.components.runs import place_stamps
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from colora.cuts import Cut
 from colora.data.counts import ClassCounts
+from colora.data.cuts import Cut
 from colora.preflight import free_bytes
 from colora.settings.config import RunConfig, format_seeds, setting_flags
 from colora.settings.protocol import Point, differences, open_points

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from colora.data.medmnist import on_disk
+from colora.data.thumbnails import Place
 from colora.metrics.over_seeds import Outcome, outcome
 from colora.predictions import COLUMNS, image_checksums, image_table, mistakes, predicted, source_file, table_file
 from colora.results import band, best_run
@@ -17,7 +18,6 @@ from colora.runs.folder import Group, Run
 from colora.runs.siblings import alike
 from colora.settings.medmnist_info import known, stored_size
 from colora.system.errors import UserError
-from colora.thumbnails import Place
 from pages.components.pictures import pictures_of
 from pages.components.runs import file_stamp, reading
 

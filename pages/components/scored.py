@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from colora.data.thumbnails import Pictures, Place, tile
 from colora.plots import SPLIT_NAMES, class_colour
 from colora.runs.finished import finished, is_finished
 from colora.runs.folder import Group
 from colora.scores import SeedPredictions, Whose, read_predictions, score_images
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
-from colora.thumbnails import Pictures, Place, tile
 from colora.verdicts import current, verdicts_folder
 from pages.components import pictures, show
 from pages.components.listed import sorted_rows

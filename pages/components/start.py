@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from colora.cuts import list_cuts
+from colora.data.cuts import list_cuts
 from colora.runs.folder import NAME
 from colora.settings.config import parse_seeds
 from colora.system.errors import UserError

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from colora.cuts import Cut
 from colora.data.counts import ClassCounts
+from colora.data.cuts import Cut
 from colora.data.sizes import sizes_of
 from colora.estimate import Trial, disk_bytes, largest_batch_size, memory_bytes, seed_seconds
 from colora.preflight import free_bytes, lower_what, trainings

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from colora.rules import Rule
+from colora.data.rules import Rule
 from colora.runs.audit import cuts_folder, own_folder, record
 from colora.runs.folder import check_file_name
 from colora.runs.trash import CUT, restore, to_trash
