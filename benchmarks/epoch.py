@@ -3,7 +3,7 @@
     GOMP_SPINCOUNT=1000 python benchmarks/epoch.py --backbone vgg16 --image-size 224 --batch-size 32 \\
                             --out benchmarks/results/epoch_cpu_vgg16_224.json
 
-In each round the loop of `colora train` (`colora.fit.Fit`) trains one epoch and merges; then forward, backward and
+In each round the loop of `colora train` (`training.loop.Fit`) trains one epoch and merges; then forward, backward and
 optimizer alone take as many steps on batches that lie ready. `outside` is 1 - alone / epoch: gathering and normalising
 batches, watching loss and stop file, the merge. Evaluation, and what a run writes after an epoch, are timed apart.
 Images and weights are random: neither changes the time of a step.
@@ -23,15 +23,15 @@ from torch.nn.functional import cross_entropy
 
 from colora.adapters.history import save_epoch
 from colora.adapters.model import merge_
-from colora.checkpoint import save_checkpoint
-from colora.fit import Fit, make_optimizer
-from colora.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.networks.backbones import build
 from colora.networks.methods import apply_method, settle_forms_
 from colora.runs.folder import create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment
-from colora.train import Reporter
+from colora.training.checkpoint import save_checkpoint
+from colora.training.images import DeviceImages, autocast, choose_device, choose_precision
+from colora.training.loop import Fit, make_optimizer
+from colora.training.run import Reporter
 
 CLASSES = 4
 READY = 8  # batches that lie ready, taken in turn

@@ -15,11 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from colora.images import choose_device
 from colora.runs.folder import Run, create_group
 from colora.settings.config import RunConfig, launch_arguments, make_config
 from colora.settings.presets import PRESETS
 from colora.system.environment import environment
+from colora.training.images import choose_device
 
 NETWORKS = {
     "resnet18:layer3": "resnet18_imagenet_to_layer3.safetensors",

@@ -95,8 +95,8 @@ def peak_mib() -> float:
 
 
 def about_this_machine(args: argparse.Namespace) -> dict:
-    from colora.images import choose_device
     from colora.system.environment import environment  # torch: only now, when all is measured
+    from colora.training.images import choose_device
 
     what = "--folder DIR" if args.folder else f"--files {args.files}"
     command = f"python benchmarks/folder_scan.py {what} --image-size {args.image_size}"

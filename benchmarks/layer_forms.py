@@ -22,8 +22,8 @@ from torch.nn.functional import conv2d
 
 from colora.adapters.conv import CoLoRAConv
 from colora.adapters.forms import Form, choose_form
-from colora.images import autocast, choose_device
 from colora.system.environment import environment
+from colora.training.images import autocast, choose_device
 
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 

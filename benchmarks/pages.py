@@ -183,8 +183,8 @@ def timed(app: AppTest) -> tuple[float, float]:
 
 
 def about_this_machine(args: argparse.Namespace) -> dict[str, Any]:
-    from colora.images import choose_device
     from colora.system.environment import environment  # torch: only now, when all is measured
+    from colora.training.images import choose_device
 
     command = f"python benchmarks/pages.py --groups {args.groups} --seeds {args.seeds}"
     about = environment(choose_device("cpu")) | {"command": command, "cores": os.cpu_count()}

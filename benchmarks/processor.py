@@ -16,9 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from colora.images import choose_device
 from colora.system.environment import environment
 from colora.system.processor import KEPT_BYTES, MAPPED_FROM_BYTES
+from colora.training.images import choose_device
 
 SETTINGS = {  # (spin, kept)
     "neither set": (300_000, False),

@@ -14,10 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from colora.images import choose_device
 from colora.settings.config import launch_arguments, make_config, parse_seeds
 from colora.settings.presets import PRESETS
 from colora.system.environment import environment
+from colora.training.images import choose_device
 
 QUICK_LOOK = PRESETS[0]
 

@@ -142,8 +142,8 @@ def served(runs_dir: Path, port: int, log: Path) -> Iterator[psutil.Process]:
 
 def about_this_machine(about: str, arguments: list[str]) -> dict[str, Any]:
     """What stands beside the figures of a script whose docstring is `about`."""
-    from colora.images import choose_device
     from colora.system.environment import environment  # torch: only now, when all is measured
+    from colora.training.images import choose_device
 
     told = environment(choose_device("cpu")) | {"cores": os.cpu_count()}
     told["command"] = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])

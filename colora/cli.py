@@ -244,7 +244,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     groups, results = groups_of(args), []
-    from colora.predict import evaluate_group
+    from colora.training.predict import evaluate_group
 
     for group in groups:
         with Bar(group.name, unit="") as bar:
@@ -258,7 +258,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     group = group_of(args)
-    from colora.predict import predict_images
+    from colora.training.predict import predict_images
 
     result = predict_images(group, args.images)
     if args.json:
@@ -311,7 +311,7 @@ def _params(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from colora.bench import bench
+    from colora.training.bench import bench
 
     result = bench(_config(args), args.methods, args.repeats, args.compile)
     if args.json:

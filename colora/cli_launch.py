@@ -12,7 +12,7 @@ from colora.settings.vary import groups_of, parse_all, settled
 from colora.system.errors import UserError
 
 if TYPE_CHECKING:
-    from colora.preflight import Preflight
+    from colora.training.preflight import Preflight
 
 BY_NAME = {preset.name: preset for preset in PRESETS}
 
@@ -79,7 +79,7 @@ class Estimates(dict[str, "Preflight"]):
 
     def tell_total(self) -> None:
         """One line for several groups together."""
-        from colora.total import total
+        from colora.training.total import total
 
         if len(self) > 1 and not self.silent:
             print(total(list(self.values())).says(), flush=True)

@@ -206,7 +206,7 @@ def _supervise(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from colora.train import train_run
+    from colora.training.run import train_run
 
     asked: list[int] = []
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last is Windows'

@@ -19,10 +19,10 @@ from colora.runs.lock import editing
 from colora.settings.config import RunConfig, absolute_paths
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
-from colora.total import check_disk
+from colora.training.total import check_disk
 
 if TYPE_CHECKING:
-    from colora.preflight import Preflight
+    from colora.training.preflight import Preflight
 
 NO_MATTER = {"lr": 1.0, "lr_head": None}  # to whether a run can train, and to what it takes
 
@@ -118,7 +118,7 @@ def look_ahead(
 ) -> "Preflight":
     """What these seeds will take, on the slots that train them, launched among so many `runs` (default: alone). Raises
     UserError for bad data or networks."""
-    from colora.preflight import preflight  # torch
+    from colora.training.preflight import preflight  # torch
 
     slots = slot_names(runs_dir)
     at_once = min(runs or seeds, sharing(slots))

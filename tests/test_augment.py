@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from colora.augment import augmented
+from colora.training.augment import augmented
 
 
 def draws(seed=0):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from colora import bench
 from colora.cli import main
 from colora.settings.config import make_config
 from colora.system.environment import forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError
+from colora.training import bench
 
 SMALL = {"backbone": "texturenet", "image_size": 32, "batch_size": 4, "weights": "none", "device": "cpu", "threads": 1}
 

@@ -14,7 +14,7 @@ from fabricate import fabricate
 from PIL import Image
 from queueing import PATIENCE_SECONDS, in_time, wait_for
 
-import colora.predict as colora_predict
+import colora.training.predict as colora_predict
 from colora.cli import _config, _parser, main
 from colora.queue.supervisor import supervising
 from colora.runs.folder import Group, Run, create_group, read_json, write_json
@@ -22,7 +22,7 @@ from colora.runs.verdict import process_file
 from colora.settings.config import make_config
 from colora.settings.presets import PRESETS
 from colora.settings.relevance import config_checksum
-from colora.train import train_run
+from colora.training.run import train_run
 
 SMALL = [
     "--backbone",

@@ -16,7 +16,7 @@ from colora.launch import launch
 from colora.results import group_summary, run_report, run_summary
 from colora.runs.folder import Group, Run, create_group, read_json, write_json
 from colora.scores import read_predictions
-from colora.train import train_run
+from colora.training.run import train_run
 from colora.verdicts import current, judge
 
 

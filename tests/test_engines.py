@@ -24,7 +24,7 @@ from colora.runs.folder import Group, Run, create_group, read_json_lines
 from colora.runs.verdict import process_file
 from colora.settings.config import make_config
 from colora.system.process import is_alive
-from colora.train import train_run
+from colora.training.run import train_run
 
 SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
 TIMES = {"seconds", "eval_seconds", "images_per_s", "peak_memory_mib"}

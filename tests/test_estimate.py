@@ -6,7 +6,10 @@ import pytest
 from opened import MEASURED
 
 from colora.data.sizes import Sizes, held_bytes
-from colora.estimate import (
+from colora.settings.config import RunConfig, make_config
+from colora.settings.work import WORK, work_of
+from colora.system.duration import span
+from colora.training.estimate import (
     EPOCH_BYTES,
     MARGIN,
     ROW_BYTES,
@@ -20,9 +23,6 @@ from colora.estimate import (
     memory_bytes,
     seed_seconds,
 )
-from colora.settings.config import RunConfig, make_config
-from colora.settings.work import WORK, work_of
-from colora.system.duration import span
 
 FOUND = Trial(**MEASURED)
 SIZES = Sizes({"train": 1000, "val": 200, "test": 300}, 800, 4)

@@ -309,25 +309,25 @@ def test_outside_data_by_name(medmnist, tmp_path):
 @pytest.mark.filterwarnings("error:.*not writable")
 def test_a_run_trains_on_the_mapped_files_without_a_copy(medmnist, tmp_path, monkeypatch):
     """What the network draws from are the file's own pages; only the balanced subset is copied."""
-    import colora.train
-    from colora.predict import evaluate_group
+    import colora.training.run
     from colora.runs.folder import Group, Run, create_group
+    from colora.training.predict import evaluate_group
 
     get("octmnist", 28)
     mapped = []
 
-    class Watching(colora.train.DeviceImages):
+    class Watching(colora.training.run.DeviceImages):
         def __init__(self, images, labels, device):
             super().__init__(images, labels, device)
             mapped.append(isinstance(images, np.memmap) and np.shares_memory(images, self.images.numpy()))
 
-    monkeypatch.setattr(colora.train, "DeviceImages", Watching)
+    monkeypatch.setattr(colora.training.run, "DeviceImages", Watching)
     small = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 28, "batch_size": 16, "threads": 1}
     for train_set, used in (("complete", [12, 10, 8, 0]), ("balanced", [8, 8, 8, 0])):
         config = make_config({"dataset": "octmnist", "epochs": 1, "train_set": train_set, **small})
         run = create_group(tmp_path / "runs", train_set, config, [0]).runs[0]
         mapped.clear()
-        assert colora.train.train_run(run.path) == 0
+        assert colora.training.run.train_run(run.path) == 0
         assert mapped == [True] * 3
         resolved = Run(run.path).resolved
         assert resolved.class_counts["used"] == used

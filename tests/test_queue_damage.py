@@ -6,7 +6,6 @@ import pytest
 from fabricate import fabricate
 
 import colora.queue.actions
-from colora.checkpoint import saved_model_epoch
 from colora.cli import main
 from colora.queue import order, view
 from colora.queue.actions import goes_on, retry, stop
@@ -20,7 +19,8 @@ from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.system.files import write_json
 from colora.system.process import is_alive, own_process
-from colora.train import train_run
+from colora.training.checkpoint import saved_model_epoch
+from colora.training.run import train_run
 
 
 def whole_run(tmp_path) -> Group:

@@ -12,7 +12,7 @@ from colora.settings.catalog import BACKBONES
 from colora.settings.config import RunConfig, make_config
 from colora.settings.relevance import ALWAYS, DECIDING, RULES, config_checksum, in_effect, unused
 from colora.system.errors import UserError
-from colora.train import train_run
+from colora.training.run import train_run
 
 OTHERS = {  # of each setting values to draw from, allowed beside most others
     "dataset": ["phantom", "octmnist", "npz:/a.npz", "folder:/a"],

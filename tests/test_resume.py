@@ -11,16 +11,16 @@ from conftest import write_npz
 from safetensors.torch import save_file
 from training import figures, reason
 
-import colora.fit
-import colora.train
+import colora.training.loop
+import colora.training.run
 from colora.adapters import form_choice
 from colora.data import prepared
-from colora.images import probabilities
 from colora.networks import methods
 from colora.networks.backbones import build
 from colora.results import preparing
 from colora.runs.folder import Run
-from colora.train import train_run
+from colora.training.images import probabilities
+from colora.training.run import train_run
 
 
 def in_second_epoch(run) -> Callable[[], bool]:
@@ -59,7 +59,7 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypa
         raise RuntimeError("cut off here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(colora.train, place, crash)
+        patch.setattr(colora.training.run, place, crash)
         assert train_run(cut.path) == 1
     assert Run(cut.path).state == "failed"
     assert "RuntimeError: cut off here" in reason(cut)
@@ -68,7 +68,7 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypa
     assert (cut.path / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("where", [colora.fit, colora.train])
+@pytest.mark.parametrize("where", [colora.training.loop, colora.training.run])
 def test_a_stop_is_heeded_between_the_batches_of_an_evaluation(new_run, trained, monkeypatch, where):
     """Which may take minutes, after an epoch and at the end."""
     run, batches = new_run(), []
@@ -81,7 +81,8 @@ def test_a_stop_is_heeded_between_the_batches_of_an_evaluation(new_run, trained,
         patch.setattr(where, "probabilities", asked_meanwhile)
         assert train_run(run.path) == 0
     assert Run(run.path).state == "stopped" and not batches
-    epoch, said = (0, "in epoch 1; resume continues after epoch 0.") if where is colora.fit else (2, "after the last")
+    early = where is colora.training.loop
+    epoch, said = (0, "in epoch 1; resume continues after epoch 0.") if early else (2, "after the last")
     assert Run(run.path).status["epoch"] == epoch
     assert reason(run).startswith("Stopped on request") and said in reason(run)
     (run.path / "checkpoint").mkdir(exist_ok=True)
@@ -170,7 +171,7 @@ def test_changed_images_are_noticed_on_resume(new_run, tmp_path):
 
 
 def test_a_stop_while_the_images_are_prepared_ends_as_stopped(new_run, tiny_folder, monkeypatch):
-    monkeypatch.setattr(colora.train, "CHECK_SECONDS", 0)
+    monkeypatch.setattr(colora.training.run, "CHECK_SECONDS", 0)
     monkeypatch.setattr(prepared, "CHUNK", 8)
     run = new_run(dataset=f"folder:{tiny_folder}")
     said = []
@@ -192,7 +193,7 @@ def test_a_stop_while_the_images_are_prepared_ends_as_stopped(new_run, tiny_fold
 
 
 def test_the_stop_file_is_heeded_while_the_images_are_prepared(new_run, tiny_folder, monkeypatch):
-    monkeypatch.setattr(colora.train, "CHECK_SECONDS", 0)
+    monkeypatch.setattr(colora.training.run, "CHECK_SECONDS", 0)
     run = new_run(dataset=f"folder:{tiny_folder}")
     (run.path / "stop").touch()
     assert train_run(run.path) == 0

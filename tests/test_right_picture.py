@@ -20,7 +20,7 @@ from colora.runs.folder import Group, Run, create_group, read_json, write_json
 from colora.scores import read_predictions
 from colora.settings.config import make_config
 from colora.system.errors import UserError
-from colora.train import train_run
+from colora.training.run import train_run
 
 OTHER = "is not the picture that was predicted"
 CHANGED = "The data have changed since these models were trained"

@@ -14,12 +14,11 @@ from queueing import PATIENCE_SECONDS
 from safetensors.torch import save_file
 from training import SMALL, reason
 
-import colora.train
+import colora.training.run
 from colora.cli import main
 from colora.compare import cautions, seed_points
 from colora.networks.backbones import build
 from colora.overview import Line
-from colora.predict import evaluate_group
 from colora.predictions import image_table
 from colora.queue.actions import begin_anew
 from colora.results import Spread, group_summary, run_summary
@@ -30,7 +29,8 @@ from colora.runs.siblings import apart_rows, says_apart
 from colora.scores import read_predictions
 from colora.settings.config import make_config
 from colora.system.errors import UserError
-from colora.train import train_run
+from colora.training.predict import evaluate_group
+from colora.training.run import train_run
 
 OTHER_DATA = "1" * 64
 MIXED = (
@@ -108,7 +108,7 @@ def test_other_weights_and_class_names_are_refused_too(tmp_path):
 
 def join(run: Run, **other) -> None:
     """What a start does once the files are read; `other` than those of fabricated runs."""
-    colora.train._join(Run(run.path), resolved(run.config, []).model_copy(update=other))
+    colora.training.run._join(Run(run.path), resolved(run.config, []).model_copy(update=other))
 
 
 def test_where_all_seeds_begin_anew_the_new_files_are_taken(tmp_path):
@@ -137,7 +137,7 @@ def test_a_seed_of_a_mixed_group_goes_on_only_with_what_counts(tmp_path):
 def test_of_two_seeds_that_start_at_the_same_moment_one_is_first(tmp_path, monkeypatch):
     """Both have read their images, another file each, before either has written down which."""
     group = fabricate(tmp_path, "g", ["queued", "queued"])
-    inside, go_on, check = threading.Event(), threading.Event(), colora.train.check_siblings
+    inside, go_on, check = threading.Event(), threading.Event(), colora.training.run.check_siblings
     looked, refused = [], []
 
     def slow_first_look(run, siblings, found):
@@ -153,7 +153,7 @@ def test_of_two_seeds_that_start_at_the_same_moment_one_is_first(tmp_path, monke
         except UserError as error:
             refused.append(str(error))
 
-    monkeypatch.setattr(colora.train, "check_siblings", slow_first_look)
+    monkeypatch.setattr(colora.training.run, "check_siblings", slow_first_look)
     first = threading.Thread(target=begin, args=(1,))
     second = threading.Thread(target=begin, args=(0,), kwargs={"data_checksum": OTHER_DATA})
     first.start()

@@ -15,21 +15,21 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import figures, reason
 
-import colora.fit
-import colora.train
+import colora.training.loop
+import colora.training.run
 from colora.adapters.history import rebuild
 from colora.adapters.model import plain_state
-from colora.checkpoint import load_model
 from colora.data import prepared
 from colora.data.sources import load_dataset
-from colora.fit import Fit, make_optimizer
-from colora.images import DeviceImages, probabilities
 from colora.metrics.classification import entropy
 from colora.networks.backbones import build
 from colora.results import run_report, run_summary, selected_row
 from colora.runs.folder import Run
 from colora.settings.config import make_config
-from colora.train import train_run
+from colora.training.checkpoint import load_model
+from colora.training.images import DeviceImages, probabilities
+from colora.training.loop import Fit, make_optimizer
+from colora.training.run import train_run
 
 
 def test_a_finished_run_holds_everything(trained):
@@ -165,7 +165,7 @@ def test_paper_selection_keeps_the_best_test_epoch_and_warns(new_run):
 
 def test_a_loss_that_is_no_number_ends_with_a_sentence(new_run, monkeypatch):
     run = new_run(lr=0.5)
-    monkeypatch.setattr(colora.fit, "cross_entropy", lambda logits, labels: logits.sum() * float("nan"))
+    monkeypatch.setattr(colora.training.loop, "cross_entropy", lambda logits, labels: logits.sum() * float("nan"))
     assert train_run(run.path) == 2
     assert Run(run.path).state == "failed"
     assert "not a number in epoch 1 at learning rate 0.5: lower the learning rate" in reason(run)
@@ -178,7 +178,7 @@ def test_out_of_memory_says_what_to_lower(new_run, monkeypatch):
     def full(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr(colora.fit, "cross_entropy", full)
+    monkeypatch.setattr(colora.training.loop, "cross_entropy", full)
     assert train_run(run.path) == 1
     assert reason(run).startswith("Out of memory at batch size 16 and 32 px: lower the batch size first")
 
@@ -190,7 +190,7 @@ def test_a_full_disk_is_named(new_run, monkeypatch, number):
     def full(*args):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(colora.train, "save_checkpoint", full)
+    monkeypatch.setattr(colora.training.run, "save_checkpoint", full)
     assert train_run(run.path) == 1
     assert f"The disk is full ({run.path})" in reason(run)
     assert "then resume" in reason(run)

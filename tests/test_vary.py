@@ -9,13 +9,13 @@ from conftest import mistake
 from opened import MEASURED
 
 from colora.cli import main
-from colora.estimate import Trial
 from colora.launch import launch_groups
 from colora.queue import order
 from colora.runs.folder import NAME, Group
 from colora.settings.config import RunConfig
 from colora.settings.vary import MOST, groups_of, parse_all, parse_vary, vary_flags
 from colora.system.errors import UserError
+from colora.training.estimate import Trial
 
 SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "epochs": 1, "device": "cpu"}
 FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
@@ -264,17 +264,17 @@ def test_none_is_left_where_something_comes_between_the_first_and_the_second(tmp
 @pytest.fixture
 def measured(monkeypatch) -> list[RunConfig]:
     """Which configs were measured; none starts. A seed at batch size b takes b seconds and b MB of disk."""
-    import colora.preflight
+    import colora.training.preflight
 
     seen = []
 
     def estimate(tried, config, *rest):
         seen.append(config)
         size = 1_000_000 * config.batch_size
-        return colora.preflight.Estimate("cpu", size, 10**12, 100, size, 1.0 * config.batch_size, 0.0)
+        return colora.training.preflight.Estimate("cpu", size, 10**12, 100, size, 1.0 * config.batch_size, 0.0)
 
-    monkeypatch.setattr("colora.rehearsal.rehearse", lambda *rest: Trial(**MEASURED))
-    monkeypatch.setattr(colora.preflight, "estimate", estimate)
+    monkeypatch.setattr("colora.training.rehearsal.rehearse", lambda *rest: Trial(**MEASURED))
+    monkeypatch.setattr(colora.training.preflight, "estimate", estimate)
     monkeypatch.setattr("colora.engines.local.ensure_supervisor", lambda runs_dir: 1)
     return seen
 

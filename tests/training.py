@@ -4,7 +4,7 @@ import pytest
 
 from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
-from colora.train import train_run
+from colora.training.run import train_run
 
 TIMES = ("seconds", "eval_seconds", "images_per_s", "peak_memory_mib")
 

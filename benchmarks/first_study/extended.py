@@ -22,8 +22,8 @@ from typing import Any
 
 from study import COMMON, HERE, Study, best, study_arguments
 
-from colora.images import choose_device
 from colora.system.environment import environment
+from colora.training.images import choose_device
 
 LONGER = 20  # epochs
 NETWORKS = ("resnet18:layer3", "squeezenet1_1", "mobilenet_v2")

@@ -38,13 +38,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 from study import BACKBONES, COMMON, HERE, study_arguments
 
 from colora.adapters.conv import CoLoRAConv
-from colora.fit import Fit
-from colora.images import choose_device
 from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.system import processor
 from colora.system.environment import environment
-from colora.train import train_run
+from colora.training.images import choose_device
+from colora.training.loop import Fit
+from colora.training.run import train_run
 
 FOLDS, LAST, DRAWS = 4, 4, 10_000
 

@@ -9,10 +9,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from colora.data.sources import SPLITS, load_dataset
-from colora.images import DeviceImages
 from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.settings.config import make_config
+from colora.training.images import DeviceImages
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000)  # scikit-learn's C: eight settings, as for the other methods
 

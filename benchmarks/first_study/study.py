@@ -24,12 +24,12 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: several runs share the cores
 
-from colora.images import choose_device
 from colora.results import run_summary
 from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment
-from colora.train import train_run
+from colora.training.images import choose_device
+from colora.training.run import train_run
 
 HERE = Path(__file__).parent
 BACKBONES = {

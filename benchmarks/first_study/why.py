@@ -21,11 +21,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from study import BACKBONES, COMMON, HERE, study_arguments
 
-from colora.images import choose_device
 from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment
-from colora.train import train_run
+from colora.training.images import choose_device
+from colora.training.run import train_run
 
 SEEDS = (100, 101)
 PAPER = {"method": "colora", "lr": 1e-3, "merge_every": 1, "schedule": "constant"}

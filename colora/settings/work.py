@@ -1,6 +1,6 @@
 """Which settings decide what a network is and what a step of its training takes: one table for launch and page.
 
-Changing any other one measures nothing again: it enters the arithmetic of colora.estimate, or changes no figure.
+Changing any other one measures nothing again: it enters the arithmetic of training.estimate, or changes no figure.
 """
 
 from colora.settings.config import RunConfig, make_config

@@ -12,7 +12,6 @@ import streamlit as st
 
 from colora.data.counts import ClassCounts
 from colora.data.cuts import Cut
-from colora.preflight import free_bytes
 from colora.settings.config import RunConfig, format_seeds, setting_flags
 from colora.settings.protocol import Point, differences, open_points
 from colora.settings.vary import vary_flags
@@ -20,6 +19,7 @@ from colora.system.duration import span
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import number_text
+from colora.training.preflight import free_bytes
 from pages.components import fields, form, show
 from pages.components.command import Answer, Unanswered, ask_again, model_questions
 from pages.components.downloads import free_room

@@ -8,11 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from colora.checkpoint import load_model
 from colora.data.prepare import RULE, Converted, read_image
 from colora.data.sources import Dataset, load_outside
-from colora.fit import eval_batch_size
-from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.metrics import classification
 from colora.metrics.over_seeds import ensemble
 from colora.results import SELECTION, Spread, run_summary
@@ -23,6 +20,9 @@ from colora.settings.catalog import NOTICE
 from colora.settings.config import Resolved
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
+from colora.training.checkpoint import load_model
+from colora.training.images import DeviceImages, choose_device, choose_precision, probabilities
+from colora.training.loop import eval_batch_size
 
 
 def evaluate_group(

@@ -10,7 +10,7 @@ from colora.system.duration import span
 from colora.system.storage import check_room, size_text
 
 if TYPE_CHECKING:
-    from colora.preflight import Preflight
+    from colora.training.preflight import Preflight
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 
-import colora.train  # noqa: F401
+import colora.training.run  # noqa: F401
 from colora.adapters.history import packed_epoch
 from colora.adapters.model import adapter_parameters, merge_, plain_state
-from colora.augment import augmented
-from colora.checkpoint import checkpoint_tensors, packed
-from colora.estimate import Trial
-from colora.fit import eval_batch_size, make_optimizer, training_mode
-from colora.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.networks.backbones import build
 from colora.networks.methods import apply_method, settle_forms_
 from colora.settings.config import RunConfig, make_config
@@ -39,6 +34,11 @@ from colora.system.devices import memory
 from colora.system.environment import forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError
 from colora.system.process import cpu_count
+from colora.training.augment import augmented
+from colora.training.checkpoint import checkpoint_tensors, packed
+from colora.training.estimate import Trial
+from colora.training.images import DeviceImages, autocast, choose_device, choose_precision
+from colora.training.loop import eval_batch_size, make_optimizer, training_mode
 
 FEW = 3  # images: what is held of these tells of more
 TRIED_SECONDS = 1.0  # a batch that takes longer, on an idle machine, is not tried whole

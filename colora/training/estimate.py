@@ -1,6 +1,6 @@
 """From what a rehearsal has told about one network to what a run takes: plain arithmetic, for launch and page alike.
 
-A rehearsal (colora.rehearsal) costs seconds and needs torch. Most settings do not change what it finds
+A rehearsal (colora.training.rehearsal) costs seconds and needs torch. Most settings do not change what it finds
 (colora.settings.work): those enter here, so that changing one of them measures nothing again. Imports no torch.
 """
 

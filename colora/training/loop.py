@@ -1,6 +1,6 @@
 """The training loop: one epoch of steps, its merges, and the figures of every split after it.
 
-Knows nothing of files but the run it reports to; `colora.train` writes what comes out of it.
+Knows nothing of files but the run it reports to; `colora.training.run` writes what comes out of it.
 """
 
 import math
@@ -17,17 +17,17 @@ from torch.nn.functional import cross_entropy
 from colora.adapters.conv import keyed_generator
 from colora.adapters.history import Factors
 from colora.adapters.model import adapter_parameters, merge_
-from colora.augment import augmented
 from colora.data.sources import SPLITS
-from colora.images import DeviceImages, autocast, probabilities
 from colora.metrics import classification
 from colora.runs.folder import Run
 from colora.settings.config import RunConfig
 from colora.system.environment import peak_memory_mib
 from colora.system.errors import UserError
+from colora.training.augment import augmented
+from colora.training.images import DeviceImages, autocast, probabilities
 
 if TYPE_CHECKING:
-    from colora.train import Reporter
+    from colora.training.run import Reporter
 
 CHECK_SECONDS = 0.5  # how often a step looks at the loss and tells how far it is
 

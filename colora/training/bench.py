@@ -19,12 +19,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from colora.adapters.model import adapted_layers, count_parameters
-from colora.images import autocast, choose_device, choose_precision
 from colora.networks.backbones import build
 from colora.networks.methods import METHODS, apply_method, settle_forms_
 from colora.settings.config import RunConfig, make_config
 from colora.system.environment import environment, forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError
+from colora.training.images import autocast, choose_device, choose_precision
 
 LORA_RANK = 8
 CLASSES = 4
@@ -156,7 +156,7 @@ def _peak_alone(config: RunConfig, method: str, compiled: bool) -> float:
 
     With glibc's moving threshold for mapped blocks the same process reads up to 6 % more or less; a fixed one repeats.
     """
-    code = "import sys, json; from colora.bench import print_peak; print_peak(*json.loads(sys.argv[1]))"
+    code = "import sys, json; from colora.training.bench import print_peak; print_peak(*json.loads(sys.argv[1]))"
     arguments = json.dumps([config.changes(), method, compiled])
     fixed = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", code, arguments]

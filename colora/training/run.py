@@ -29,19 +29,9 @@ from torch import nn
 
 from colora.adapters.history import save_epoch
 from colora.adapters.model import adapted_layers, count_parameters
-from colora.checkpoint import (
-    has_checkpoint,
-    load_checkpoint,
-    load_model,
-    save_checkpoint,
-    save_model,
-    saved_model_epoch,
-)
 from colora.data.cuts import PINNED, Cut, pinned_cut
 from colora.data.prepare import RULE, Progress
 from colora.data.sources import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
-from colora.fit import Fit, Stopped, eval_batch_size, heed, make_optimizer
-from colora.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
@@ -52,6 +42,16 @@ from colora.settings.config import Resolved, RunConfig
 from colora.system.environment import environment
 from colora.system.errors import UserError
 from colora.system.storage import FULL, locked
+from colora.training.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_model,
+    saved_model_epoch,
+)
+from colora.training.images import DeviceImages, choose_device, choose_precision, probabilities
+from colora.training.loop import Fit, Stopped, eval_batch_size, heed, make_optimizer
 
 HEARTBEAT_SECONDS = 5  # at least so often, also while a long step or evaluation tells nothing
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is

@@ -1,6 +1,6 @@
 """Before a run is queued: what it will take of memory, disk and time, and what cannot fit, with what to lower.
 
-A rehearsal of a few seconds (colora.rehearsal) tells of the network, arithmetic (colora.estimate) of the rest. Disk is
+A rehearsal of a few seconds (`rehearsal`) tells of the network, arithmetic (`estimate`) of the rest. Disk is
 within some per cent of what is written, memory up to a quarter above what is taken; time is as rough as the computer is
 busy, and a range where it is. Imports torch only to rehearse.
 """
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from colora.data.sizes import Sizes
-from colora.estimate import Trial, disk_bytes, epoch_seconds, largest_batch_size, memory_bytes, seed_seconds
 from colora.queue.order import run_folders, written_state
 from colora.runs.folder import ACTIVE
 from colora.runs.verdict import process_file
@@ -23,6 +22,7 @@ from colora.system.duration import span
 from colora.system.errors import UserError
 from colora.system.process import Identity, lives_here, resident_bytes
 from colora.system.storage import check_room, size_text
+from colora.training.estimate import Trial, disk_bytes, epoch_seconds, largest_batch_size, memory_bytes, seed_seconds
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def preflight(
     at_once: int = 1,  # seeds that share the device's memory
 ) -> Preflight:
     """Raises UserError where the network cannot be built on this machine; what cannot fit is said in `refused`."""
-    from colora.rehearsal import rehearse  # torch
+    from colora.training.rehearsal import rehearse  # torch
 
     there = next(folder for folder in (runs_dir.absolute(), *runs_dir.absolute().parents) if folder.exists())
     classes = classes or (sizes.classes if sizes else 4)
