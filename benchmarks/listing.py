@@ -21,7 +21,7 @@ sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 
 from fabricate import resolved  # noqa: E402
 
-from colora.queue.view import rows  # noqa: E402
+from colora.engines.view import rows  # noqa: E402
 from colora.runs.folder import append_json, create_group, write_json  # noqa: E402
 from colora.runs.listing import listing  # noqa: E402
 from colora.settings.config import RunConfig  # noqa: E402

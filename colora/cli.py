@@ -20,7 +20,7 @@ from colora.cli_launch import BY_NAME, Estimates, asked_groups, not_used, tell_u
 from colora.cli_launch import asked_config as _config
 from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
 from colora.cli_show import print_json, show_evaluation, show_groups, show_predictions
-from colora.engines import ENGINES, engine_named
+from colora.engines.engine import ENGINES, engine_named
 from colora.runs.folder import Group
 from colora.runs.listing import listing
 from colora.runs.siblings import seeds_text
@@ -177,8 +177,8 @@ def _names(text: str) -> list[str]:
 
 
 def _launch(args: argparse.Namespace) -> int:
+    from colora.engines.launch import launch_groups
     from colora.engines.slurm.site import asked_from
-    from colora.launch import launch_groups
 
     configs = asked_groups(args)
     seeds, estimates = _seeds(args), Estimates(args.json)
@@ -270,7 +270,7 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _preflight(args: argparse.Namespace) -> int:
     """Exit code 0 also where it cannot fit: `refused` is the answer."""
-    from colora.launch import look_ahead
+    from colora.engines.launch import look_ahead
 
     config = absolute_paths(_config(args))
     found = look_ahead(config, len(_seeds(args)), args.runs_dir, args.classes)

@@ -54,7 +54,7 @@ def _toml(value: Any) -> str:
 
 def checked(runs_dir: Path) -> dict[str, Any]:
     """What SLURM says of itself and of one seed's job under this site file. Raises UserError where it won't."""
-    from colora.engines import engine_named
+    from colora.engines.engine import engine_named
     from colora.engines.slurm.client import call
     from colora.engines.slurm.site import load_site, site_file
 

@@ -81,7 +81,7 @@ def _here(found: dict[str, Any]) -> str:
 
 def _data_get(args: argparse.Namespace) -> int:
     from colora.data.medmnist import get, remote_file
-    from colora.transfers import reported
+    from colora.queue.transfers import reported
 
     path = remote_file(args.name, args.size, args.data_dir).path
     elsewhere = f" --data-dir {args.data_dir}" if args.data_dir else ""
@@ -134,7 +134,7 @@ def _weights_list(args: argparse.Namespace) -> int:
 
 def _weights_get(args: argparse.Namespace) -> int:
     from colora.networks.weights import get_weights, remote_weights
-    from colora.transfers import reported
+    from colora.queue.transfers import reported
 
     path = remote_weights(args.backbone).path
     with (

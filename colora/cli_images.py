@@ -9,7 +9,7 @@ from typing import Any, get_args
 from colora.cli_groups import add_group, add_runs_dir, default_runs_dir, group_of
 from colora.cli_show import print_json, say
 from colora.data.rules import EXCLUDABLE, Kind
-from colora.engines import engine_of
+from colora.engines.engine import engine_of
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.settings.config import launch_arguments, parse_seeds

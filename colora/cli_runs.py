@@ -11,7 +11,7 @@ from typing import Any
 
 from colora.cli_groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
 from colora.cli_show import say
-from colora.engines import engine_named, engine_of
+from colora.engines.engine import engine_named, engine_of
 from colora.queue import order
 from colora.runs.folder import ACTIVE, Group
 from colora.runs.verdict import short
@@ -165,7 +165,7 @@ def _trash(args: argparse.Namespace) -> int:
 
 
 def _queue(args: argparse.Namespace) -> int:
-    from colora.queue.view import rows
+    from colora.engines.view import rows
 
     if args.job == "move":
         if not args.targets or (args.end is None and args.priority is None):

@@ -128,7 +128,7 @@ def _is(group: Group, config: RunConfig, cut: Cut | None, seeds: list[int]) -> b
 
 def launch_comparison(runs_dir: Path, plan: Plan) -> list[Group]:
     """Save the random cut and queue the groups that do not exist yet. Raises UserError as `save_cut` and `launch`."""
-    from colora.launch import launch
+    from colora.engines.launch import launch
 
     save_cut(runs_dir, plan.random_cut)
     return [launch(runs_dir, arm.group, arm.config, plan.seeds) for arm in plan.arms if not arm.exists]

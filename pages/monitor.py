@@ -5,8 +5,8 @@ from typing import Any
 import streamlit as st
 
 from colora import plots
+from colora.engines import view
 from colora.overview import Line
-from colora.queue import view
 from colora.results import preparing, progress
 from colora.runs.finished import says_reached
 from colora.runs.folder import Group

@@ -10,7 +10,7 @@ from typing import Any
 from cluster import Cluster
 from queueing import STAND_IN, Lab, wait_for
 
-from colora.engines import engine_of
+from colora.engines.engine import engine_of
 from colora.queue import order
 from colora.queue.supervisor import supervising
 from colora.runs.folder import Group, Run, create_group, read_json_lines
@@ -79,7 +79,7 @@ def on_slurm(cluster: Cluster, tmp_path: Path, monkeypatch: Any) -> Bench:
     cluster.ready()
     for name in ("SLURM_CONF", "PATH"):
         monkeypatch.setenv(name, cluster.environment[name])
-    monkeypatch.setattr("colora.engines.slurm.ENDING_SECONDS", 120)
+    monkeypatch.setattr("colora.engines.slurm.engine.ENDING_SECONDS", 120)
     monkeypatch.setenv("COLORA_SLURM", str(tmp_path / "colora-slurm.toml"))
     (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} "$@"\n')
     (tmp_path / "python").chmod(0o755)

@@ -22,10 +22,10 @@ from queueing import PATIENCE_SECONDS
 import colora.networks.weights
 from colora.cli import main
 from colora.data.medmnist import on_disk
+from colora.queue.transfers import cancel, downloads, forget, start_download
 from colora.runs.folder import write_json
 from colora.system.errors import UserError
 from colora.system.storage import state_dir
-from colora.transfers import cancel, downloads, forget, start_download
 
 ROOT = Path(__file__).parents[1]
 
@@ -247,7 +247,7 @@ def test_a_damaged_record_names_its_file(host):
 
 
 def test_a_download_that_cannot_start_says_why(medmnist, monkeypatch):
-    monkeypatch.setattr("colora.transfers.sys.executable", shutil.which("false"))
+    monkeypatch.setattr("colora.queue.transfers.sys.executable", shutil.which("false"))
     with pytest.raises(UserError, match="The download ended at once: it said nothing"):
         start_download("data", "octmnist", 28)
     assert downloads() == []

@@ -145,7 +145,7 @@ def test_the_priority_of_waiting_seeds_can_be_changed(open_page, monkeypatch, tm
     records.write_submission(group.path, 1, job="12", seeds=[0, 3], request=Site().model_dump())
     records.write_job(group.runs[1].path, Job("12_3", "PENDING", reason="Priority"))
     fabricate(tmp_path / "runs", "here", ["queued"])
-    monkeypatch.setattr("colora.engines.slurm.look", lambda group: None)
+    monkeypatch.setattr("colora.engines.slurm.engine.look", lambda group: None)
     app = open_page("monitor", "g")
     called = []
     monkeypatch.setattr("pages.components.command.run_colora", lambda arguments, timeout=0: called.append(arguments))

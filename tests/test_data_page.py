@@ -11,9 +11,9 @@ from queueing import PATIENCE_SECONDS
 
 from colora.data.medmnist import get, remote_file
 from colora.networks.weights import remote_weights
+from colora.queue.transfers import downloads, transfer_id
 from colora.runs.folder import own_process, write_json
 from colora.system.storage import size_text, state_dir
-from colora.transfers import downloads, transfer_id
 
 KEPT = "Cancelled. What has arrived is kept: the next try continues there."
 

@@ -16,9 +16,9 @@ import pytest
 from engine_bench import Bench, epochs, on_slurm
 from queueing import PATIENCE_SECONDS
 
-from colora.engines import engine_of
+from colora.engines.engine import engine_of
+from colora.engines.launch import launch
 from colora.engines.slurm.records import task_of
-from colora.launch import launch
 from colora.queue import order
 from colora.runs.folder import Group, Run, create_group, read_json_lines
 from colora.runs.verdict import process_file
@@ -130,7 +130,7 @@ def test_whoever_launched_may_die(bench):
     code = f"""
         import time
         from pathlib import Path
-        from colora.engines import engine_of
+        from colora.engines.engine import engine_of
         from colora.runs.folder import Group
         group = Group(Path({str(group.path)!r}))
         engine_of(group).start(group)

@@ -100,8 +100,8 @@ def widgets(app, kind: str, key: str) -> list:
 def launched_from(app, folder: Path, monkeypatch) -> dict[str, dict]:
     """What the command that the page shows makes in another runs folder: {group: its config}; nothing is started."""
     monkeypatch.setattr("colora.engines.local.ensure_supervisor", lambda runs_dir: 1)
-    monkeypatch.setattr("colora.launch.look_ahead", lambda *args, **more: None)
-    monkeypatch.setattr("colora.launch._check_model", lambda *args: None)
+    monkeypatch.setattr("colora.engines.launch.look_ahead", lambda *args, **more: None)
+    monkeypatch.setattr("colora.engines.launch._check_model", lambda *args: None)
     words = shlex.split(app.code[0].value)
     words[words.index("--runs-dir") + 1] = str(folder)
     assert words[:3] == ["python", "-m", "colora"] and main([*words[3:], "--json"]) == 0

@@ -44,7 +44,7 @@ def test_the_real_table_has_eleven_sets():
 
 
 def test_the_table_is_read_without_torch():
-    script = "import sys, colora.data.sources, colora.transfers\n"
+    script = "import sys, colora.data.sources, colora.queue.transfers\n"
     script += "print(colora.settings.medmnist_info.names()[2], 'torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS

@@ -262,7 +262,7 @@ def test_a_signal_reaches_only_the_process_that_was_meant():
 
 
 def test_pages_and_supervisor_need_no_torch():
-    code = "import sys, colora.queue.supervisor, colora.queue.actions, colora.queue.view; "
+    code = "import sys, colora.queue.supervisor, colora.queue.actions, colora.engines.view; "
     code += "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     code = "import sys, colora.queue.guard; sys.exit(bool({'psutil', 'pydantic', 'filelock'} & set(sys.modules)))"

@@ -7,7 +7,8 @@ from fabricate import fabricate
 
 import colora.queue.actions
 from colora.cli import main
-from colora.queue import order, view
+from colora.engines import view
+from colora.queue import order
 from colora.queue.actions import goes_on, retry, stop
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, supervising

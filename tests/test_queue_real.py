@@ -15,7 +15,7 @@ import torch
 from queueing import Lab, busy, wait_for
 from safetensors import safe_open
 
-from colora.launch import launch
+from colora.engines.launch import launch
 from colora.queue.actions import requeue, resume, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
 from colora.runs.folder import Group, Run, create_group

@@ -12,7 +12,8 @@ from fabricate import fabricate
 from queueing import wait_for
 
 from colora.cli import main
-from colora.queue import order, view
+from colora.engines import view
+from colora.queue import order
 from colora.queue.actions import requeue, stop
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, supervising

@@ -11,16 +11,16 @@ import time
 import pytest
 
 from colora.cli_runs import look_beyond
-from colora.engines import ENGINES
-from colora.engines import slurm as engine
+from colora.engines.engine import ENGINES
+from colora.engines.slurm import engine as engine
 from colora.engines.slurm import records, task
 from colora.engines.slurm.ending import ending, waits_for
 from colora.engines.slurm.jobs import Job
 from colora.engines.slurm.site import Site
+from colora.engines.view import rows
 from colora.queue import order
 from colora.queue.actions import move
 from colora.queue.supervisor import Supervisor
-from colora.queue.view import rows
 from colora.runs.folder import Group, Run, create_group, own_process, write_json
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
@@ -327,7 +327,7 @@ def test_a_task_leaves_alone_what_is_not_its_own(group, monkeypatch, capsys):
 
 
 def test_the_engine_needs_no_torch():
-    code = "import sys, colora.engines.slurm, colora.engines.local, colora.engines.slurm.script; "
+    code = "import sys, colora.engines.slurm.engine, colora.engines.local, colora.engines.slurm.script; "
     code += "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     code = "import sys, colora.engines.slurm.task; sys.exit('torch' in sys.modules)"

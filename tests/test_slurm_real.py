@@ -14,14 +14,14 @@ from engine_bench import epochs, on_slurm
 from queueing import in_time
 
 from colora.cli import main
-from colora.engines import engine_of
-from colora.engines import slurm as engine
+from colora.engines.engine import engine_of
+from colora.engines.launch import launch
+from colora.engines.slurm import engine as engine
 from colora.engines.slurm import jobs, records
 from colora.engines.slurm.client import call
 from colora.engines.slurm.site import Site
-from colora.launch import launch
+from colora.engines.view import rows
 from colora.queue import order
-from colora.queue.view import rows
 from colora.runs.folder import Group, Run, read_json, write_json
 from colora.runs.verdict import process_file
 from colora.system.errors import UserError

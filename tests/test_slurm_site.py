@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from colora.cli_cluster import example
-from colora.engines import engine_named
+from colora.engines.engine import engine_named
 from colora.engines.slurm import client
 from colora.engines.slurm.script import render
 from colora.engines.slurm.site import Site, asked_from, available, load_site, seconds_of

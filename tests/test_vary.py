@@ -9,7 +9,7 @@ from conftest import mistake
 from opened import MEASURED
 
 from colora.cli import main
-from colora.launch import launch_groups
+from colora.engines.launch import launch_groups
 from colora.queue import order
 from colora.runs.folder import NAME, Group
 from colora.settings.config import RunConfig
@@ -242,7 +242,7 @@ def test_none_is_made_where_one_name_is_taken(tmp_path):
 
 @pytest.mark.parametrize("trouble", [UserError("The disk is full."), KeyboardInterrupt()])
 def test_none_is_left_where_something_comes_between_the_first_and_the_second(tmp_path, monkeypatch, capsys, trouble):
-    import colora.launch
+    import colora.engines.launch
 
     made = []
 
@@ -252,8 +252,8 @@ def test_none_is_left_where_something_comes_between_the_first_and_the_second(tmp
         made.append(name)
         return create(runs_dir, name, *rest)
 
-    create = colora.launch.create_group
-    monkeypatch.setattr(colora.launch, "create_group", refuse)
+    create = colora.engines.launch.create_group
+    monkeypatch.setattr(colora.engines.launch, "create_group", refuse)
     code = main(["launch", "--name", "g", "--runs-dir", str(tmp_path), *FLAGS, "--vary", "lr=0.001,0.003"])
     told = {2: "The disk is full.", 130: "interrupted"}
     assert capsys.readouterr().err.strip() == f"colora launch: {told[code]}"
@@ -306,15 +306,15 @@ def test_json_has_each_groups_own_estimate(tmp_path, measured, capsys):
 
 
 def test_a_refusal_names_its_group_and_leaves_none(tmp_path, monkeypatch, capsys):
-    import colora.launch
+    import colora.engines.launch
 
-    look_ahead = colora.launch.look_ahead
+    look_ahead = colora.engines.launch.look_ahead
 
     def full(config, *rest, **more):
         found = look_ahead(config, *rest, **more)
         return replace(found, refused="It is too large.", field="batch_size") if config.rank == 2 else found
 
-    monkeypatch.setattr(colora.launch, "look_ahead", full)
+    monkeypatch.setattr(colora.engines.launch, "look_ahead", full)
     common = ["launch", "--name", "g", "--runs-dir", tmp_path, *FLAGS, "--seeds", "0", "--json"]
     assert mistake(capsys, *common, "--vary", "rank=1,2") == "colora launch: g-rank-2: It is too large.\n"
     assert not list(tmp_path.glob("g-*"))

@@ -1,4 +1,4 @@
-"""Who trains what next: the queue, the supervisor that works through it, and each run's guard.
+"""Who trains what next on this machine: the queue, the supervisor that works through it, and each run's guard.
 
     colora launch ─► run folders (queued) ─► supervisor, one per runs folder, user and host
                                                 └─► guard, one per run ─► python -m colora train --run-dir DIR

@@ -1,6 +1,6 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
-    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines), its own identity
+    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines.engine), its own identity
     runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.data.cuts)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def engine(self) -> str:
-        """Who starts this run, as its group.json says: a name in colora.engines.ENGINES."""
+        """Who starts this run, as its group.json says: a name in colora.engines.engine.ENGINES."""
         try:
             return engine_name(read_json(self.path.parent / "group.json"))
         except UserError:  # the group is damaged, or just being made: only this machine's processes can be judged
@@ -234,7 +234,7 @@ class Group:
 
     @property
     def engine(self) -> str:
-        """Who starts its runs: a name in colora.engines.ENGINES."""
+        """Who starts its runs: a name in colora.engines.engine.ENGINES."""
         return engine_name(self.info)
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from colora.engines import engine_of
+from colora.engines.engine import engine_of
 from colora.engines.slurm import records
 from colora.engines.slurm.ending import waits_for
 from colora.engines.slurm.jobs import WAITING

@@ -1,6 +1,6 @@
 """Files of public hosts on the pages: what is here, a button for what is not, and progress while it comes.
 
-A download is a process of its own (`colora.transfers`), so it goes on when the page is left. The page that shows one
+A download is a process of its own (`queue.transfers`), so it goes on when the page is left. The page that shows one
 runs on at its end (`follow`) and fills the places it has drawn; Streamlit interrupts that as soon as someone acts or
 leaves. A polling fragment would go on after its page is gone.
 """
@@ -16,6 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from colora.data.medmnist import damages, on_disk, remote_file
 from colora.networks.weights import damage, remote_weights, weights_on_disk
+from colora.queue.transfers import Transfer, cancel, downloads, start_download, transfer_id
 from colora.settings.catalog import split_backbone
 from colora.settings.medmnist_info import info
 from colora.system.download import Progress, RemoteFile
@@ -23,7 +24,6 @@ from colora.system.duration import duration
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import exists, is_file
-from colora.transfers import Transfer, cancel, downloads, start_download, transfer_id
 from pages.components import acting, address, show
 from pages.components.runs import file_stamp
 

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from colora.engines import engine_of
-from colora.queue import view
+from colora.engines import view
+from colora.engines.engine import engine_of
 from colora.queue.actions import goes_on
 from colora.runs.folder import ENDED_EARLY, Group
 from colora.system.errors import UserError

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.queue import view
+from colora.engines import view
 from colora.results import band, progress, run_summary, seconds_left, seconds_to_end
 from colora.runs.folder import ACTIVE, Group, Run
 from colora.system.duration import duration

@@ -82,7 +82,7 @@ def start_download(kind: str, name: str, size: int | None = None, data_dir: str 
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parent.parent,
+                cwd=Path(__file__).parents[2],
                 close_fds=True,
                 start_new_session=True,
             )

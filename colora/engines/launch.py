@@ -1,4 +1,4 @@
-"""From a config to queued seeds: check that they can train, and make the run folders. `colora.engines` do the rest."""
+"""From a config to queued seeds: check that they can train, and make the run folders. The engines do the rest."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from colora.data.cuts import PINNED, read_cut
 from colora.data.sizes import dataset_sizes
 from colora.data.sources import check_cut, check_dataset
-from colora.engines import engine_named
+from colora.engines.engine import engine_named
 from colora.queue import order
 from colora.queue.slots import sharing
 from colora.queue.supervisor import slot_names

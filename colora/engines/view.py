@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from colora.engines import engine_named
+from colora.engines.engine import engine_named
 from colora.queue import order
 from colora.queue.supervisor import supervising
 from colora.runs.folder import ACTIVE, Run
