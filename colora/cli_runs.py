@@ -306,7 +306,7 @@ class _Progress:
         self.bar.close()
 
     def update(self, groups: list[Group]) -> None:
-        from colora.results import preparing
+        from colora.results.summary import preparing
 
         for group in groups:
             done = 0.0

@@ -25,7 +25,7 @@ def say(args: argparse.Namespace, document: Any, text: str) -> int:
 
 
 def show_groups(groups: list[Group], as_json: bool, as_list: bool) -> None:
-    from colora.results import group_summary
+    from colora.results.summary import group_summary
 
     summaries = [group_summary(Group(group.path)) for group in groups]
     if as_json:

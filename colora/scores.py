@@ -9,7 +9,7 @@ import pandas as pd
 
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.uncertainty import model_scores, seed_scores
-from colora.results import best_run, probability_columns
+from colora.results.summary import best_run, probability_columns
 from colora.runs.finished import counted, finished
 from colora.runs.folder import Group
 from colora.settings.config import Resolved

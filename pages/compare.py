@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.compare import (
+from colora.results.compare import (
     FEWEST,
     MOST,
     Summaries,
@@ -15,7 +15,7 @@ from colora.compare import (
     same_settings,
     seed_points,
 )
-from colora.results import exact_config
+from colora.results.summary import exact_config
 from colora.runs.folder import Group, list_groups
 from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum

@@ -6,8 +6,8 @@ import streamlit as st
 
 from colora import plots
 from colora.engines import view
-from colora.overview import Line
-from colora.results import preparing, progress
+from colora.results.overview import Line
+from colora.results.summary import preparing, progress
 from colora.runs.finished import says_reached
 from colora.runs.folder import Group
 from colora.runs.siblings import apart_rows, says_apart

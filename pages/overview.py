@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from colora.overview import FOREIGN, SORTS, Line, lines
+from colora.results.overview import FOREIGN, SORTS, Line, lines
 from colora.runs.folder import STATES, Group, Run
 from colora.system.errors import UserError
 from pages.components import acting, address, group_actions, live, machine, trash

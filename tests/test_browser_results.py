@@ -8,7 +8,7 @@ import pytest
 from browsing import STORY, choose, idle, served, watched
 from fabricate import fabricate, labels_of, probabilities
 
-from colora.predictions import mistakes
+from colora.results.predictions import mistakes
 from colora.settings.catalog import NOTICE
 
 pytestmark = STORY

@@ -6,7 +6,7 @@ import pytest
 from fabricate import PARAMETERS, damage, fabricate
 from opened import opener, ran, texts
 
-from colora.results import Spread, run_summary
+from colora.results.summary import Spread, run_summary
 from colora.runs.folder import Group, read_json, write_json
 from colora.settings.relevance import config_checksum
 

@@ -14,8 +14,8 @@ from colora.data.cuts import PINNED
 from colora.data.rules import make_rule
 from colora.distil import distil
 from colora.metrics.classification import confusion_matrix, macro_auc, micro_auc, per_class, wilson
-from colora.predictions import mistakes
-from colora.results import Spread, best_run, run_summary
+from colora.results.predictions import mistakes
+from colora.results.summary import Spread, best_run, run_summary
 from colora.runs.folder import Group, read_json_lines, write_json
 from colora.scores import read_predictions
 

@@ -13,7 +13,7 @@ from opened import ran, texts
 
 from colora import verdicts
 from colora.metrics.classification import entropy
-from colora.results import selected_row
+from colora.results.summary import selected_row
 from colora.runs.folder import Group
 from colora.scores import group_scores, read_predictions
 from colora.settings.catalog import NOTICE

@@ -3,8 +3,8 @@
 import pytest
 from fabricate import damage, fabricate
 
-from colora.overview import Line, lines
-from colora.results import group_summary
+from colora.results.overview import Line, lines
+from colora.results.summary import group_summary
 from colora.runs.audit import recorded
 from colora.runs.folder import Group, write_json
 from colora.runs.notes import read_notes, write_notes

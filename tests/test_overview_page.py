@@ -9,7 +9,7 @@ import pytest
 from fabricate import damage, fabricate
 from opened import ran, texts
 
-from colora.results import Spread, run_summary
+from colora.results.summary import Spread, run_summary
 from colora.runs.folder import Group, list_groups
 from colora.runs.notes import write_notes
 from colora.runs.trash import found, listed, put_back, remove, restore, to_trash

@@ -12,7 +12,7 @@ from colora.queue import order
 from colora.queue.actions import goes_on, retry, stop
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, supervising
-from colora.results import group_summary
+from colora.results.summary import group_summary
 from colora.runs.folder import Group, Run, create_group
 from colora.runs.listing import listing
 from colora.runs.trash import remove

@@ -17,7 +17,7 @@ from colora.queue import order
 from colora.queue.actions import requeue, stop
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, supervising
-from colora.results import group_summary, run_report
+from colora.results.summary import group_summary, run_report
 from colora.runs import verdict
 from colora.runs.folder import Group, Run, create_group, list_groups
 from colora.runs.listing import listing

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from colora.results import (
+from colora.results.summary import (
     Spread,
     band,
     best_run,

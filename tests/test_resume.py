@@ -17,7 +17,7 @@ from colora.adapters import form_choice
 from colora.data import prepared
 from colora.networks import methods
 from colora.networks.backbones import build
-from colora.results import preparing
+from colora.results.summary import preparing
 from colora.runs.folder import Run
 from colora.training.images import probabilities
 from colora.training.run import train_run

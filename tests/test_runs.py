@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from colora.results import group_summary, progress
+from colora.results.summary import group_summary, progress
 from colora.runs.folder import (
     Group,
     Run,

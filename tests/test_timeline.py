@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fabricate import COUNTS, fabricate, probabilities
 
+from colora.results.timeline import timeline
 from colora.system.errors import UserError
-from colora.timeline import timeline
 
 COUNTS_ALL = sum(COUNTS["train"])
 

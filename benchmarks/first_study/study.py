@@ -24,7 +24,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: several runs share the cores
 
-from colora.results import run_summary
+from colora.results.summary import run_summary
 from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment

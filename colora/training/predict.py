@@ -12,7 +12,7 @@ from colora.data.prepare import RULE, Converted, read_image
 from colora.data.sources import Dataset, load_outside
 from colora.metrics import classification
 from colora.metrics.over_seeds import ensemble
-from colora.results import SELECTION, Spread, run_summary
+from colora.results.summary import SELECTION, Spread, run_summary
 from colora.runs.finished import finished, under_way
 from colora.runs.folder import Group, Run
 from colora.runs.siblings import apart_rows

@@ -35,7 +35,7 @@ from colora.data.sources import SPLITS, Dataset, load_dataset, training_labels, 
 from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
-from colora.results import selected_row
+from colora.results.summary import selected_row
 from colora.runs.folder import ACTIVE, Group, Run, append_json, own_process, read_json_lines, write_bytes, write_json
 from colora.runs.siblings import check_siblings
 from colora.settings.config import Resolved, RunConfig

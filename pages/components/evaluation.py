@@ -10,7 +10,7 @@ from colora import plots
 from colora.data.thumbnails import Place, tile
 from colora.metrics.classification import wilson
 from colora.plots.evaluation import Kind
-from colora.results import Spread
+from colora.results.summary import Spread
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.gallery import gallery

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from colora.overview import Line
+from colora.results.overview import Line
 from colora.runs.folder import Group
 from colora.runs.notes import LONGEST, read_notes
 from colora.runs.trash import Entry

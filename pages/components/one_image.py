@@ -10,12 +10,12 @@ import streamlit as st
 
 from colora import plots
 from colora.data.thumbnails import Pictures, Place, lossless
-from colora.results import run_summary
+from colora.results.summary import run_summary
+from colora.results.timeline import timeline
 from colora.runs.folder import Group
 from colora.scores import SeedPredictions
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from colora.timeline import timeline
 from pages.components import address, judging, scored, show
 from pages.components.browse import first_shown, go_to, open_image
 from pages.components.gallery import gallery

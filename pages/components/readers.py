@@ -11,8 +11,16 @@ import streamlit as st
 from colora.data.medmnist import on_disk
 from colora.data.thumbnails import Place
 from colora.metrics.over_seeds import Outcome, outcome
-from colora.predictions import COLUMNS, image_checksums, image_table, mistakes, predicted, source_file, table_file
-from colora.results import band, best_run
+from colora.results.predictions import (
+    COLUMNS,
+    image_checksums,
+    image_table,
+    mistakes,
+    predicted,
+    source_file,
+    table_file,
+)
+from colora.results.summary import band, best_run
 from colora.runs.finished import counted, finished
 from colora.runs.folder import Group, Run
 from colora.runs.siblings import alike

@@ -12,7 +12,7 @@ import streamlit as st
 
 from colora import plots
 from colora.engines import view
-from colora.results import band, progress, run_summary, seconds_left, seconds_to_end
+from colora.results.summary import band, progress, run_summary, seconds_left, seconds_to_end
 from colora.runs.folder import ACTIVE, Group, Run
 from colora.system.duration import duration
 from pages.components import show

@@ -13,7 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from colora.metrics.over_seeds import one_model
-from colora.results import selected_row, split_arrays, targets
+from colora.results.summary import selected_row, split_arrays, targets
 from colora.runs.folder import Group, Run
 from colora.runs.siblings import alike
 from colora.system.errors import UserError

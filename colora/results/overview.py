@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from colora.results import Spread, progress
+from colora.results.summary import Spread, progress
 from colora.runs.finished import finished
 from colora.runs.folder import Group, list_groups
 from colora.runs.notes import read_notes
