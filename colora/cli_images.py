@@ -90,8 +90,8 @@ def _names(text: str) -> list[str]:
 def _distil(args: argparse.Namespace) -> int:
     from colora.data.cuts import save_cut
     from colora.data.rules import make_rule
-    from colora.distil import distil
-    from colora.scores import read_predictions
+    from colora.distillation.distil import distil
+    from colora.distillation.scores import read_predictions
 
     group = group_of(args)
     given = {name: value for name in ("kind", *RULE_FLAGS) if (value := getattr(args, name)) is not None}
@@ -165,8 +165,8 @@ def _cut_list(args: argparse.Namespace) -> int:
 
 
 def _cut_compare(args: argparse.Namespace) -> int:
-    from colora.comparison import FULL_LR, launch_comparison, plan_comparison
     from colora.data.cuts import read_cut, same_cut
+    from colora.distillation.comparison import FULL_LR, launch_comparison, plan_comparison
 
     known = args.identity is not None
     cut = same_cut(args.runs_dir, args.name, args.identity) if known else read_cut(args.runs_dir, args.name)
@@ -201,7 +201,7 @@ def _cut_rm(args: argparse.Namespace) -> int:
 
 
 def _verdicts_list(args: argparse.Namespace) -> int:
-    from colora.verdicts import current, problems
+    from colora.distillation.verdicts import current, problems
 
     table = current(args.runs_dir)
     rows = [
@@ -218,21 +218,21 @@ def _verdicts_list(args: argparse.Namespace) -> int:
 
 
 def _verdicts_agreement(args: argparse.Namespace) -> int:
-    from colora.verdicts import agreement
+    from colora.distillation.verdicts import agreement
 
     found = agreement(args.runs_dir, *args.readers)
     return say(args, found, found["says"])
 
 
 def _verdicts_export(args: argparse.Namespace) -> int:
-    from colora.verdicts_csv import export_csv
+    from colora.distillation.verdicts_csv import export_csv
 
     count = export_csv(args.runs_dir, args.file, args.reader)
     return say(args, {"file": str(args.file), "verdicts": count}, f"{args.file}: {count:,} verdicts")
 
 
 def _verdicts_import(args: argparse.Namespace) -> int:
-    from colora.verdicts_csv import import_csv
+    from colora.distillation.verdicts_csv import import_csv
 
     found = import_csv(args.runs_dir, args.file, args.reader)
     return say(args, found, f"{found['added']:,} verdicts added, {found['known']:,} stood already")

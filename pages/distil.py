@@ -4,10 +4,10 @@ import streamlit as st
 
 from colora.data.cuts import Cut, identity_of, same_cut, save_cut
 from colora.data.rules import Rule
-from colora.distil import Pool, distil
+from colora.distillation.distil import Pool, distil
+from colora.distillation.scores import SeedPredictions, Whose, whose_says
 from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group
-from colora.scores import SeedPredictions, Whose, whose_says
 from colora.system.errors import UserError
 from pages.components import acting, cut_preview, cut_rule, listed, scored, show
 from pages.components.frame import inside_app

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
+from colora.distillation.scores import SeedPredictions, whose_says
 from colora.runs.folder import Group
-from colora.scores import SeedPredictions, whose_says
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, listed, scored, show

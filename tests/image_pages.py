@@ -8,9 +8,9 @@ from fabricate import damage, fabricate
 from opened import opener
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
-from colora import verdicts
+from colora.distillation import verdicts
+from colora.distillation.scores import group_scores
 from colora.runs.folder import Group
-from colora.scores import group_scores
 
 CHECKSUM = "0" * 64  # of fabricated data
 TAB = "f" * 32  # a browser tab's token

@@ -19,12 +19,12 @@ from test_overview_page import tick, tick_in_trash
 
 from colora.data.cuts import list_cuts, read_cut, remove_cut, same_cut, save_cut
 from colora.data.rules import make_rule
-from colora.distil import distil
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.queue.actions import requeue, retry
 from colora.runs import trash
 from colora.runs.folder import Group, own_process, read_json, same_group, write_json
 from colora.runs.notes import write_notes
-from colora.scores import read_predictions
 from colora.system.errors import UserError
 
 HARMLESS = {

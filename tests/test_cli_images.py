@@ -12,12 +12,12 @@ from test_images_browser import colora
 
 from colora.cli import _config, _parser, main
 from colora.data.cuts import PINNED, read_cut
+from colora.distillation.scores import read_predictions
+from colora.distillation.verdicts import current, judge
 from colora.engines.launch import launch
 from colora.results.summary import group_summary, run_report, run_summary
 from colora.runs.folder import Group, Run, create_group, read_json, write_json
-from colora.scores import read_predictions
 from colora.training.run import train_run
-from colora.verdicts import current, judge
 
 
 @pytest.fixture

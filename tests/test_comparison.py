@@ -3,12 +3,12 @@
 import pytest
 from fabricate import fabricate
 
-from colora.comparison import plan_comparison
 from colora.data.cuts import PINNED, read_cut, save_cut
 from colora.data.rules import make_rule
-from colora.distil import distil
+from colora.distillation.comparison import plan_comparison
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.runs.folder import create_group
-from colora.scores import read_predictions
 from colora.system.errors import UserError
 
 

@@ -21,10 +21,10 @@ from colora.data.cuts import (
 from colora.data.medmnist import get
 from colora.data.rules import make_rule
 from colora.data.sources import check_cut, training_labels, used_index
-from colora.distil import distil
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.runs.audit import recorded
 from colora.runs.trash import empty, free_name, listed, put_back
-from colora.scores import read_predictions
 from colora.settings.config import absolute_paths, make_config
 from colora.system.errors import UserError
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from colora.data.cuts import cut_hash
 from colora.data.rules import make_rule
-from colora.distil import FATES, Overlap, distil, divide, overlap, pool_of, verdicts_for
+from colora.distillation.distil import FATES, Overlap, distil, divide, overlap, pool_of, verdicts_for
+from colora.distillation.scores import read_predictions, score_images
+from colora.distillation.verdicts import COLUMNS, judge
 from colora.metrics.uncertainty import image_scores
-from colora.scores import read_predictions, score_images
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from colora.verdicts import COLUMNS, judge
 
 CLASSES = ["A", "B", "C"]
 

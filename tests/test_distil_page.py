@@ -11,13 +11,13 @@ from fabricate import CLASS_NAMES, COUNTS, MOST_USED, fabricate
 from image_pages import shown
 from opened import opener, ran, texts
 
-from colora import verdicts
 from colora.data.cuts import list_cuts, read_cut
 from colora.data.rules import make_rule
-from colora.distil import distil, divide, overlap, pool_of
+from colora.distillation import verdicts
+from colora.distillation.distil import distil, divide, overlap, pool_of
+from colora.distillation.scores import read_predictions, score_images
 from colora.runs import audit
 from colora.runs.folder import Group
-from colora.scores import read_predictions, score_images
 from colora.system.errors import UserError
 from pages.components.origin import dataset_of
 

@@ -12,12 +12,12 @@ from opened import ran, texts
 
 from colora.data.cuts import PINNED
 from colora.data.rules import make_rule
-from colora.distil import distil
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.metrics.classification import confusion_matrix, macro_auc, micro_auc, per_class, wilson
 from colora.results.predictions import mistakes
 from colora.results.summary import Spread, best_run, run_summary
 from colora.runs.folder import Group, read_json_lines, write_json
-from colora.scores import read_predictions
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 

@@ -5,12 +5,12 @@ from fabricate import damage, fabricate
 from opened import opener, texts
 
 from colora.cli import main
+from colora.distillation.scores import group_scores, read_predictions
 from colora.results.compare import group_rows, seed_points
 from colora.results.overview import Line
 from colora.results.summary import Spread, best_run, group_summary, run_summary
 from colora.runs.finished import counted, finished, says_reached, says_under_way, under_way
 from colora.runs.folder import Group, read_json, write_json
-from colora.scores import group_scores, read_predictions
 
 
 @pytest.fixture

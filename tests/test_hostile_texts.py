@@ -11,12 +11,12 @@ from fabricate import CLASS_NAMES, fabricate
 from image_pages import asks, judged, told_by_browser
 from opened import every_kind, opener, ran
 
-from colora import verdicts
 from colora.data.cuts import save_cut
 from colora.data.rules import make_rule
-from colora.distil import distil
+from colora.distillation import verdicts
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.runs.folder import Group
-from colora.scores import read_predictions
 
 MARKUP = "[x](javascript:alert(1)) <img src=x onerror=alert(1)> $x^2$ :red[warm] :material/home: `a` **b** _c_"
 TEXTS = (

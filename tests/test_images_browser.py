@@ -11,8 +11,8 @@ from browsing import ROOT, STORY, idle, served
 from fabricate import fabricate
 
 from colora.data.cuts import read_cut
+from colora.distillation.verdicts import current
 from colora.runs.folder import Group
-from colora.verdicts import current
 
 pytestmark = STORY
 LONG = 300_000  # milliseconds: training on a busy machine

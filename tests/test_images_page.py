@@ -11,11 +11,11 @@ from fabricate import CLASS_NAMES, labels_of, probabilities
 from image_pages import CHECKSUM, groups_of_each_kind, ids, shown, sorted_ids
 from opened import ran, texts
 
-from colora import verdicts
+from colora.distillation import verdicts
+from colora.distillation.scores import group_scores, read_predictions
 from colora.metrics.classification import entropy
 from colora.results.summary import selected_row
 from colora.runs.folder import Group
-from colora.scores import group_scores, read_predictions
 from colora.settings.catalog import NOTICE
 
 

@@ -10,10 +10,11 @@ from image_pages import CHECKSUM, act, groups_of_each_kind, ids, judged, shown, 
 from opened import ran, texts
 from PIL import Image
 
-from colora import plots, verdicts
+from colora import plots
+from colora.distillation import verdicts
+from colora.distillation.scores import group_scores
 from colora.runs import audit
 from colora.runs.folder import Group
-from colora.scores import group_scores
 from pages.components.hardest import by_class
 from pages.components.listed import sorted_rows
 

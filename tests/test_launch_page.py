@@ -10,10 +10,10 @@ from opened import ESTIMATE, MEASURED, ran, texts
 from colora.data.counts import ClassCounts, phantom_counts
 from colora.data.cuts import save_cut
 from colora.data.rules import make_rule
-from colora.distil import distil
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.networks.weights import remote_weights
 from colora.runs.folder import Group
-from colora.scores import read_predictions
 from colora.settings.config import launch_arguments, make_config, parse_seeds
 from colora.settings.presets import PRESETS
 from colora.system.errors import UserError

@@ -8,9 +8,9 @@ from opened import ran, texts
 
 from colora.data.cuts import save_cut
 from colora.data.rules import make_rule
-from colora.distil import distil
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.runs.folder import Group
-from colora.scores import read_predictions
 from colora.settings.presets import PRESETS
 
 QUICK = PRESETS[0].title

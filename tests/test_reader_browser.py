@@ -11,7 +11,7 @@ from browsing import ROOT, STORY, choose, idle, watched
 from fabricate import fabricate
 from serving import Site
 
-from colora.verdicts import journal
+from colora.distillation.verdicts import journal
 
 pytestmark = STORY
 IMAGE = "train-0003"

@@ -12,12 +12,12 @@ from opened import opener, ran, texts
 from PIL import Image
 from training import SMALL
 
-from colora import verdicts
 from colora.data.dataset import image_checksum
 from colora.data.sources import load_dataset
 from colora.data.thumbnails import Place, open_pictures, tile
+from colora.distillation import verdicts
+from colora.distillation.scores import read_predictions
 from colora.runs.folder import Group, Run, create_group, read_json, write_json
-from colora.scores import read_predictions
 from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.training.run import train_run

@@ -12,8 +12,8 @@ from PIL import Image
 
 from colora.data.dataset import image_checksum
 from colora.data.thumbnails import Files, Place
+from colora.distillation.verdicts import current
 from colora.runs.folder import Group
-from colora.verdicts import current
 
 pytestmark = STORY
 SIZE = 64

@@ -16,6 +16,7 @@ from training import SMALL, reason
 
 import colora.training.run
 from colora.cli import main
+from colora.distillation.scores import read_predictions
 from colora.networks.backbones import build
 from colora.queue.actions import begin_anew
 from colora.results.compare import cautions, seed_points
@@ -26,7 +27,6 @@ from colora.runs.finished import finished, says_under_way, under_way
 from colora.runs.folder import Group, Run, create_group
 from colora.runs.listing import listing
 from colora.runs.siblings import apart_rows, says_apart
-from colora.scores import read_predictions
 from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.training.predict import evaluate_group

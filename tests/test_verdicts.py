@@ -11,8 +11,7 @@ import pytest
 from fabricate import damage, fabricate
 from queueing import PATIENCE_SECONDS
 
-from colora.system.errors import UserError
-from colora.verdicts import (
+from colora.distillation.verdicts import (
     agreement,
     class_title,
     current,
@@ -25,7 +24,8 @@ from colora.verdicts import (
     undo,
     verdicts_folder,
 )
-from colora.verdicts_csv import export_csv, import_csv
+from colora.distillation.verdicts_csv import export_csv, import_csv
+from colora.system.errors import UserError
 
 DATA, OTHER = "d" * 64, "e" * 64
 ROOT = Path(__file__).parents[1]
@@ -183,7 +183,7 @@ def test_processes_of_two_readers_and_of_one_lose_nothing(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from colora.verdicts import judge, undo
+from colora.distillation.verdicts import judge, undo
 runs, reader, mark = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 print("ready", flush=True)
 sys.stdin.readline()

@@ -19,9 +19,9 @@ from PIL import Image
 
 from colora.data.dataset import image_checksum
 from colora.data.thumbnails import Files, Place, lossless
+from colora.distillation.scores import group_scores
+from colora.distillation.verdicts import current
 from colora.runs.folder import Group
-from colora.scores import group_scores
-from colora.verdicts import current
 
 pytestmark = STORY
 STEPS = 40

@@ -5,7 +5,7 @@ import streamlit as st
 
 from colora import plots
 from colora.data.thumbnails import Pictures
-from colora.scores import SeedPredictions
+from colora.distillation.scores import SeedPredictions
 from colora.system.errors import UserError
 from pages.components import address, scored, show
 from pages.components.gallery import gallery

@@ -9,8 +9,8 @@ import streamlit as st
 from colora import plots
 from colora.data.rules import Rule
 from colora.data.thumbnails import Pictures
-from colora.distil import Division, Pool, divide, overlap, pool_of, verdicts_for
-from colora.scores import SeedPredictions, Whose
+from colora.distillation.distil import Division, Pool, divide, overlap, pool_of, verdicts_for
+from colora.distillation.scores import SeedPredictions, Whose
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import scored, show

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from colora.data.rules import EXCLUDABLE, Rule, make_rule
-from colora.distil import Pool
+from colora.distillation.distil import Pool
 from colora.settings.catalog import SCORES, VERDICTS
 from pages.components import address, show
 from pages.components.decimals import decimal, needed

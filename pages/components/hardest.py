@@ -10,8 +10,8 @@ from PIL import Image
 
 from colora import plots
 from colora.data.thumbnails import Pictures
+from colora.distillation.scores import SeedPredictions, whose_says
 from colora.runs.folder import Group
-from colora.scores import SeedPredictions, whose_says
 from colora.settings.catalog import NOTICE, SCORES
 from colora.system.errors import UserError
 from pages.components import address, scored, show

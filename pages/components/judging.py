@@ -7,7 +7,7 @@ import hashlib
 
 import streamlit as st
 
-from colora import verdicts
+from colora.distillation import verdicts
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from pages.components import scored, show

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from colora.distillation.scores import Whose
 from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group
-from colora.scores import Whose
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
 from colora.system.typed import bare

@@ -10,10 +10,10 @@ import streamlit as st
 
 from colora import plots
 from colora.data.thumbnails import Pictures, Place, lossless
+from colora.distillation.scores import SeedPredictions
 from colora.results.summary import run_summary
 from colora.results.timeline import timeline
 from colora.runs.folder import Group
-from colora.scores import SeedPredictions
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import address, judging, scored, show

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from colora.distillation.scores import SeedPredictions
 from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group, list_groups
-from colora.scores import SeedPredictions
 from colora.system.errors import UserError
 from pages.components import scored, show
 from pages.components.runs import reading, runs_dir

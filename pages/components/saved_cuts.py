@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from colora.comparison import ANOTHER_PREFIX, FULL_LR, Plan, plan_comparison
 from colora.data.cuts import Cut, list_cuts, read_cut, remove_cut
+from colora.distillation.comparison import ANOTHER_PREFIX, FULL_LR, Plan, plan_comparison
 from colora.runs.folder import Group, open_group
 from colora.runs.trash import Entry, put_back
 from colora.settings.config import parse_seeds

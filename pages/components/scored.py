@@ -8,13 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from colora.data.thumbnails import Pictures, Place, tile
+from colora.distillation.scores import SeedPredictions, Whose, read_predictions, score_images
+from colora.distillation.verdicts import current, verdicts_folder
 from colora.plots import SPLIT_NAMES, class_colour
 from colora.runs.finished import finished, is_finished
 from colora.runs.folder import Group
-from colora.scores import SeedPredictions, Whose, read_predictions, score_images
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
-from colora.verdicts import current, verdicts_folder
 from pages.components import pictures, show
 from pages.components.listed import sorted_rows
 from pages.components.runs import file_stamp, reading, runs_dir

@@ -6,13 +6,13 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from colora import verdicts
+from colora.distillation import verdicts
+from colora.distillation.scores import SeedPredictions
+from colora.distillation.verdicts_csv import csv_bytes, import_csv
 from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group
-from colora.scores import SeedPredictions
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
-from colora.verdicts_csv import csv_bytes, import_csv
 from pages.components import address, scored, show
 from pages.components.command import signed_in
 from pages.components.runs import runs_dir

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from colora import verdicts
+from colora.distillation import verdicts
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.command import signed_in

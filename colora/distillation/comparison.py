@@ -14,9 +14,9 @@ import numpy as np
 
 from colora.data.cuts import Cut, pinned_cut, save_cut
 from colora.data.rules import make_rule
-from colora.distil import distil, pool_of
+from colora.distillation.distil import distil, pool_of
+from colora.distillation.scores import SeedPredictions, read_predictions
 from colora.runs.folder import Group, check_file_name, open_group
-from colora.scores import SeedPredictions, read_predictions
 from colora.settings.config import RunConfig, make_config
 from colora.system.errors import UserError
 

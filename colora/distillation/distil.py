@@ -16,11 +16,11 @@ import pandas as pd
 
 from colora.data.cuts import Cut, Source, cut_hash, pinned_cut
 from colora.data.rules import Rule
+from colora.distillation.scores import SeedPredictions, Whose, score_images, score_one_model, whose_says
+from colora.distillation.verdicts import Decision, current, decide
 from colora.runs.audit import acting_user
-from colora.scores import SeedPredictions, Whose, score_images, score_one_model, whose_says
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from colora.verdicts import Decision, current, decide
 
 Pool = Literal["run", "train"]
 FATES = ("excluded", "dropped", "kept", "rest")
@@ -58,7 +58,7 @@ def pool_of(table: pd.DataFrame, pool: Pool) -> pd.DataFrame:
 def divide(table: pd.DataFrame, class_names: list[str], rule: Rule, verdicts: pd.DataFrame | None = None) -> Division:
     """Apply a rule to a pool's score table, saving nothing: the live preview.
 
-    `verdicts` as `colora.verdicts.current` gives it, of this data; without them a rule that excludes or corrects finds
+    `verdicts` as `colora.distillation.verdicts.current` gives it, of this data; without them a rule that excludes or corrects finds
     none. Raises UserError (`field` set) where a class has too few images, with the largest cut that works.
     """
     images = table.copy()

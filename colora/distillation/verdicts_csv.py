@@ -9,11 +9,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from colora.runs.folder import list_groups
-from colora.system.errors import UserError
-from colora.system.files import write_bytes
-from colora.system.storage import disk_errors
-from colora.verdicts import (
+from colora.distillation.verdicts import (
     COLUMNS,
     append_events,
     current,
@@ -24,6 +20,10 @@ from colora.verdicts import (
     utc_text,
     writing,
 )
+from colora.runs.folder import list_groups
+from colora.system.errors import UserError
+from colora.system.files import write_bytes
+from colora.system.storage import disk_errors
 
 
 def export_csv(runs_dir: Path, path: Path, reader: str | None = None, data_checksum: str | None = None) -> int:
