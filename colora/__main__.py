@@ -3,7 +3,7 @@
 import os
 import sys
 
-from colora.cli import main
+from colora.cli.main import main
 
 code = main()
 if sys.argv[1:2] == ["train"]:

@@ -18,7 +18,7 @@ from queueing import Lab
 
 import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
 import colora.system.download
-from colora.cli import main
+from colora.cli.main import main
 from colora.data.dataset import SPLITS
 from colora.data.sources import Dataset, load_dataset
 from colora.settings import medmnist_info

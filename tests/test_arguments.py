@@ -5,8 +5,8 @@ import argparse
 import pytest
 from conftest import mistake
 
-from colora.arguments import Parser
-from colora.cli import _parser
+from colora.cli.arguments import Parser
+from colora.cli.main import _parser
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.settings.config import make_config
 from colora.system.environment import forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError

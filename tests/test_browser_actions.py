@@ -6,7 +6,7 @@ import pytest
 from browsing import STORY, idle, served, watched
 from fabricate import fabricate
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.runs.audit import recorded
 from colora.runs.folder import Group, list_groups
 

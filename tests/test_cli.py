@@ -15,7 +15,7 @@ from PIL import Image
 from queueing import PATIENCE_SECONDS, in_time, wait_for
 
 import colora.training.predict as colora_predict
-from colora.cli import _config, _parser, main
+from colora.cli.main import _config, _parser, main
 from colora.queue.supervisor import supervising
 from colora.runs.folder import Group, Run, create_group, read_json, write_json
 from colora.runs.verdict import process_file

@@ -20,7 +20,7 @@ from conftest import document, mistake
 from queueing import PATIENCE_SECONDS
 
 import colora.networks.weights
-from colora.cli import main
+from colora.cli.main import main
 from colora.data.medmnist import on_disk
 from colora.queue.transfers import cancel, downloads, forget, start_download
 from colora.runs.folder import write_json
@@ -151,7 +151,7 @@ def test_ctrl_c_keeps_what_arrived_and_says_how_to_continue(medmnist):
 
 BAR = """
 import time
-from colora.cli_files import Bar
+from colora.cli.files import Bar
 with Bar("set.npz") as bar:
     for done in (900_000, 900_000, 910_000, 920_000):
         bar("downloading", done, 1_000_000)

@@ -8,8 +8,8 @@ from conftest import document, mistake
 from fabricate import fabricate
 from queueing import in_time, wait_for
 
-from colora.cli import main
-from colora.cli_groups import place_of
+from colora.cli.groups import place_of
+from colora.cli.main import main
 from colora.queue.supervisor import supervising
 from colora.runs.audit import recorded
 from colora.runs.folder import Group, write_json

@@ -10,7 +10,7 @@ from fabricate import COUNTS, fabricate
 from queueing import wait_for
 from test_images_browser import colora
 
-from colora.cli import _config, _parser, main
+from colora.cli.main import _config, _parser, main
 from colora.data.cuts import PINNED, read_cut
 from colora.distillation.scores import read_predictions
 from colora.distillation.verdicts import current, judge

@@ -2,7 +2,7 @@
 
 import pytest
 
-from colora.cli import _config, _parser
+from colora.cli.main import _config, _parser
 from colora.settings.config import (
     RunConfig,
     absolute_paths,

@@ -4,7 +4,7 @@ import pytest
 from fabricate import damage, fabricate
 from opened import opener, texts
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.distillation.scores import group_scores, read_predictions
 from colora.results.compare import group_rows, seed_points
 from colora.results.overview import Line

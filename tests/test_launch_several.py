@@ -8,7 +8,7 @@ import pytest
 from fabricate import fabricate
 from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.networks.weights import remote_weights
 from colora.runs.folder import Group
 from colora.settings.presets import PRESETS

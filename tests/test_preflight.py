@@ -12,7 +12,7 @@ from fabricate import fabricate
 from opened import MEASURED
 
 import colora.training.preflight
-from colora.cli import main
+from colora.cli.main import main
 from colora.data.sizes import Sizes, dataset_sizes
 from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config

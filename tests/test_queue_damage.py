@@ -6,7 +6,7 @@ import pytest
 from fabricate import fabricate
 
 import colora.queue.actions
-from colora.cli import main
+from colora.cli.main import main
 from colora.engines import view
 from colora.queue import order
 from colora.queue.actions import goes_on, retry, stop

@@ -10,7 +10,7 @@ import pytest
 import stand_in
 from queueing import PATIENCE_SECONDS, wait_for
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.queue.actions import stop
 from colora.queue.detach import ROOT
 from colora.queue.slots import make_slots, sharing

@@ -11,7 +11,7 @@ import stand_in
 from fabricate import fabricate
 from queueing import wait_for
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.engines import view
 from colora.queue import order
 from colora.queue.actions import requeue, stop

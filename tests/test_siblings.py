@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from training import SMALL, reason
 
 import colora.training.run
-from colora.cli import main
+from colora.cli.main import main
 from colora.distillation.scores import read_predictions
 from colora.networks.backbones import build
 from colora.queue.actions import begin_anew

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from colora.cli_runs import look_beyond
+from colora.cli.runs import look_beyond
 from colora.engines.engine import ENGINES
 from colora.engines.slurm import engine as engine
 from colora.engines.slurm import records, task

@@ -13,7 +13,7 @@ import pytest
 from engine_bench import epochs, on_slurm
 from queueing import in_time
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.engines.engine import engine_of
 from colora.engines.launch import launch
 from colora.engines.slurm import engine as engine

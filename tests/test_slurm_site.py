@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from colora.cli_cluster import example
+from colora.cli.cluster import example
 from colora.engines.engine import engine_named
 from colora.engines.slurm import client
 from colora.engines.slurm.script import render

@@ -10,7 +10,7 @@ from conftest import mistake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.settings.config import config_problems, launch_arguments, make_config, parse_seeds
 from colora.system import typed
 from colora.system.errors import UserError

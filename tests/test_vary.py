@@ -8,7 +8,7 @@ import pytest
 from conftest import mistake
 from opened import MEASURED
 
-from colora.cli import main
+from colora.cli.main import main
 from colora.engines.launch import launch_groups
 from colora.queue import order
 from colora.runs.folder import NAME, Group

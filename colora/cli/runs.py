@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from colora.cli_groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
-from colora.cli_show import say
+from colora.cli.groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
+from colora.cli.show import say
 from colora.engines.engine import engine_named, engine_of
 from colora.queue import order
 from colora.runs.folder import ACTIVE, Group

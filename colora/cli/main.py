@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from colora.arguments import Parser
-from colora.cli_cluster import add_cluster_command
-from colora.cli_files import Bar, add_file_commands
-from colora.cli_groups import add_group, add_groups, add_runs_dir, group_of, groups_of
-from colora.cli_images import add_image_commands
-from colora.cli_launch import BY_NAME, Estimates, asked_groups, not_used, tell_unused
-from colora.cli_launch import asked_config as _config
-from colora.cli_runs import add_run_commands, follow, look_beyond, report_end
-from colora.cli_show import print_json, show_evaluation, show_groups, show_predictions
+from colora.cli.arguments import Parser
+from colora.cli.cluster import add_cluster_command
+from colora.cli.files import Bar, add_file_commands
+from colora.cli.groups import add_group, add_groups, add_runs_dir, group_of, groups_of
+from colora.cli.images import add_image_commands
+from colora.cli.launch import BY_NAME, Estimates, asked_groups, not_used, tell_unused
+from colora.cli.launch import asked_config as _config
+from colora.cli.runs import add_run_commands, follow, look_beyond, report_end
+from colora.cli.show import print_json, show_evaluation, show_groups, show_predictions
 from colora.engines.engine import ENGINES, engine_named
 from colora.runs.folder import Group
 from colora.runs.listing import listing

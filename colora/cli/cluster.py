@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from colora.cli_groups import add_runs_dir
+from colora.cli.groups import add_runs_dir
 from colora.system.errors import UserError
 
 EXAMPLES = {"partition": "gpu", "account": "my-lab", "gres": "gpu:1", "parallel": 4, "extra": ["--constraint=a100"]}
