@@ -81,10 +81,10 @@ def stand_in_for_slow_answers() -> None:
     from opened import told
 
     import pages.components.command
-    import pages.components.live
+    import pages.components.overview.live
 
     pages.components.command.run_colora = told
-    pages.components.live.follow = lambda *_: None
+    pages.components.overview.live.follow = lambda *_: None
 
 
 def make_many(runs_dir: Path, groups: int, seeds: int) -> Path:

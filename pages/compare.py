@@ -23,8 +23,8 @@ from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import shortened
 from pages.components import address, show
+from pages.components.evaluate.readers import epoch_band
 from pages.components.frame import inside_app
-from pages.components.readers import epoch_band
 from pages.components.runs import runs_dir, show_damage, show_damaged_seeds, summary
 
 CURVES = {

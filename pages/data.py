@@ -15,7 +15,8 @@ from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import clean_path, typed_path
-from pages.components import address, counts, downloads, show
+from pages.components import address, show
+from pages.components.data import counts, downloads
 from pages.components.frame import inside_app, one_of
 
 PHANTOM, FOLDER, NPZ = "phantom", "folder", "npz"

@@ -9,10 +9,12 @@ from colora.distillation.scores import SeedPredictions, Whose, whose_says
 from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group
 from colora.system.errors import UserError
-from pages.components import acting, cut_preview, cut_rule, listed, scored, show
+from pages.components import acting, show
+from pages.components.distil import cut_preview, cut_rule
+from pages.components.distil.saved_cuts import SHOWN, saved_cuts, train_on
 from pages.components.frame import inside_app
+from pages.components.images import listed, scored
 from pages.components.runs import Shown, found_group, runs_dir, show_damage, show_damaged_seeds, summary
-from pages.components.saved_cuts import SHOWN, saved_cuts, train_on
 
 REPLACED = "would-replace"  # the name in the field, and the identity of the cut that has it
 WHY = (

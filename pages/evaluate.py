@@ -14,9 +14,9 @@ from colora.runs.folder import Group
 from colora.settings.config import format_seeds
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, show
-from pages.components.evaluation import class_table, confusions_and_images, threshold_curves
+from pages.components.evaluate.evaluation import class_table, confusions_and_images, threshold_curves
+from pages.components.evaluate.readers import View, seeds_with_predictions
 from pages.components.frame import inside_app
-from pages.components.readers import View, seeds_with_predictions
 from pages.components.runs import chosen_group, reading, show_damage, show_damaged_seeds, summary
 
 ALL, SELECTED = "All finished seeds", "selected"

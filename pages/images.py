@@ -10,13 +10,14 @@ from colora.distillation.scores import SeedPredictions, whose_says
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from pages.components import address, elsewhere, listed, scored, show
-from pages.components.browse import browse
+from pages.components import address, elsewhere, show
 from pages.components.frame import inside_app, one_of
-from pages.components.hardest import hardest
-from pages.components.one_image import one_image
+from pages.components.images import listed, scored
+from pages.components.images.browse import browse
+from pages.components.images.hardest import hardest
+from pages.components.images.one_image import one_image
+from pages.components.images.verdict_list import verdict_list
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
-from pages.components.verdict_list import verdict_list
 
 VIEWS = {"browse": "Browse", "figures": "Figures 11 and 12", "verdicts": "Verdicts"}
 

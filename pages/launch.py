@@ -10,9 +10,11 @@ from colora.data.cuts import Cut, read_cut
 from colora.settings.config import names_file, parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare
-from pages.components import acting, cluster, counts, downloads, fields, form, plan, several, show, start
+from pages.components import acting, cluster, show
 from pages.components.command import run_colora
+from pages.components.data import counts, downloads
 from pages.components.frame import inside_app, one_of
+from pages.components.launch import fields, form, plan, several, start
 from pages.components.runs import runs_dir
 
 IMAGES = ("dataset", "data_dir", "image_size", "train_set", "per_class", "cut")  # what decides what is trained on

@@ -15,10 +15,10 @@ from colora.system.duration import duration
 from colora.system.errors import UserError
 from pages.components import address, cluster, elsewhere, group_actions, show
 from pages.components.frame import inside_app
+from pages.components.monitor.run_actions import actions
+from pages.components.monitor.seen import Seen, curves_of, seen, waiting_rows
 from pages.components.removed import unless_removed
-from pages.components.run_actions import actions
 from pages.components.runs import chosen_group, reading, show_damage
-from pages.components.seen import Seen, curves_of, seen, waiting_rows
 
 REFRESH_SECONDS = 2
 CURVES = {

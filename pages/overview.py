@@ -9,8 +9,9 @@ import streamlit as st
 from colora.results.overview import FOREIGN, SORTS, Line, lines
 from colora.runs.folder import STATES, Group, Run
 from colora.system.errors import UserError
-from pages.components import acting, address, group_actions, live, machine, trash
+from pages.components import acting, address, group_actions, machine
 from pages.components.frame import inside_app
+from pages.components.overview import live, trash
 from pages.components.paged import page_number
 from pages.components.runs import runs_dir
 from pages.components.show import (

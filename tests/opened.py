@@ -73,7 +73,7 @@ def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest
     in its address with `query`."""
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr("pages.components.command.run_colora", told)
-    monkeypatch.setattr("pages.components.live.follow", lambda *_: None)  # which ends with the test's patience
+    monkeypatch.setattr("pages.components.overview.live.follow", lambda *_: None)  # which ends with the test's patience
     new_manager = PagesManager.__init__
 
     def manager_of_a_server_that_knows_the_pages(self, *args, **kwargs):

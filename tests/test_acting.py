@@ -405,10 +405,10 @@ def test_the_names_of_a_comparison_that_are_taken_can_be_chosen_otherwise(open_p
 
 def test_a_download_is_cancelled_or_begun_as_it_was_drawn(monkeypatch, tmp_path, medmnist):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("pages.components.downloads.Shown.follow", lambda self: None)
+    monkeypatch.setattr("pages.components.data.downloads.Shown.follow", lambda self: None)
     done: list = []
     for act in ("start_download", "cancel"):
-        monkeypatch.setattr(f"pages.components.downloads.{act}", lambda *asked: done.append(asked))
+        monkeypatch.setattr(f"pages.components.data.downloads.{act}", lambda *asked: done.append(asked))
     file = medmnist.root / "octmnist.npz"
     app = opener(monkeypatch, tmp_path / "runs")("data")
     known = told("data", "octmnist", 28, file, "downloading")  # meanwhile, elsewhere

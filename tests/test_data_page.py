@@ -28,7 +28,7 @@ def torch_home(monkeypatch, tmp_path):
 @pytest.fixture
 def open_page(monkeypatch, tmp_path, medmnist, torch_home):
     """Pages over MedMNIST's sets of the test's own host, which draw a download's progress once."""
-    monkeypatch.setattr("pages.components.downloads.Shown.follow", lambda self: None)
+    monkeypatch.setattr("pages.components.data.downloads.Shown.follow", lambda self: None)
     return opener(monkeypatch, tmp_path / "runs")
 
 

@@ -19,7 +19,7 @@ from colora.distillation.scores import read_predictions, score_images
 from colora.runs import audit
 from colora.runs.folder import Group
 from colora.system.errors import UserError
-from pages.components.origin import dataset_of
+from pages.components.launch.origin import dataset_of
 
 CHECKSUM = "0" * 64  # of fabricated data
 SMALLEST = min(COUNTS["train"])
@@ -127,7 +127,8 @@ def test_equal_scores_are_shown_in_the_cuts_order(open_distil, runs):
 
 
 def test_a_group_whose_predictions_have_changed_is_divided_anew(open_distil, runs, monkeypatch):
-    monkeypatch.setattr("pages.components.cut_preview.id", lambda table: 0, raising=False)  # one address for all tables
+    one_address = "pages.components.distil.cut_preview.id"  # for all tables
+    monkeypatch.setattr(one_address, lambda table: 0, raising=False)
     app = open_distil()
     assert counts(app)["CNV"]["Sorted"] == COUNTS["train"][0]
     for table, path in train_tables(runs):

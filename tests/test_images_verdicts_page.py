@@ -15,8 +15,8 @@ from colora.distillation import verdicts
 from colora.distillation.scores import group_scores
 from colora.runs import audit
 from colora.runs.folder import Group
-from pages.components.hardest import by_class
-from pages.components.listed import sorted_rows
+from pages.components.images.hardest import by_class
+from pages.components.images.listed import sorted_rows
 
 
 @pytest.fixture(scope="module")

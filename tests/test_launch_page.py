@@ -215,7 +215,7 @@ def test_launch_names_the_differences_from_the_papers_protocol(open_page, tmp_pa
 
 
 def test_a_folder_takes_the_time_of_its_share_of_training_images():
-    from pages.components.taken import taken
+    from pages.components.launch.taken import taken
 
     folder = ClassCounts(("A", "B"), {"all": (60, 40)}, "")
     config = make_config({"epochs": 2, "dataset": "folder:/scans"})

@@ -191,7 +191,7 @@ def test_the_place_in_the_queue_can_be_changed(open_page, monkeypatch, tmp_path)
 def test_the_end_of_the_runs_renews_the_page_unless_a_dialog_is_open(open_page, monkeypatch, tmp_path, opens):
     group = fabricate(tmp_path, "ends", ["running"], epochs_done=6)
     app = open_page("monitor", "ends", folder=tmp_path)
-    from pages.components import run_actions
+    from pages.components.monitor import run_actions
 
     status, reruns, drawn = group.runs[0].path / "status.json", [], run_actions.actions
 

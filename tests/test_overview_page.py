@@ -88,7 +88,7 @@ def test_a_run_whose_process_died_without_a_word_is_shown_as_lost(open_page, mon
     fabricate(tmp_path, "alone", ["running"], pid=dying.pid)
     followed = []
     app = open_page("overview", folder=tmp_path)
-    monkeypatch.setattr("pages.components.live.follow", lambda *given: followed.append(given))
+    monkeypatch.setattr("pages.components.overview.live.follow", lambda *given: followed.append(given))
     ran(app)
     drawn, stamp = followed[0]
     assert stamp() == drawn

@@ -62,9 +62,9 @@ def test_the_server_never_imports_torch(runs):
     script = f"""
 import os, sys
 os.environ["COLORA_RUNS_DIR"] = {str(runs)!r}
-import pages.components.command, pages.components.live
+import pages.components.command, pages.components.overview.live
 pages.components.command.run_colora = lambda arguments: {COUNTS | ESTIMATE!r}
-pages.components.live.follow = lambda *_: None
+pages.components.overview.live.follow = lambda *_: None
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=60).run()
 for page in {PAGES!r}:

@@ -58,7 +58,7 @@ def pool_of(table: pd.DataFrame, pool: Pool) -> pd.DataFrame:
 def divide(table: pd.DataFrame, class_names: list[str], rule: Rule, verdicts: pd.DataFrame | None = None) -> Division:
     """Apply a rule to a pool's score table, saving nothing: the live preview.
 
-    `verdicts` as `colora.distillation.verdicts.current` gives it, of this data; without them a rule that excludes or corrects finds
+    `verdicts` as `verdicts.current` gives it, of this data; without them a rule that excludes or corrects finds
     none. Raises UserError (`field` set) where a class has too few images, with the largest cut that works.
     """
     images = table.copy()

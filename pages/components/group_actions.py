@@ -10,7 +10,7 @@ from colora.runs.notes import LONGEST, read_notes
 from colora.runs.trash import Entry
 from colora.system.errors import UserError
 from pages.components import acting, command, show
-from pages.components.origin import ask_anew
+from pages.components.launch.origin import ask_anew
 from pages.components.runs import runs_dir
 
 MOST_COMPARED = 8

@@ -13,10 +13,11 @@ from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
-from pages.components import address, scored, show
+from pages.components import address, show
 from pages.components.command import signed_in
+from pages.components.images import scored
+from pages.components.images.who import reader, who_reads
 from pages.components.runs import runs_dir
-from pages.components.who import reader, who_reads
 
 MOST_ROWS = 2_000  # of the table on the page; the file has all
 

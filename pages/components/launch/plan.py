@@ -20,11 +20,12 @@ from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import number_text
 from colora.training.preflight import free_bytes
-from pages.components import fields, form, show
+from pages.components import show
 from pages.components.command import Answer, Unanswered, ask_again, model_questions
-from pages.components.downloads import free_room
+from pages.components.data.downloads import free_room
+from pages.components.launch import fields, form
+from pages.components.launch.taken import busy_now, taken, too_much
 from pages.components.runs import runs_dir
-from pages.components.taken import busy_now, taken, too_much
 
 POLL_SECONDS = 0.2
 NOT_COUNTED = "not known: the images are not counted yet"

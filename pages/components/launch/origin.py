@@ -17,7 +17,8 @@ from colora.settings.medmnist_info import names as medmnist_names
 from colora.settings.presets import PRESETS, Preset
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists, shortened
-from pages.components import address, fields, form, show
+from pages.components import address, show
+from pages.components.launch import fields, form
 from pages.components.runs import reading, runs_dir
 
 ORIGIN, ASKED = "launch-origin", "launch-asked"

@@ -10,10 +10,11 @@ import streamlit as st
 from colora.distillation import verdicts
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
-from pages.components import scored, show
+from pages.components import show
+from pages.components.images import scored
+from pages.components.images.viewer import Pressed, Verdicts
+from pages.components.images.who import reader, tab, who_reads
 from pages.components.runs import runs_dir
-from pages.components.viewer import Pressed, Verdicts
-from pages.components.who import reader, tab, who_reads
 
 MEANING = {
     "wrong_label": "The given class is not what the image shows.",

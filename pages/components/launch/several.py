@@ -11,8 +11,8 @@ from colora.settings.config import KNOWN_WEIGHTS
 from colora.settings.medmnist_info import names
 from colora.settings.vary import optional
 from colora.system.typed import number_text
-from pages.components import form
-from pages.components.form import CHOSEN, COMMAS, FIELDS, applies, chosen, key, kind
+from pages.components.launch import form
+from pages.components.launch.form import CHOSEN, COMMAS, FIELDS, applies, chosen, key, kind
 
 FREE = {  # fields whose choices are not all there is, and what else can be typed
     "dataset": "Type folder:DIR or npz:FILE for images of your own.",

@@ -7,8 +7,9 @@ from colora.runs.folder import NAME
 from colora.settings.config import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists
-from pages.components import address, form, origin, show
-from pages.components.origin import TITLES, free_name
+from pages.components import address, show
+from pages.components.launch import form, origin
+from pages.components.launch.origin import TITLES, free_name
 from pages.components.runs import runs_dir
 
 

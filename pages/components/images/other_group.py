@@ -10,7 +10,8 @@ from colora.distillation.scores import SeedPredictions
 from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group, list_groups
 from colora.system.errors import UserError
-from pages.components import scored, show
+from pages.components import show
+from pages.components.images import scored
 from pages.components.runs import reading, runs_dir
 
 

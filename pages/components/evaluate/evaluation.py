@@ -13,9 +13,9 @@ from colora.plots.evaluation import Kind
 from colora.results.summary import Spread
 from colora.system.errors import UserError
 from pages.components import address, show
-from pages.components.gallery import gallery
+from pages.components.evaluate.readers import View, found_images, pictures
+from pages.components.images.gallery import gallery
 from pages.components.paged import page_number
-from pages.components.readers import View, found_images, pictures
 
 MISTAKES = "All mistakes"
 CELLS = ("images", "per cent")

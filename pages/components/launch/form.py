@@ -35,7 +35,7 @@ from colora.system.typed import (
     typed_path,
     typed_whole_numbers,
 )
-from pages.components.downloads import Target, set_target, weights_target
+from pages.components.data.downloads import Target, set_target, weights_target
 
 FIELDS = RunConfig.model_fields
 SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))

@@ -13,9 +13,10 @@ from colora.distillation.distil import Division, Pool, divide, overlap, pool_of,
 from colora.distillation.scores import SeedPredictions, Whose
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from pages.components import scored, show
-from pages.components.gallery import gallery
-from pages.components.listed import score_title
+from pages.components import show
+from pages.components.images import scored
+from pages.components.images.gallery import gallery
+from pages.components.images.listed import score_title
 
 FATES = {
     "dropped": ("Goes", "harder than what is kept"),

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components import address
-from pages.components.downloads import NOT_BUSY
+from pages.components.data.downloads import NOT_BUSY
 
 LOOK_SECONDS = 2.0
 YIELD_SECONDS = 0.25  # how long an action may wait for the script to let go

@@ -7,9 +7,10 @@ from colora import plots
 from colora.data.thumbnails import Pictures
 from colora.distillation.scores import SeedPredictions
 from colora.system.errors import UserError
-from pages.components import address, scored, show
-from pages.components.gallery import gallery
-from pages.components.listed import Listed, score_title
+from pages.components import address, show
+from pages.components.images import scored
+from pages.components.images.gallery import gallery
+from pages.components.images.listed import Listed, score_title
 
 SIZES = (25, 50, 100)
 CURVE = (

@@ -26,7 +26,7 @@ from colora.runs.folder import Group, Run
 from colora.runs.siblings import alike
 from colora.settings.medmnist_info import known, stored_size
 from colora.system.errors import UserError
-from pages.components.pictures import pictures_of
+from pages.components.images.pictures import pictures_of
 from pages.components.runs import file_stamp, reading
 
 

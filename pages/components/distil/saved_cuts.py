@@ -12,7 +12,7 @@ from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import acting, address, command, show
 from pages.components.decimals import needed
-from pages.components.origin import ask_anew
+from pages.components.launch.origin import ask_anew
 from pages.components.runs import Shown, runs_dir, summary
 
 CUTS = "cuts"  # where it is said that something was pressed in vain

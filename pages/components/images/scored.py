@@ -15,8 +15,9 @@ from colora.runs.finished import finished, is_finished
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
-from pages.components import pictures, show
-from pages.components.listed import sorted_rows
+from pages.components import show
+from pages.components.images import pictures
+from pages.components.images.listed import sorted_rows
 from pages.components.runs import file_stamp, reading, runs_dir
 
 KEPT_PREDICTIONS = 4  # of 97,477 images and 10 seeds: about 30 MB each

@@ -14,8 +14,9 @@ from colora.distillation.scores import SeedPredictions, whose_says
 from colora.runs.folder import Group
 from colora.settings.catalog import NOTICE, SCORES
 from colora.system.errors import UserError
-from pages.components import address, scored, show
-from pages.components.listed import choose_score, choose_whose, score_title
+from pages.components import address, show
+from pages.components.images import scored
+from pages.components.images.listed import choose_score, choose_whose, score_title
 
 EACH = 25  # images of a class, as in the paper
 PAPER_RANK = 5000

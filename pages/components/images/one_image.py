@@ -16,13 +16,14 @@ from colora.results.timeline import timeline
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from pages.components import address, judging, scored, show
-from pages.components.browse import first_shown, go_to, open_image
-from pages.components.gallery import gallery
-from pages.components.listed import Listed, score_title
-from pages.components.other_group import other_groups
+from pages.components import address, show
+from pages.components.images import judging, scored
+from pages.components.images.browse import first_shown, go_to, open_image
+from pages.components.images.gallery import gallery
+from pages.components.images.listed import Listed, score_title
+from pages.components.images.other_group import other_groups
+from pages.components.images.viewer import LargeImage, Name, viewer
 from pages.components.runs import reading
-from pages.components.viewer import LargeImage, Name, viewer
 
 NEIGHBOURS = 3  # on either side
 

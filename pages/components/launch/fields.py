@@ -9,8 +9,8 @@ import streamlit as st
 from colora.settings.catalog import BACKBONES, METHODS
 from colora.settings.medmnist_info import info, known, names
 from colora.settings.vary import optional
-from pages.components import several
-from pages.components.form import COMMAS, FIELDS, HERE, chosen, key, kind, separators
+from pages.components.launch import several
+from pages.components.launch.form import COMMAS, FIELDS, HERE, chosen, key, kind, separators
 from pages.components.show import mark
 
 BASIC = (  # what nearly everyone sets, in the order of the form
