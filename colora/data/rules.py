@@ -1,4 +1,4 @@
-"""The rule of a cut: what of each class is discarded and what is kept, checked and said; `distillation.distil` applies it."""
+"""The rule of a cut: what of each class is discarded and what is kept, checked and said; `distil` applies it."""
 
 from typing import Any, Literal
 
