@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.parameter import is_lazy
 
-from colora.adapters.forms import Form, Order, adapted_conv, choose_form, kernel_update, updated_kernel
+from colora.adapters.forms import AdaptedConv, Form, Geometry, Order, choose_form, kernel_update, updated_kernel
 
 Bias = Literal["auto", "all", "none"]
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -195,7 +195,7 @@ class CoLoRAConv(nn.Module):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if self.form != "plain" and self._by_hand(x):
-            return adapted_conv(self, x)
+            return self._with_own_backward(x)
         weight, bias = self.effective_weight(), self.effective_bias()
         if x.is_meta or x.dtype == torch.float64 or not torch.is_autocast_enabled(x.device.type):
             weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
@@ -209,6 +209,26 @@ class CoLoRAConv(nn.Module):
         trains = self.weight.requires_grad or (self.bias is not None and self.bias.requires_grad)
         plain = trains or self.base.transposed or x.is_meta or x.dim() != self.weight.dim()
         return not plain and _no_transform()
+
+    def _with_own_backward(self, x: Tensor) -> Tensor:
+        """The output (B, Cout, *spatial') for x (B, Cin, *spatial), of a layer that is not transposed.
+
+        Small layers take as long as Python takes to get here and back, so that each call counts.
+        """
+        base = self.base
+        padding = base.padding
+        if base.padding_mode != "zeros" or padding == "same":
+            mode = "constant" if base.padding_mode == "zeros" else base.padding_mode
+            x = nn.functional.pad(x, base._reversed_padding_repeated_twice, mode=mode)
+            padding = "valid"
+        if padding == "valid":
+            padding = (0,) * len(base.kernel_size)
+        if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:  # which autocast leaves alone too
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        return AdaptedConv.apply(
+            x, self.weight, self.bias, self.pointwise, self.depthwise, self.bias_update,
+            self.order, self.form, Geometry(base.stride, padding, base.dilation, base.groups),
+        )  # fmt: skip
 
     def checksum(self) -> str:
         """The base's `kernel_checksum`, before any merge; without the zeros that bias="all" gave it."""

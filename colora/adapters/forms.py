@@ -24,13 +24,10 @@ The paper's own picture, two small convolutions beside the frozen one, is left o
 factored form and has to keep them for the backward pass.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from colora.adapters.conv import CoLoRAConv
 
 Order = Literal["inception", "separable"]
 Form = Literal["plain", "fused", "factored"]
@@ -118,27 +115,6 @@ class Geometry(NamedTuple):
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
-
-
-def adapted_conv(layer: "CoLoRAConv", x: Tensor) -> Tensor:
-    """The output (B, Cout, *spatial') of a layer that is not transposed, for x (B, Cin, *spatial).
-
-    Small layers take as long as Python takes to get here and back, so that each call counts.
-    """
-    base = layer.base
-    padding = base.padding
-    if base.padding_mode != "zeros" or padding == "same":
-        mode = "constant" if base.padding_mode == "zeros" else base.padding_mode
-        x = nn.functional.pad(x, base._reversed_padding_repeated_twice, mode=mode)
-        padding = "valid"
-    if padding == "valid":
-        padding = (0,) * len(base.kernel_size)
-    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:  # which torch's autocast leaves alone too
-        x = x.to(torch.get_autocast_dtype(x.device.type))
-    return AdaptedConv.apply(
-        x, layer.weight, layer.bias, layer.pointwise, layer.depthwise, layer.bias_update,
-        layer.order, layer.form, Geometry(base.stride, padding, base.dilation, base.groups),
-    )  # fmt: skip
 
 
 class AdaptedConv(torch.autograd.Function):
