@@ -28,10 +28,11 @@ from colora.networks.methods import apply_method, settle_forms_
 from colora.runs.folder import create_group
 from colora.settings.config import make_config
 from colora.system.environment import environment
+from colora.system.files import write_bytes
 from colora.training.checkpoint import save_checkpoint
 from colora.training.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.training.loop import Fit, make_optimizer
-from colora.training.run import Reporter
+from colora.training.reporter import Reporter
 
 CLASSES = 4
 READY = 8  # batches that lie ready, taken in turn
@@ -147,7 +148,7 @@ def steps_alone(fit: Fit, ready: list[tuple[Tensor, Tensor]], steps: int) -> Non
 
 def save(fit: Fit, epoch: int, row: dict, merged: dict) -> None:
     """What a run writes that grows with the network: the history of the epoch and the checkpoint."""
-    save_epoch(fit.run.path / "history", fit.model, epoch, merged)
+    save_epoch(fit.run.path / "history", fit.model, epoch, merged, write_bytes)
     progress = {"epoch": epoch, "merges": fit.merges, "step": fit.step, "metrics": row}
     save_checkpoint(fit.run, fit.model, fit.optimizer, progress)
 

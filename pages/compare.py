@@ -16,7 +16,8 @@ from colora.results.compare import (
     seed_points,
 )
 from colora.results.summary import exact_config
-from colora.runs.folder import Group, list_groups
+from colora.runs.folder import Group
+from colora.runs.listing import list_groups
 from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum
 from colora.system.errors import UserError

@@ -8,7 +8,7 @@ import streamlit as st
 
 from colora import plots
 from colora.metrics.classification import wilson
-from colora.results.summary import Spread
+from colora.metrics.over_seeds import Spread
 from colora.runs.finished import counted, finished, standing
 from colora.runs.folder import Group
 from colora.settings.config import format_seeds

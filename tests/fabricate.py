@@ -17,8 +17,8 @@ from safetensors.numpy import save_file
 from colora.data import phantom
 from colora.data.dataset import image_checksum
 from colora.metrics.classification import accuracy, cross_entropy, entropy, macro_auc
-from colora.results.summary import selected_row
 from colora.runs.folder import Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.runs.selection import selected_row
 from colora.settings.config import Resolved, RunConfig, make_config
 from colora.system.process import identity
 

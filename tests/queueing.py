@@ -14,6 +14,7 @@ from typing import Any
 from colora.queue import order
 from colora.queue.supervisor import supervising
 from colora.runs.folder import Group, Run, create_group, write_json
+from colora.runs.listing import run_folders
 from colora.runs.verdict import process_file
 from colora.settings.config import RunConfig
 from colora.system.process import cpu_count, is_alive, send, tree
@@ -115,7 +116,7 @@ class Lab:
             supervisor.wait()
         if known := supervising(self.runs_dir):
             send(known, signal.SIGKILL)
-        for folder in order.run_folders(self.runs_dir):
+        for folder in run_folders(self.runs_dir):
             known = process_file(folder)
             for root in (known.get("guard"), known.get("child")):
                 if root and root["pid"] != os.getpid():

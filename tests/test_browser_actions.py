@@ -8,7 +8,8 @@ from fabricate import fabricate
 
 from colora.cli.main import main
 from colora.runs.audit import recorded
-from colora.runs.folder import Group, list_groups
+from colora.runs.folder import Group
+from colora.runs.listing import list_groups
 
 pytestmark = STORY
 GONE = "first was removed elsewhere meanwhile; nothing was done."

@@ -8,8 +8,9 @@ from colora.data.cuts import PINNED
 from colora.data.rules import make_rule
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
+from colora.metrics.over_seeds import Spread
 from colora.results.compare import cautions, differences, group_rows, labels, same_settings, seed_points
-from colora.results.summary import Spread, exact_config, group_summary
+from colora.results.summary import exact_config, group_summary
 from colora.runs.folder import Group, read_json, write_json
 
 

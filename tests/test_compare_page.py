@@ -6,7 +6,8 @@ import pytest
 from fabricate import PARAMETERS, damage, fabricate
 from opened import opener, ran, texts
 
-from colora.results.summary import Spread, run_summary
+from colora.metrics.over_seeds import Spread
+from colora.results.summary import run_summary
 from colora.runs.folder import Group, read_json, write_json
 from colora.settings.relevance import config_checksum
 

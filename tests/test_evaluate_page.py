@@ -15,8 +15,9 @@ from colora.data.rules import make_rule
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
 from colora.metrics.classification import confusion_matrix, macro_auc, micro_auc, per_class, wilson
+from colora.metrics.over_seeds import Spread
 from colora.results.predictions import mistakes
-from colora.results.summary import Spread, best_run, run_summary
+from colora.results.summary import best_run, run_summary
 from colora.runs.folder import Group, read_json_lines, write_json
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]

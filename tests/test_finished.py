@@ -6,9 +6,10 @@ from opened import opener, texts
 
 from colora.cli.main import main
 from colora.distillation.scores import group_scores, read_predictions
+from colora.metrics.over_seeds import Spread
 from colora.results.compare import group_rows, seed_points
 from colora.results.overview import Line
-from colora.results.summary import Spread, best_run, group_summary, run_summary
+from colora.results.summary import best_run, group_summary, run_summary
 from colora.runs.finished import counted, finished, says_reached, says_under_way, under_way
 from colora.runs.folder import Group, read_json, write_json
 

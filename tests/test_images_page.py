@@ -14,8 +14,8 @@ from opened import ran, texts
 from colora.distillation import verdicts
 from colora.distillation.scores import group_scores, read_predictions
 from colora.metrics.classification import entropy
-from colora.results.summary import selected_row
 from colora.runs.folder import Group
+from colora.runs.selection import selected_row
 from colora.settings.catalog import NOTICE
 
 

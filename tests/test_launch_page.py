@@ -197,11 +197,11 @@ def test_launch_warns_where_it_does_not_fit(open_page, monkeypatch):
     told, full = command.run_colora, ESTIMATE | {"measured": MEASURED | large}
     app = open_page("overview")
     monkeypatch.setattr(command, "run_colora", lambda a, timeout=0: full if a[0] == "preflight" else told(a))
-    monkeypatch.setattr("colora.training.preflight.memory", lambda: (8_000_000_000, 16_000_000_000))
+    monkeypatch.setattr("colora.training.estimate.memory", lambda: (8_000_000_000, 16_000_000_000))
     app.switch_page("pages/launch.py")
     # 10.1 GB with the margin and 12 MB of images are needed for 16; 10 fewer, at 0.22 GB, fit
     assert "lower the batch size to 6 or less" in ran(app).warning[0].value
-    monkeypatch.setattr("colora.training.preflight.memory", lambda: (11_000_000_000, 16_000_000_000))
+    monkeypatch.setattr("colora.training.estimate.memory", lambda: (11_000_000_000, 16_000_000_000))
     assert not [warning for warning in ran(app).warning if "does not fit" in warning.value]
     command._asked.clear()
 

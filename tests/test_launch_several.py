@@ -43,7 +43,7 @@ def test_launch_says_what_each_of_several_values_trains_and_takes(open_page, mon
         times = dict.fromkeys(("seconds_per_image", "idle_seconds_per_image"), 0.012 * rank)
         return ESTIMATE | {"measured": MEASURED | times | {"memory_bytes": 2_670_000_000 * rank}}
 
-    monkeypatch.setattr("colora.training.preflight.memory", lambda: (8_000_000_000, 16_000_000_000))
+    monkeypatch.setattr("colora.training.estimate.memory", lambda: (8_000_000_000, 16_000_000_000))
     app = open_page("overview")
     monkeypatch.setattr(command, "run_colora", told)
     command._asked.clear()

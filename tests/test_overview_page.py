@@ -9,8 +9,10 @@ import pytest
 from fabricate import damage, fabricate
 from opened import ran, texts
 
-from colora.results.summary import Spread, run_summary
-from colora.runs.folder import Group, list_groups
+from colora.metrics.over_seeds import Spread
+from colora.results.summary import run_summary
+from colora.runs.folder import Group
+from colora.runs.listing import list_groups
 from colora.runs.notes import write_notes
 from colora.runs.trash import found, listed, put_back, remove, restore, to_trash
 from colora.system.errors import UserError

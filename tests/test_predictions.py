@@ -8,17 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colora.metrics.over_seeds import outcome
-from colora.results.predictions import (
-    epoch_file,
-    image_table,
-    mistakes,
-    predicted,
-    selected_epoch,
-    source_file,
-    table_file,
-)
+from colora.results.predictions import epoch_file, image_table, mistakes, predicted, source_file, table_file
 from colora.results.summary import run_summary
 from colora.runs.folder import Group
+from colora.runs.selection import selected_epoch
 from colora.system.errors import UserError
 
 

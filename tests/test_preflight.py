@@ -15,13 +15,14 @@ import colora.training.preflight
 from colora.cli.main import main
 from colora.data.sizes import Sizes, dataset_sizes
 from colora.runs.folder import Run, create_group
+from colora.runs.listing import trainings
 from colora.settings.config import make_config
 from colora.system.errors import UserError
 from colora.system.files import write_json
 from colora.system.process import cpu_count, own_process, resident_bytes
 from colora.training import rehearsal
-from colora.training.estimate import START_SECONDS, Trial, disk_bytes
-from colora.training.preflight import busy_with, check_fit, estimate, free_bytes, preflight, trainings
+from colora.training.estimate import START_SECONDS, Trial, disk_bytes, free_bytes
+from colora.training.preflight import busy_with, check_fit, estimate, preflight
 from colora.training.rehearsal import rehearse
 from colora.training.run import train_run
 
@@ -110,7 +111,7 @@ def test_what_cannot_fit_is_refused_with_what_to_lower(found, tmp_path):
 
 
 def test_seeds_that_train_side_by_side_share_memory_and_threads(monkeypatch):
-    monkeypatch.setattr(colora.training.preflight, "memory", lambda: (9_000_000_000, 16_000_000_000))
+    monkeypatch.setattr(colora.training.estimate, "memory", lambda: (9_000_000_000, 16_000_000_000))
     config, before, seen = make_config(SMALL | {"batch_size": 8, "threads": None}), torch.get_num_threads(), []
     monkeypatch.setattr(
         rehearsal._Rehearsal, "trial", lambda self: seen.append((self.config, torch.get_num_threads())) or TRIED
@@ -210,7 +211,7 @@ def test_memory_of_runs_that_end_before_counts_as_free(tmp_path, monkeypatch):
         assert free_bytes(TRIED, []) == free
     own = resident_bytes(own_process())
     assert own > 10**8  # torch alone takes more
-    monkeypatch.setattr(colora.training.preflight, "resident_bytes", lambda known: own)
+    monkeypatch.setattr(colora.training.estimate, "resident_bytes", lambda known: own)
     assert free_bytes(TRIED, ahead) == 10**9 + 2 * own
     gpu = replace(TRIED, device="cuda", gpu_free_bytes=10, gpu_bytes=30)
     assert (free_bytes(gpu, []), free_bytes(gpu, ahead)) == (10, 30)
@@ -232,7 +233,7 @@ def test_preflight_and_launch_say_what_runs_will_take(tmp_path, tiny_npz, capsys
     line = capsys.readouterr().out.splitlines()[0]
     assert re.fullmatch(r"h: Estimated for each seed: .* for all 5( \(busy now: .*\))?\.", line)
 
-    monkeypatch.setattr(colora.training.preflight, "memory", lambda: (10**6, 10**9))
+    monkeypatch.setattr(colora.training.estimate, "memory", lambda: (10**6, 10**9))
     assert main(["preflight", *flags]) == 0
     assert "It would be refused: Batch size 32 at 32 px needs about" in capsys.readouterr().out
     assert "take a smaller image size or backbone" in mistake(capsys, "launch", "--name", "i", *flags)

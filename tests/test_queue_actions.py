@@ -15,7 +15,8 @@ from colora.queue import order
 from colora.queue.actions import move, requeue, retry, stop
 from colora.queue.slots import make_slots
 from colora.runs.audit import record, recorded
-from colora.runs.folder import Group, Run, append_json, list_groups, own_process, write_json
+from colora.runs.folder import Group, Run, append_json, own_process, write_json
+from colora.runs.listing import list_groups
 from colora.runs.trash import listed, remove, restore
 from colora.system.errors import UserError
 from colora.system.process import identity, send

@@ -22,7 +22,8 @@ from colora.runs.folder import Group, Run, create_group
 from colora.runs.verdict import process_file, processes_live
 from colora.settings.config import make_config
 from colora.system.process import is_alive, tree
-from colora.training.run import Reporter, train_run
+from colora.training.reporter import Reporter
+from colora.training.run import train_run
 
 TIMES = {"seconds", "eval_seconds", "images_per_s", "peak_memory_mib"}
 EPOCHS = 30  # time enough to kill the run in one of them
@@ -82,7 +83,7 @@ def test_a_resumed_run_keeps_the_threads_of_its_first_start(lab, tiny_npz):
 
 
 def test_the_heart_beats_while_a_step_takes_long(lab, monkeypatch):
-    monkeypatch.setattr("colora.training.run.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("colora.training.reporter.HEARTBEAT_SECONDS", 0.05)
     run = create_group(lab.runs_dir, "g", make_config({"epochs": 2}), [0]).runs[0]
     reporter = Reporter(run)
     with reporter.beating():

@@ -22,7 +22,8 @@ from serving import ROOT, Site, trainers
 from colora.queue import order
 from colora.queue.actions import resume, stop
 from colora.queue.supervisor import supervising
-from colora.runs.folder import STATES, Group, Run, create_group, list_groups, read_json, read_json_lines, write_json
+from colora.runs.folder import STATES, Group, Run, create_group, read_json, read_json_lines, write_json
+from colora.runs.listing import list_groups
 from colora.settings.config import make_config
 from colora.settings.presets import PRESETS
 from colora.system.errors import UserError

@@ -19,8 +19,8 @@ from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, supervising
 from colora.results.summary import group_summary, run_report
 from colora.runs import verdict
-from colora.runs.folder import Group, Run, create_group, list_groups
-from colora.runs.listing import listing
+from colora.runs.folder import Group, Run, create_group
+from colora.runs.listing import list_groups, listing, written_state
 from colora.runs.lock import supervisor_lock, try_lock
 from colora.runs.trash import listed, remove, restore
 from colora.runs.verdict import process_file, short
@@ -120,9 +120,9 @@ def test_a_run_whose_guard_was_never_named_waits_as_before(lab):
     gone = own_process() | {"started": 0.0}
     status = group.runs[0].written_status()
     write_json(run / "status.json", status | {"state": "starting", "process": gone})
-    assert Run(run).state == "queued" and order.written_state(run) == "starting"
+    assert Run(run).state == "queued" and written_state(run) == "starting"
     Supervisor(lab.runs_dir, [], tell=lambda said: None).turn()
-    assert order.written_state(run) == "queued" and order.waiting(lab.runs_dir) == [run]
+    assert written_state(run) == "queued" and order.waiting(lab.runs_dir) == [run]
     write_json(run / "status.json", status | {"state": "starting", "process": gone})
     write_json(run / "process.json", {"guard": gone, "child": None})
     assert Run(run).state == "lost"  # this guard was named: it may have started something

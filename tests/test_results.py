@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from colora.metrics.over_seeds import Spread
 from colora.results.summary import (
-    Spread,
     band,
     best_run,
     group_summary,
@@ -13,9 +13,9 @@ from colora.results.summary import (
     run_summary,
     seconds_left,
     seconds_to_end,
-    selected_row,
 )
 from colora.runs.folder import Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.runs.selection import selected_row
 from colora.settings.config import RunConfig
 
 

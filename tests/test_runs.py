@@ -9,18 +9,8 @@ import sys
 import pytest
 
 from colora.results.summary import group_summary, progress
-from colora.runs.folder import (
-    Group,
-    Run,
-    create_group,
-    list_groups,
-    open_group,
-    own_process,
-    queued_status,
-    read_json,
-    write_json,
-)
-from colora.runs.listing import listing
+from colora.runs.folder import Group, Run, create_group, open_group, own_process, queued_status, read_json, write_json
+from colora.runs.listing import list_groups, listing
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 from colora.system.process import identity

@@ -7,8 +7,9 @@ from fabricate import COUNTS, fabricate, labels_of, probabilities, train_on
 
 from colora.distillation.scores import group_scores, read_predictions, score_images, whose_says
 from colora.metrics.classification import entropy
-from colora.results.summary import best_run, selected_row
+from colora.results.summary import best_run
 from colora.runs.folder import Group
+from colora.runs.selection import selected_row
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 

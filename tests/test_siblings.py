@@ -17,12 +17,13 @@ from training import SMALL, reason
 import colora.training.run
 from colora.cli.main import main
 from colora.distillation.scores import read_predictions
+from colora.metrics.over_seeds import Spread
 from colora.networks.backbones import build
 from colora.queue.actions import begin_anew
 from colora.results.compare import cautions, seed_points
 from colora.results.overview import Line
 from colora.results.predictions import image_table
-from colora.results.summary import Spread, group_summary, run_summary
+from colora.results.summary import group_summary, run_summary
 from colora.runs.finished import finished, says_under_way, under_way
 from colora.runs.folder import Group, Run, create_group
 from colora.runs.listing import listing

@@ -23,8 +23,9 @@ from colora.data import prepared
 from colora.data.sources import load_dataset
 from colora.metrics.classification import entropy
 from colora.networks.backbones import build
-from colora.results.summary import run_report, run_summary, selected_row
+from colora.results.summary import run_report, run_summary
 from colora.runs.folder import Run
+from colora.runs.selection import selected_row
 from colora.settings.config import make_config
 from colora.training.checkpoint import load_model
 from colora.training.images import DeviceImages, probabilities

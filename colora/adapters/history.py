@@ -12,7 +12,7 @@ For VGG16 at 224 px that is 10.2 MB an epoch, against 62 MB for the weights (pap
 import copy
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
@@ -22,18 +22,24 @@ from torch import Tensor, nn
 
 from colora.adapters.conv import kernel_checksum
 from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers, strip
-from colora.runs.folder import write_bytes
 
 Factors = dict[str, dict[str, Tensor]]
 
 
-def save_epoch(folder: Path, model: nn.Module, epoch: int, merges: dict[int, Factors]) -> None:
-    """Writes `folder`/epoch-NN.safetensors, atomically; `merges` holds what `merge_` returned, by merge number.
+def save_epoch(
+    folder: Path,
+    model: nn.Module,
+    epoch: int,
+    merges: dict[int, Factors],
+    write: Callable[[Path, bytes], object] = Path.write_bytes,
+) -> None:
+    """Writes `folder`/epoch-NN.safetensors; `merges` holds what `merge_` returned, by merge number.
 
-    Raises ValueError for a model whose adapters differ in order or rank.
+    `write` puts the bytes at their path: a training gives one whose files are complete or absent. Raises ValueError
+    for a model whose adapters differ in order or rank.
     """
     folder.mkdir(exist_ok=True)
-    write_bytes(folder / f"epoch-{epoch:02d}.safetensors", packed_epoch(model, epoch, merges))
+    write(folder / f"epoch-{epoch:02d}.safetensors", packed_epoch(model, epoch, merges))
 
 
 def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> bytes:

@@ -10,7 +10,8 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from colora.runs.folder import Group, list_groups, open_group, same_group
+from colora.runs.folder import Group, open_group, same_group
+from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 
 SEED = re.compile(r"seed-\d+")

@@ -165,8 +165,9 @@ def _cut_list(args: argparse.Namespace) -> int:
 
 
 def _cut_compare(args: argparse.Namespace) -> int:
-    from colora.data.cuts import read_cut, same_cut
-    from colora.distillation.comparison import FULL_LR, launch_comparison, plan_comparison
+    from colora.data.cuts import read_cut, same_cut, save_cut
+    from colora.distillation.comparison import FULL_LR, plan_comparison
+    from colora.engines.launch import launch
 
     known = args.identity is not None
     cut = same_cut(args.runs_dir, args.name, args.identity) if known else read_cut(args.runs_dir, args.name)
@@ -174,7 +175,9 @@ def _cut_compare(args: argparse.Namespace) -> int:
     rate = FULL_LR if args.full_lr is None else args.full_lr
     plan = plan_comparison(args.runs_dir, cut, args.prefix or cut.name, seeds, rate)
     if not args.plan:
-        for group in launch_comparison(args.runs_dir, plan):
+        save_cut(args.runs_dir, plan.random_cut)
+        missing = [arm for arm in plan.arms if not arm.exists]
+        for group in [launch(args.runs_dir, arm.group, arm.config, plan.seeds) for arm in missing]:
             engine_of(group).start(group)
     document = {
         "cut": cut.name,

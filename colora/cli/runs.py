@@ -12,8 +12,8 @@ from typing import Any
 from colora.cli.groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
 from colora.cli.show import say
 from colora.engines.engine import engine_named, engine_of
-from colora.queue import order
 from colora.runs.folder import ACTIVE, Group
+from colora.runs.listing import run_folders, written_state
 from colora.runs.verdict import short
 from colora.settings.config import parse_seeds
 from colora.system.errors import UserError
@@ -282,7 +282,7 @@ def look_beyond(group: Group) -> None:
 def unfinished_elsewhere(runs_dir: Path) -> list[Group]:
     """The groups whose seeds wait or run on a cluster."""
     names = {
-        folder.parent for folder in order.run_folders(runs_dir) if order.written_state(folder) in ("queued", *ACTIVE)
+        folder.parent for folder in run_folders(runs_dir) if written_state(folder) in ("queued", *ACTIVE)
     }
     return [group for path in sorted(names) if (group := Group(path)).engine != "local"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from colora.data.cuts import Cut, pinned_cut, save_cut
+from colora.data.cuts import Cut, pinned_cut
 from colora.data.rules import make_rule
 from colora.distillation.distil import distil, pool_of
 from colora.distillation.scores import SeedPredictions, read_predictions
@@ -124,11 +124,3 @@ def _is(group: Group, config: RunConfig, cut: Cut | None, seeds: list[int]) -> b
     pinned = pinned_cut(group.path)
     same_cut = (pinned.hash if pinned else None) == (cut.hash if cut else None)
     return same_cut and group.config == config and set(seeds) <= set(group.info["seeds"])
-
-
-def launch_comparison(runs_dir: Path, plan: Plan) -> list[Group]:
-    """Save the random cut and queue the groups that do not exist yet. Raises UserError as `save_cut` and `launch`."""
-    from colora.engines.launch import launch
-
-    save_cut(runs_dir, plan.random_cut)
-    return [launch(runs_dir, arm.group, arm.config, plan.seeds) for arm in plan.arms if not arm.exists]

@@ -20,7 +20,7 @@ from colora.distillation.verdicts import (
     utc_text,
     writing,
 )
-from colora.runs.folder import list_groups
+from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
 from colora.system.storage import disk_errors

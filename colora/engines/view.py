@@ -7,6 +7,7 @@ from colora.engines.engine import engine_named
 from colora.queue import order
 from colora.queue.supervisor import supervising
 from colora.runs.folder import ACTIVE, Run
+from colora.runs.listing import run_folders, written_state
 
 NOBODY = "nobody starts it yet: colora resume does"
 
@@ -16,7 +17,7 @@ def rows(runs_dir: Path) -> list[dict[str, Any]]:
 
     The place counts from 1 among those that wait for this machine; a cluster has an order of its own.
     """
-    found = [(folder, order.written_state(folder)) for folder in order.run_folders(runs_dir)]
+    found = [(folder, written_state(folder)) for folder in run_folders(runs_dir)]
     runs = [Run(folder) for folder, state in found if state in ACTIVE]
     running = [_row(run, None, "") for run in runs if run.state in ACTIVE]
     elsewhere = [Run(folder) for folder, state in found if state == "queued" and Run(folder).engine != "local"]

@@ -38,6 +38,30 @@ def spreads(values: np.ndarray) -> dict[str, np.ndarray]:
     return {"n": n, **dict(found)}
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How a figure varies over seeds: median, quartiles (linear interpolation) and range of n values."""
+
+    n: int
+    median: float
+    q1: float
+    q3: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Any) -> "Spread | None":
+        """None if there is no value that is a number."""
+        v = np.asarray([x for x in values if x is not None and np.isfinite(x)], dtype=np.float64)
+        if not len(v):
+            return None
+        found = spreads(v)
+        return cls(len(v), *(float(found[name]) for name in SPREAD))
+
+    def as_dict(self) -> dict[str, float]:
+        return {"n": self.n, "median": self.median, "iqr": [self.q1, self.q3], "range": [self.low, self.high]}
+
+
 def ensemble(probabilities: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """(N, C) float64, rows sum to 1: the mean of S seeds' probabilities, each (N, C) of the same images."""
     total = np.zeros(probabilities[0].shape)

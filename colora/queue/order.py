@@ -6,33 +6,19 @@ queued     seconds since 1970, for people
 host, user who starts it: a supervisor acts only for its own user on its own host
 """
 
-import os
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from colora.runs.folder import Run, run_folder, seeds_of
+from colora.runs.folder import Run
+from colora.runs.listing import run_folders, written_state
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
 from colora.system.process import is_visible, os_user
 
 NOWHERE = {"order": float("inf"), "priority": 0, "queued": None, "host": None, "user": None}
-
-
-def run_folders(runs_dir: Path) -> Iterator[Path]:
-    """Every run of a runs folder, as group.json names its seeds; a damaged group is left out, its pages say why."""
-    if not Path(runs_dir).is_dir():
-        return
-    with os.scandir(runs_dir) as entries:
-        groups = sorted(entry.path for entry in entries if not entry.name.startswith("."))
-    for group in groups:
-        try:
-            seeds = seeds_of(read_json(path := Path(group, "group.json")), path)
-        except UserError:
-            continue
-        yield from (Path(group, run_folder(seed)) for seed in seeds)
 
 
 def place(folder: Path) -> dict[str, Any]:
@@ -42,14 +28,6 @@ def place(folder: Path) -> dict[str, Any]:
     except (UserError, TypeError):
         return NOWHERE
     return found if all(isinstance(found[key], int | float) for key in ("order", "priority")) else NOWHERE
-
-
-def written_state(folder: Path) -> str:
-    """The state in status.json, `damaged` where that cannot be read."""
-    try:
-        return Run(folder).written_status()["state"]
-    except UserError:
-        return "damaged"
 
 
 def is_mine(folder: Path) -> bool:

@@ -21,6 +21,7 @@ from colora.queue import order
 from colora.queue.detach import ROOT, detached
 from colora.queue.slots import Slot, asked_slots, make_slots
 from colora.runs.folder import ACTIVE, Run
+from colora.runs.listing import run_folders, written_state
 from colora.runs.lock import editing, info_path, log_path, supervisor_lock, try_lock
 from colora.runs.verdict import memory_left, process_file
 from colora.system.errors import UserError
@@ -105,8 +106,8 @@ class Supervisor:
             with self._trouble_told(tended.run):
                 self._tend(tended)
         queued = []
-        for folder in order.run_folders(self.runs_dir):
-            state = order.written_state(folder)
+        for folder in run_folders(self.runs_dir):
+            state = written_state(folder)
             if folder in self.tended or state not in ("queued", *ACTIVE) or not order.is_mine(folder):
                 continue
             with self._trouble_told(folder):
@@ -140,8 +141,8 @@ class Supervisor:
     def finds_work(self) -> bool:
         """Whether there is a run for the next turn; looks only."""
         states = ("queued", *ACTIVE)
-        folders = order.run_folders(self.runs_dir)
-        return any(order.written_state(folder) in states and order.is_mine(folder) for folder in folders)
+        folders = run_folders(self.runs_dir)
+        return any(written_state(folder) in states and order.is_mine(folder) for folder in folders)
 
     def _free_slot(self) -> Slot | None:
         taken = [tended.slot for tended in self.tended.values()]

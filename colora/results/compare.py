@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from colora.results.summary import Spread
+from colora.metrics.over_seeds import Spread
 from colora.runs.finished import says_not_counted
 from colora.settings.config import RunConfig, format_seeds
 from colora.settings.relevance import config_checksum, in_effect

@@ -8,9 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from colora.results.summary import Spread, progress
+from colora.metrics.over_seeds import Spread
+from colora.results.summary import progress
 from colora.runs.finished import finished
-from colora.runs.folder import Group, list_groups
+from colora.runs.folder import Group
+from colora.runs.listing import list_groups
 from colora.runs.notes import read_notes
 from colora.runs.siblings import apart_rows, says_apart
 from colora.settings.catalog import BACKBONES, METHODS

@@ -1,7 +1,7 @@
 """What a seed's models predicted: of its selected epoch, or of any epoch it has finished. No torch.
 
 Every epoch's probabilities are kept (predictions/epochs), in the images' order but without their labels and names;
-those stand in the tables that a finished seed writes. Seeds that were trained alike (colora.runs.siblings) see the same
+those stand in the tables that a finished seed writes. Seeds that were trained alike (runs.siblings) see the same
 images, so that one finished seed's table serves the others too.
 """
 
@@ -13,8 +13,9 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from colora.metrics.over_seeds import one_model
-from colora.results.summary import selected_row, split_arrays, targets
+from colora.results.summary import split_arrays, targets
 from colora.runs.folder import Group, Run
+from colora.runs.selection import selected_epoch
 from colora.runs.siblings import alike
 from colora.system.errors import UserError
 
@@ -28,12 +29,6 @@ def table_file(run: Run, split: str) -> Path:
 
 def epoch_file(run: Run, epoch: int) -> Path:
     return run.path / "predictions" / "epochs" / f"epoch-{epoch:02d}.safetensors"
-
-
-def selected_epoch(run: Run) -> int | None:
-    """By the run's own rule; None before its first epoch is finished."""
-    metrics = run.metrics
-    return int(metrics.iloc[selected_row(metrics, run.config.selection)]["epoch"]) if len(metrics) else None
 
 
 def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame:

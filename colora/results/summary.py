@@ -1,6 +1,5 @@
 """From run folders to what is shown of them: the selected epoch, figures over seeds, one group in one document."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,55 +7,14 @@ import pandas as pd
 
 from colora.data.cuts import pinned_cut
 from colora.metrics.classification import report
-from colora.metrics.over_seeds import SPREAD, spreads
+from colora.metrics.over_seeds import SPREAD, Spread, spreads
 from colora.runs.finished import finished, is_finished, under_way
 from colora.runs.folder import ACTIVE, Group, Run
+from colora.runs.selection import SELECTION, selected_row
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
 from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum, in_effect, unused
-
-SELECTION = {
-    "validation": "each seed's epoch is the one of best accuracy on validation (ties: lower validation loss)",
-    "paper": "the one model of best TEST accuracy over all seeds and epochs, as in the paper: optimistic, "
-    "because the test images chose it",
-}
-
-
-def selected_row(metrics: pd.DataFrame | list[dict[str, Any]], selection: str) -> int:
-    """Position of the selected epoch in a run's metrics (at least one row).
-
-    Highest accuracy on validation (`selection="paper"`: on test); ties go to the lower loss there, then to the
-    earlier epoch.
-    """
-    split = "test" if selection == "paper" else "val"
-    table = pd.DataFrame(metrics)
-    order = np.lexsort((np.arange(len(table)), table[f"{split}_loss"], -table[f"{split}_accuracy"]))
-    return int(order[0])
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How a figure varies over seeds: median, quartiles (linear interpolation) and range of n values."""
-
-    n: int
-    median: float
-    q1: float
-    q3: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Any) -> "Spread | None":
-        """None if there is no value that is a number."""
-        v = np.asarray([x for x in values if x is not None and np.isfinite(x)], dtype=np.float64)
-        if not len(v):
-            return None
-        found = spreads(v)
-        return cls(len(v), *(float(found[name]) for name in SPREAD))
-
-    def as_dict(self) -> dict[str, float]:
-        return {"n": self.n, "median": self.median, "iqr": [self.q1, self.q3], "range": [self.low, self.high]}
 
 
 def band(runs: list[Run], column: str) -> pd.DataFrame:

@@ -23,10 +23,9 @@ import os
 import re
 import shutil
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,16 +33,14 @@ from pydantic import ValidationError
 
 from colora.runs import verdict
 from colora.runs.audit import acting_user
-from colora.runs.siblings import Ground, apart, fields, ground
+from colora.runs.ground import Ground, apart, fields, ground
 from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
 from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.system.errors import UserError
 from colora.system.files import (
-    REMEMBERED_FILES,
     append_json,
     read_json,
     read_json_lines,
-    remembered,
     sync_folder,
     write_bytes,
     write_json,
@@ -56,7 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [  # with what a run folder's readers and writers need of files, run_status and process
     "ACTIVE", "ENDED_EARLY", "NAME", "STATES", "Group", "Run", "append_json", "check_name", "create_group",
-    "create_run", "list_groups", "open_group", "own_process", "queued_status", "read_json",
+    "create_run", "open_group", "own_process", "queued_status", "read_json",
     "read_json_lines", "run_folder", "same_group", "write_bytes", "write_json",
 ]  # fmt: skip
 CONFIG_KEYS = {"config", "seed"}
@@ -351,29 +348,6 @@ def create_run(group: Path, seed: int, config: RunConfig, place: dict[str, Any] 
         write_json(folder / "queue.json", place)
     write_json(folder / "status.json", queued_status(config.epochs))
     return Run(folder)
-
-
-def list_groups(runs_dir: Path) -> list[Group]:
-    """Every group, last launched first. A folder without group.json, or whose name starts with a dot, is no group."""
-    if not is_dir(runs_dir):
-        return []
-    found = {}
-    for path in Path(runs_dir).iterdir():
-        with suppress(FileNotFoundError, NotADirectoryError):  # no group, or removed at this moment
-            if not path.name.startswith("."):
-                found[path] = remembered(_launched, path / "group.json"), path.name
-    return [Group(path) for path in sorted(found, key=found.get, reverse=True)]
-
-
-@lru_cache(maxsize=REMEMBERED_FILES)
-def _launched(path: str, stamp: Any) -> float:
-    """When the group of a group.json was launched, in seconds since 1970. The file's own time says that only of a
-    damaged one: a retry with more seeds writes the file anew, and a copy has another time."""
-    try:
-        created = datetime.fromisoformat(read_json(path)["created"])
-    except (UserError, KeyError, TypeError, ValueError):
-        return os.stat(path).st_mtime
-    return (created if created.tzinfo else created.replace(tzinfo=UTC)).timestamp()
 
 
 def open_group(path: Path) -> Group:

@@ -5,61 +5,22 @@ seed is held to its siblings when it starts (`check_siblings`). A group into whi
 checked is parted: the set that most finished seeds are of counts, then the one that most have started with, then that
 of the lowest seed. Since only what fits this set can start, no later seed takes the figures away from it. The others
 stand `apart`: whole, each to be looked at alone, and in no figure over seeds.
-
-Knows of config.json what `ground` reads, so that a listing of thousands of runs can ask.
 """
 
-from collections.abc import Sequence
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from colora.settings.config import format_seeds
+from colora.runs.folder import Group, Run
+from colora.runs.ground import FIELDS, OTHER, Ground, apart, ground
+from colora.settings.config import Resolved, format_seeds
 from colora.system.errors import UserError
 
-if TYPE_CHECKING:
-    from colora.runs.folder import Group, Run
-    from colora.settings.config import Resolved
 
-Ground = tuple[Any, ...]
-"""What a seed was trained on, in the order of OTHER; random weights and no cut are None."""
-
-OTHER = {
-    "data_checksum": "on other images",
-    "class_names": "with other classes",
-    "cut_hash": "on another cut",
-    "weights_checksum": "from other weights",
-}
-FIELDS = tuple(OTHER)
-fields = itemgetter(*FIELDS)
-
-
-def ground(document: Any) -> Ground | None:
-    """Of a run's config.json, in which a field may be missing that is newer than it; None before the first start, and
-    of what is no such document."""
-    resolved = document.get("resolved") if isinstance(document, dict) else None
-    return tuple(map(resolved.get, FIELDS)) if isinstance(resolved, dict) else None
-
-
-def apart(runs: Sequence["Run"]) -> list["Run"]:
-    """The seeds that do not belong to the set that counts; none that has never started."""
-    grounds = [run.ground for run in runs]
-    first = next(filter(None, grounds), None)
-    if all(own is None or own == first for own in grounds):
-        return []
-    sets: list[list[Run]] = []
-    for run in (known := [run for run in runs if run.ground]):
-        own = next((one for one in sets if one[0].ground == run.ground), None)
-        sets.append([run]) if own is None else own.append(run)
-    counts = max(sets, key=lambda one: (sum(r.state == "done" for r in one), len(one), -min(r.seed for r in one)))
-    return [run for run in known if run not in counts]
-
-
-def alike(group: "Group", run: "Run") -> list["Run"]:
+def alike(group: Group, run: Run) -> list[Run]:
     """The seeds that were trained on what `run` was, itself among them."""
     return [other for other in group.runs if other.ground == run.ground]
 
 
-def apart_rows(group: "Group") -> list[dict[str, Any]]:
+def apart_rows(group: Group) -> list[dict[str, Any]]:
     """The seeds apart, one a row: seed, state, differs (`on other images`), than (the seeds that it differs from)."""
     if not group.apart:
         return []
@@ -88,7 +49,7 @@ def says_apart(about: dict[str, Any]) -> str | None:
     )
 
 
-def check_siblings(run: "Run", siblings: list["Run"], resolved: "Resolved") -> None:
+def check_siblings(run: Run, siblings: list[Run], resolved: Resolved) -> None:
     """Raises UserError where `run`, as it is about to start, does not fit the seeds of its group that have started."""
     own, out = ground({"resolved": resolved.model_dump(include=set(FIELDS))}), apart(siblings)
     others = [other for other in siblings if other.ground and other not in out]

@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from colora import __version__
 from colora.system.errors import Cancelled, UserError
 from colora.system.storage import (
     ELSEWHERE,
@@ -29,6 +28,7 @@ from colora.system.storage import (
     never,
     size_text,
 )
+from colora.system.version import VERSION
 
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 20  # without a byte
@@ -161,7 +161,7 @@ def _download(file: RemoteFile, on_progress: Progress, should_stop: Stop, room: 
 def _answer(file: RemoteFile) -> Iterator[HTTPResponse]:
     """The host's answer to a request for what is still missing. Raises _Interrupted where there is none."""
     have = file_size(file.part)
-    request = Request(file.url, headers={"User-Agent": f"colora-studio/{__version__}", "Accept-Encoding": "identity"})
+    request = Request(file.url, headers={"User-Agent": f"colora-studio/{VERSION}", "Accept-Encoding": "identity"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:

@@ -1,15 +1,18 @@
 """From what a rehearsal has told about one network to what a run takes: plain arithmetic, for launch and page alike.
 
-A rehearsal (colora.training.rehearsal) costs seconds and needs torch. Most settings do not change what it finds
-(colora.settings.work): those enter here, so that changing one of them measures nothing again. Imports no torch.
+A rehearsal (`rehearsal`) costs seconds and needs torch. Most settings do not change what it finds (settings.work):
+those enter here, so that changing one of them measures nothing again. Imports no torch.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from colora.data.sizes import Sizes, held_bytes
 from colora.networks.weights import weights_on_disk
 from colora.settings.config import KNOWN_WEIGHTS, RunConfig
+from colora.system.devices import memory
+from colora.system.process import Identity, resident_bytes
 from colora.system.storage import file_size
 from colora.system.typed import typed_path
 
@@ -121,3 +124,18 @@ def _seconds(found: Trial, idle: bool) -> tuple[float, float]:
     if idle:
         return found.idle_seconds_per_image, found.idle_eval_seconds_per_image
     return found.seconds_per_image, found.eval_seconds_per_image
+
+
+def free_bytes(tried: Trial, ahead: Sequence[Identity]) -> int:
+    """Of this machine and this process's share of it now, once those ahead have ended; of a GPU as the rehearsal found
+    it."""
+    if tried.gpu_free_bytes is None:
+        return memory()[0] + sum(map(resident_bytes, ahead))
+    return tried.gpu_bytes if ahead else tried.gpu_free_bytes  # how much is whose cannot be asked in a container
+
+
+def lower_what(largest_batch_size: int) -> str:
+    """What makes a run fit into memory."""
+    if largest_batch_size:
+        return f"lower the batch size to {largest_batch_size} or less"
+    return "take a smaller image size or backbone"

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,23 +25,9 @@ from colora.system.environment import peak_memory_mib
 from colora.system.errors import UserError
 from colora.training.augment import augmented
 from colora.training.images import DeviceImages, autocast, probabilities
-
-if TYPE_CHECKING:
-    from colora.training.run import Reporter
+from colora.training.reporter import Reporter, heed
 
 CHECK_SECONDS = 0.5  # how often a step looks at the loss and tells how far it is
-
-
-class Stopped(Exception):
-    """A person, or a signal, asked this run to stop."""
-
-
-def heed(run: Run, reporter: "Reporter", should_stop: Callable[[], bool], where: str) -> None:
-    """Raises Stopped, saying whose wish it was and `where` it met the run, if a person or a signal wants an end."""
-    asked = run.stop_requested
-    if asked or should_stop():
-        reporter.write(state="stopping", preparing=None)
-        raise Stopped(f"{'Stopped on request' if asked else 'Ended by a signal (a shutdown, or Ctrl-C)'} {where}")
 
 
 def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
@@ -66,7 +52,7 @@ class Fit:
     optimizer: torch.optim.Optimizer
     images: dict[str, DeviceImages]
     precision: str
-    reporter: "Reporter"
+    reporter: Reporter
     should_stop: Callable[[], bool]
     step: int = 0
     merges: int = 0

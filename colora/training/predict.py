@@ -11,10 +11,10 @@ from torch import nn
 from colora.data.prepare import RULE, Converted, read_image
 from colora.data.sources import Dataset, load_outside
 from colora.metrics import classification
-from colora.metrics.over_seeds import ensemble
-from colora.results.summary import SELECTION, Spread, run_summary
+from colora.metrics.over_seeds import Spread, ensemble
 from colora.runs.finished import finished, under_way
 from colora.runs.folder import Group, Run
+from colora.runs.selection import SELECTION, selected_epoch
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
 from colora.settings.config import Resolved
@@ -61,7 +61,7 @@ def evaluate_group(
         p = probabilities(model, images, eval_batch_size(run.config, device), choose_precision("auto", device))
         predicted.append(p)
         report = classification.report(labels, p, resolved.class_names)
-        seeds.append({"seed": run.seed, "selected_epoch": run_summary(run)["selected_epoch"], **report})
+        seeds.append({"seed": run.seed, "selected_epoch": selected_epoch(run), **report})
     return {
         "name": group.name,
         "n": len(outside),

@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from colora.data.sizes import Sizes
-from colora.queue.order import run_folders, written_state
-from colora.runs.folder import ACTIVE
-from colora.runs.verdict import process_file
+from colora.runs.listing import trainings
 from colora.settings.config import RunConfig
 from colora.system.busy import NOTICED
-from colora.system.devices import memory
 from colora.system.duration import span
 from colora.system.errors import UserError
-from colora.system.process import Identity, lives_here, resident_bytes
+from colora.system.process import Identity
 from colora.system.storage import check_room, size_text
-from colora.training.estimate import Trial, disk_bytes, epoch_seconds, largest_batch_size, memory_bytes, seed_seconds
+from colora.training.estimate import (
+    Trial,
+    disk_bytes,
+    epoch_seconds,
+    free_bytes,
+    largest_batch_size,
+    lower_what,
+    memory_bytes,
+    seed_seconds,
+)
 
 
 @dataclass(frozen=True)
@@ -148,20 +154,6 @@ def estimate(
     )
 
 
-def free_bytes(tried: Trial, ahead: Sequence[Identity]) -> int:
-    """Of this machine and this process's share of it now, once those ahead have ended; of a GPU as the rehearsal found
-    it."""
-    if tried.gpu_free_bytes is None:
-        return memory()[0] + sum(map(resident_bytes, ahead))
-    return tried.gpu_bytes if ahead else tried.gpu_free_bytes  # how much is whose cannot be asked in a container
-
-
-def trainings(runs_dir: Path) -> list[Identity]:
-    """The training processes of this folder that live on this machine."""
-    folders = [folder for folder in run_folders(runs_dir) if written_state(folder) in ACTIVE]
-    return [known for folder in folders if lives_here(known := process_file(folder).get("child"))]
-
-
 def busy_with(tried: Trial, running: int) -> str | None:
     """What else the processor did during the rehearsal; None where that is too little to be told from nothing."""
     if tried.others < NOTICED:
@@ -183,10 +175,3 @@ def check_fit(config: RunConfig, found: Estimate, seeds: int, runs_dir: Path, at
             field="batch_size",
         )
     check_room(runs_dir, seeds * found.disk_bytes, f"The {seeds} run{'s' * (seeds > 1)}", "choose another --runs-dir")
-
-
-def lower_what(largest_batch_size: int) -> str:
-    """What makes a run fit into memory."""
-    if largest_batch_size:
-        return f"lower the batch size to {largest_batch_size} or less"
-    return "take a smaller image size or backbone"

@@ -1,9 +1,8 @@
 """One seed of one group, in one process: `python -m colora train --run-dir runs/GROUP/seed-00`.
 
 Reads the run's config.json and writes everything else into its folder. Idempotent: a finished run returns at once, an
-interrupted one continues after its last finished epoch with the same bits (on the CPU), since every random
-draw is keyed
-by (seed, what, epoch or merge) and thread count, device and precision are fixed when the run first starts.
+interrupted one continues after its last finished epoch with the same bits (on the CPU), since every random draw is
+keyed by (seed, what, epoch or merge) and thread count, device and precision are fixed when the run first starts.
 
     epoch:  steps ─► merge ─► history ─► evaluate on merged weights ─► checkpoint ─► metrics ─► model, if best so far
 """
@@ -11,12 +10,9 @@ by (seed, what, epoch or merge) and thread count, device and precision are fixed
 import json
 import os
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,8 +31,8 @@ from colora.data.sources import SPLITS, Dataset, load_dataset, training_labels, 
 from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
-from colora.results.summary import selected_row
-from colora.runs.folder import ACTIVE, Group, Run, append_json, own_process, read_json_lines, write_bytes, write_json
+from colora.runs.folder import ACTIVE, Group, Run, append_json, read_json_lines, write_bytes, write_json
+from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings
 from colora.settings.config import Resolved, RunConfig
 from colora.system.environment import environment
@@ -51,57 +47,11 @@ from colora.training.checkpoint import (
     saved_model_epoch,
 )
 from colora.training.images import DeviceImages, choose_device, choose_precision, probabilities
-from colora.training.loop import Fit, Stopped, eval_batch_size, heed, make_optimizer
+from colora.training.loop import Fit, eval_batch_size, make_optimizer
+from colora.training.reporter import Reporter, Stopped, heed
 
-HEARTBEAT_SECONDS = 5  # at least so often, also while a long step or evaluation tells nothing
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
 LEFT_OUT = "data-problems.txt"
-
-
-@dataclass
-class Reporter:
-    """Writes status.json; the run is its only writer while it lives."""
-
-    run: Run
-    status: dict[str, Any] = field(init=False)
-    lock: Any = field(default_factory=threading.Lock)
-    written: float = 0.0  # on the monotonic clock
-
-    def __post_init__(self) -> None:
-        old = self.run.status
-        self.status = old | {"state": "starting", "reason": None, "finished": None, "process": own_process()}
-        self.status |= {"started": time.time(), "preparing": None}
-        self.write()
-
-    def write(self, **changes: Any) -> None:
-        with self.lock:
-            self.status |= changes | {"heartbeat": time.time()}
-            write_json(self.run.path / "status.json", self.status)
-            self.written = time.monotonic()
-
-    @contextmanager
-    def beating(self) -> Iterator[None]:
-        """A thread that writes when nothing else does, so that readers on other hosts see that the run lives."""
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(HEARTBEAT_SECONDS):
-                if time.monotonic() - self.written >= HEARTBEAT_SECONDS:
-                    try:
-                        self.write()
-                    except OSError as error:  # the loop meets the same trouble, and says so
-                        print(f"no heartbeat: {error}", file=sys.stderr, flush=True)
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def end(self, state: str, reason: str | None = None) -> None:
-        self.write(state=state, reason=reason, process=None, finished=time.time())
 
 
 def train_run(
@@ -192,7 +142,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     with _tensorboard(run, progress["epoch"]) as board:
         for epoch in range(progress["epoch"] + 1, config.epochs + 1):
             row, merged, outputs = fit.epoch(epoch)
-            save_epoch(run.path / "history", model, epoch, merged)
+            save_epoch(run.path / "history", model, epoch, merged, write_bytes)
             _save_epoch_outputs(run, epoch, outputs)
             save_checkpoint(
                 run, model, optimizer, {"epoch": epoch, "merges": fit.merges, "step": fit.step, "metrics": row}

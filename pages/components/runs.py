@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from colora.results.summary import group_summary
-from colora.runs.folder import Group, list_groups
+from colora.runs.folder import Group
+from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 from pages.components import address, show
 

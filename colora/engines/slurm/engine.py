@@ -26,7 +26,8 @@ from colora.queue import order
 from colora.queue.actions import STOP_WAIT_SECONDS, begin_anew
 from colora.runs import verdict
 from colora.runs.audit import record
-from colora.runs.folder import ACTIVE, ENDED_EARLY, NAME, Group, Run, list_groups, queued_status
+from colora.runs.folder import ACTIVE, ENDED_EARLY, NAME, Group, Run, queued_status
+from colora.runs.listing import list_groups, run_folders, written_state
 from colora.runs.lock import editing
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_bytes, write_json
@@ -373,5 +374,5 @@ def move(runs_dir: Path, target: str, end: str | None = None, priority: int | No
 
 def _others(runs_dir: Path) -> list[Path]:
     """Every waiting run of this folder that is SLURM's."""
-    queued = [folder for folder in order.run_folders(runs_dir) if order.written_state(folder) == "queued"]
+    queued = [folder for folder in run_folders(runs_dir) if written_state(folder) == "queued"]
     return [folder for folder in queued if Run(folder).engine == "slurm"]

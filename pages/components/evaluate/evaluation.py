@@ -9,8 +9,8 @@ import streamlit as st
 from colora import plots
 from colora.data.thumbnails import Place, tile
 from colora.metrics.classification import wilson
+from colora.metrics.over_seeds import Spread
 from colora.plots.evaluation import Kind
-from colora.results.summary import Spread
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.evaluate.readers import View, found_images, pictures

@@ -8,7 +8,8 @@ import streamlit as st
 
 from colora.distillation.scores import SeedPredictions
 from colora.plots import SPLIT_NAMES
-from colora.runs.folder import Group, list_groups
+from colora.runs.folder import Group
+from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.images import scored

@@ -19,7 +19,7 @@ from colora.system.duration import span
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import number_text
-from colora.training.preflight import free_bytes
+from colora.training.estimate import free_bytes
 from pages.components import show
 from pages.components.command import Answer, Unanswered, ask_again, model_questions
 from pages.components.data.downloads import free_room

@@ -8,11 +8,19 @@ from typing import Any
 from colora.data.counts import ClassCounts
 from colora.data.cuts import Cut
 from colora.data.sizes import sizes_of
+from colora.runs.listing import trainings
 from colora.settings.config import RunConfig
 from colora.system.busy import NOTICED
 from colora.system.devices import Gpu
-from colora.training.estimate import Trial, disk_bytes, largest_batch_size, memory_bytes, seed_seconds
-from colora.training.preflight import free_bytes, lower_what, trainings
+from colora.training.estimate import (
+    Trial,
+    disk_bytes,
+    free_bytes,
+    largest_batch_size,
+    lower_what,
+    memory_bytes,
+    seed_seconds,
+)
 from pages.components.machine import machine_now
 from pages.components.runs import runs_dir
 
