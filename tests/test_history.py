@@ -114,7 +114,7 @@ def test_an_adapter_file_goes_back_onto_its_base_and_no_other(tmp_path, bias):
     other = copy.deepcopy(base)
     with torch.no_grad():
         other.features[0].bias[0] += 1e-3
-    with pytest.raises(ValueError, match=r"biases differ .*then use colora\.history"):
+    with pytest.raises(ValueError, match=r"biases differ .*then use colora\.adapters\.history"):
         load_adapter(other, tmp_path / "adapter")
     merge_(model)
     with pytest.raises(ValueError, match=r"features\.0 was merged, .* save the merged weights .*plain_state.* history"):

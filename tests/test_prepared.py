@@ -147,7 +147,7 @@ def test_a_bad_folder_is_refused_before_all_of_it_is_read(root, opened):
 PREPARE = """
 import sys, time
 from pathlib import Path
-from colora.data.sources import prepared
+from colora.data import prepared
 from colora.data.listing import list_folder
 assert "torch" not in sys.modules
 prepared.MAPPED_FROM, prepared.CHUNK = 1, 8

@@ -10,7 +10,7 @@ from colora.system import processor
 
 AFTER_A_STEP = """
 import psutil, numpy
-from colora import processor
+from colora.system import processor
 processor.prepare()
 blocks = [numpy.ones(2 << 20) for _ in range(10)]  # 16 MiB each
 del blocks
