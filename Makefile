@@ -38,11 +38,12 @@ test-real: $(INSTALLED) ## train, distil and train again on real scans, where th
 test-slurm: $(INSTALLED) ## run the slower tests on a SLURM of one node (needs root, slurm-wlm, munge)
 	@$(PY) -m pytest -q -m slurm --durations=10
 
-lint: $(INSTALLED) ## check the code with ruff
+lint: $(INSTALLED) ## check the code with ruff, and which package uses which
 	@$(PY) -m ruff check .
+	@.venv/bin/lint-imports --no-logo
 
 clean: ## remove .venv and the caches, never runs/
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 # Made last, so an interrupted set-up is taken up again. Only a missing or broken .venv is made anew.
