@@ -5,8 +5,8 @@ images as OCTMNIST has.
 
 Each figure is one run of a page's script through Streamlit's AppTest: reading, computing, drawing and building every
 message to the browser, without the browser and the network. "first" is a page's first run in this process, "again" the
-median of later ones, before each of which one run has gone on. Fabricated runs (tests/fabricate.py) of 20 epochs, one
-under way; no figure in them is a result.
+median of later ones, before each of which one run has gone on. Fabricated runs (tests/support/fabricate.py) of 20
+epochs, one under way; no figure in them is a result.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:1] = [str(ROOT), str(ROOT / "tests")]  # not this folder, whose pages.py would stand for the pages
+sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "support")]  # not this folder, whose pages.py would stand for the pages
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402

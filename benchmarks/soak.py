@@ -2,7 +2,7 @@
 
     python benchmarks/soak.py --out benchmarks/results/soak.json
 
-A real server and real sessions (benchmarks/tabs.py) over fabricated groups (tests/fabricate.py), one of which goes on
+A real server and real sessions (benchmarks/tabs.py) over fabricated groups, one of which goes on
 meanwhile. A visit is a session of its own that opens a page, sees some refreshes of it, and leaves; all pages take
 turns. Streamlit keeps what a session had for two minutes after it has left, and lets go when the next ones come: so the
 end is looked at after that and some more visits.
@@ -19,7 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path[:1] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
+HERE = Path(__file__).parent
+sys.path[:1] = [str(HERE.parent), str(HERE.parent / "tests" / "support"), str(HERE)]
 
 import psutil  # noqa: E402
 from browsing import free_port  # noqa: E402

@@ -19,7 +19,8 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-sys.path[:1] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
+HERE = Path(__file__).parent
+sys.path[:1] = [str(HERE.parent), str(HERE.parent / "tests" / "support"), str(HERE)]
 
 import psutil  # noqa: E402
 from browsing import free_port  # noqa: E402

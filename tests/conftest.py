@@ -1,6 +1,5 @@
-"""Small data in the real formats, shared by the tests. Real images and weights are used where `../shared` has them."""
+"""What every test may ask for. Real images and weights are used where `../shared` has them."""
 
-import json
 import os
 import signal
 import sys
@@ -13,20 +12,17 @@ import numpy as np
 import pytest
 from cluster import Cluster, missing
 from host import Host, write_package
-from PIL import Image
 from queueing import Lab
+from small_data import write_folder, write_npz
 
 import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
 import colora.system.download
-from colora.cli.main import main
 from colora.data.dataset import SPLITS
-from colora.data.sources import Dataset, load_dataset
 from colora.settings import medmnist_info
-from colora.settings.config import RunConfig
 from colora.system.files import read_json
 from colora.system.process import send
 
-pytest_plugins = ["browsing", "image_pages", "opened", "training"]  # their fixtures
+pytest_plugins = ["browsing", "opened", "image_pages", "training"]  # their fixtures
 SHARED = Path(__file__).parents[2] / "shared"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
@@ -42,10 +38,6 @@ def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.undo()  # the file system may have been made to fail
     for path in tmp_path.glob("*/colora/locks/supervisor-*.json"):
         send(read_json(path)["process"], signal.SIGKILL)  # it would end by itself, a while after the test
-
-
-def load(spec: str, **settings) -> Dataset:
-    return load_dataset(RunConfig(dataset=spec, **{"image_size": 32, **settings}))
 
 
 @pytest.fixture
@@ -80,23 +72,6 @@ def slurm(tmp_path_factory) -> Iterator[Cluster]:
     cluster.close()
 
 
-def mistake(capsys, *arguments) -> str:
-    """The one line on stderr of a command that must end with exit code 2."""
-    try:
-        code = main([str(a) for a in arguments])
-    except SystemExit as end:
-        code = end.code
-    out, err = capsys.readouterr()
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    return err
-
-
-def document(capsys, *arguments, code: int = 0):
-    """What a command prints with --json."""
-    assert main([*map(str, arguments), "--json"]) == code
-    return json.loads(capsys.readouterr().out)
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real OCT images and genuine ImageNet weights beside the project."""
@@ -105,52 +80,10 @@ def shared() -> Path:
     return SHARED
 
 
-def striped_images(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """(N, size, size) uint8: class c has c + 1 bright stripes under noise, so that a small network learns it fast."""
-    rng = np.random.default_rng(seed)
-    rows = np.arange(size)
-    images = np.empty((len(labels), size, size))
-    for i, label in enumerate(labels):
-        phase = rng.uniform(0, 2 * np.pi)
-        images[i] = 110 + 70 * np.sin(2 * np.pi * (label + 1) * rows / size + phase)[:, None]
-    return np.clip(images + rng.normal(0, 20, images.shape), 0, 255).astype(np.uint8)
-
-
-def write_npz(
-    path: Path, size: int = 32, counts: tuple[int, ...] = (12, 10, 8), named: bool = True, **replaced
-) -> Path:
-    """A file in MedMNIST's format; `replaced` overrides keys, a value of None removes one."""
-    content = {}
-    for k, split in enumerate(("train", "val", "test")):
-        labels = np.repeat(np.arange(len(counts)), counts)
-        labels = np.random.default_rng(k).permutation(labels)
-        content[f"{split}_images"] = striped_images(labels, size, seed=k)
-        content[f"{split}_labels"] = labels[:, None].astype(np.uint8)
-        content[f"{split}_patients"] = np.arange(len(labels)) // 2 + 100 * k
-    if named:
-        content["class_names"] = np.array(["ONE", "TWO", "THREE", "FOUR"][: len(counts)])
-    content |= replaced
-    np.savez(path, **{name: value for name, value in content.items() if value is not None})
-    return path
-
-
 @pytest.fixture(scope="session")
 def tiny_npz(tmp_path_factory) -> Path:
     """30 images of 32 px in three unequal classes (12, 10, 8), in each split."""
     return write_npz(tmp_path_factory.mktemp("npz") / "tiny.npz")
-
-
-def write_folder(root: Path, patients: int = 12, scans: int = 2, size: tuple[int, int] = (48, 32)) -> Path:
-    """Class sub-folders ONE, TWO, THREE with files named as Kermany's, CLASS-PATIENT-N.png."""
-    for c, name in enumerate(("ONE", "TWO", "THREE")):
-        (root / name).mkdir(parents=True)
-        for patient in range(patients):
-            for n in range(scans):
-                image = striped_images(np.array([c]), max(size), seed=1000 * c + 10 * patient + n)[0]
-                Image.fromarray(image[: size[1], : size[0]]).save(
-                    root / name / f"{name}-{100 * c + patient}-{n + 1}.png"
-                )
-    return root
 
 
 @pytest.fixture(scope="session")

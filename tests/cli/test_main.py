@@ -1,0 +1,373 @@
+"""The command line: its JSON, its exit codes, and a group's life in real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import document, mistake
+from fabricate import fabricate
+from PIL import Image
+from queueing import PATIENCE_SECONDS, in_time, wait_for
+from small_data import write_folder, write_npz
+
+import colora.training.predict as colora_predict
+from colora.cli.main import _config, _parser, main
+from colora.queue.supervisor import supervising
+from colora.runs.folder import Group, Run, create_group, read_json, write_json
+from colora.runs.verdict import process_file
+from colora.settings.config import make_config
+from colora.settings.presets import PRESETS
+from colora.settings.relevance import config_checksum
+from colora.training.run import train_run
+
+SMALL = [
+    "--backbone",
+    "resnet18:layer1",
+    "--weights",
+    "none",
+    "--image-size",
+    "32",
+    "--batch-size",
+    "8",
+    "--threads",
+    "1",
+]
+ROOT = Path(__file__).parents[2]
+
+
+def colora(*arguments, **options):
+    """A real `python -m colora` process, waited for."""
+    return subprocess.run(
+        [sys.executable, "-m", "colora", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=PATIENCE_SECONDS,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_npz):
+    """A finished group of two seeds."""
+    config = _config(
+        _parser().parse_args(["launch", "--name", "x", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", "2"])
+    )
+    group = create_group(tmp_path_factory.mktemp("runs"), "tiny", config, [0, 2])
+    for run in group.runs:
+        assert train_run(run.path) == 0
+    return group.path
+
+
+def test_params_without_weights(capsys):
+    got = document(capsys, "params", "--backbone", "vgg16", "--method", "colora", "--image-size", 224)
+    expected = {"adapter": 1676736, "head": 869124, "trainable": 2545860, "deployed": 15583812}
+    assert {k: got[k] for k in expected} == expected
+    small = document(capsys, "params", "--backbone", "texturenet", "--image-size", 64)
+    assert (small["adapter"], small["deployed"]) == (35_488, 1_099_268)
+
+
+def test_preflight_tells_what_a_seed_takes(capsys):
+    shape = ["--backbone", "resnet18:layer1", "--image-size", 32, "--device", "cpu"]
+    one = document(capsys, "preflight", *shape, "--batch-size", 1)
+    more = document(capsys, "preflight", *shape, "--batch-size", 401, "--epochs", 40)
+    assert one["device"] == "cpu" and one["memory_free_bytes"] > one["memory_bytes"] > 0
+    assert more["memory_bytes"] > one["memory_bytes"] and more["disk_bytes"] > one["disk_bytes"]
+    assert one["seconds_per_image"] > 0
+
+
+def test_a_note_is_written_and_read(tmp_path, capsys):
+    group = fabricate(tmp_path, "g", ["queued"]).path
+    assert document(capsys, "note", group) == {"name": "g", "notes": ""}
+    assert document(capsys, "note", group, "--text=- first try")["notes"] == "- first try"
+    assert main(["note", str(group)]) == 0 and capsys.readouterr().out == "- first try\n"
+
+
+def test_a_preset_is_where_the_flags_start_from():
+    args = _parser().parse_args(["launch", "--name", "g", "--preset", "quick-look", "--epochs", "2"])
+    config = _config(args)
+    assert (config.backbone, config.weights, config.image_size, config.epochs) == ("texturenet", "shipped", 64, 2)
+    assert config.changes() == make_config(PRESETS[0].values | {"epochs": 2}).changes()
+
+
+def test_launch_wait_prints_what_show_prints(tmp_path, tiny_npz, capsys):
+    launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", 1, "--seeds", "4"]
+    with in_time():
+        launched = document(capsys, *launch, "--runs-dir", tmp_path, "--wait")
+    assert launched == document(capsys, "show", tmp_path / "g")
+    assert launched["state"] == "done"
+    assert [s["seed"] for s in launched["seeds"]] == [4]
+    assert "epoch 1/1" in (tmp_path / "g" / "seed-04" / "log.txt").read_text()
+
+
+def test_show_gives_each_seed_and_the_spread(trained, capsys):
+    shown = document(capsys, "show", trained)
+    assert [s["seed"] for s in shown["seeds"]] == [0, 2]
+    for seed in shown["seeds"]:
+        table = Run(trained / f"seed-{seed['seed']:02d}").metrics
+        row = table[table["epoch"] == seed["selected_epoch"]].iloc[0]
+        assert seed["test"]["accuracy"] == row["test_accuracy"]
+    values = sorted(s["test"]["accuracy"] for s in shown["seeds"])
+    spread = shown["over_seeds"]["test"]["accuracy"]
+    assert spread["range"] == values
+    assert spread["median"] == pytest.approx(np.mean(values))
+    assert shown["notice"] == "Research use only. Not a medical device."
+
+
+def test_show_for_people(trained, capsys):
+    assert main(["show", str(trained)]) == 0
+    text = capsys.readouterr().out
+    assert "tiny: done; colora on resnet18:layer1, npz:tiny.npz" in text
+    assert "Selection: each seed's epoch is the one of best accuracy on validation" in text
+    assert "Research use only" in text
+
+
+def test_show_says_which_settings_are_used(tmp_path, capsys):
+    group = fabricate(tmp_path, "h", ["queued"], {"method": "head", "lr_head": 1e-3, "lr": 0.5, "epochs": 20})
+    shown = document(capsys, "show", group.path)
+    assert shown["config_checksum"] == config_checksum(group.config)
+    assert shown["settings"]["lr_head"] == 1e-3 and not {"lr", "rank", "merge_every"} & shown["settings"].keys()
+    assert shown["not_used"] == {"lr": "method head with lr_head trains the head alone, at that rate"}
+    assert main(["show", str(group.path)]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line == (
+        f"  settings {shown['config_checksum'][:12]}: image_size 64, backbone resnet18:layer2, weights none, "
+        "method head, lr_head 0.001; not used: lr (method head with lr_head trains the head alone, at that rate)"
+    )
+
+
+def test_list(trained, capsys):
+    assert [g["name"] for g in document(capsys, "list", "--runs-dir", trained.parent)] == ["tiny"]
+
+
+def test_evaluate_on_the_same_file_repeats_the_test_figures(trained, tiny_npz, capsys):
+    shown = document(capsys, "show", trained)
+    got = document(capsys, "evaluate", trained, "--dataset", f"npz:{tiny_npz}")
+    assert got["n"] == 30
+    assert [s["accuracy"] for s in got["seeds"]] == [s["test"]["accuracy"] for s in shown["seeds"]]
+    for seed in got["seeds"]:
+        matrix = np.array(seed["confusion_matrix"])
+        assert matrix.sum(1).tolist() == [12, 10, 8]
+        assert seed["accuracy"] == pytest.approx(np.trace(matrix) / 30)
+        assert seed["per_class"]["ONE"]["recall"] == pytest.approx(matrix[0, 0] / 12)
+        others = np.delete(np.arange(3), 0)
+        negatives = matrix[others]
+        assert seed["per_class"]["ONE"]["specificity"] == pytest.approx(negatives[:, 1:].sum() / negatives.sum())
+    assert got["warnings"] == []
+
+
+def test_evaluate_has_the_ensemble_as_one_model_and_says_which_seeds_count(trained, tiny_npz, capsys):
+    arguments = ["evaluate", trained, "--dataset", f"npz:{tiny_npz}"]
+    got = document(capsys, *arguments)
+    tables = [Run(trained / f"seed-{seed:02d}").predictions("test") for seed in (0, 2)]
+    mean = np.mean([table[["p_0", "p_1", "p_2"]].to_numpy() for table in tables], axis=0, dtype=float)
+    matrix = np.array(got["ensemble"]["confusion_matrix"])
+    assert matrix.sum(1).tolist() == [12, 10, 8]
+    assert got["ensemble"]["accuracy"] == pytest.approx(np.trace(matrix) / 30)
+    assert got["ensemble"]["accuracy"] == pytest.approx(np.mean(mean.argmax(1) == tables[0]["label"]))
+    assert got["finished"] == 2 and got["under_way"] == []
+    status = read_json(trained / "seed-02" / "status.json")
+    try:
+        write_json(trained / "seed-02" / "status.json", status | {"state": "stopped"})
+        alone = document(capsys, *arguments)
+        assert [row["seed"] for row in alone["seeds"]] == [0] and alone["ensemble"] is None
+        assert main([str(a) for a in arguments]) == 0
+        said = capsys.readouterr().out
+    finally:
+        write_json(trained / "seed-02" / "status.json", status)
+    assert "1 of 2 seeds is finished" in said and "seed 2 stopped at epoch 2 of 2" in said
+    assert f"  accuracy, 1 of 2 seeds: {alone['seeds'][0]['accuracy']:.3f}" in said and "median" not in said
+
+
+def test_evaluate_meets_a_folder_by_class_name(trained, tiny_folder, capsys):
+    got = document(capsys, "evaluate", trained, "--dataset", f"folder:{tiny_folder}")
+    assert got["n"] == 72
+    assert got["class_names"] == ["ONE", "TWO", "THREE"]  # the model's order, though the folder sorts THREE before TWO
+    by_class = {name: np.sum(got["seeds"][0]["confusion_matrix"][c]) for c, name in enumerate(got["class_names"])}
+    assert by_class == {"ONE": 24, "TWO": 24, "THREE": 24}
+    assert got["data"]["split"] == "all"
+
+
+def test_evaluate_warns_of_patients_seen_in_training(trained, tmp_path, capsys):
+    root = write_folder(
+        tmp_path / "oct", patients=2, scans=1
+    )  # patients 0, 1, 100, 101, 200, 201; 0 and 1 are in training
+    got = document(capsys, "evaluate", trained, "--dataset", f"folder:{root}")
+    assert got["warnings"] == [
+        "2 of 6 images are of patients the models were trained on: these figures are no estimate for new patients."
+    ]
+
+
+def test_evaluate_without_names_matches_by_order_and_says_so(trained, tmp_path, capsys):
+    path = write_npz(tmp_path / "a.npz", named=False)
+    got = document(capsys, "evaluate", trained, "--dataset", f"npz:{path}")
+    assert any("matched by sorted order: 0 as ONE, 1 as TWO, 2 as THREE" in w for w in got["warnings"])
+    named = document(
+        capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--class-names", "one,two,three"
+    )
+    assert not any("sorted order" in w for w in named["warnings"])
+    line = mistake(capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--class-names", "ONE,TWO,SIX", "--json")
+    assert "has the class SIX, unknown to the models; they know ONE, TWO, THREE" in line
+
+
+def test_evaluate_with_another_number_of_classes_is_a_mistake(trained, capsys):
+    line = mistake(capsys, "evaluate", trained, "--dataset", "phantom", "--json")
+    assert "The models know 3 classes (ONE, TWO, THREE), but phantom (synthetic) has 4" in line
+
+
+def test_predict(trained, tiny_folder, capsys):
+    paths = sorted((tiny_folder / "ONE").glob("*.png"))[:2]
+    got = document(capsys, "predict", trained, *paths)
+    assert [i["path"] for i in got["images"]] == [str(p) for p in paths]
+    image = got["images"][0]
+    for answer in (image["mean"], *image["seeds"]):
+        p = np.array(list(answer["probabilities"].values()))
+        assert p.sum() == pytest.approx(1, abs=1e-5)
+        assert answer["entropy"] == pytest.approx(-(p * np.log(p)).sum(), abs=1e-5)
+        assert answer["prediction"] == max(answer["probabilities"], key=answer["probabilities"].get)
+    mean = np.mean([list(s["probabilities"].values()) for s in image["seeds"]], axis=0)
+    assert list(image["mean"]["probabilities"].values()) == pytest.approx(mean, abs=1e-6)
+
+
+def test_predict_says_what_the_models_were_trained_on(trained, tiny_folder, monkeypatch, capsys):
+    """A model that has only met synthetic images must say so beside its answer on a real one."""
+    said = "These images are synthetic: generated, of no patient."
+    finished = colora_predict._finished
+
+    def synthetic(group):
+        runs, resolved = finished(group)
+        return runs, resolved.model_copy(update={"warnings": [said]})
+
+    monkeypatch.setattr(colora_predict, "_finished", synthetic)
+    path = next((tiny_folder / "ONE").glob("*.png"))
+    assert document(capsys, "predict", trained, path)["warnings"] == [said]
+    assert main(["predict", str(trained), str(path)]) == 0
+    assert f"Note on the training: {said}" in capsys.readouterr().out
+
+
+def test_predict_says_what_it_converted(trained, tmp_path, capsys):
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    said = f"In colour, made grey: 1 of 1 images; the first: {tmp_path / 'a.png'}."
+    assert document(capsys, "predict", trained, tmp_path / "a.png")["image_warnings"] == [said]
+    assert main(["predict", str(trained), str(tmp_path / "a.png")]) == 0
+    assert f"Note: {said}" in capsys.readouterr().out
+
+
+def test_show_says_how_many_images_are_prepared(tmp_path, capsys):
+    group = fabricate(tmp_path, "g", ["starting"])
+    status = group.runs[0].path / "status.json"
+    write_json(status, read_json(status) | {"preparing": [1_200, 100_000]})
+    assert main(["show", str(group.path)]) == 0
+    assert "starting epoch 0/6  preparing images 1,200 of 100,000" in capsys.readouterr().out
+
+
+def test_predict_on_what_is_no_image(trained, tmp_path, capsys):
+    (tmp_path / "a.png").write_text("x")
+    assert "does not open as an image" in mistake(capsys, "predict", trained, tmp_path / "a.png", "--json")
+    assert "There is no image" in mistake(capsys, "predict", trained, tmp_path / "b.png", "--json")
+
+
+def test_launch_mistakes_leave_no_folder(tmp_path, tiny_npz, capsys, trained):
+    one_class = write_npz(tmp_path / "one.npz", train_labels=np.zeros((30, 1), int))
+    (tmp_path / "empty").mkdir()
+    for sentence, dataset, *more in (
+        ("There is no file", "npz:/nowhere.npz"),
+        ("lacks val_labels", f"npz:{write_npz(tmp_path / 'bad.npz', val_labels=None)}"),
+        ("only one class to train on (ONE)", f"npz:{one_class}"),
+        ("no sub-folder with images", f"folder:{tmp_path / 'empty'}"),
+        ("did you mean 'resnet18'?", f"npz:{tiny_npz}", "--backbone", "resnet81"),
+        ("no block 'layer7'", f"npz:{tiny_npz}", "--backbone", "resnet18:layer7"),
+        ("There is no weights file", f"npz:{tiny_npz}", "--weights", "/nowhere.pth"),
+        ("match no convolution", f"npz:{tiny_npz}", "--targets", "layer9.*"),
+        ("epochs: input should be a valid integer", f"npz:{tiny_npz}", "--epochs", "many"),
+        ("unrecognized arguments: --epocs 3", f"npz:{tiny_npz}", "--epocs", "3"),
+        ("Seeds are whole numbers", f"npz:{tiny_npz}", "--seeds", "a"),
+    ):
+        small = [part for pair in zip(SMALL[::2], SMALL[1::2], strict=True) if pair[0] not in more for part in pair]
+        arguments = ["launch", "--name", "x", "--dataset", dataset, "--runs-dir", tmp_path / "runs", *small, *more]
+        assert sentence in mistake(capsys, *arguments, "--json")
+    assert not (tmp_path / "runs").exists()
+    taken = ["launch", "--name", "tiny", "--dataset", f"npz:{tiny_npz}", "--runs-dir", trained.parent, *SMALL]
+    assert "A group named 'tiny' exists already" in mistake(capsys, *taken)
+    assert "is not a group of runs" in mistake(capsys, "show", tmp_path)
+
+
+@pytest.mark.kill
+def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_npz):
+    """Launch without --wait; stop; resume; kill -9 a training process, then the supervisor, a guard and its run."""
+    launched = colora(
+        "launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", 400, "--seeds", "0-1",
+        "--runs-dir", tmp_path, "--json",
+    )  # fmt: skip
+    assert launched.returncode == 0, launched.stderr
+    group = tmp_path / "g"
+    try:
+        wait_for(lambda: len(Run(group / "seed-00").metrics) >= 2)
+        stopped = colora("stop", group, "--json")
+        assert json.loads(stopped.stdout)["seeds"] == {"0": "stopped", "1": "stopped"}
+        epochs = len(Run(group / "seed-00").metrics)
+        assert not (group / "seed-00" / "stop").exists()
+
+        resumed = colora("resume", group, "--json")
+        assert json.loads(resumed.stdout)["seeds"] == [0, 1]
+        supervisor = json.loads(resumed.stdout)["pid"]
+        wait_for(lambda: len(Run(group / "seed-00").metrics) >= epochs + 2)
+        assert Run(group / "seed-00").metrics["epoch"].is_monotonic_increasing
+        os.kill(Run(group / "seed-00").status["process"]["pid"], signal.SIGKILL)
+        wait_for(lambda: Run(group / "seed-00").state == "failed", 10)
+        assert "was killed by signal 9" in Run(group / "seed-00").status["reason"]
+        wait_for(lambda: Run(group / "seed-01").state == "running")  # the next seed goes on
+        os.kill(supervisor, signal.SIGKILL)
+        os.kill(process_file(group / "seed-01")["guard"]["pid"], signal.SIGKILL)
+        os.kill(Run(group / "seed-01").status["process"]["pid"], signal.SIGKILL)
+        wait_for(lambda: Run(group / "seed-01").state == "lost", 10)
+        assert Group(group).state == "failed"
+    finally:
+        for run in Group(group).runs:
+            (run.path / "stop").touch()
+        wait_for(lambda: not Group(group).active)
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for this signal."""
+    mask = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_on_a_launch_that_waits_stops_the_group(lab, tiny_npz):
+    """The launch is real, what it starts are stand-ins that never end by themselves."""
+    write_json(lab.runs_dir / "plan.json", {"epochs": 1, "seconds": 3600})
+    supervisor = lab.supervise(linger=600)
+    wait_for(lambda: supervising(lab.runs_dir))
+    group = lab.runs_dir / "g"
+    launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", "400", "--seeds", "0-1"]
+    command = [sys.executable, "-m", "colora", *launch, "--runs-dir", str(lab.runs_dir), "--wait"]
+    waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (group / "group.json").exists() and Run(group / "seed-00").state == "running")
+    wait_for(lambda: catches(waiting.pid, signal.SIGTERM))  # from then on it stays with the group
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
+    assert waiting.returncode == 130
+    assert said.splitlines()[-1] == f"stopped; continue with: colora resume {group}"
+    assert [run.state for run in Group(group).runs] == ["stopped", "stopped"]
+    assert supervising(lab.runs_dir)["pid"] == supervisor.pid  # it does not end with the launch
+
+
+def test_a_failed_seed_ends_launch_with_its_reason(tmp_path, capsys):
+    root = write_folder(tmp_path / "oct", patients=2)
+    (root / "ONE" / "ONE-9-1.png").write_text("no image")  # found when the pixels are read, not before
+    launch = ["launch", "--name", "g", "--dataset", f"folder:{root}", *SMALL, "--seeds", "0", "--wait", "--json"]
+    with in_time():
+        assert main([*launch, "--runs-dir", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["seeds"][0]["state"] == "failed"
+    assert err.count("\n") == 1
+    assert "seed 0 failed: " in err
+    assert "1 of 13 images" in err
+    assert "ONE/ONE-9-1.png: it is no PNG" in err

@@ -1,0 +1,81 @@
+"""Images of each class, counted from labels and file names, are those that training then finds."""
+
+import numpy as np
+import pytest
+from small_data import write_folder, write_npz
+
+from colora.data import counts as counting
+from colora.data.counts import medmnist_counts, source_counts
+from colora.data.dataset import SPLITS
+from colora.data.medmnist import get
+from colora.data.phantom import PhantomSettings, class_labels, generate
+from colora.data.sources import load_dataset, used_index
+from colora.settings.config import make_config
+from colora.system.errors import UserError
+
+
+def assert_as_loaded(dataset: str, **settings) -> None:
+    """The same classes and counts as `load_dataset` finds, complete and balanced."""
+    config = make_config({"dataset": dataset, "image_size": 28, **settings})
+    loaded, found = load_dataset(config), source_counts(dataset, 28, settings.get("data_dir"))
+    assert found.class_names == loaded.class_names
+    assert {split: list(found.counts[split]) for split in SPLITS} == {s: loaded.counts(s) for s in SPLITS}
+    for train_set, per_class in (("complete", None), ("balanced", None), ("balanced", 3)):
+        chosen = config.model_copy(update={"train_set": train_set, "per_class": per_class})
+        labels = loaded.splits["train"].labels[used_index(loaded, chosen)]
+        assert found.used(train_set, per_class) == tuple(np.bincount(labels, minlength=loaded.classes))
+
+
+def test_counts_of_a_file_are_those_of_its_images(tiny_npz, tmp_path):
+    assert_as_loaded(f"npz:{tiny_npz}")
+    assert_as_loaded(f"npz:{write_npz(tmp_path / 'unnamed.npz', named=False)}")
+
+
+def test_counts_of_a_set_are_those_of_its_images_downloaded_and_unpacked(medmnist, tmp_path):
+    get("colourmnist", 28)
+    assert_as_loaded("colourmnist")
+    packed = tmp_path / "packed" / "colourmnist.npz"
+    packed.parent.mkdir()
+    packed.write_bytes(medmnist.files[packed.name])
+    found = medmnist_counts("colourmnist", 28, str(packed.parent))
+    assert found.counts == dict.fromkeys(SPLITS, (12, 10, 8))
+    assert found.source == f"Counted from the labels in {packed}."
+
+
+def test_a_set_that_is_not_here_or_damaged_has_no_counts_unless_published(medmnist):
+    assert medmnist_counts("octmnist") is None  # the test's set is not the published one
+    (medmnist.root / "octmnist.npz").write_bytes(b"cut off")
+    assert medmnist_counts("octmnist", 28) is None
+    many = write_npz(medmnist.root / "octmnist_64.npz", counts=(1, 1, 1, 1, 1), class_names=None)
+    assert many.exists() and medmnist_counts("octmnist", 64) is None  # five classes where the set has four
+
+
+def test_published_counts_of_octmnist(tmp_path):
+    found = source_counts("octmnist", 224, str(tmp_path))
+    assert [found.total(split) for split in SPLITS] == [97_477, 10_832, 1_000]
+    assert found.used("balanced") == (7_754,) * 4 and sum(found.used("balanced")) == 31_016
+    assert found.used("complete") == (33_484, 10_213, 7_754, 46_026)
+    assert found.total("val") == 4 * 2_708  # what the paper's table 1 prints
+    with pytest.raises(UserError, match="Class 2 has 7754 training images, fewer than per_class 8000"):
+        found.used("balanced", 8_000)
+
+
+def test_counts_of_the_generated_images_are_those_that_are_drawn():
+    settings = PhantomSettings(counts=(40, 20, 12))
+    for split in SPLITS:
+        drawn = generate(split, 16, settings=settings).labels
+        assert class_labels(split, settings).tolist() == drawn.tolist()
+    found = source_counts("phantom", 64)
+    assert found.synthetic and found.source.startswith("SYNTHETIC")
+    assert found.used("balanced") == (194,) * 4
+
+
+def test_counts_of_a_folder_are_its_files(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path / "oct", patients=2, scans=3)
+    (folder / "ONE" / "notes.txt").touch()
+    found = source_counts(f"folder:{folder}", 64)
+    assert (found.class_names, found.counts) == (("ONE", "THREE", "TWO"), {"all": (6, 6, 6)})
+    monkeypatch.setattr(counting, "FOLDER_LIMIT", 20)
+    assert source_counts(f"folder:{folder}", 64) is None  # 3 folders and 19 files
+    with pytest.raises(UserError, match="There is no folder"):
+        source_counts(f"folder:{tmp_path / 'gone'}", 64)

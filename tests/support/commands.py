@@ -1,0 +1,37 @@
+"""Commands, in this process or in one of their own, and what they print."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from colora.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+LONG_SECONDS = 300  # for trainings on a busy machine
+
+
+def mistake(capsys, *arguments) -> str:
+    """The one line on stderr of a command that must end with exit code 2."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as end:
+        code = end.code
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    return err
+
+
+def document(capsys, *arguments, code: int = 0):
+    """What a command prints with --json."""
+    assert main([*map(str, arguments), "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def colora(*arguments: str) -> str:
+    """What a command prints that must succeed, in a process of its own."""
+    command = [sys.executable, "-m", "colora", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=LONG_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
