@@ -22,7 +22,7 @@ from colora.settings import medmnist_info
 from colora.system.files import read_json
 from colora.system.process import send
 
-pytest_plugins = ["browsing", "opened", "image_pages", "training"]  # their fixtures
+pytest_plugins = ["browsing", "opened", "image_pages", "training", "second_try"]  # their fixtures and options
 SHARED = Path(__file__).parents[2] / "shared"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
