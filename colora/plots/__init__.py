@@ -1,4 +1,7 @@
-"""From data to figures: pure functions that draw and compute nothing but where to draw."""
+"""From data to figures: pure functions that draw, and compute nothing but where to draw.
+
+Knows tables and arrays; no file, no page, no torch. A figure is a function here and a name below.
+"""
 
 from colora.plots.compare import COST_NAMES, WHOLE_RANGE_GROUPS, compared_curves, cost_scatter
 from colora.plots.confusion import confusion_matrix, confusion_table
