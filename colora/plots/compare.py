@@ -34,7 +34,7 @@ WHOLE_RANGE_GROUPS = 3  # with more, the light areas would hide each other
 def compared_curves(bands: dict[str, pd.DataFrame], metric: str) -> go.Figure:
     """A metric over epochs, one colour and dash a group: median bold, middle half of its seeds dark, range light.
 
-    `bands` holds for each group what `results.band` returns; a group keeps its colour when another one has no epoch.
+    `bands` holds for each group what `summary.band` returns; a group keeps its colour when another one has no epoch.
     """
     areas: list[go.Scatter] = []
     lines: list[go.Scatter] = []

@@ -18,7 +18,7 @@ def learning_curves(
 ) -> go.Figure:
     """A metric over epochs, one colour a split: median bold, middle half of seeds dark, range light.
 
-    `bands` holds for each split what `results.band` returns. With one seed there is a line and no band. `single` adds
+    `bands` holds for each split what `summary.band` returns. With one seed there is a line and no band. `single` adds
     a thin line for each of these seeds' metrics, `merges` a triangle at the foot for each of these epochs.
     """
     traces: list[go.Scatter] = [
@@ -125,7 +125,7 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
     """One dot a seed and split, and the box of median, quartiles and range over the seeds that count.
 
     `table` has the columns seed, finished (bool: it counts), epoch and {split}_{metric}; the quartiles are linear
-    interpolations, as in `results.Spread`, and the whiskers reach the lowest and highest seed. A seed that does not
+    interpolations, as in `over_seeds.Spread`, and the whiskers reach the lowest and highest seed. A seed that does not
     count is a hollow dot, and its point says what is in the column state, where there is one.
     """
     traces: list[Any] = []

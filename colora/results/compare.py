@@ -1,6 +1,6 @@
 """Several groups side by side: whether their figures may be compared, what they cost, and where their settings differ.
 
-Works on what `results.group_summary` says of each group, so that nothing is read twice.
+Works on what `results.summary.group_summary` says of each group, so that nothing is read twice.
 """
 
 from collections.abc import Callable, Iterable

@@ -120,7 +120,7 @@ class Line:
 
     @cached_property
     def selected(self) -> list[dict[str, Any]]:
-        """Each finished seed's metrics row of its selected epoch, by the rule of `results.selected_row`."""
+        """Each finished seed's metrics row of its selected epoch, by the rule of `runs.selection`."""
         split = "test" if self.config.get("selection") == "paper" else "val"
         rows = []
         for run in finished(self.group):

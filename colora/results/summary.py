@@ -159,7 +159,7 @@ def targets(predictions: pd.DataFrame) -> pd.Series:
 
 
 def run_report(run: Run, split: str) -> dict[str, Any]:
-    """`evaluate.report` of a finished run on one of its own splits."""
+    """`classification.report` of a finished run on one of its own splits."""
     labels, probabilities = split_arrays(run, split)
     assert run.resolved is not None  # predictions exist, so the run has started
     return report(labels, probabilities, run.resolved.class_names)

@@ -1,6 +1,6 @@
 """The training loop: one epoch of steps, its merges, and the figures of every split after it.
 
-Knows nothing of files but the run it reports to; `colora.training.run` writes what comes out of it.
+Knows nothing of files but the run it reports to; `run` writes what comes out of it.
 """
 
 import math

@@ -76,7 +76,7 @@ def place_stamps(path: Path) -> list[Any]:
 
 
 def summary(group: Group) -> dict[str, Any]:
-    """`results.group_summary`, computed anew only when a file of the group or a process's life has changed.
+    """`results.summary.group_summary`, computed anew only when a file of the group or a process's life has changed.
 
     Raises UserError where the folder is damaged.
     """

@@ -202,7 +202,7 @@ def data_title(summary: dict[str, Any]) -> str:
 
 
 def chosen_on(rule: str) -> str:
-    """The selection rule in four words; `results.SELECTION` has the whole sentence."""
+    """The selection rule in four words; `runs.selection` has the whole sentence."""
     return "chosen on validation" if rule == "validation" else "chosen on TEST, so optimistic"
 
 

@@ -132,7 +132,7 @@ def _found_images(_view: View, key: Any, cell: tuple[int, int] | None) -> pd.Dat
 
 
 def epoch_band(group: Group, column: str) -> pd.DataFrame:
-    """`results.band` of the finished seeds. Raises UserError where a file is damaged."""
+    """`results.summary.band` of the finished seeds. Raises UserError where a file is damaged."""
     with reading(group):
         stamps = [(run.seed, file_stamp(run.path / "metrics.jsonl")) for run in finished(group)]
         return _epoch_band(group, str(group.path), stamps, column)
