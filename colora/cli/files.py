@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from colora.cli.show import print_json
+from colora.cli.printing import print_json
 from colora.networks.weights import IMAGENET
 from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import Cancelled, UserError

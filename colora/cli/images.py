@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from colora.cli.groups import add_group, add_runs_dir, default_runs_dir, group_of
-from colora.cli.show import print_json, say
+from colora.cli.printing import print_json, say
 from colora.data.rules import EXCLUDABLE, Kind
 from colora.engines.engine import engine_of
 from colora.runs.folder import Group

@@ -1,68 +1,92 @@
-"""From the flags of a command to settings and groups, and what `launch` tells of the groups before they start."""
+"""`launch`: one config over several seeds, or a group for each of several values, queued with what they will take."""
 
 import argparse
 import sys
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from colora.settings.config import RunConfig, make_config
-from colora.settings.presets import PRESETS
-from colora.settings.relevance import unused
-from colora.settings.vary import groups_of, parse_all, settled
-from colora.system.errors import UserError
+from colora.cli.asked import add_config, add_seeds, asked_groups, asked_seeds, not_used, tell_unused
+from colora.cli.files import Bar
+from colora.cli.printing import print_json, show_groups
+from colora.cli.runs import follow, report_end
+from colora.engines.engine import ENGINES, engine_named
+from colora.runs.folder import Group
+from colora.settings.config import RunConfig
 
 if TYPE_CHECKING:
     from colora.training.preflight import Preflight
 
-BY_NAME = {preset.name: preset for preset in PRESETS}
+
+def add_launch_command(command: Callable, with_json: Callable) -> None:
+    """Registers it; `command` and `with_json` are the command line's own."""
+    launch = with_json(command("launch", _launch, "train one config over several seeds"))
+    launch.add_argument("--name", required=True, help="name of the new group of runs")
+    add_seeds(launch)
+    launch.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="SETTING=A,B,...",
+        help="one group for each value, named NAME-SETTING-VALUE; several --vary make every combination. Values with "
+        """commas as a JSON list: 'targets=["all","conv1,layer2.*"]'; an empty one is none""",
+    )
+    launch.instead = dict.fromkeys(RunConfig.model_fields, "; several values go into --vary")
+    launch.add_argument("--priority", type=int, default=0, help="higher ones start first (default 0)")
+    launch.add_argument("--engine", choices=list(ENGINES), default="local", help="this machine's queue, or SLURM")
+    launch.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for this launch, as time=2:00:00 (docs/cluster.md)",
+    )
+    launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
+    add_config(launch)
 
 
-def asked_config(args: argparse.Namespace) -> RunConfig:
-    """The one config that the flags, and their preset, ask for. Raises UserError for a wrong one."""
-    values, given = _asked(args)
-    _check_cut(args, bool(values.get("cut")))
-    return make_config(settled(values, given=given))
+def _launch(args: argparse.Namespace) -> int:
+    from colora.engines.launch import launch_groups
+    from colora.engines.slurm.site import asked_from
 
+    configs = asked_groups(args)
+    seeds, estimates = asked_seeds(args), Estimates(args.json)
+    with Bar("ImageNet weights") as bar:
+        wanted = (args.engine, asked_from(args.slurm))
+        groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, estimates.tell, *wanted)
+    estimates.tell_total()
+    tell_unused(args, configs)
+    begun: dict[str, dict[str, Any]] = {}
 
-def asked_groups(args: argparse.Namespace) -> dict[str, RunConfig]:
-    """{name: config} of the groups that `launch` is to make. Raises UserError as `vary.groups_of`."""
-    values, given = _asked(args)
-    several = parse_all(args.vary)
-    _check_cut(args, bool(values.get("cut")) or "cut" in several)
-    return groups_of(args.name, values, several, given)
+    def start() -> None:
+        for group in groups:
+            begun[group.name] = engine_named(args.engine).start(group, args.priority)
+            if remark := begun[group.name].get("remark"):
+                print(f"{group.name}: SLURM remarks: {remark}", file=sys.stderr)
 
-
-def _asked(args: argparse.Namespace) -> tuple[dict[str, Any], Collection[str]]:
-    """Settings as `make_config` takes them, and which of them flags gave, and not the preset."""
-    preset = getattr(args, "preset", None)
-    given = {n: v for n in RunConfig.model_fields if (v := getattr(args, n, None)) is not None}
-    values = (dict(BY_NAME[preset].values) if preset else {}) | given
-    if not hasattr(args, "weights"):  # params and bench count and time; they take no weights
-        values["weights"] = "none"
-    return values, given.keys()
-
-
-def _check_cut(args: argparse.Namespace, named: bool) -> None:
-    preset = getattr(args, "preset", None)
-    if preset and BY_NAME[preset].distilled and not named:
-        raise UserError(f"The preset {preset} trains on a distilled cut: name one with --cut.", field="cut")
-
-
-def not_used(args: argparse.Namespace, config: RunConfig) -> dict[str, str]:
-    """{setting: why it is not used} of those that were asked for by a flag and do nothing in this group."""
-    _, given = _asked(args)
-    return {field: why for field, why in unused(config.model_dump()).items() if field in given}
-
-
-def tell_unused(args: argparse.Namespace, configs: dict[str, RunConfig]) -> None:
-    """A line on stderr for each setting that was asked for and does nothing, in all of the groups or in some."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, config in configs.items():
-        for field, why in not_used(args, config).items():
-            found.setdefault((field, why), []).append(name)
-    for (field, why), names in found.items():
-        by = "" if len(names) == len(configs) else f" by {', '.join(names)}"
-        print(f"{field} is not used{by}: {why}.", file=sys.stderr)
+    if args.wait:
+        code = follow(groups, start)
+        if code is None:
+            show_groups(groups, args.json, as_list=bool(args.vary))
+        return max(report_end(Group(group.path)) for group in groups) if code is None else code
+    start()
+    started = [
+        {
+            "name": group.name,
+            "path": str(group.path),
+            "seeds": seeds,
+            "estimate": estimates.document(group.name),
+            "not_used": not_used(args, group.config),
+            **begun[group.name],
+        }
+        for group in groups
+    ]
+    if args.json:
+        print_json(started if args.vary else started[0])
+        return 0
+    for row in started:
+        how = f"wait in SLURM as job {row['job']}" if "job" in row else "are queued and train in turn"
+        print(f"{row['name']}: {len(seeds)} seeds {how}; see colora show {row['path']}")
+    return 0
 
 
 class Estimates(dict[str, "Preflight"]):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from colora.cli.groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
-from colora.cli.show import say
+from colora.cli.printing import say
 from colora.engines.engine import engine_named, engine_of
 from colora.runs.folder import ACTIVE, Group
 from colora.runs.listing import run_folders, written_state

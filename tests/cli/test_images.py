@@ -9,7 +9,8 @@ from commands import colora, document, mistake
 from fabricate import COUNTS, fabricate
 from queueing import wait_for
 
-from colora.cli.main import _config, _parser, main
+from colora.cli.asked import asked_config
+from colora.cli.main import _parser, main
 from colora.data.cuts import PINNED, read_cut
 from colora.distillation.scores import read_predictions
 from colora.distillation.verdicts import current, judge
@@ -47,7 +48,7 @@ def test_distil_prints_the_command_that_trains_on_the_cut(tmp_path, capsys):
     args = _parser().parse_args(command)
     assert (args.name, args.seeds, str(args.runs_dir)) == ("d", "0-2", str(tmp_path / "runs"))
     assert (
-        _config(args).changes()
+        asked_config(args).changes()
         == group.config.model_copy(update={"cut": "d", "train_set": "complete", "per_class": None}).changes()
     )
 
@@ -129,7 +130,7 @@ def test_verdicts_out_in_and_compared(group, tmp_path, capsys):
 
 def test_a_preset_gives_its_balanced_set_up_for_a_cut():
     args = _parser().parse_args(["launch", "--name", "x", "--preset", "vgg16-colora-balanced", "--cut", "d"])
-    config = _config(args)
+    config = asked_config(args)
     assert (config.train_set, config.per_class, config.cut) == ("complete", None, "d")
 
 
@@ -144,7 +145,7 @@ def trained(tmp_path_factory, tiny_npz):
     """A source group of one trained seed on the tiny data; its runs folder."""
     values = {"dataset": f"npz:{tiny_npz}", "train_set": "balanced", **TINY}
     flags = [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    config = _config(_parser().parse_args(["launch", "--name", "x", *flags]))
+    config = asked_config(_parser().parse_args(["launch", "--name", "x", *flags]))
     source = create_group(tmp_path_factory.mktemp("cut") / "runs", "source", config, [0])
     assert train_run(source.runs[0].path) == 0
     return source.path

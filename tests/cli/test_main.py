@@ -16,7 +16,8 @@ from queueing import PATIENCE_SECONDS, in_time, wait_for
 from small_data import write_folder, write_npz
 
 import colora.training.predict as colora_predict
-from colora.cli.main import _config, _parser, main
+from colora.cli.asked import asked_config
+from colora.cli.main import _parser, main
 from colora.queue.supervisor import supervising
 from colora.runs.folder import Group, Run, create_group, read_json, write_json
 from colora.runs.verdict import process_file
@@ -55,7 +56,7 @@ def colora(*arguments, **options):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_npz):
     """A finished group of two seeds."""
-    config = _config(
+    config = asked_config(
         _parser().parse_args(["launch", "--name", "x", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", "2"])
     )
     group = create_group(tmp_path_factory.mktemp("runs"), "tiny", config, [0, 2])
@@ -90,7 +91,7 @@ def test_a_note_is_written_and_read(tmp_path, capsys):
 
 def test_a_preset_is_where_the_flags_start_from():
     args = _parser().parse_args(["launch", "--name", "g", "--preset", "quick-look", "--epochs", "2"])
-    config = _config(args)
+    config = asked_config(args)
     assert (config.backbone, config.weights, config.image_size, config.epochs) == ("texturenet", "shipped", 64, 2)
     assert config.changes() == make_config(PRESETS[0].values | {"epochs": 2}).changes()
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from colora.cli.main import _config, _parser
+from colora.cli.asked import asked_config
+from colora.cli.main import _parser
 from colora.settings.config import (
     RunConfig,
     absolute_paths,
@@ -63,7 +64,7 @@ def test_the_shown_command_launches_the_same_config(preset):
     config = make_config(preset.values)
     arguments = launch_arguments(preset.name, config, parse_seeds(preset.seeds))
     parsed = _parser().parse_args(arguments)
-    assert _config(parsed) == config
+    assert asked_config(parsed) == config
     assert parse_seeds(parsed.seeds) == parse_seeds(preset.seeds)
 
 
@@ -73,7 +74,7 @@ def test_a_command_with_every_setting_changed_round_trips():
          "partial_weights": True, "weights": "/w.pth", "method": "full", "threads": 2, "precision": "fp32",
          "data_dir": "/sets"}
     )  # fmt: skip
-    assert _config(_parser().parse_args(launch_arguments("n", config, [0]))) == config
+    assert asked_config(_parser().parse_args(launch_arguments("n", config, [0]))) == config
 
 
 def test_seeds():

@@ -1,0 +1,96 @@
+"""What a network and a launch take, before any run: `preflight`, `params` and `bench`."""
+
+import argparse
+from collections.abc import Callable
+
+from colora.cli.asked import add_config, add_seeds, asked_config, asked_seeds, names
+from colora.cli.printing import print_json
+from colora.settings.config import absolute_paths
+from colora.settings.work import MODEL
+from colora.system.errors import UserError
+from colora.system.storage import size_text
+
+
+def add_cost_commands(command: Callable, with_json: Callable) -> None:
+    """Registers them; `command` and `with_json` are the command line's own."""
+    about = "what `launch` would take of memory, disk and time; trains a few steps, queues nothing"
+    add_seeds(before := with_json(command("preflight", _preflight, about)))
+    before.add_argument("--classes", type=int, help="where the data are not here yet (default: counted, else 4)")
+    add_config(before)
+    params = with_json(command("params", _params, "count a model's parameters; needs no weights"))
+    params.add_argument("--classes", type=int, default=4)
+    add_config(params, only=MODEL)
+    bench = with_json(command("bench", _bench, "time training steps of the methods against each other"))
+    bench.add_argument("--methods", type=names, default=["full", "head", "colora", "lora"], help="lora is PEFT's, r=8")
+    bench.add_argument("--repeats", type=int, default=7, help="rounds (default 7)")
+    bench.add_argument("--compile", action="store_true", help="under torch.compile, whose first steps take minutes")
+    timed = (
+        "backbone",
+        "image_size",
+        "batch_size",
+        "order",
+        "rank",
+        "bias",
+        "targets",
+        "device",
+        "precision",
+        "threads",
+    )
+    add_config(bench, only=timed)
+
+
+def _preflight(args: argparse.Namespace) -> int:
+    """Exit code 0 also where it cannot fit: `refused` is the answer."""
+    from colora.engines.launch import look_ahead
+
+    config = absolute_paths(asked_config(args))
+    found = look_ahead(config, len(asked_seeds(args)), args.runs_dir, args.classes)
+    if args.json:
+        print_json(found.as_dict())
+    else:
+        print(found.says() + (f"\nIt would be refused: {found.refused}" if found.refused else ""))
+    return 0
+
+
+def _params(args: argparse.Namespace) -> int:
+    config = asked_config(args)
+    from colora.adapters.model import count_parameters
+    from colora.networks.backbones import build_meta
+    from colora.networks.methods import apply_method
+
+    if args.classes < 2:
+        raise UserError(f"At least 2 classes are needed, got {args.classes}.")
+    model = build_meta(config.backbone, args.classes, config.image_size)
+    apply_method(model, config, seed=0)
+    counts = count_parameters(model)
+    about = {
+        "backbone": config.backbone,
+        "method": config.method,
+        "image_size": config.image_size,
+        "classes": args.classes,
+    }
+    if args.json:
+        print_json(about | counts)
+    else:
+        print(
+            "\n".join(
+                f"{name:<10} {value if isinstance(value, str) else format(value, ',')}"
+                for name, value in (about | counts).items()
+            )
+        )
+    return 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from colora.training.bench import bench
+
+    result = bench(asked_config(args), args.methods, args.repeats, args.compile)
+    if args.json:
+        print_json(result)
+        return 0
+    how = f"{result['device']}, compiled" if result["compiled"] else result["device"]
+    print(f"{result['backbone']}, {result['image_size']} px, batch {result['batch_size']}, {how}")
+    for row in result["results"]:
+        ratio = f"{row['ratio_to_full']:.3f} of full" if "ratio_to_full" in row else ""
+        print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {size_text(row['peak_mib'] * 2**20)}")
+    return 0

@@ -1,0 +1,77 @@
+"""What groups have reached: `show` and `list`; `evaluate` and `predict`, which take their models to other images."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from colora.cli.asked import names
+from colora.cli.files import Bar
+from colora.cli.groups import add_group, add_groups, add_runs_dir, group_of, groups_of
+from colora.cli.printing import print_json, show_evaluation, show_groups, show_predictions
+from colora.cli.runs import look_beyond
+from colora.runs.listing import listing
+from colora.runs.siblings import seeds_text
+
+
+def add_result_commands(command: Callable, with_json: Callable) -> None:
+    """Registers them; `command` and `with_json` are the command line's own."""
+    show = with_json(command("show", _show, "the state and figures of groups, per seed and over seeds"))
+    add_groups(show)
+    groups = with_json(command("list", _list, "every group of a runs folder"))
+    add_runs_dir(groups)
+    evaluate = with_json(command("evaluate", _evaluate, "the selected models of groups on other labelled images"))
+    add_groups(evaluate)
+    evaluate.add_argument("--dataset", required=True, help="octmnist, npz:FILE, folder:DIR (all of it) or phantom")
+    evaluate.add_argument("--data-dir", help="folder of MedMNIST's files (default the group's own)")
+    evaluate.add_argument("--split", default="test", choices=("train", "val", "test"), help="of a file with splits")
+    evaluate.add_argument("--class-names", type=names, help="the data's classes in label order: CNV,DME,...")
+    predict = with_json(command("predict", _predict, "probabilities and entropy of single images"))
+    add_group(predict)
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+
+
+def _show(args: argparse.Namespace) -> int:
+    groups = groups_of(args)
+    for group in groups:
+        look_beyond(group)
+    show_groups(groups, args.json, as_list=len(groups) > 1)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = listing(args.runs_dir)
+    if args.json:
+        print_json(rows)
+        return 0
+    for row in rows:
+        seeds = f"{row['done']} of {row['seeds']} done"
+        mixed = f"  mixed: {seeds_text(row['apart'])} trained otherwise" if row["apart"] else ""
+        print(f"{row['name']:<40} {row['state']:<8} {seeds:<13} {row['created'] or row['reason']}{mixed}")
+    print("" if rows else f"No group in {args.runs_dir} yet.", end="" if rows else "\n")
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    groups, results = groups_of(args), []
+    from colora.training.predict import evaluate_group
+
+    for group in groups:
+        with Bar(group.name, unit="") as bar:
+            results.append(evaluate_group(group, args.dataset, args.split, args.class_names, args.data_dir, bar))
+        if not args.json:
+            show_evaluation(results[-1])
+    if args.json:
+        print_json(results if len(groups) > 1 else results[0])
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    group = group_of(args)
+    from colora.training.predict import predict_images
+
+    result = predict_images(group, args.images)
+    if args.json:
+        print_json(result)
+        return 0
+    show_predictions(result)
+    return 0
