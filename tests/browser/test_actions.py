@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from browsing import STORY, idle, served, watched
 from fabricate import fabricate
+from queueing import wait_for
 
 from colora.cli.main import main
 from colora.runs.audit import recorded
@@ -27,8 +28,9 @@ def button(page, name: str):
     return page.get_by_role("button", name=name)
 
 
-def test_a_group_that_is_removed_elsewhere_is_not_exchanged_for_another(browser, page, runs, capsys):
+def test_a_group_that_is_removed_elsewhere_is_not_exchanged_for_another(browser, page, runs, tmp_path, capsys):
     """In a terminal and in the other browser, under the buttons of Monitor, a dialog, and a name on Overview."""
+    (aside := tmp_path / "aside").mkdir()
     with served(runs) as address, watched(browser) as context:
         other = context.new_page()
         page.goto(f"{address}/monitor?group=first")
@@ -46,14 +48,16 @@ def test_a_group_that_is_removed_elsewhere_is_not_exchanged_for_another(browser,
         page.get_by_test_id("stDialog").get_by_text("first", exact=True).wait_for()
         other.goto(f"{address}/monitor?group=first")
         button(other, "Remove …").click()
+        anew = fabricate(aside, "first", ["stopped"])  # another one of this name
         other.get_by_test_id("stDialog").get_by_role("button", name="Remove").click()
-        other.get_by_text("first is in the trash.").wait_for()
-        fabricate(runs, "first", ["stopped"])  # another one of this name
+        wait_for(lambda: not (runs / "first").exists())
+        anew.path.rename(runs / "first")  # at once, since the page looks every ten seconds whether its group is there
         page.get_by_test_id("stDialog").get_by_role("button", name="Begin anew").click()
         says = "first was removed elsewhere meanwhile, and another group has its name now; nothing was done."
         page.get_by_test_id("stDialog").get_by_text(says).wait_for()
         page.keyboard.press("Escape")
         page.get_by_text("first was made anew elsewhere: this is the new one.").wait_for()
+        other.get_by_text("first is in the trash.").wait_for()
 
         other.goto(address)
         other.wait_for_function("() => [...document.querySelectorAll('td')].some(cell => cell.textContent === 'other')")
