@@ -1,10 +1,13 @@
 """Small data in the real formats, shared by the tests. Real images and weights are used where `../shared` has them."""
 
+import gc
 import json
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}  # as the command line does, before torch loads
@@ -16,12 +19,13 @@ from host import Host, write_package
 from PIL import Image
 from queueing import Lab
 
+import colora.busy
 import colora.download
 import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
 from colora import medmnist_info
 from colora.cli import main
 from colora.config import RunConfig
-from colora.data import Dataset, load_dataset
+from colora.data import Dataset, load_dataset, phantom
 from colora.data.dataset import SPLITS
 from colora.files import read_json
 from colora.process import send
@@ -29,8 +33,17 @@ from colora.process import send
 pytest_plugins = ["browsing", "image_pages", "opened", "training"]  # their fixtures
 SHARED = Path(__file__).parents[2] / "shared"
 
+colora.busy.LEAST_SECONDS = 0.02  # of a rehearsal's steps; whoever looks at times asks for more
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that a Ctrl-C of a test reaches what it starts
+
+
+def pytest_collection_finish() -> None:
+    """What was imported until now, half a million objects with torch, is no garbage: a collection, as Python makes now
+    and then and every rehearsal twice, does not go through it, which takes a third of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +108,13 @@ def document(capsys, *arguments, code: int = 0):
     """What a command prints with --json."""
     assert main([*map(str, arguments), "--json"]) == code
     return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def few_phantoms(monkeypatch) -> None:
+    """The phantom data set with 24 images a split: all 2,960 take seconds to draw."""
+    few = replace(phantom.SETTINGS, counts=(24, 24, 24))
+    monkeypatch.setattr("colora.data.generate", partial(phantom.generate, settings=few))
 
 
 @pytest.fixture(scope="session")
