@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}  # as the command line does, before torch loads
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process that a test starts compiles torch anew, for seconds
 
 import numpy as np
 import pytest
