@@ -47,6 +47,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Or triton takes what is never collected for leaks, and says so."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
     """No test reads or writes this user's cache and state, nor does a process that it starts."""
