@@ -286,7 +286,9 @@ def test_a_run_started_by_hand_takes_a_slot_and_can_be_stopped(lab):
         time.sleep(0.5)  # some turns
         assert lab.states(other) == ["queued"]
         (run.path / "stop").touch()
-        assert trainer.wait(PATIENCE_SECONDS) == 0
+        # It has told its end itself; what then still lives of it, on a busy machine, the supervisor kills.
+        assert trainer.wait(PATIENCE_SECONDS) in (0, -signal.SIGKILL)
+        assert Run(run.path).status["reason"] == "Stopped on request in epoch 1."
         lab.until(other, "running")
     finally:
         trainer.kill()
