@@ -1,12 +1,16 @@
 """What every test may ask for. Real images and weights are used where `../shared` has them."""
 
+import gc
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}  # as the command line does, before torch loads
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process that a test starts compiles torch anew, for seconds
 
 import numpy as np
 import pytest
@@ -16,7 +20,9 @@ from queueing import Lab
 from small_data import write_folder, write_npz
 
 import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
+import colora.system.busy
 import colora.system.download
+from colora.data import phantom
 from colora.data.dataset import SPLITS
 from colora.settings import medmnist_info
 from colora.system.files import read_json
@@ -25,8 +31,22 @@ from colora.system.process import send
 pytest_plugins = ["browsing", "opened", "image_pages", "training", "second_try"]  # their fixtures and options
 SHARED = Path(__file__).parents[2] / "shared"
 
+colora.system.busy.LEAST_SECONDS = 0.02  # of a rehearsal's steps; whoever looks at times asks for more
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that a Ctrl-C of a test reaches what it starts
+
+
+def pytest_collection_finish() -> None:
+    """What was imported until now, half a million objects with torch, is no garbage: a collection, as Python makes now
+    and then and every rehearsal twice, does not go through it, which takes a third of a second."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Or triton takes what is never collected for leaks, and says so."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +90,13 @@ def slurm(tmp_path_factory) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("slurm"))
     yield cluster
     cluster.close()
+
+
+@pytest.fixture
+def few_phantoms(monkeypatch) -> None:
+    """The phantom data set with 24 images a split: all 2,960 take seconds to draw."""
+    few = replace(phantom.SETTINGS, counts=(24, 24, 24))
+    monkeypatch.setattr("colora.data.sources.generate", partial(phantom.generate, settings=few))
 
 
 @pytest.fixture(scope="session")

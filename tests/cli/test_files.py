@@ -133,7 +133,7 @@ def test_weights_offline_say_how_to_carry_them_over(host, published, capsys):
 
 
 def test_ctrl_c_keeps_what_arrived_and_says_how_to_continue(medmnist):
-    medmnist.piece, medmnist.pause = 8192, 2
+    medmnist.piece, medmnist.pause = 1024, 0.2
     command = [sys.executable, "-m", "colora", "data", "get", "octmnist", "--size", "28"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     part = medmnist.root / "octmnist.npz.part"
@@ -179,7 +179,7 @@ def test_a_bar_is_drawn_on_a_terminal_without_a_size_and_kept_bytes_do_not_count
 
 
 def test_a_download_is_started_watched_cancelled_and_continued(medmnist):
-    medmnist.piece, medmnist.pause = 8192, 2
+    medmnist.piece, medmnist.pause = 1024, 0.2
     started = start_download("data", "octmnist", 28)
     assert (started.kind, started.name, started.size, started.active) == ("data", "octmnist", 28, True)
     assert started.path == medmnist.root / "octmnist.npz"
@@ -206,7 +206,7 @@ def test_a_download_is_started_watched_cancelled_and_continued(medmnist):
 
 
 def test_a_dead_downloader_is_recognised(medmnist):
-    medmnist.piece, medmnist.pause = 8192, 2
+    medmnist.piece, medmnist.pause = 1024, 0.2
     started = start_download("data", "octmnist", 28)
     wait_for(lambda: on_disk("octmnist", 28).part_bytes)
     os.kill(started.process["pid"], signal.SIGKILL)

@@ -5,7 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,7 +220,7 @@ def test_evaluate_without_names_matches_by_order_and_says_so(trained, tmp_path, 
     assert "has the class SIX, unknown to the models; they know ONE, TWO, THREE" in line
 
 
-def test_evaluate_with_another_number_of_classes_is_a_mistake(trained, capsys):
+def test_evaluate_with_another_number_of_classes_is_a_mistake(trained, capsys, few_phantoms):
     line = mistake(capsys, "evaluate", trained, "--dataset", "phantom", "--json")
     assert "The models know 3 classes (ONE, TWO, THREE), but phantom (synthetic) has 4" in line
 
@@ -334,33 +338,61 @@ def test_a_detached_group_is_stopped_resumed_and_survives_kill(tmp_path, tiny_np
         wait_for(lambda: not Group(group).active)
 
 
-def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for this signal."""
-    mask = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
-    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
+@contextmanager
+def ctrl_c_when(condition: Callable[[], Any]) -> Iterator[None]:
+    """A Ctrl-C for a command that runs in this very process, once the condition holds; before, the command must not
+    have come to its end."""
+    ended, sent = threading.Event(), []
+
+    def interrupt() -> None:
+        while not ended.wait(0.02):
+            if condition():
+                sent.append(signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+                return
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert sent
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_ctrl_c_on_a_launch_that_waits_stops_the_group(lab, tiny_npz):
+def test_ctrl_c_on_a_launch_that_waits_stops_the_group(lab, tiny_npz, capsys):
     """The launch is real, what it starts are stand-ins that never end by themselves."""
     write_json(lab.runs_dir / "plan.json", {"epochs": 1, "seconds": 3600})
     supervisor = lab.supervise(linger=600)
     wait_for(lambda: supervising(lab.runs_dir))
     group = lab.runs_dir / "g"
     launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", "400", "--seeds", "0-1"]
-    command = [sys.executable, "-m", "colora", *launch, "--runs-dir", str(lab.runs_dir), "--wait"]
-    waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: (group / "group.json").exists() and Run(group / "seed-00").state == "running")
-    wait_for(lambda: catches(waiting.pid, signal.SIGTERM))  # from then on it stays with the group
-    waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
-    assert waiting.returncode == 130
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stays() -> bool:
+        """From the moment at which it takes SIGTERM for itself it stays with the group."""
+        begun = (group / "group.json").exists() and Run(group / "seed-00").state == "running"
+        return begun and signal.getsignal(signal.SIGTERM) != before
+
+    with in_time(), ctrl_c_when(stays):
+        assert main([*launch, "--runs-dir", str(lab.runs_dir), "--wait"]) == 130
+    assert signal.getsignal(signal.SIGTERM) == before
+    said = capsys.readouterr().err
     assert said.splitlines()[-1] == f"stopped; continue with: colora resume {group}"
     assert [run.state for run in Group(group).runs] == ["stopped", "stopped"]
     assert supervising(lab.runs_dir)["pid"] == supervisor.pid  # it does not end with the launch
 
 
-def test_a_failed_seed_ends_launch_with_its_reason(tmp_path, capsys):
+def test_a_failed_seed_ends_launch_with_its_reason(tmp_path, capsys, monkeypatch):
+    """The launch waits for a real training, which this process does in the supervisor's place."""
+
+    def trained_here(runs_dir: Path) -> int:
+        for run in Group(runs_dir / "g").runs:
+            with open(run.path / "log.txt", "a") as log, redirect_stdout(log), redirect_stderr(log):
+                train_run(run.path)
+        return os.getpid()
+
+    monkeypatch.setattr("colora.engines.local.ensure_supervisor", trained_here)
     root = write_folder(tmp_path / "oct", patients=2)
     (root / "ONE" / "ONE-9-1.png").write_text("no image")  # found when the pixels are read, not before
     launch = ["launch", "--name", "g", "--dataset", f"folder:{root}", *SMALL, "--seeds", "0", "--wait", "--json"]

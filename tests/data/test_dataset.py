@@ -10,7 +10,7 @@ from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
 
-def test_phantom_is_synthetic_and_says_so():
+def test_phantom_is_synthetic_and_says_so(few_phantoms):
     data = load("phantom")
     assert data.synthetic
     assert "synthetic" in data.warnings[0]

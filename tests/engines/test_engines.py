@@ -20,8 +20,10 @@ from colora.engines.engine import engine_of
 from colora.engines.launch import launch
 from colora.engines.slurm.records import task_of
 from colora.queue import order
+from colora.queue.actions import requeue
+from colora.queue.supervisor import supervising
 from colora.runs.folder import Group, Run, create_group, read_json_lines
-from colora.runs.verdict import process_file
+from colora.runs.verdict import process_file, processes_live
 from colora.settings.config import make_config
 from colora.system.process import is_alive
 from colora.training.run import train_run
@@ -66,14 +68,14 @@ def unbroken(tmp_path_factory, tiny_npz):
 
 
 def test_launch_progress_and_finish(bench):
-    group = bench.begun("g", 2, epochs=6, seconds=4)
+    group = bench.begun("g", 2, epochs=60, seconds=0.5)
     (group.runs[0].path / "go").touch()
     seen = []
     bench.wait(lambda: seen.append(Run(group.runs[1].path).status["epoch"]) or seen[-1])
-    assert seen[0] == 0 and seen[-1] < 6
+    assert seen[0] == 0 and seen[-1] < 60
     (group.runs[1].path / "go").touch()
     bench.until(group, "done", "done")
-    assert [epochs(run) for run in group.runs] == [[1, 2, 3, 4, 5, 6]] * 2
+    assert [epochs(run) for run in group.runs] == [list(range(1, 61))] * 2
     assert Group(group.path).state == "done" and not any(run.status["reason"] for run in Group(group.path).runs)
     log = (group.runs[0].path / "log.txt").read_text()
     assert log.startswith("begins")
@@ -172,7 +174,8 @@ def test_order_among_waiting_seeds(bench):
 
 @pytest.mark.slow
 def test_stopped_and_resumed_to_the_same_bits(bench, unbroken, request):
-    """Real training, on the node's own Python; SLURM also takes the node back in mid-epoch."""
+    """Real training, on the node's own Python. Then SLURM also takes the node back in mid-epoch; of the local queue
+    supervisor and training are killed, and this process trains to the end, as the next supervisor has it done."""
     last = 100 if bench.engine == "slurm" else 30  # what looks and stops takes as long as some epochs of such a network
     if bench.engine == "slurm":
         bench.configure(python=sys.executable, memory="2G")
@@ -184,15 +187,24 @@ def test_stopped_and_resumed_to_the_same_bits(bench, unbroken, request):
     assert engine_of(group).stop(Group(group.path), 180) == {4: "stopped"}
     finished = len(epochs(run))
     assert 2 <= finished < last
-    engine_of(group).resume(Group(group.path))
-    if bench.engine == "slurm":
-        bench.wait(lambda: len(epochs(run)) > finished, 300, lambda: Run(run.path).status)
+    resumed = engine_of(group).resume(Group(group.path))
+    bench.wait(lambda: len(epochs(run)) > finished, 300, lambda: Run(run.path).status)
+    if bench.engine == "local":
+        os.kill(resumed["pid"], signal.SIGKILL)
+        os.kill(process_file(run.path)["child"]["pid"], signal.SIGKILL)
+        bench.wait(lambda: Run(run.path).state == "failed")
+        bench.wait(lambda: not supervising(bench.runs_dir) and not processes_live(run.path))
+        assert finished < len(epochs(run)) < last
+        assert requeue(Group(group.path)) == [4]
+        assert train_run(run.path) == 0
+    else:
         cluster, task = request.getfixturevalue("slurm"), task_of(run.path)
         cluster.requeue(task)
         bench.wait(lambda: Run(run.path).state == "queued", 120, lambda: Run(run.path).status)
         assert "SLURM took its place back" in Run(run.path).status["reason"] and len(epochs(run)) < last
         cluster.at_once(task)
     bench.until(group, "done", seconds=600)
+    assert epochs(run) == list(range(1, last + 1))
     assert (run.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
     assert figures(run) == figures(whole)
 

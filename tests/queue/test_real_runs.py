@@ -1,4 +1,5 @@
-"""Real training under the supervisor: killed and resumed to the same bits, and on a disk that is full."""
+"""Real training under the supervisor: cut again and again and resumed to the same bits (once, and also killed, it is in
+test_engines.py), and on a disk that is full."""
 
 import json
 import os
@@ -19,14 +20,13 @@ from colora.engines.launch import launch
 from colora.queue.actions import requeue, resume, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
 from colora.runs.folder import Group, Run, create_group
-from colora.runs.verdict import process_file, processes_live
+from colora.runs.verdict import processes_live
 from colora.settings.config import make_config
 from colora.system.process import is_alive, tree
 from colora.training.reporter import Reporter
 from colora.training.run import train_run
 
 TIMES = {"seconds", "eval_seconds", "images_per_s", "peak_memory_mib"}
-EPOCHS = 30  # time enough to kill the run in one of them
 SMALL = {"backbone": "resnet18:layer1", "weights": "none", "image_size": 32, "batch_size": 8, "threads": 1}
 
 
@@ -43,27 +43,6 @@ def assert_same_bits(group: Group, whole: Group) -> None:
     for run, unbroken in zip(group.runs, whole.runs, strict=True):
         assert figures(run) == figures(unbroken)
         assert (run.path / "model.safetensors").read_bytes() == (unbroken.path / "model.safetensors").read_bytes()
-
-
-def test_killed_mid_way_and_resumed_to_the_bits_of_an_unbroken_run(lab, tiny_npz):
-    config = make_config({"dataset": f"npz:{tiny_npz}", "epochs": EPOCHS, **SMALL})
-    group = create_group(lab.runs_dir, "cut", config, [0])
-    supervisor = ensure_supervisor(lab.runs_dir)
-    first = group.runs[0]
-    wait_for(lambda: epochs_of(first) >= 2, 300)
-    os.kill(supervisor, signal.SIGKILL)
-    os.kill(process_file(first.path)["child"]["pid"], signal.SIGKILL)
-    wait_for(lambda: Run(first.path).state == "failed")
-    wait_for(lambda: not supervising(lab.runs_dir) and not processes_live(first.path))
-    finished = epochs_of(first)
-    assert 2 <= finished < EPOCHS
-    assert requeue(Group(group.path)) == [0]
-    assert train_run(first.path) == 0  # as the next supervisor has it done
-    assert Group(group.path).state == "done" and epochs_of(first) == EPOCHS
-
-    whole = create_group(lab.runs_dir, "whole", config, [0])
-    assert train_run(whole.runs[0].path) == 0
-    assert_same_bits(group, whole)
 
 
 def test_a_resumed_run_keeps_the_threads_of_its_first_start(lab, tiny_npz):

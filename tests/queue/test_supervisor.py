@@ -46,7 +46,7 @@ def test_slots_are_filled_and_never_more(lab):
     group = lab.group("g", 4, epochs=1, seconds=600)
     lab.supervise(slots=2)
     lab.until(group, "running", "running", "queued", "queued")
-    time.sleep(1)
+    time.sleep(0.5)  # some turns
     assert lab.states(group) == ["running", "running", "queued", "queued"]
     for run in group.runs:
         (run.path / "go").touch()
@@ -59,11 +59,12 @@ def test_slots_are_filled_and_never_more(lab):
 
 
 def test_of_two_supervisors_one_works(lab):
-    group = lab.group("g", 1, seconds=1)
+    group = lab.group("g", 1, seconds=600)
     both = [lab.supervise(), lab.supervise()]
     wait_for(lambda: any(one.poll() is not None for one in both))
     assert sorted(one.poll() is None for one in both) == [False, True]
     assert next(one for one in both if one.poll() is not None).returncode == 4
+    (group.runs[0].path / "go").touch()
     lab.until(group, "done")
     assert supervising(lab.runs_dir)["pid"] == next(one.pid for one in both if one.poll() is None)
 
@@ -140,21 +141,23 @@ def test_what_waits_is_stopped_before_what_runs(lab, monkeypatch):
     group = lab.group("g", 2, epochs=9, seconds=600)
     lab.supervise()
     lab.until(group, "running", "queued")
-    touch = Path.touch
-    monkeypatch.setattr(Path, "touch", lambda path: (touch(path), time.sleep(2)))
+    touch, pauses = Path.touch, [2]  # behind the first wish: long enough for a run to end and for another to start
+    monkeypatch.setattr(Path, "touch", lambda path: (touch(path), pauses and time.sleep(pauses.pop())))
     assert stop(Group(group.path)) == {0: "stopped", 1: "stopped"}
+    assert not pauses
     assert Run(group.runs[1].path).status["reason"] == "Stopped on request before it started."
 
 
 def test_a_stop_does_not_wait_for_what_was_resumed_meanwhile(lab):
     group = lab.group("g", 2, epochs=9, seconds=600)
     write_json(group.runs[0].path / "plan.json", {"seconds": 600, "deaf": True})
-    lab.supervise(slots=2, term_after=5, kill_after=0)
+    lab.supervise(slots=2, term_after=600)
     lab.until(group, "running", "running")
     with ThreadPoolExecutor(1) as pool:
         stopping = pool.submit(stop, Group(group.path), 600)
         wait_for(lambda: Run(group.runs[1].path).state == "stopped")
-        assert requeue(Group(group.path)) in ([1], [0, 1])
+        assert requeue(Group(group.path)) == [1]
+        os.kill(lab.trainer(group.runs[0])["pid"], signal.SIGKILL)  # it would hear nobody for ten minutes
         wait_for(stopping.done)
     assert stopping.result()[1] in ("queued", "starting", "running")
 
@@ -216,7 +219,8 @@ def test_a_supervisor_that_ends_at_once_is_started_again(lab, monkeypatch):
     assert len(begun) == 2 and begun[0] == begun[1]
 
 
-def test_runs_of_other_hosts_and_users_are_left_alone(lab):
+def test_runs_of_other_hosts_and_users_are_left_alone(lab, monkeypatch):
+    monkeypatch.setattr("colora.runs.verdict.WATCH_SECONDS", 0.1)  # nobody tells of the copied one any more
     for name, change in (("host", {"host": "elsewhere"}), ("user", {"user": "somebody"})):
         run = lab.group(name).runs[0].path
         write_json(run / "queue.json", order.place(run) | change)
@@ -279,10 +283,12 @@ def test_a_run_started_by_hand_takes_a_slot_and_can_be_stopped(lab):
         lab.until(by_hand, "running")
         lab.supervise()
         wait_for(lambda: "by-hand/seed-00: adopted" in lab.log())
-        time.sleep(1)
+        time.sleep(0.5)  # some turns
         assert lab.states(other) == ["queued"]
         (run.path / "stop").touch()
-        assert trainer.wait(PATIENCE_SECONDS) == 0
+        # It has told its end itself; what then still lives of it, on a busy machine, the supervisor kills.
+        assert trainer.wait(PATIENCE_SECONDS) in (0, -signal.SIGKILL)
+        assert Run(run.path).status["reason"] == "Stopped on request in epoch 1."
         lab.until(other, "running")
     finally:
         trainer.kill()
