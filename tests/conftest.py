@@ -28,6 +28,7 @@ from colora.process import send
 
 pytest_plugins = ["browsing", "image_pages", "opened", "training"]  # their fixtures
 SHARED = Path(__file__).parents[2] / "shared"
+os.fsync = lambda handle: None  # no test sees the machine lose its power, and each file written waits for the disk
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that a Ctrl-C of a test reaches what it starts
