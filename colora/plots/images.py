@@ -112,10 +112,12 @@ def image_timeline(table: pd.DataFrame, class_names: Sequence[str], selected: in
         for c, name in enumerate(class_names)
     ]
     figure = base_figure(traces, "Epoch", "Probability", 240, hovermode="x unified")
-    for epoch in table.loc[table["merged"], "epoch"]:
-        figure.add_vline(x=epoch, line={"color": GREY, "width": 1, "dash": "dot"}, layer="below")
+    lines = [(epoch, {"color": GREY, "width": 1, "dash": "dot"}) for epoch in table.loc[table["merged"], "epoch"]]
     if selected is not None:
-        figure.add_vline(x=selected, line={"color": GREY, "width": 2}, layer="below")
+        lines.append((selected, {"color": GREY, "width": 2}))
+    place = {"type": "line", "xref": "x", "yref": "y domain", "y0": 0, "y1": 1, "layer": "below"}
+    # all at once: one by one takes most of the figure's time
+    figure.update_layout(shapes=[place | {"x0": epoch, "x1": epoch, "line": line} for epoch, line in lines])
     figure.update_xaxes(tick0=1, dtick=max(1, -(-len(table) // 8)))
     figure.update_yaxes(range=[-0.02, 1.02])
     return figure

@@ -2,13 +2,20 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from fabricate import damage, fabricate
 from queueing import PATIENCE_SECONDS
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
+
+# Each AppTest reads what is written of every installed package, in search of components: the same at every time.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+COMPILED = ScriptCache()  # of app.py and the pages: a server keeps one, AppTest makes two for each run
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {
@@ -73,6 +80,8 @@ def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest
     in its address with `query`."""
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr("pages.components.command.run_colora", told)
+    for place in ("app_test", "local_script_runner"):
+        monkeypatch.setattr(f"streamlit.testing.v1.{place}.ScriptCache", lambda: COMPILED)
     monkeypatch.setattr("pages.components.overview.live.follow", lambda *_: None)  # which ends with the test's patience
     new_manager = PagesManager.__init__
 
