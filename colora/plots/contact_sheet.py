@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -83,6 +83,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
+@lru_cache(maxsize=1024)  # a class's name stands under many images
 def _cut(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
     """The text, or its beginning with three dots where there is no room for it."""
     if font.getlength(text) <= room:
