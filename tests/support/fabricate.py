@@ -40,10 +40,10 @@ def labels_of(split: str) -> np.ndarray:
     return np.repeat(np.arange(len(CLASS_NAMES)), COUNTS[split])
 
 
-def used_images(config: RunConfig) -> np.ndarray:
+def used_images(train_set: str) -> np.ndarray:
     """(N,) bool: the train images that are trained on; of a balanced group the first MOST_USED of each class."""
     first = np.concatenate([np.arange(count) < MOST_USED for count in COUNTS["train"]])
-    return first if config.train_set == "balanced" else np.ones(len(first), dtype=bool)
+    return first if train_set == "balanced" else np.ones(len(first), dtype=bool)
 
 
 def patients(split: str) -> list[str]:
@@ -97,7 +97,7 @@ def resolved(config: RunConfig, warnings: list[str]) -> Resolved:
         split_rule="generated apart, no eye in two splits (test data)"
         if synthetic
         else "as the file has it (test data)",
-        class_counts=COUNTS | {"used": np.bincount(labels_of("train")[used_images(config)]).tolist()},
+        class_counts=COUNTS | {"used": np.bincount(labels_of("train")[used_images(config.train_set)]).tolist()},
         weights_checksum=None,
         random_layers=[],
         parameters=PARAMETERS,
@@ -114,26 +114,34 @@ def drawn_checksums(split: str, image_size: int) -> np.ndarray:
 
 def write_predictions(run: Run, epoch: int, with_patients: bool) -> None:
     (run.path / "predictions").mkdir(exist_ok=True)
+    drawn = run.config.image_size if run.config.dataset == "phantom" else None
     for split in COUNTS:
-        labels, p = labels_of(split), probabilities(split, run.seed, epoch)
-        table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels})
-        for c in range(p.shape[1]):
-            table[f"p_{c}"] = p[:, c]
-        table["entropy"] = entropy(p)
-        table["image_id"] = [f"{split}-{i:04d}" for i in range(len(labels))]
-        table["patient_id"] = patients(split) if with_patients else None
-        if run.config.dataset == "phantom":
-            table["checksum"] = drawn_checksums(split, run.config.image_size)
-        if split == "train":
-            table["used"] = used_images(run.config)
-        table.to_parquet(run.path / "predictions" / f"{split}.parquet")
+        written = predictions(split, run.seed, epoch, with_patients, drawn, run.config.train_set)
+        (run.path / "predictions" / f"{split}.parquet").write_bytes(written)
+
+
+@cache
+def predictions(split: str, seed: int, epoch: int, with_patients: bool, drawn: int | None, train_set: str) -> bytes:
+    """A table of predictions as a file has it; `drawn` is the size of generated images."""
+    labels, p = labels_of(split), probabilities(split, seed, epoch)
+    table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels})
+    for c in range(p.shape[1]):
+        table[f"p_{c}"] = p[:, c]
+    table["entropy"] = entropy(p)
+    table["image_id"] = [f"{split}-{i:04d}" for i in range(len(labels))]
+    table["patient_id"] = patients(split) if with_patients else None
+    if drawn:
+        table["checksum"] = drawn_checksums(split, drawn)
+    if split == "train":
+        table["used"] = used_images(train_set)
+    return table.to_parquet()
 
 
 def write_epoch_outputs(run: Run, epoch: int) -> None:
     folder = run.path / "predictions" / "epochs"
     folder.mkdir(parents=True, exist_ok=True)
     kept = {split: probabilities(split, run.seed, epoch) for split in COUNTS}
-    kept["train"] = kept["train"][used_images(run.config)]
+    kept["train"] = kept["train"][used_images(run.config.train_set)]
     save_file(kept, folder / f"epoch-{epoch:02d}.safetensors")
 
 
