@@ -3,8 +3,8 @@
 import json
 import os
 import shlex
-import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from typing import Any
 
 import pandas as pd
@@ -198,7 +198,7 @@ def _answer(asked: Answer, command: str, doing: str) -> dict[str, Any] | None:
     waiting = st.empty()
     while not asked.done():
         waiting.caption(doing)  # and where the wait ends if someone goes on typing or launches
-        time.sleep(POLL_SECONDS)
+        wait([asked], POLL_SECONDS)
     waiting.empty()
     if asked.cancelled():
         st.rerun()  # another tab had asked the same and changed its mind
