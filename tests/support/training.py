@@ -4,7 +4,6 @@ import pytest
 
 from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
-from colora.training.run import train_run
 
 TIMES = ("seconds", "eval_seconds", "images_per_s", "peak_memory_mib")
 
@@ -25,6 +24,8 @@ def new_run(tmp_path, tiny_npz):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_npz) -> Run:
     """A finished run of two epochs, as `new_run()` makes them; for reading."""
+    from colora.training.run import train_run  # and torch: each process of pytest loads this file, and many train nothing
+
     config = make_config({"dataset": f"npz:{tiny_npz}", **SMALL})
     run = create_group(tmp_path_factory.mktemp("trained"), "g", config, [0]).runs[0]
     assert train_run(run.path) == 0
