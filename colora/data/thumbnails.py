@@ -5,7 +5,7 @@ would be faster (benchmarks/README.md):
 
     MedMNIST            the unpacked .npy files
     npz, not compressed the file itself, mapped inside the archive
-    npz, compressed     a copy of the array, made once and mapped (colora.data.npz_images)
+    npz, compressed     a copy of the array, made once and mapped (npz_images)
     folder              each image file, as the network reads it
     phantom             drawn, and kept for a while: 25 of 224 pixels take 0.4 s
 """

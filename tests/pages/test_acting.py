@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from commands import document, mistake
+from elsewhere import ANEW, GONE, everything, make_anew, rename, take_away
 from fabricate import fabricate
 from host import download_told
 from opened import ROOT, opener, ran, texts
@@ -21,10 +21,8 @@ from colora.data.cuts import list_cuts, read_cut, remove_cut, same_cut, save_cut
 from colora.data.rules import make_rule
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
-from colora.queue.actions import requeue, retry
 from colora.runs import trash
-from colora.runs.folder import Group, own_process, read_json, same_group, write_json
-from colora.runs.notes import write_notes
+from colora.runs.folder import Group, own_process
 from colora.system.errors import UserError
 
 HARMLESS = {
@@ -43,8 +41,6 @@ HARMLESS = {
     "verdict-import": "adds to the reader's own verdicts, whatever the group",
 }
 WIDGETS = ("button", "form_submit_button", "chat_input", "data_editor")
-GONE = "was removed elsewhere meanwhile; nothing was done."
-ANEW = "was removed elsewhere meanwhile, and another group has its name now; nothing was done."
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -77,28 +73,6 @@ def acting_keys() -> set[str]:
 
 
 # ---- what goes away, and how
-
-
-def take_away(group: Group) -> None:
-    """Into the trash, as `colora rm` does once nothing of it waits or runs."""
-    for run in group.runs:
-        write_json(run.path / "status.json", read_json(run.path / "status.json") | {"state": "stopped"})
-    trash.remove(Group(group.path))
-
-
-def rename(group: Group) -> None:
-    group.path.rename(group.path.with_name("moved"))
-
-
-def make_anew(group: Group) -> None:
-    states = [run.state for run in group.runs]
-    take_away(group)
-    fabricate(group.path.parent, group.name, states)
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    """All that lies in a runs folder, the trash, the cuts and the audit log too."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @contextmanager
@@ -430,75 +404,7 @@ def test_every_button_that_acts_is_pressed_here():
     assert acting_keys() == pressed
 
 
-# ---- the identity itself, and the command line
-
-
-def test_a_group_is_the_same_from_the_trash_and_under_another_name_and_another_one_made_anew(tmp_path):
-    group = fabricate(tmp_path, "g", ["stopped"])
-    place = trash.remove(group)
-    assert Group(place).identity == group.identity
-    trash.restore(tmp_path, "g")
-    assert same_group(tmp_path / "g", group.identity).identity == group.identity
-    make_anew(Group(group.path))
-    with pytest.raises(UserError, match="g was removed elsewhere meanwhile, and another group has its name now"):
-        same_group(group.path, group.identity)
-    (group.path / "group.json").write_text("{")
-    with pytest.raises(UserError, match=r"group\.json"):
-        same_group(group.path, group.identity)
-
-
-def test_an_older_group_has_an_identity_that_its_trash_keeps_and_a_new_one_does_not_share(tmp_path):
-    def aged() -> Group:
-        path = fabricate(tmp_path, "g", ["stopped"]).path
-        info = read_json(path / "group.json")
-        del info["identity"]
-        write_json(path / "group.json", info | {"created": "2025-01-01T00:00:00Z"})
-        return Group(path)
-
-    group = aged()
-    assert (
-        Group(trash.remove(group)).identity == group.identity
-    )  # its folder is still there, so no other has its number
-    anew = aged()
-    assert anew.identity != group.identity
-    retry_with_a_new_seed(anew)
-    assert Group(anew.path).identity == anew.identity
-
-
-def retry_with_a_new_seed(group: Group) -> None:
-    from colora.queue.actions import begin_anew
-
-    begin_anew(group, [7])
-    assert [run.seed for run in Group(group.path).runs] == [0, 7]
-
-
-def test_what_acts_on_a_group_refuses_another_one_under_its_lock(tmp_path):
-    group = fabricate(tmp_path, "g", ["stopped"])
-    _ = group.identity
-    make_anew(group)
-    before = everything(tmp_path)
-    for act in (trash.remove, requeue, retry, lambda g: write_notes(g, "mine")):
-        with pytest.raises(UserError, match="another group has its name now; nothing was done"):
-            act(group)
-    assert everything(tmp_path) == before
-
-
-def test_commands_take_an_identity(capsys, tmp_path):
-    group = fabricate(tmp_path, "g", ["queued"])
-    known = group.identity
-    which = ["g", "--runs-dir", tmp_path, f"--identity={known}"]
-    moved = document(capsys, "queue", "move", *which, "--priority=3")
-    assert [(row["group"], row["priority"]) for row in moved] == [("g", 3)]
-    make_anew(group)
-    before = everything(tmp_path)
-    for job in (["stop"], ["resume"], ["retry"], ["rm"], ["note"], ["queue", "move"]):
-        rest = {"note": ["--text=mine"], "queue": ["--first"]}.get(job[0], [])
-        assert ANEW in mistake(capsys, *job, *which, *rest)
-    assert everything(tmp_path) == before
-    assert "--identity goes with one group." in mistake(capsys, "rm", "h", *which)
-    rename(Group(group.path))
-    assert f"g {GONE}" in mistake(capsys, "rm", *which)
-    assert document(capsys, "note", "moved", "--runs-dir", tmp_path, "--text=his")["notes"] == "his"
+# ---- what a button is about
 
 
 def test_a_cut_is_known_by_its_identity(runs, cut):

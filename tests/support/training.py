@@ -24,7 +24,7 @@ def new_run(tmp_path, tiny_npz):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_npz) -> Run:
     """A finished run of two epochs, as `new_run()` makes them; for reading."""
-    from colora.training.run import train_run  # and torch: each process of pytest loads this file, and many train nothing
+    from colora.training.run import train_run  # and torch: each process of pytest loads this file
 
     config = make_config({"dataset": f"npz:{tiny_npz}", **SMALL})
     run = create_group(tmp_path_factory.mktemp("trained"), "g", config, [0]).runs[0]
