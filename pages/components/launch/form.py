@@ -80,7 +80,9 @@ def fill(values: dict[str, Any]) -> None:
 def read() -> Values:
     """The form's values, of several the first; a field that does not apply has its default."""
     values = {field: _first(field) for field in FIELDS}
-    return {field: value if applies(field, values) else FIELDS[field].default for field, value in values.items()}
+    idle = unused(values)  # once: nearly every field applies, and the page reads the form five times
+    used = (field for field in FIELDS if field not in idle or applies(field, values))
+    return {field: about.default for field, about in FIELDS.items()} | {field: values[field] for field in used}
 
 
 def _first(field: str) -> Any:
