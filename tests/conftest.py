@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from cluster import Cluster, missing
 from host import Host, write_package
+from hypothesis import settings
 from queueing import Lab
 from small_data import write_folder, write_npz
 
@@ -32,6 +33,8 @@ pytest_plugins = ["browsing", "opened", "image_pages", "training", "second_try"]
 SHARED = Path(__file__).parents[2] / "shared"
 os.fsync = lambda handle: None  # no test sees the machine lose its power, and each file written waits for the disk
 
+settings.register_profile("patient", deadline=None)  # a busy machine may keep any example waiting
+settings.load_profile("patient")
 colora.system.busy.LEAST_SECONDS = 0.02  # of a rehearsal's steps; whoever looks at times asks for more
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background

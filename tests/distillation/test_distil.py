@@ -75,7 +75,7 @@ labels_and_scores = st.integers(1, 60).flatmap(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     labels_and_scores, st.integers(0, 6), st.one_of(st.none(), st.integers(1, 10)), st.sampled_from(["rank", "random"])
 )

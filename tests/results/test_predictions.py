@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fabricate import COUNTS, fabricate, labels_of, probabilities
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from colora.metrics.over_seeds import outcome
@@ -102,7 +102,6 @@ def test_an_image_that_only_the_mean_calls_so_is_listed_with_no_seed_that_agrees
     assert found["confidence"].item() == pytest.approx(0.4)
 
 
-@settings(deadline=None)  # a busy machine takes longer now and then
 @given(
     seeds=st.integers(1, 5), images=st.integers(1, 60), classes=st.integers(2, 4),
     digits=st.sampled_from([1, 7]), draw=st.integers(0, 2**32 - 1), data=st.data(),
