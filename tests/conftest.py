@@ -31,8 +31,6 @@ from colora.system.process import send
 
 pytest_plugins = ["browsing", "opened", "image_pages", "training", "second_try"]  # their fixtures and options
 SHARED = Path(__file__).parents[2] / "shared"
-os.fsync = lambda handle: None  # no test sees the machine lose its power, and each file written waits for the disk
-
 settings.register_profile("patient", deadline=None)  # a busy machine may keep any example waiting
 settings.load_profile("patient")
 colora.system.busy.LEAST_SECONDS = 0.02  # of a rehearsal's steps; whoever looks at times asks for more

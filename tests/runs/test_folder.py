@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -182,6 +183,7 @@ def test_listing_skips_what_is_no_group(group):
 def test_groups_are_listed_by_their_launch_whatever_happens_to_their_files(tmp_path):
     for name in ("b", "c", "a"):  # within one second, as a series
         create_group(tmp_path, name, RunConfig(epochs=3), [0])
+        time.sleep(0.002)  # milliseconds tell them apart
     oldest = tmp_path / "b" / "group.json"
     write_json(oldest, read_json(oldest) | {"seeds": [0, 1]})  # as a retry with one more seed does
     os.utime(oldest, (2e9, 2e9))

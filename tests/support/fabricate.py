@@ -211,6 +211,7 @@ def fabricate(
     )
     living = identity(pid or os.getpid())
     group = create_group(runs_dir, name, config, list(range(len(states))))
+    time.sleep(0.001)  # the next one is launched in another millisecond, however fast the disk is
     for run, state in zip(group.runs, states, strict=True):
         under_way = config.epochs // 2 if epochs_done is None else epochs_done
         done = config.epochs if state == "done" else 0 if state in ("queued", "starting") else under_way
