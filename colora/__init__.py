@@ -6,7 +6,7 @@ Names backed by torch are resolved on first use (PEP 562), so that the browser a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from colora.system.version import VERSION
+from colora.system.installation import VERSION
 
 __version__ = VERSION
 __all__ = ["CoLoRAConfig", "CoLoRAConv", "adapt", "merge_", "rank_table", "strip", "update_spectra"]

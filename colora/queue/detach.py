@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from colora.system.installation import ROOT
 from colora.system.process import own_session
-
-ROOT = Path(__file__).parents[2]
 
 
 def detached(log: Path, command: list[str]) -> int:

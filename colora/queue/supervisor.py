@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from colora.queue import order
-from colora.queue.detach import ROOT, detached
+from colora.queue.detach import detached
 from colora.queue.slots import Slot, asked_slots, make_slots
 from colora.runs.folder import ACTIVE, Run
 from colora.runs.listing import run_folders, written_state
@@ -26,6 +26,7 @@ from colora.runs.lock import editing, info_path, log_path, supervisor_lock, try_
 from colora.runs.verdict import memory_left, process_file
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
+from colora.system.installation import ROOT
 from colora.system.process import (
     ASK,
     KILL,

@@ -25,6 +25,7 @@ from colora.data.medmnist import remote_file
 from colora.networks.weights import remote_weights
 from colora.runs.folder import own_process, read_json, write_json
 from colora.system.errors import Cancelled, UserError
+from colora.system.installation import ROOT
 from colora.system.process import is_alive
 from colora.system.storage import locked, made_folder, state_dir
 
@@ -82,7 +83,7 @@ def start_download(kind: str, name: str, size: int | None = None, data_dir: str 
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parents[2],
+                cwd=ROOT,
                 close_fds=True,
                 start_new_session=True,
             )

@@ -17,6 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from colora.system.errors import Cancelled, UserError
+from colora.system.installation import VERSION
 from colora.system.storage import (
     ELSEWHERE,
     Stop,
@@ -28,7 +29,6 @@ from colora.system.storage import (
     never,
     size_text,
 )
-from colora.system.version import VERSION
 
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 20  # without a byte

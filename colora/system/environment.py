@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import torch
 
+from colora.system.installation import ROOT
+
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Library versions, device, code version and command line, for the record."""
@@ -32,10 +34,9 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists() or not shutil.which("git"):
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
         return None
-    asked = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True)
+    asked = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 

@@ -21,7 +21,8 @@ from colora.runs.folder import Group
 from colora.settings.config import RunConfig
 from colora.settings.work import MODEL, WORK
 from colora.system.errors import UserError
-from pages.components.runs import ROOT, runs_dir
+from colora.system.installation import ROOT
+from pages.components.runs import runs_dir
 
 KEPT_ANSWERS = 512  # of some kB each
 BUSY_SECONDS = 60  # how long the times of a busy computer are taken for those of now

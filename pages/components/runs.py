@@ -12,10 +12,10 @@ from colora.results.summary import group_summary
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
 from colora.system.errors import UserError
+from colora.system.installation import ROOT
 from pages.components import address, show
 
 SHOWN = "shown-group"
-ROOT = Path(__file__).parent.parent.parent  # where app.py is
 DAMAGE = (
     OSError,
     ValueError,

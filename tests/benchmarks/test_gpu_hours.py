@@ -3,14 +3,12 @@
 import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
 from colora.engines.slurm.site import ASKED, Site
 from colora.settings import presets
-
-ROOT = Path(__file__).parents[2]
+from colora.system.installation import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +9,7 @@ from torch import nn
 
 from colora.adapters.conv import CoLoRAConv
 from colora.adapters.form_choice import Call
-
-ROOT = Path(__file__).parents[2]
+from colora.system.installation import ROOT
 
 
 @pytest.fixture(scope="module")

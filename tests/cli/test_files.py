@@ -25,9 +25,8 @@ from colora.data.medmnist import on_disk
 from colora.queue.transfers import cancel, downloads, forget, start_download
 from colora.runs.folder import write_json
 from colora.system.errors import UserError
+from colora.system.installation import ROOT
 from colora.system.storage import state_dir
-
-ROOT = Path(__file__).parents[2]
 
 
 def wait_for(condition, seconds=PATIENCE_SECONDS):

@@ -22,8 +22,8 @@ from colora.settings import medmnist_info
 from colora.settings.config import absolute_paths, config_problems, make_config
 from colora.settings.medmnist_info import file_name, info, names, stored_size
 from colora.system.errors import Cancelled, UserError
+from colora.system.installation import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAPER_CLASSES = ("CNV", "DME", "DRUSEN", "NORMAL")
 
 

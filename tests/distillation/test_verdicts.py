@@ -5,7 +5,6 @@ import os
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from fabricate import damage, fabricate
@@ -26,9 +25,9 @@ from colora.distillation.verdicts import (
 )
 from colora.distillation.verdicts_csv import export_csv, import_csv
 from colora.system.errors import UserError
+from colora.system.installation import ROOT
 
 DATA, OTHER = "d" * 64, "e" * 64
-ROOT = Path(__file__).parents[2]
 
 
 def standing(runs, **which):

@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from opened import COUNTS, ESTIMATE, ran, texts
 
 from colora.settings.catalog import NOTICE
+from colora.system.installation import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil")
 
 

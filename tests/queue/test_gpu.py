@@ -12,7 +12,6 @@ from queueing import PATIENCE_SECONDS, wait_for
 
 from colora.cli.main import main
 from colora.queue.actions import stop
-from colora.queue.detach import ROOT
 from colora.queue.slots import make_slots, sharing
 from colora.queue.supervisor import Supervisor, slot_names
 from colora.runs.folder import Run
@@ -20,6 +19,7 @@ from colora.runs.verdict import process_file
 from colora.system import gpu
 from colora.system.files import read_json, write_json
 from colora.system.gpu import left_mib, used_mib
+from colora.system.installation import ROOT
 from colora.system.process import identity
 
 NVIDIA_SMI = """#!{python}

@@ -9,11 +9,11 @@ import time
 import pytest
 from queueing import PATIENCE_SECONDS, wait_for
 
-from colora.queue.detach import ROOT
 from colora.queue.guard import pass_on
 from colora.runs.verdict import verdict
 from colora.system.cgroup import CGROUPS, memory, oom_kills
 from colora.system.files import read_json, write_json
+from colora.system.installation import ROOT
 from colora.system.process import identity, is_alive
 
 PYTHON = sys.executable

@@ -12,10 +12,10 @@ import pytest
 from queueing import STAND_IN, busy, promised, wait_for
 
 from colora.queue.actions import requeue, stop
-from colora.queue.detach import ROOT
 from colora.queue.supervisor import supervising
 from colora.runs.folder import ENDED_EARLY, Group, Run, read_json_lines
 from colora.runs.verdict import process_file
+from colora.system.installation import ROOT
 from colora.system.process import is_alive, tree
 
 ROUNDS = [pytest.param(2, id="short"), pytest.param(20, id="loop", marks=[pytest.mark.kill, pytest.mark.slow])]

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from colora.system.installation import ROOT
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 PATIENCE_SECONDS = 120  # of a browser on a machine that trains meanwhile
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")

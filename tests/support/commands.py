@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import Any
 
 from colora.cli.main import main
+from colora.system.installation import ROOT
 
-ROOT = Path(__file__).parents[2]
 LONG_SECONDS = 300  # for trainings on a busy machine
+SMALL = ["--backbone", "resnet18:layer1", "--weights", "none", "--image-size", "32", "--batch-size", "8", "--threads", "1"]
 
 
 def mistake(capsys, *arguments) -> str:
@@ -29,9 +30,9 @@ def document(capsys, *arguments, code: int = 0):
     return json.loads(capsys.readouterr().out)
 
 
-def colora(*arguments: str) -> str:
+def colora(*arguments: Any) -> str:
     """What a command prints that must succeed, in a process of its own."""
-    command = [sys.executable, "-m", "colora", *arguments]
+    command = [sys.executable, "-m", "colora", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=LONG_SECONDS)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -13,11 +13,12 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
 
+from colora.system.installation import ROOT
+
 # Each AppTest reads what is written of every installed package, in search of components: the same at every time.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 COMPILED = ScriptCache()  # of app.py and the pages: a server keeps one, AppTest makes two for each run
 
-ROOT = Path(__file__).parents[2]
 COUNTS = {
     "features": 683_072,
     "head": 820_612,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+from colora.system.installation import ROOT
+
 START_SECONDS = 180
 
 

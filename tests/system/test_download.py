@@ -4,7 +4,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from host import forbidden_folder, small_disk
@@ -13,9 +12,9 @@ from queueing import PATIENCE_SECONDS, wait_for
 import colora.system.download
 from colora.system.download import RemoteFile, fetch, verify
 from colora.system.errors import Cancelled, UserError
+from colora.system.installation import ROOT
 from colora.system.storage import check_room, locked, size_text
 
-ROOT = Path(__file__).parents[2]
 BODY = bytes(range(256)) * 4000  # 1,024,000 bytes
 MD5 = hashlib.md5(BODY).hexdigest()
 

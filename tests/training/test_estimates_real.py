@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from colora.system.installation import ROOT
+
 KEPT = ROOT / "benchmarks" / "results" / "estimates.json"
 
 

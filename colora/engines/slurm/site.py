@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from colora.settings.catalog import nearest
 from colora.system.errors import UserError
+from colora.system.installation import ROOT
 
 FILE = "colora-slurm.toml"
-ROOT = Path(__file__).parents[3]
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d{1,2}){0,2})")
 OWN_OPTIONS = (
     "array", "output", "error", "open-mode", "job-name", "signal", "requeue", "no-requeue", "wrap", "parsable",
