@@ -81,8 +81,7 @@ def read() -> Values:
     """The form's values, of several the first; a field that does not apply has its default."""
     values = {field: _first(field) for field in FIELDS}
     idle = unused(values)  # once: nearly every field applies, and the page reads the form five times
-    used = (field for field in FIELDS if field not in idle or applies(field, values))
-    return {field: about.default for field, about in FIELDS.items()} | {field: values[field] for field in used}
+    return {f: values[f] if f not in idle or applies(f, values) else about.default for f, about in FIELDS.items()}
 
 
 def _first(field: str) -> Any:
