@@ -8,6 +8,7 @@ from colora import plots
 from colora.engines import view
 from colora.results.overview import Line
 from colora.results.summary import preparing, progress
+from colora.runs.documents import contained
 from colora.runs.finished import says_reached
 from colora.runs.folder import Group
 from colora.runs.siblings import apart_rows, says_apart
@@ -18,7 +19,7 @@ from pages.components.frame import inside_app
 from pages.components.monitor.run_actions import actions
 from pages.components.monitor.seen import Seen, curves_of, seen, waiting_rows
 from pages.components.removed import unless_removed
-from pages.components.runs import chosen_group, reading, show_damage
+from pages.components.runs import chosen_group, show_damage
 
 REFRESH_SECONDS = 2
 CURVES = {
@@ -132,7 +133,7 @@ def log(group: Group) -> None:
 def live(group: Group, refreshing: bool) -> None:
     """Everything that changes while the group runs, read anew at each call."""
     try:
-        with reading(group):
+        with contained(group.path):
             now = seen(group)
     except UserError as error:
         show_damage(group, error)
@@ -174,7 +175,7 @@ inside_app()
 st.header("Monitor")
 group = chosen_group("monitor")
 try:
-    with reading(group):
+    with contained(group.path):
         told = about(Line(group))
 except UserError as error:
     show_damage(group, error)

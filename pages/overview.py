@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from colora.results.overview import FOREIGN, SORTS, Line, lines
+from colora.results.overview import SORTS, Line, lines
 from colora.runs.folder import STATES, Group, Run
 from colora.system.errors import UserError
 from pages.components import acting, address, group_actions, machine
@@ -76,7 +76,7 @@ def row_of(line: Line) -> dict[str, Any]:
     row: dict[str, Any] = {"Group": line.name, "State": ["damaged"]}
     try:
         state, (source, synthetic) = line.state, line.data  # first the state: later figures change it, and are shown
-        rule = " optimistic" if line.config["selection"] == "paper" else ""
+        rule = " optimistic" if line.config.get("selection") == "paper" else ""
         accuracy, auc, seeds = line.spread("accuracy"), line.spread("auc"), len(line.group.runs)
         return row | {
             "State": [state],
@@ -90,7 +90,7 @@ def row_of(line: Line) -> dict[str, Any]:
             "Launched": f"{time_text(line.created)}, {line.launched_by}",
             "Notes": " ".join(line.notes.split())[:NOTE_LENGTH],
         }
-    except (UserError, *FOREIGN):
+    except UserError:
         return row  # `Line.damage` says why
 
 

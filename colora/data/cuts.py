@@ -8,6 +8,7 @@ name and the scores.
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from colora.runs.folder import check_file_name
 from colora.runs.trash import CUT, restore, to_trash
 from colora.settings.config import names_file
 from colora.system.errors import UserError
-from colora.system.files import remembered, write_json
+from colora.system.files import read_file, remembered, why, write_json
 from colora.system.storage import disk_errors, locked
 from colora.system.typed import clean_path, is_file, shortened, typed_path
 
@@ -193,7 +194,7 @@ def read_cut(runs_dir: Path, name: str) -> Cut:
 def pinned_cut(group: Path) -> Cut | None:
     """The cut that a group was launched with, as it was then; None where it has none. Raises UserError if damaged."""
     path = Path(group) / PINNED
-    return _read(path) if path.exists() else None
+    return _read(path) if os.path.lexists(path) else None
 
 
 def _read(path: Path) -> Cut:
@@ -204,14 +205,13 @@ def _read(path: Path) -> Cut:
         where = ".".join(map(str, first["loc"]))
         said = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path} is not a usable cut: {f'{where}: ' if where else ''}{said}.", field="cut") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a cut ({error}).", field="cut") from error
+    except Exception as error:  # a pipe, no permission, nesting without end ...: it is this file's alone
+        raise UserError(f"{path} cannot be read as a cut ({why(error)}).", field="cut") from error
 
 
 @lru_cache(maxsize=REMEMBERED_CUTS)
 def _parsed(path: str, stamp: Any) -> Cut:
-    with open(path, "rb") as file:
-        return Cut.model_validate_json(file.read())
+    return Cut.model_validate_json(read_file(path))
 
 
 def list_cuts(runs_dir: Path) -> list[dict[str, Any]]:

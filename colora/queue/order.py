@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from colora.runs.documents import queue_file
 from colora.runs.folder import Run
 from colora.runs.listing import run_folders, written_state
 from colora.system.errors import UserError
-from colora.system.files import read_json, write_json
+from colora.system.files import write_json
 from colora.system.process import is_visible, os_user
 
 NOWHERE = {"order": float("inf"), "priority": 0, "queued": None, "host": None, "user": None}
@@ -24,10 +25,9 @@ NOWHERE = {"order": float("inf"), "priority": 0, "queued": None, "host": None, "
 def place(folder: Path) -> dict[str, Any]:
     """A run's queue.json; the end of the queue where it has none, or one that cannot be read."""
     try:
-        found = NOWHERE | read_json(folder / "queue.json")
-    except (UserError, TypeError):
+        return NOWHERE | queue_file(folder)
+    except UserError:
         return NOWHERE
-    return found if all(isinstance(found[key], int | float) for key in ("order", "priority")) else NOWHERE
 
 
 def is_mine(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from colora.runs.folder import Group, Run
 from colora.runs.selection import selected_epoch
 from colora.runs.siblings import alike
 from colora.system.errors import UserError
+from colora.system.files import check_regular, why
 
 COLUMNS = ["index", "label", "image_id", "patient_id"]
 
@@ -87,10 +88,11 @@ def predicted(run: Run, split: str, epoch: int | None, labels: np.ndarray) -> tu
             )
         return own, probabilities
     try:
+        check_regular(path)
         with safe_open(path, "np") as file:
             probabilities = file.get_tensor(split)
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}): the other epochs are not affected.") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({why(error)}): the other epochs are not affected.") from error
     if len(probabilities) != len(labels):
         raise UserError(
             f"{path} has {len(probabilities):,} images in {split}, but the group's predictions have {len(labels):,}: "

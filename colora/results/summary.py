@@ -8,6 +8,7 @@ import pandas as pd
 from colora.data.cuts import pinned_cut
 from colora.metrics.classification import report
 from colora.metrics.over_seeds import SPREAD, Spread, spreads
+from colora.runs.documents import contained
 from colora.runs.finished import finished, is_finished, under_way
 from colora.runs.folder import ACTIVE, Group, Run
 from colora.runs.selection import SELECTION, selected_row
@@ -76,7 +77,12 @@ def best_run(group: Group, among: list[Run] | None = None) -> Run | None:
 
 def group_summary(group: Group) -> dict[str, Any]:
     """What `colora show` prints: each seed, and over those that count median, IQR and range; the others under way or
-    apart. `data` is what the seeds that count were trained on."""
+    apart. `data` is what the seeds that count were trained on. Raises UserError where the folder is damaged."""
+    with contained(group.path):
+        return _group_summary(group)
+
+
+def _group_summary(group: Group) -> dict[str, Any]:
     others = apart_rows(group)
     differs = {row["seed"]: row["differs"] for row in others}
     seeds = [run_summary(run) | {"apart": differs.get(run.seed)} for run in group.runs]

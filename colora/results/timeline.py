@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from colora.runs.folder import Run
 from colora.system.errors import UserError
+from colora.system.files import check_regular, why
 
 
 def timeline(run: Run, split: str, index: int, used: np.ndarray | None = None) -> pd.DataFrame:
@@ -22,8 +23,9 @@ def timeline(run: Run, split: str, index: int, used: np.ndarray | None = None) -
             return pd.DataFrame()
         position = int(np.count_nonzero(used[:index]))
     rows = {}
-    for path in sorted((run.path / "predictions" / "epochs").glob("epoch-*.safetensors")):
-        rows[int(path.stem.removeprefix("epoch-"))] = _probabilities(path, split, position)
+    for path in (run.path / "predictions" / "epochs").glob("epoch-*.safetensors"):
+        if (epoch := path.stem.removeprefix("epoch-")).isdecimal():
+            rows[int(epoch)] = _probabilities(path, split, position)
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame.from_dict(rows, orient="index").add_prefix("p_").sort_index()
@@ -37,10 +39,11 @@ def timeline(run: Run, split: str, index: int, used: np.ndarray | None = None) -
 def _probabilities(path: Path, split: str, position: int) -> np.ndarray:
     """(C,) of one image: nothing else of the file is read."""
     try:
+        check_regular(path)
         with safe_open(path, "numpy") as file:
             values = file.get_slice(split)
             if not 0 <= position < values.get_shape()[0]:
                 raise UserError(f"{path} has no image {position} of {split}; the run folder is damaged.")
             return values[position : position + 1][0]
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); the run folder is damaged.") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({why(error)}); the run folder is damaged.") from error

@@ -33,8 +33,9 @@ from pydantic import ValidationError
 
 from colora.runs import verdict
 from colora.runs.audit import acting_user
-from colora.runs.ground import Ground, apart, fields, ground
-from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
+from colora.runs.documents import contained, group_file, metrics_file, run_file, status_file
+from colora.runs.ground import Ground, apart, ground
+from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status
 from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.system.errors import UserError
 from colora.system.files import (
@@ -46,7 +47,7 @@ from colora.system.files import (
     write_json,
 )
 from colora.system.process import is_alive, is_visible, own_process
-from colora.system.typed import is_dir, is_file, shortened
+from colora.system.typed import exists, is_dir, is_file, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,6 @@ __all__ = [  # with what a run folder's readers and writers need of files, run_s
     "create_run", "open_group", "own_process", "queued_status", "read_json",
     "read_json_lines", "run_folder", "same_group", "write_bytes", "write_json",
 ]  # fmt: skip
-CONFIG_KEYS = {"config", "seed"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -74,19 +74,19 @@ class Run:
     def engine(self) -> str:
         """Who starts this run, as its group.json says: a name in colora.engines.engine.ENGINES."""
         try:
-            return engine_name(read_json(self.path.parent / "group.json"))
+            return group_file(self.path.parent).get("engine", "local")
         except UserError:  # the group is damaged, or just being made: only this machine's processes can be judged
             return "local"
 
     @cached_property
     def _config_file(self) -> dict[str, Any]:
-        return read_json(os.path.join(self.path, "config.json"))
+        return run_file(self.path)
 
     @cached_property
     def config(self) -> RunConfig:
         try:
             return RunConfig(**self._config_file["config"])
-        except (ValidationError, KeyError) as error:
+        except ValidationError as error:
             raise UserError(f"{self.path / 'config.json'} does not hold this version's settings: {error}") from error
 
     @cached_property
@@ -99,8 +99,6 @@ class Run:
     def ground(self) -> Ground | None:
         """What it shares with its `siblings`; None until it has started, or where it is damaged."""
         try:
-            return fields(self._config_file["resolved"])  # `ground`, of nearly all; a listing asks this of each run
-        except (KeyError, TypeError):
             return ground(self._config_file)
         except UserError:
             return None
@@ -112,19 +110,19 @@ class Run:
     def status(self) -> dict[str, Any]:
         """status.json, with the state that follows from the process that it names and from damage to the folder."""
         try:
-            status = self.written_status()
-            if not isinstance(self._config_file, dict) or not self._config_file.keys() >= CONFIG_KEYS:
-                raise UserError(f"{self.path / 'config.json'} lacks the settings; the run folder is damaged.")
-            check_epochs(self.path, status)
+            with contained(self.path):
+                status = self.written_status()
+                _ = self._config_file
+                check_epochs(self.path, status)
+                if status["state"] == "stopped" and verdict.guard_lives(self.path):
+                    return status | {"state": "stopping"}  # its last word is written, its processes are not all gone
+                return self._followed(status) if status["state"] in ACTIVE else status
         except UserError as error:
             return queued_status(0) | {"state": "damaged", "reason": str(error)}
-        if status["state"] == "stopped" and verdict.guard_lives(self.path):
-            return status | {"state": "stopping"}  # its last word is written, its processes are not all gone yet
-        return self._followed(status) if status["state"] in ACTIVE else status
 
     def written_status(self) -> dict[str, Any]:
         """status.json as it stands. Raises UserError where it is missing or damaged."""
-        return read_status(self.path)
+        return status_file(self.path)
 
     def _followed(self, status: dict[str, Any]) -> dict[str, Any]:
         """An active run's status, by what has become of its process."""
@@ -159,7 +157,7 @@ class Run:
 
         if self.state == "damaged":
             return pd.DataFrame()
-        return pd.DataFrame(read_json_lines(self.path / "metrics.jsonl"))
+        return pd.DataFrame(metrics_file(self.path))
 
     def predictions(self, split: str) -> "pd.DataFrame":
         """Predictions of the selected model, one row an image.
@@ -176,7 +174,7 @@ class Run:
         return pd.read_parquet(self._predictions_file(split))
 
     def has_predictions(self, split: str) -> bool:
-        return self._predictions_file(split).exists()
+        return is_file(self._predictions_file(split))
 
     def _predictions_file(self, split: str) -> Path:
         return self.path / "predictions" / f"{split}.parquet"
@@ -186,7 +184,7 @@ class Run:
 
     @property
     def stop_requested(self) -> bool:
-        return (self.path / "stop").exists()
+        return exists(self.path / "stop")
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,7 @@ class Group:
     def info(self) -> dict[str, Any]:
         """group.json: schema_version, config, seeds, created (ISO 8601, UTC, milliseconds: a series is launched within
         one second), launched_by, engine, identity; what this launch asked of SLURM, if anything, as "slurm"."""
-        return read_json(self.path / "group.json")
+        return group_file(self.path)
 
     @cached_property
     def identity(self) -> str:
@@ -217,7 +215,7 @@ class Group:
         except OSError:
             return ""
         try:
-            info = self.info if isinstance(self.info, dict) else {}
+            info = self.info
         except UserError:
             info = {}
         return str(info.get("identity") or f"{info.get('created')}.{folder}")
@@ -232,12 +230,11 @@ class Group:
     @property
     def engine(self) -> str:
         """Who starts its runs: a name in colora.engines.engine.ENGINES."""
-        return engine_name(self.info)
+        return self.info.get("engine", "local")
 
     @cached_property
     def runs(self) -> list[Run]:
-        seeds = seeds_of(self.info, self.path / "group.json")
-        return [Run(self.path / run_folder(seed)) for seed in seeds]
+        return [Run(self.path / run_folder(seed)) for seed in self.info["seeds"]]
 
     @cached_property
     def state(self) -> str:
@@ -257,19 +254,6 @@ class Group:
     def active(self) -> bool:
         """Something still changes in this folder."""
         return any(run.state in (*ACTIVE, "queued") for run in self.runs)
-
-
-def engine_name(info: dict[str, Any]) -> str:
-    """The engine that group.json names."""
-    return info.get("engine", "local") if isinstance(info, dict) else "local"
-
-
-def seeds_of(info: Any, path: Path) -> list[int]:
-    """The seeds that the document of `path`, a group.json, names. Raises UserError where it names none."""
-    seeds = info.get("seeds") if isinstance(info, dict) else None
-    if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise UserError(f"{path} does not name its seeds; the group is damaged.")
-    return seeds
 
 
 def run_folder(seed: int) -> str:

@@ -207,13 +207,13 @@ def found(runs_dir: Path, text: str) -> Entry:
 
 
 def removers(runs_dir: Path) -> dict[str, str]:
-    """{name in the trash: who put it there}, as the audit log knows."""
+    """{name in the trash: who put it there}, as far as the audit log can be read and knows."""
     known: dict[str, str] = {}
-    for line in recorded(runs_dir):
-        places = line.get("detail", {}).get("trash", [])
-        for place in [places] if isinstance(places, str) else places:
+    with suppress(UserError):
+        for line in recorded(runs_dir):
+            places = line["detail"].get("trash")
             if line["action"] in ("rm", "cut-rm", "retry"):
-                known[place] = line["user"]
+                known |= {str(place): line["user"] for place in (places if isinstance(places, list) else [places])}
     return known
 
 

@@ -1,15 +1,17 @@
 """What became of a run whose process is gone without a word of its own, in words a person can act on."""
 
 import errno
+import os
 import re
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from colora.system.errors import UserError
-from colora.system.files import read_json
+from colora.system.files import read_json, regular, why
 from colora.system.process import is_identity, lives_here, same
 from colora.system.storage import size_text
 
@@ -22,6 +24,30 @@ WATCH_SECONDS = 15  # three heartbeats
 WATCH_POLL_SECONDS = 0.5
 FULL_DISK = re.compile(rf"No space left on device|\[Errno {errno.ENOSPC}\]|Disk quota exceeded")
 
+def is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in (int, float) and -(2**53) < value < 2**53
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+KINDS: dict[str, Callable[[Any], bool]] = {  # of what is read below from process.json, exit.json and status.json
+    "guard": is_identity,
+    "child": is_identity,
+    "log_offset": is_count,
+    "code": is_number,
+    "signal": is_count,
+    "oom_kills": is_count,
+    "gpu_left_mib": is_number,
+    "heartbeat": is_number,
+    "started": is_number,
+}
+
 _heard: dict[str, tuple[float, float]] = {}  # status file -> (heartbeat, when it was last seen to change)
 _vouched: dict[str, float] = {}  # run folder -> when a cluster last said to this process that it runs
 
@@ -32,14 +58,13 @@ def process_file(folder: Path) -> dict[str, Any]:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    """A file of guard and child; {} where it is missing or damaged, and without what is no identity."""
+    """A file's document without what is not of its kind, so that damage hides no process that lives; {} where there is
+    none."""
     try:
         found = read_json(path)
     except UserError:
         return {}
-    if not isinstance(found, dict):
-        return {}
-    return {k: v for k, v in found.items() if k not in ("guard", "child") or is_identity(v)}
+    return {k: v for k, v in found.items() if KINDS.get(k, is_text)(v)} if isinstance(found, dict) else {}
 
 
 def guard_lives(folder: Path) -> bool:
@@ -99,10 +124,7 @@ def may_be_silent(folder: Path) -> bool:
     """Whether a cluster said that it lets this run rest (colora.engines.slurm.records), or just now that it runs."""
     if time.monotonic() - _vouched.get(str(folder), -PATIENCE_SECONDS) < PATIENCE_SECONDS:
         return True
-    try:
-        return read_json(folder / "job.json")["state"] in ("SUSPENDED", "STOPPED")
-    except UserError:  # not a cluster's, or not asked yet
-        return False
+    return _mapping(folder / "job.json").get("state") in ("SUSPENDED", "STOPPED")
 
 
 def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
@@ -175,9 +197,16 @@ def _log_offset(folder: Path) -> int:
 
 def log_tail(folder: Path, lines: int = 40, since: int = 0) -> str:
     """The last lines of a run's log.txt, of what was written from byte `since` on."""
-    path = folder / "log.txt"
-    if not path.exists():
+    return file_tail(folder / "log.txt", lines, since)
+
+
+def file_tail(path: Path, lines: int, since: int = 0) -> str:
+    """The last lines of a text file; empty where there is none, and a sentence where it cannot be read."""
+    try:
+        with open(regular(path), "rb") as file:
+            file.seek(max(since, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            return "\n".join(file.read(TAIL_BYTES).decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
         return ""
-    with open(path, "rb") as file:
-        file.seek(max(since, path.stat().st_size - TAIL_BYTES))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except (OSError, ValueError) as error:
+        return f"{path} cannot be read: {why(error)}."

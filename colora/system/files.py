@@ -5,6 +5,7 @@ Standard library only: the guard of each run writes with these too, and is to st
 
 import json
 import os
+import stat
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a m
 REPLACE_PAUSE_SECONDS = 0.02
 SETTLED_SECONDS = 0.1  # a file changed this recently may change again within one tick of its time of change
 REMEMBERED_FILES = 16_384
+MOST_BYTES = 64 * 2**20  # of a document: a cut of 100,000 images takes 5
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -78,6 +80,31 @@ def append_bytes(path: Path, data: bytes) -> None:
         os.close(handle)
 
 
+def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """All of a regular file. Raises OSError as `open` does, ValueError for anything else that has a name, such as a
+    pipe that nobody writes to, and where there are more than `most` bytes."""
+    with open(regular(path), "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it is larger than {most >> 20} MiB")
+    return data
+
+
+def regular(path: str | Path) -> int:
+    """A handle to read a regular file with; opening waits for nobody. Raises OSError and ValueError as `read_file`."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is no regular file")
+    return handle
+
+
+def check_regular(path: str | Path) -> None:
+    """Before a library opens a file that might keep it waiting. Raises as `read_file` does."""
+    os.close(regular(path))
+
+
 def read_json(path: str | Path) -> Any:
     """The file's document, to read and not to change: the next reader gets the same one while the file stays the same.
 
@@ -87,44 +114,57 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_remembered(read: Any, path: str | Path) -> Any:
-    """`remembered`. Raises UserError that names the file if it is missing or damaged."""
+    """`remembered`. Raises UserError that names the file if it is missing, or for whatever else stands against it,
+    which is that file's alone."""
     try:
         return remembered(read, path)
+    except UserError:
+        raise
     except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist.") from error
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); the run folder is damaged.") from error
+        raise UserError(f"{_shown(path)} does not exist.") from error
+    except Exception as error:  # a pipe, a loop of links, no permission, nesting without end, what is no JSON ...
+        raise UserError(f"{_shown(path)} cannot be read ({why(error)}); the run folder is damaged.") from error
+
+
+def why(error: Exception) -> str:
+    """What stands against a file, in a few words."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _shown(path: str | Path) -> str:
+    """A path's letters; bytes that are no text are replaced."""
+    return os.fspath(path).encode(errors="replace").decode()
 
 
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
-    """The complete lines of an appended file; a last line still being written is left out."""
-    try:
-        return list(remembered(_lines, path))
-    except FileNotFoundError:
-        return []
-    except ValueError as error:
-        raise UserError(f"{path} holds a line that is not JSON ({error}); the run folder is damaged.") from error
+    """The complete lines of an appended file, none where there is no such file; a last line still being written is left
+    out. Raises UserError that names the file if it is damaged."""
+    return list(read_remembered(_lines, path)) if os.path.lexists(path) else []
 
 
 def remembered(read: Any, path: str | Path) -> Any:
     """`read(path, stamp)`, an lru_cache'd function, or what it gave when inode, time of change and size were equal."""
     name = os.fspath(path)
-    stat = os.stat(name)
-    if abs(time.time() - stat.st_mtime) < SETTLED_SECONDS:
+    found = os.stat(name)
+    if abs(time.time() - found.st_mtime) < SETTLED_SECONDS:
         return read.__wrapped__(name, None)
-    return read(name, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return read(name, (found.st_ino, found.st_mtime_ns, found.st_size))
 
 
 @lru_cache(maxsize=REMEMBERED_FILES)
 def _document(path: str, stamp: Any) -> Any:
-    with open(path, "rb") as file:
-        return json.loads(file.read())
+    return json.loads(read_file(path))
 
 
 @lru_cache(maxsize=REMEMBERED_FILES)
 def _lines(path: str, stamp: Any) -> list[dict[str, Any]]:
-    with open(path, "rb") as file:
-        rows = [json.loads(line) for line in file.read().split(b"\n")[:-1]]
+    rows = [json.loads(line) for line in read_file(path).split(b"\n")[:-1]]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("a line is no object")
     return rows

@@ -65,7 +65,9 @@ def identity(pid: int) -> Identity:
 def is_identity(value: Any) -> bool:
     """Whether a value out of a file, which may be damaged, can be taken for one."""
     wanted = {"pid": int, "started": int | float, "host": str, "boot_id": str}
-    return isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in wanted.items())
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), kind) for key, kind in wanted.items()):
+        return False
+    return 0 < value["pid"] < 2**31 and isinstance(value.get("pid_namespace"), str | None)
 
 
 def own_process() -> Identity:

@@ -83,5 +83,5 @@ def test_a_line_still_being_written_is_left_out(tmp_path):
     assert read_json_lines(path) == [{"epoch": 1}]
     with open(path, "a") as file:
         file.write("x\n")
-    with pytest.raises(UserError, match="not JSON"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_json_lines(path)
