@@ -19,9 +19,9 @@ from annotated_types import Len
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from colora.settings.config import Resolved
+from colora.settings.config import Count, Resolved
 from colora.system.errors import UserError
-from colora.system.files import REMEMBERED_FILES, read_json, read_json_lines, read_remembered, why
+from colora.system.files import REMEMBERED_FILES, parsed_json, read_file, read_json_lines, read_remembered, why
 from colora.system.process import is_identity
 from colora.system.typed import shortened
 
@@ -32,13 +32,6 @@ STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # strict: 
 
 def _moment(text: str) -> str:
     datetime.fromisoformat(text).timestamp()
-    return text
-
-
-def _text(text: str) -> str:
-    """Bytes that are no text come out of JSON as lone surrogates, which nothing can show or write."""
-    if not text.isascii():
-        text.encode()
     return text
 
 
@@ -63,12 +56,11 @@ def _resolved(value: dict[str, Any] | None) -> dict[str, Any] | None:
     return value
 
 
-Count = Annotated[int, Field(ge=0, le=10**12)]
 Seed = Annotated[int, Field(ge=0, lt=10**9)]
 Seconds = Annotated[float, Field(ge=0, le=10**12)]
 Finite = Annotated[float, Field(ge=-1e300, le=1e300)]
 Place = Annotated[float, Field(ge=-1e15, le=1e15)]
-Text = Annotated[str, Field(max_length=100_000), AfterValidator(_text)]
+Text = Annotated[str, Field(max_length=100_000)]
 Process = Annotated[Any, AfterValidator(_process)]
 
 
@@ -174,7 +166,7 @@ def _reader(kind: type) -> Callable[[str, Any], Any]:
 
     @lru_cache(maxsize=REMEMBERED_FILES)
     def read(path: str, stamp: Any) -> Any:
-        found = read_json(path)
+        found = parsed_json(read_file(path))
         _hold(check, found, path)
         return found  # as it stands there: a whole number stays one
 

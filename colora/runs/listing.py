@@ -40,7 +40,9 @@ def _launched(group: Path) -> float:
     try:
         return remembered(_created, path)
     except (FileNotFoundError, NotADirectoryError):
-        raise
+        if not os.path.islink(path):
+            raise
+        return os.lstat(path).st_mtime  # a link to what is not there
     except UserError:  # its own line says what is wrong with it
         return os.lstat(path).st_mtime
     except OSError:  # a loop of links, or a folder that may not be entered

@@ -18,6 +18,7 @@ REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a m
 REPLACE_PAUSE_SECONDS = 0.02
 SETTLED_SECONDS = 0.1  # a file changed this recently may change again within one tick of its time of change
 REMEMBERED_FILES = 16_384
+PART_BYTES = 2**16
 MOST_BYTES = 64 * 2**20  # of a document: a cut of 100,000 images takes 5
 
 
@@ -83,11 +84,16 @@ def append_bytes(path: Path, data: bytes) -> None:
 def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:
     """All of a regular file. Raises OSError as `open` does, ValueError for anything else that has a name, such as a
     pipe that nobody writes to, and where there are more than `most` bytes."""
-    with open(regular(path), "rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ValueError(f"it is larger than {most >> 20} MiB")
-    return data
+    handle, parts, size = regular(path), [], 0
+    try:
+        while part := os.read(handle, PART_BYTES):
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise ValueError(f"it is larger than {most >> 20} MiB")
+    finally:
+        os.close(handle)
+    return b"".join(parts)
 
 
 def regular(path: str | Path) -> int:
@@ -157,14 +163,23 @@ def remembered(read: Any, path: str | Path) -> Any:
     return read(name, (found.st_ino, found.st_mtime_ns, found.st_size))
 
 
+def parsed_json(data: bytes) -> Any:
+    """Raises ValueError of what is no JSON, and of bytes that are no text, which JSON can hold as lone surrogates and
+    nothing can show."""
+    found = json.loads(data)
+    if b"\\ud" in data.lower():
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
 @lru_cache(maxsize=REMEMBERED_FILES)
 def _document(path: str, stamp: Any) -> Any:
-    return json.loads(read_file(path))
+    return parsed_json(read_file(path))
 
 
 @lru_cache(maxsize=REMEMBERED_FILES)
 def _lines(path: str, stamp: Any) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in read_file(path).split(b"\n")[:-1]]
+    rows = [parsed_json(line) for line in read_file(path).split(b"\n")[:-1]]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("a line is no object")
     return rows

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from fabricate import fabricate
+from fabricate import fabricate, whole_run
 
 import colora.queue.actions
 from colora.cli.main import main
@@ -23,20 +23,6 @@ from colora.system.process import is_alive, own_process
 from colora.training.checkpoint import saved_model_epoch
 from colora.training.run import train_run
 
-
-def whole_run(tmp_path) -> Group:
-    """Two fabricated seeds with every file that training, guard and queue write."""
-    group = fabricate(tmp_path / "runs", "g", ["done", "done"])
-    for run in group.runs:
-        write_json(run.path / "queue.json", order.last_place(tmp_path / "runs"))
-        write_json(run.path / "process.json", {"guard": own_process() | {"started": 0.0}, "child": None})
-        write_json(run.path / "exit.json", {"guard": None, "child": None, "code": 0, "signal": None, "oom_kills": 0})
-        (run.path / "checkpoint").mkdir()
-        for name in ("model.safetensors", "checkpoint/last.safetensors"):
-            (run.path / name).write_bytes(random.Random(0).randbytes(500))
-    return group
-
-
 DAMAGES = {
     "empty": lambda content: b"",
     "half": lambda content: content[: len(content) // 2],
@@ -51,7 +37,7 @@ MARKED = {"status.json", "config.json", "metrics.jsonl"}  # without these nothin
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_whatever_file_is_damaged_that_run_is_marked_and_all_else_works(tmp_path, damage, capsys):
-    group = whole_run(tmp_path)
+    group = whole_run(tmp_path / "runs")
     runs_dir, run = group.path.parent, group.runs[0].path
     whole = fabricate(runs_dir, "whole", ["done"])
     expected = group_summary(whole)
@@ -120,7 +106,7 @@ def test_a_group_json_of_another_program_stops_nobody(lab, content, capsys):
 
 def test_no_single_byte_stops_anybody(tmp_path, capsys):
     """Whatever byte of whatever document is another one."""
-    group = whole_run(tmp_path)
+    group = whole_run(tmp_path / "runs")
     runs_dir, run = group.path.parent, group.runs[0].path
     fabricate(runs_dir, "whole", ["done"])
     gone = own_process() | {"started": 0.0}

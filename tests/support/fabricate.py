@@ -16,8 +16,13 @@ from safetensors.numpy import save_file
 
 from colora.data import phantom
 from colora.data.dataset import image_checksum
+from colora.data.rules import make_rule
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.metrics.classification import accuracy, cross_entropy, entropy, macro_auc
+from colora.queue import order
 from colora.runs.folder import Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.runs.notes import write_notes
 from colora.runs.selection import selected_row
 from colora.settings.config import Resolved, RunConfig, make_config
 from colora.system.process import identity
@@ -217,6 +222,22 @@ def fabricate(
         done = config.epochs if state == "done" else 0 if state in ("queued", "starting") else under_way
         fill_run(run, state, done, reason if state == "failed" else None, living, warnings or [], with_patients)
     return Group(group.path)
+
+
+def whole_run(runs_dir: Path, name: str = "g") -> Group:
+    """Two finished seeds with every file that training, guard, queue and people write."""
+    group = fabricate(runs_dir, name, ["done", "done"], {"cut": "mine"})
+    cut = distil(read_predictions(group, "train"), "mine", make_rule(drop=1, keep=9))
+    write_json(group.path / "cut.json", cut.model_dump())
+    for run in group.runs:
+        write_json(run.path / "queue.json", order.last_place(runs_dir))
+        write_json(run.path / "process.json", {"guard": gone_process(), "child": None})
+        write_json(run.path / "exit.json", {"guard": None, "child": None, "code": 0, "signal": None, "oom_kills": 0})
+        (run.path / "checkpoint").mkdir()
+        for name in ("model.safetensors", "checkpoint/last.safetensors"):
+            (run.path / name).write_bytes(b"no tensors" * 50)
+    write_notes(group, "seen")
+    return group
 
 
 def train_on(run: Run, **other: Any) -> None:
