@@ -19,7 +19,7 @@ from colora.data.rules import Rule
 from colora.runs.audit import cuts_folder, own_folder, record
 from colora.runs.folder import check_file_name
 from colora.runs.trash import CUT, restore, to_trash
-from colora.settings.config import names_file
+from colora.settings.config import Count, names_file
 from colora.system.errors import UserError
 from colora.system.files import read_file, remembered, why, write_json
 from colora.system.storage import disk_errors, locked
@@ -62,7 +62,7 @@ class Cut(BaseModel):
     class_names: list[str]
     image_ids: list[str] = Field(description="Sorted.")
     labels: dict[str, int] = Field(description="Corrected labels by image id; the source data stay as they are.")
-    counts: dict[str, list[int]] = Field(
+    counts: dict[str, list[Count]] = Field(
         description="Images of each class: pool, excluded (by verdicts), dropped (harder), kept, rest (easier or not "
         "drawn); after correction of labels."
     )
@@ -77,7 +77,11 @@ class Cut(BaseModel):
             raise ValueError("it corrects labels of images that it does not keep")
         if not all(0 <= label < len(self.class_names) for label in self.labels.values()):
             raise ValueError(f"a corrected label is none of its {len(self.class_names)} classes")
-        if sum(self.counts.get("kept", [])) != len(self.image_ids):
+        if not {"pool", "excluded", "dropped", "kept", "rest"} <= self.counts.keys():
+            raise ValueError("its counts lack a part")
+        if any(len(counts) != len(self.class_names) for counts in self.counts.values()):
+            raise ValueError(f"its counts are not of its {len(self.class_names)} classes")
+        if sum(self.counts["kept"]) != len(self.image_ids):
             raise ValueError("its counts are not those of its images")
         if self.hash != cut_hash(self.data_checksum, self.image_ids, self.labels):
             raise ValueError("its images do not agree with its hash, so it was changed after it was made")

@@ -22,6 +22,7 @@ PATIENCE_SECONDS = 120  # for the heartbeat of a run on another host to change, 
 FIRST_SIGHT_SECONDS = 600  # a heartbeat that is older by both hosts' wall clocks when first seen is not waited for
 WATCH_SECONDS = 15  # three heartbeats
 WATCH_POLL_SECONDS = 0.5
+BUS = getattr(signal, "SIGBUS", None)  # a mapped file was cut short
 FULL_DISK = re.compile(rf"No space left on device|\[Errno {errno.ENOSPC}\]|Disk quota exceeded")
 
 def is_count(value: Any) -> bool:
@@ -183,6 +184,8 @@ def _how(ending: dict[str, Any]) -> str:
         return f"{killed}: the kernel ended it for lack of memory. Lower the batch size or the image size."
     if number == signal.SIGKILL:
         return f"{killed}, probably out of memory: lower the batch size or the image size."
+    if number == BUS:
+        return f"{killed}: a file that it read was cut short meanwhile, most likely its data, or the disk failed."
     return f"{killed}."
 
 
