@@ -9,6 +9,9 @@ from typing import Any
 
 from colora.system.files import append_json, read_json_lines
 from colora.system.process import os_user
+from colora.system.typed import one_line
+
+LONGEST_USER = 200  # characters
 
 
 def nobody() -> None:
@@ -20,7 +23,7 @@ signed_in: Callable[[], str | None] = nobody  # the app puts in who has signed i
 
 def acting_user() -> str:
     """Who does this: who is signed in to the app, or whom COLORA_USER names, or the operating system's user."""
-    return signed_in() or os.environ.get("COLORA_USER") or os_user()
+    return one_line(signed_in() or os.environ.get("COLORA_USER") or os_user())[:LONGEST_USER]
 
 
 def own_folder(runs_dir: Path) -> Path:

@@ -162,7 +162,7 @@ def test_what_somebody_else_has_deleted_meanwhile_stops_nothing(runs, monkeypatc
     seen = listed(runs)
     monkeypatch.setattr("colora.runs.trash.listed", lambda _: seen)
     shutil.rmtree(seen[0].path)
-    with pytest.raises(Incomplete, match="1 deleted for good; not deleted for good: a.* is not in the trash any more"):
+    with pytest.raises(Incomplete, match=r"1 deleted for good; not deleted for good: a.* is not in the trash any more"):
         empty(runs)
     assert not any(entry.path.exists() for entry in seen)
 

@@ -110,7 +110,7 @@ def test_a_disk_that_is_full_names_the_file_and_not_what_lies_beside_it(tmp_path
 
 def test_a_pipe_in_place_of_a_file_is_an_error_and_no_wait_for_ever(tmp_path):
     os.mkfifo(tmp_path / "audit.jsonl")
-    with pytest.raises(OSError, match="audit.jsonl"):
+    with pytest.raises(OSError, match=r"audit\.jsonl"):
         append_json(tmp_path / "audit.jsonl", {})
 
 
