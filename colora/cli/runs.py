@@ -137,7 +137,7 @@ def _note(args: argparse.Namespace) -> int:
 
 
 def _trash(args: argparse.Namespace) -> int:
-    from colora.runs.trash import delete, empty, found, listed, put_back, removers, size_of
+    from colora.runs.trash import delete_all, empty, found, listed, put_back, removers, size_of
 
     if bool(args.entries) != (args.job in ("put-back", "delete")):
         raise UserError("Name what to put back or delete, and nothing else: colora trash put-back|delete ENTRY ...")
@@ -151,8 +151,7 @@ def _trash(args: argparse.Namespace) -> int:
         paths = [put_back(args.runs_dir, entry, args.new_name) for entry in entries]
         return say(args, [{"path": str(path)} for path in paths], "\n".join(f"{path} is back" for path in paths))
     if args.job == "delete":
-        for entry in entries:
-            delete(args.runs_dir, entry)
+        delete_all(args.runs_dir, entries)
         return say(args, {"deleted": len(entries)}, "\n".join(f"{e.title} is deleted for good" for e in entries))
     who = removers(args.runs_dir)
     rows = [e.as_dict() | {"by": who.get(e.path.name), "bytes": size_of(e)} for e in listed(args.runs_dir)]

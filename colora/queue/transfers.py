@@ -9,6 +9,7 @@ Imports no torch.
 """
 
 import hashlib
+import os
 import socket
 import subprocess
 import sys
@@ -60,7 +61,7 @@ class Transfer:
 
 def transfer_id(kind: str, name: str, size: int | None, path: Path) -> str:
     """One target, one id: "data-octmnist-224-1f0c9a7b"."""
-    place = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:8]
+    place = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:8]
     name = name.partition(":")[0]  # where a backbone is cut is all the same to its file
     return "-".join([kind, name, *([str(size)] if size else []), place])
 

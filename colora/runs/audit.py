@@ -15,7 +15,9 @@ from typing_extensions import TypedDict
 from colora.runs.documents import STRICT, Text
 from colora.system.files import append_json, read_file, read_remembered
 from colora.system.process import os_user
+from colora.system.typed import one_line
 
+LONGEST_USER = 200  # characters
 REMEMBERED_LOGS = 16
 
 
@@ -44,7 +46,7 @@ signed_in: Callable[[], str | None] = nobody  # the app puts in who has signed i
 
 def acting_user() -> str:
     """Who does this: who is signed in to the app, or whom COLORA_USER names, or the operating system's user."""
-    return signed_in() or os.environ.get("COLORA_USER") or os_user()
+    return one_line(signed_in() or os.environ.get("COLORA_USER") or os_user())[:LONGEST_USER]
 
 
 def own_folder(runs_dir: Path) -> Path:

@@ -37,6 +37,7 @@ from colora.runs.documents import contained, group_file, metrics_file, run_file,
 from colora.runs.ground import Ground, apart, ground
 from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status
 from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
+from colora.system.beside import FOLDER, beside, sweep
 from colora.system.errors import UserError
 from colora.system.files import (
     append_json,
@@ -165,13 +166,14 @@ class Run:
         Columns: index, label, p_0 ... p_{C-1} (float32, rows sum to 1), entropy (nats), image_id, patient_id (or null),
         checksum (uint64, `dataset.image_checksum` of the pixels that were predicted; not of older versions); in the
         train split `used` (bool: trained on) and, where a cut corrected labels, trained_label (what was trained with;
-        label is as in the data). Raises UserError while the run has not written them.
+        label is as in the data). Raises UserError while the run has not written them, or where they are damaged.
         """
         if not self.has_predictions(split):
             raise UserError(f"{self.path.parent.name}, seed {self.seed}, has no predictions on {split} yet.")
-        import pandas as pd
+        from colora.runs.prediction_table import read_table
 
-        return pd.read_parquet(self._predictions_file(split))
+        classes = len(self.resolved.class_names) if self.resolved else None
+        return read_table(self._predictions_file(split), classes, split == "train")
 
     def has_predictions(self, split: str) -> bool:
         return is_file(self._predictions_file(split))
@@ -273,7 +275,7 @@ def check_file_name(name: str, what: str, field: str = "name") -> None:
 def check_name(runs_dir: Path, name: str) -> None:
     """Raises UserError for a name that is bad, or that a group has already."""
     check_file_name(name, "a group")
-    if (Path(runs_dir) / name).exists():
+    if os.path.lexists(Path(runs_dir) / name):  # also a link to nothing, which a new group would replace
         raise UserError(f"A group named '{name}' exists already in {runs_dir}: choose another name.", field="name")
 
 
@@ -294,7 +296,8 @@ def create_group(
     or a folder that cannot be written.
     """
     check_name(runs_dir, name)
-    path, beside = Path(runs_dir) / name, Path(runs_dir) / f".{name}.{os.getpid()}.new"
+    path = Path(runs_dir) / name
+    staging = beside(path, FOLDER)
     info = {
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(),
@@ -304,19 +307,18 @@ def create_group(
         "engine": engine,
         "identity": uuid.uuid4().hex,
     }
-    for left in path.parent.glob(f".{name}.*.new"):  # by a launch that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    sweep(path.parent, unmarked=True)  # of launches that were killed, under whatever name; one that is at work stays
     try:
-        beside.mkdir(parents=True)
+        staging.mkdir(parents=True)
         for file, document in (documents or {}).items():
-            write_json(beside / file, document)
+            write_json(staging / file, document)
         for seed in seeds:
-            create_run(beside, seed, config, place)
-        write_json(beside / "group.json", info | ({engine: asked} if asked else {}))
-        beside.rename(path)
+            create_run(staging, seed, config, place)
+        write_json(staging / "group.json", info | ({engine: asked} if asked else {}))
+        staging.rename(path)
         sync_folder(path.parent)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
         check_name(runs_dir, name)  # taken meanwhile
         raise UserError(f"{path} cannot be made: {error.strerror}.") from error
     return Group(path)

@@ -7,13 +7,17 @@ import json
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from colora.system.beside import beside, sweep
 from colora.system.errors import UserError
 
 WINDOWS = os.name == "nt"
+AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # where a pipe lies in place of a file, that is an error and no wait for ever
 REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a moment
 REPLACE_PAUSE_SECONDS = 0.02
 SETTLED_SECONDS = 0.1  # a file changed this recently may change again within one tick of its time of change
@@ -22,18 +26,43 @@ PART_BYTES = 2**16
 MOST_BYTES = 64 * 2**20  # of a document: a cut of 100,000 images takes 5
 
 
+_swept: set[str] = set()  # folders in which this process has looked once for what killed writers have left
+
+
 def write_bytes(path: Path, data: bytes) -> None:
-    """Atomic: after a crash the file holds the old or the new content, never a part."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Atomic: after a crash the file holds the old or the new content, never a part.
+
+    The first file that a process writes in a folder also sweeps up what killed writers have left there.
+    """
+    _sweep_once(path.parent)
+    part = beside(path)
+    with naming(path):
+        try:
+            with open(part, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def _sweep_once(folder: Path) -> None:
+    """Once for each process and folder: a heartbeat every few seconds reads no folder, and a new run does."""
+    if (name := os.fspath(folder)) not in _swept:
+        _swept.add(name)
+        sweep(folder)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Lets an OSError name the file that it is about: those of write() and fsync() name none, and that of what is
+    written beside a file one that nobody knows."""
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
 
 
 def _replace(beside: Path, path: Path) -> None:
@@ -66,19 +95,20 @@ def append_json(path: Path, value: Any) -> None:
 def append_bytes(path: Path, data: bytes) -> None:
     """Adds to a file and syncs it; one write, so that lines of several processes do not mix. A part that a full disk
     has taken is given back, so that the next line does not follow half of one."""
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    taken = 0
-    try:
-        while taken < len(data):  # a second round only where the disk took a part
-            taken += os.write(handle, data[taken:])
-        os.fsync(handle)
-    except OSError:
-        end = os.lseek(handle, 0, os.SEEK_CUR)
-        if os.fstat(handle).st_size == end:  # nobody has added anything behind it
-            os.ftruncate(handle, end - taken)
-        raise
-    finally:
-        os.close(handle)
+    with naming(path):
+        handle, taken = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | AT_ONCE, 0o666), 0
+        try:
+            while taken < len(data):  # a second round only where the disk took a part
+                taken += os.write(handle, data[taken:])
+            os.fsync(handle)
+        except OSError:
+            with suppress(OSError):  # it is no file that can be cut, such as a device: what was said first counts
+                end = os.lseek(handle, 0, os.SEEK_CUR)
+                if os.fstat(handle).st_size == end:  # nobody has added anything behind it
+                    os.ftruncate(handle, end - taken)
+            raise
+        finally:
+            os.close(handle)
 
 
 def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:

@@ -12,6 +12,7 @@ from colora.runs.folder import Group
 from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 from colora.system.installation import ROOT
+from colora.system.typed import at_home
 from pages.components import address, show
 
 SHOWN = "shown-group"
@@ -26,7 +27,7 @@ class Shown(NamedTuple):
 
 def runs_dir() -> Path:
     """COLORA_RUNS_DIR, or `runs` beside app.py."""
-    return Path(os.environ.get("COLORA_RUNS_DIR") or ROOT / "runs").expanduser().absolute()
+    return at_home(os.environ.get("COLORA_RUNS_DIR") or ROOT / "runs").absolute()
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:

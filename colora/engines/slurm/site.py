@@ -110,10 +110,10 @@ def seconds_of(time: str) -> int:
 def places() -> list[Path]:
     """Where the site file may be, in the order in which it is looked for."""
     named = os.environ.get("COLORA_SLURM")
-    configured = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    return (
-        [Path(named).expanduser()] if named else [ROOT / FILE, configured / "colora" / FILE, Path("/etc/colora") / FILE]
-    )
+    configured = Path(os.path.expanduser(os.environ.get("XDG_CONFIG_HOME") or "~/.config"))  # as it is without a home
+    if named:
+        return [Path(os.path.expanduser(named))]
+    return [ROOT / FILE, configured / "colora" / FILE, Path("/etc/colora") / FILE]
 
 
 def site_file() -> Path | None:
