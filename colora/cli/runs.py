@@ -206,7 +206,7 @@ def _supervise(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from colora.training.run import train_run
+    from colora.training.reporter import begun
 
     asked: list[int] = []
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last is Windows'
@@ -217,7 +217,12 @@ def _train(args: argparse.Namespace) -> int:
         """Whether SLURM, and not a person, wants the run to end (colora.engines.slurm.task)."""
         return "COLORA_TASK" in os.environ and set(asked) == {signal.SIGTERM} and not (args.run_dir / "stop").exists()
 
-    return train_run(args.run_dir, lambda: bool(asked), taken_back)
+    with begun(args.run_dir) as reporter:
+        if reporter is None:
+            return 0
+        from colora.training.run import train  # torch, which takes its time
+
+        return train(reporter, lambda: bool(asked), taken_back)
 
 
 def follow(groups: list[Group], start: Callable[[], None]) -> int | None:

@@ -1,11 +1,12 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
-    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines.engine), its own identity
+    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines.engine), its own identity,
+                                     limits (colora.runs.limits)
     runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.data.cuts)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        queue.json    its place: order, priority, since when, whose (colora.queue.order)
-                       stop          exists: a person wants this run to stop
+                       stop          exists: a person wants this run to stop, or a limit, which it names
                        process.json, exit.json     its guard, and how its process ended (colora.queue.guard)
                        job.json      what SLURM said of it (colora.engines.slurm.records, also of runs/GROUP/slurm/)
                        environment.json, metrics.jsonl, log.txt, tensorboard/
@@ -34,6 +35,8 @@ from pydantic import ValidationError
 from colora.runs import verdict
 from colora.runs.audit import acting_user
 from colora.runs.ground import Ground, apart, fields, ground
+from colora.runs.proof import is_own
+from colora.runs.silence import silence
 from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
 from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.system.errors import UserError
@@ -45,7 +48,7 @@ from colora.system.files import (
     write_bytes,
     write_json,
 )
-from colora.system.process import is_alive, is_visible, own_process
+from colora.system.process import is_visible, own_process
 from colora.system.typed import is_dir, is_file, shortened
 
 if TYPE_CHECKING:
@@ -132,7 +135,7 @@ class Run:
         if process and (self.engine != "local" or not is_visible(process)):  # a cluster starts its runs again by itself
             gone = verdict.fallen_silent(self.path, status["heartbeat"]) and not verdict.may_be_silent(self.path)
             status |= verdict.silent(status) if gone else {}
-        elif not is_alive(process) and not verdict.processes_live(self.path):
+        elif not is_own(process, self.path) and not verdict.processes_live(self.path):
             status = self.written_status()  # its last word may have been written after the first look
             if verdict.never_named(self.path, status):
                 status |= {"state": "queued", "process": None}
@@ -141,6 +144,8 @@ class Run:
                 # Where another process has written its verdict meanwhile, and taken the wish to stop away, that counts.
                 now = self.written_status()
                 status = status | ended if now["state"] in ACTIVE and now["process"] == process else now
+        else:
+            status |= silence(self.path, status)
         if status["state"] in ACTIVE and self.stop_requested:
             status["state"] = "stopping"
         return status

@@ -11,7 +11,7 @@ from colora.engines import view
 from colora.queue import order
 from colora.queue.actions import goes_on, retry, stop
 from colora.queue.slots import make_slots
-from colora.queue.supervisor import Supervisor, supervising
+from colora.queue.supervisor import Supervisor, finds_work, supervising
 from colora.results.summary import group_summary
 from colora.runs.folder import Group, Run, create_group
 from colora.runs.listing import listing
@@ -93,7 +93,7 @@ def test_values_of_the_wrong_kind_stop_nobody(lab, state):
         assert Run(run).state == ("lost" if state == "running" else state)
         assert order.waiting(lab.runs_dir)[0] == good.runs[0].path
         assert [row["group"] for row in view.rows(lab.runs_dir)][:1] == ["good"]
-        assert Supervisor(lab.runs_dir, [], tell=lambda said: None).finds_work()
+        assert finds_work(lab.runs_dir)
     write_json(run / "status.json", status | {"process": {"pid": 1}})
     assert Run(run).state == "damaged"
     assert Supervisor(lab.runs_dir, [], tell=lambda said: None).turn() is True  # the other one waits
@@ -132,7 +132,7 @@ def test_no_single_byte_stops_anybody(tmp_path, capsys):
         for _ in range(60):
             at = chance.randrange(len(content))
             path.write_bytes(content[:at] + chance.randbytes(1) + content[at + 1 :])
-            Supervisor(runs_dir, [], tell=lambda said: None).finds_work()
+            finds_work(runs_dir)
             assert {row["name"] for row in listing(runs_dir)} == {"g", "whole"}
             assert order.last_place(runs_dir)["order"] >= 1
             view.rows(runs_dir)

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from colora.queue.guard import identity_or_none, oom_kills
+from colora.runs.proof import is_own
 from colora.runs.verdict import verdict
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
-from colora.system.process import is_alive, is_visible, own_process
+from colora.system.process import is_visible, own_process
 
 ATTRIBUTES_SECONDS = 75  # a network file system may show a file's old self for a minute
 POLL_SECONDS = 1
@@ -119,7 +120,7 @@ def may_begin(folder: Path) -> bool:
         print(f"{folder} is {status['state']}: nothing to do.", flush=True)
         return False
     process, heartbeat = status["process"], status["heartbeat"]
-    if status["state"] == "queued" or process is None or (is_visible(process) and not is_alive(process)):
+    if status["state"] == "queued" or process is None or (is_visible(process) and not is_own(process, folder)):
         return True
     end = time.monotonic() + ATTRIBUTES_SECONDS
     while time.monotonic() < end:  # SLURM gave up the node of its last process; does that one know?
