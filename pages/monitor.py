@@ -59,6 +59,8 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
     for run in group.runs:
         if now := preparing(run):
             st.caption(f"Seed {run.seed}: {show.literal(now)}")
+        if told := run.status.get("silent_says"):
+            st.warning(f"**Seed {run.seed}** is {show.literal(told)}", icon=":material/volume_off:")
     if any(run.state == "queued" for run in group.runs):
         place_in_queue(group)
 

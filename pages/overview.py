@@ -127,6 +127,8 @@ def table(shown: list[Line]) -> list[Line]:
             st.warning(f"**{literal(line.name)}** is damaged: {literal(damage)}", icon=":material/broken_image:")
         elif mixed := line.mixed:
             st.warning(f"**{literal(line.name)}**: {literal(mixed)}", icon=":material/call_split:")
+        for told in () if line.damage else line.silent:
+            st.warning(f"**{literal(line.name)}**: {literal(told)}", icon=":material/volume_off:")
     return chosen
 
 

@@ -42,13 +42,15 @@ def _show_summary(summary: dict[str, Any]) -> None:
         each = ", ".join(f"{name} {n:,}" for name, n in zip(cut["class_names"], cut["counts"]["kept"], strict=True))
         print(f"  trained on the cut {cut['name']} ({cut['hash'][:12]}): {each}; {cut['says']}")
     print(f"  settings {_settings(summary)}")
+    if limits := summary["limits"]["says"]:
+        print(f"  limits: {limits}")
     for row in summary["seeds"]:
         line = f"  seed {row['seed']:>2} {row['state']:<8} epoch {row['epoch']}/{row['epochs']}"
         if "selected_epoch" in row:
             line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
             line += f"  AUC {_figure(row['test']['auc'])}" + ("" if row["finished"] else "  so far")
             line += f"  {row['apart']}" if row["apart"] else ""
-        said = short(row["reason"]) or row["preparing"]
+        said = short(row["reason"]) or row["silent_says"] or row["preparing"]
         print(line + (f"  {said}" if said else ""))
     _print_over_seeds(summary["over_seeds"]["test"], len(summary["seeds"]), "test ")
     for told in says_not_counted(summary):

@@ -19,7 +19,7 @@ def rows(runs_dir: Path) -> list[dict[str, Any]]:
     """
     found = [(folder, written_state(folder)) for folder in run_folders(runs_dir)]
     runs = [Run(folder) for folder, state in found if state in ACTIVE]
-    running = [_row(run, None, "") for run in runs if run.state in ACTIVE]
+    running = [_row(run, None, run.status.get("silent_says", "")) for run in runs if run.state in ACTIVE]
     elsewhere = [Run(folder) for folder, state in found if state == "queued" and Run(folder).engine != "local"]
     running += [_row(run, None, engine_named(run.engine).note(run)) for run in elsewhere]
     someone = supervising(runs_dir) is not None

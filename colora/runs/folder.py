@@ -307,12 +307,13 @@ def create_group(
     documents: dict[str, Any] | None = None,
     engine: str = "local",
     asked: dict[str, Any] | None = None,
+    limits: dict[str, float] | None = None,
 ) -> Group:
     """A new group with every seed queued, at `place` of the queue. It is there once it is complete.
 
     `documents`: JSON documents by file name, in the group's folder before any seed can start. `engine` is to start
-    them; `asked` is what this launch asks of it beyond the site's settings. Raises UserError for a bad or taken name,
-    or a folder that cannot be written.
+    them; `asked` is what this launch asks of it beyond the site's settings. `limits`: `runs.limits.Limits.as_dict`.
+    Raises UserError for a bad or taken name, or a folder that cannot be written.
     """
     check_name(runs_dir, name)
     path, beside = Path(runs_dir) / name, Path(runs_dir) / f".{name}.{os.getpid()}.new"
@@ -333,7 +334,8 @@ def create_group(
             write_json(beside / file, document)
         for seed in seeds:
             create_run(beside, seed, config, place)
-        write_json(beside / "group.json", info | ({engine: asked} if asked else {}))
+        more = ({engine: asked} if asked else {}) | ({"limits": limits} if limits else {})
+        write_json(beside / "group.json", info | more)
         beside.rename(path)
         sync_folder(path.parent)
     except OSError as error:
