@@ -6,6 +6,7 @@ import streamlit as st
 
 from colora import plots
 from colora.engines import view
+from colora.queue import worked
 from colora.results.overview import Line
 from colora.results.summary import preparing, progress
 from colora.runs.finished import says_reached
@@ -66,11 +67,11 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
 
 
 def place_in_queue(group: Group) -> None:
-    """Where the waiting seeds stand, or that nobody is going to start them."""
+    """Where the waiting seeds stand, or why nobody is going to train them."""
     waiting = waiting_rows(group)
     own = [row for row in waiting if row["group"] == group.name]
-    if any(row["note"] == view.NOBODY for row in own):
-        st.warning("Nobody starts the waiting seeds: press *Resume*.", icon=":material/hourglass_disabled:")
+    if own and (told := view.unattended(group, worked.watched(group.path.parent))):
+        st.warning(show.literal(told[0].upper() + told[1:]), icon=":material/hourglass_disabled:")
     elif own:
         places = ", ".join(f"seed {row['seed']} at place {row['place']}" for row in own)
         priority = f" · priority {own[0]['priority']}" if own[0]["priority"] else ""

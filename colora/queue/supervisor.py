@@ -276,12 +276,26 @@ def ensure_supervisor(runs_dir: Path, wait: float = START_WAIT_SECONDS) -> int:
                 return working["pid"]
         else:
             lock.release()
-            if tries < START_TRIES and not is_alive(known):  # it may have found the lock taken by such a look as this
-                command = [sys.executable, "-m", "colora", "supervise", "--runs-dir", str(runs_dir)]
-                pid, tries, known = detached(log, command), tries + 1, None
+            if not is_alive(known):  # it may have found the lock taken by such a look as this
+                if tries == START_TRIES:
+                    raise UserError(f"The supervisor of {runs_dir} ends at once ({_last_words(log)}); see {log}.")
+                pid, tries, known = _begun(runs_dir, log), tries + 1, None
                 with suppress(ProcessLookupError):
                     known = identity(pid)
         if time.monotonic() > end:
-            said = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-            raise UserError(f"The supervisor of {runs_dir} did not start within {wait:.0f} s ({said}); see {log}.")
+            took = f"did not start within {wait:.0f} s ({_last_words(log)})"
+            raise UserError(f"The supervisor of {runs_dir} {took}; see {log}.")
         time.sleep(0.05)
+
+
+def _begun(runs_dir: Path, log: Path) -> int:
+    try:
+        return detached(log, [sys.executable, "-m", "colora", "supervise", "--runs-dir", str(runs_dir)])
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
+        raise UserError(f"The supervisor of {runs_dir} cannot be started ({said}).") from error
+
+
+def _last_words(log: Path) -> str:
+    said = log.read_text(errors="replace") if log.exists() else ""
+    return (said.strip().splitlines() or ["it said nothing"])[-1]
