@@ -6,6 +6,7 @@ import streamlit as st
 
 from colora import plots
 from colora.engines import view
+from colora.queue import worked
 from colora.results.overview import Line
 from colora.results.summary import preparing, progress
 from colora.runs.documents import contained
@@ -60,16 +61,18 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
     for run in group.runs:
         if now := preparing(run):
             st.caption(f"Seed {run.seed}: {show.literal(now)}")
+        if told := run.status.get("silent_says"):
+            st.warning(f"**Seed {run.seed}** is {show.literal(told)}", icon=":material/volume_off:")
     if any(run.state == "queued" for run in group.runs):
         place_in_queue(group)
 
 
 def place_in_queue(group: Group) -> None:
-    """Where the waiting seeds stand, or that nobody is going to start them."""
+    """Where the waiting seeds stand, or why nobody is going to train them."""
     waiting = waiting_rows(group)
     own = [row for row in waiting if row["group"] == group.name]
-    if any(row["note"] == view.NOBODY for row in own):
-        st.warning("Nobody starts the waiting seeds: press *Resume*.", icon=":material/hourglass_disabled:")
+    if own and (told := view.unattended(group, worked.watched(group.path.parent))):
+        st.warning(show.literal(told[0].upper() + told[1:]), icon=":material/hourglass_disabled:")
     elif own:
         places = ", ".join(f"seed {row['seed']} at place {row['place']}" for row in own)
         priority = f" · priority {own[0]['priority']}" if own[0]["priority"] else ""

@@ -54,11 +54,13 @@ def waiting(runs_dir: Path) -> list[Path]:
 
 
 def in_order(folders: Iterator[Path]) -> list[Path]:
-    def key(folder: Path) -> tuple:
-        known = place(folder)
-        return -known["priority"], known["order"], folder.parent.name, Run(folder).seed
-
     return sorted(folders, key=key)
+
+
+def key(folder: Path) -> tuple:
+    """Where a run stands among others: of no two runs the same."""
+    known = place(folder)
+    return -known["priority"], known["order"], folder.parent.name, Run(folder).seed
 
 
 def last_place(runs_dir: Path, priority: int = 0) -> dict[str, Any]:

@@ -10,7 +10,7 @@ Imports no torch.
 
 import hashlib
 import os
-import socket
+import signal
 import subprocess
 import sys
 import time
@@ -20,14 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from colora.data.medmnist import remote_file
 from colora.networks.weights import remote_weights
 from colora.runs.folder import own_process, read_json, write_json
 from colora.system.errors import Cancelled, UserError
 from colora.system.installation import ROOT
-from colora.system.process import is_alive
+from colora.system.process import is_alive, is_visible, send
 from colora.system.storage import locked, made_folder, state_dir
 
 ACTIVE = ("starting", "waiting", "downloading", "verifying", "unpacking")
@@ -124,19 +122,12 @@ def cancel(known: str, wait: float = 10) -> Transfer | None:
     if now is None or not now.active:
         return now
     (_folder() / f"{known}.cancel").touch()
-    if now.process["host"] == socket.gethostname():
-        _terminate(now.process["pid"])  # wakes it where it waits for the network; on another host it finds the file
+    if is_visible(now.process):
+        send(now.process, signal.SIGTERM)  # wakes it where it waits for the network; elsewhere it finds the file
     end = time.monotonic() + wait
     while (now := _read(known)) and now.active and time.monotonic() < end:
         time.sleep(POLL_SECONDS)
     return now
-
-
-def _terminate(pid: int) -> None:
-    try:
-        psutil.Process(pid).terminate()
-    except psutil.NoSuchProcess:
-        return  # it has ended by itself meanwhile
 
 
 def forget(known: str) -> None:

@@ -79,6 +79,12 @@ class Line:
         return says_apart({"apart": apart_rows(self.group)})
 
     @property
+    def silent(self) -> list[str]:
+        """`seed 3 is silent for 75 s: ...` of each seed that lives and tells nothing of itself."""
+        told = ((run.seed, run.status.get("silent_says")) for run in self.group.runs)
+        return [f"seed {seed} is {says}" for seed, says in told if says]
+
+    @property
     def progress(self) -> float:
         """Share of the work that is done, in [0, 1]."""
         runs = [run for run in self.group.runs if run.state != "damaged"]

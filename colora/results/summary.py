@@ -11,6 +11,7 @@ from colora.metrics.over_seeds import SPREAD, Spread, spreads
 from colora.runs.documents import contained
 from colora.runs.finished import finished, is_finished, under_way
 from colora.runs.folder import ACTIVE, Group, Run
+from colora.runs.limits import limits_of
 from colora.runs.selection import SELECTION, selected_row
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
@@ -46,6 +47,8 @@ def run_summary(run: Run) -> dict[str, Any]:
         "epochs": status["epochs"],
         "reason": status["reason"],
         "preparing": preparing(run),
+        "silent": status.get("silent"),  # seconds, of one that lives and tells nothing of itself (runs.silence)
+        "silent_says": status.get("silent_says"),
     }
     if len(run.metrics):
         row = run.metrics.iloc[selected_row(run.metrics, run.config.selection)]
@@ -101,6 +104,7 @@ def _group_summary(group: Group) -> dict[str, Any]:
         "settings": in_effect(config),
         "not_used": {field: why for field, why in unused(config.model_dump()).items() if field in config.changes()},
         "config_checksum": config_checksum(exact_config(group)),
+        "limits": limits_of(group.path).as_dict() | {"says": limits_of(group.path).says()},
         "data": {
             "source": resolved.data_source if resolved else config.dataset,
             "synthetic": resolved.synthetic if resolved else config.dataset == "phantom",

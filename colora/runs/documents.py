@@ -73,6 +73,14 @@ class Settings(TypedDict):
     method: Text
 
 
+class LimitsOfLaunch(TypedDict):
+    """As `runs.limits.Limits` has them."""
+
+    __pydantic_config__ = STRICT
+    max_silence: NotRequired[Finite]
+    max_hours: NotRequired[Finite]
+
+
 class GroupFile(TypedDict):
     """group.json"""
 
@@ -84,6 +92,7 @@ class GroupFile(TypedDict):
     engine: NotRequired[Text]
     identity: NotRequired[Text]
     slurm: NotRequired[dict[str, Any] | None]
+    limits: NotRequired[LimitsOfLaunch]
 
 
 class RunFile(TypedDict):
@@ -107,6 +116,8 @@ class Status(TypedDict):
     process: Process
     heartbeat: Seconds
     reason: Text | None
+    beat: NotRequired[Seconds]
+    worked: NotRequired[Seconds]
     started: NotRequired[Seconds | None]
     finished: NotRequired[Seconds | None]
     preparing: NotRequired[Annotated[list[Count | None], Len(2, 2)] | None]

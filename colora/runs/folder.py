@@ -1,11 +1,12 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
-    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines.engine), its own identity
+    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines.engine), its own identity,
+                                     limits (colora.runs.limits)
     runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.data.cuts)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        queue.json    its place: order, priority, since when, whose (colora.queue.order)
-                       stop          exists: a person wants this run to stop
+                       stop          exists: a person wants this run to stop, or a limit, which it names
                        process.json, exit.json     its guard, and how its process ended (colora.queue.guard)
                        job.json      what SLURM said of it (colora.engines.slurm.records, also of runs/GROUP/slurm/)
                        environment.json, metrics.jsonl, log.txt, tensorboard/
@@ -35,6 +36,8 @@ from colora.runs import verdict
 from colora.runs.audit import acting_user
 from colora.runs.documents import contained, group_file, metrics_file, run_file, status_file
 from colora.runs.ground import Ground, apart, ground
+from colora.runs.proof import is_own
+from colora.runs.silence import silence
 from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status
 from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
 from colora.system.beside import FOLDER, beside, sweep
@@ -47,7 +50,7 @@ from colora.system.files import (
     write_bytes,
     write_json,
 )
-from colora.system.process import is_alive, is_visible, own_process
+from colora.system.process import is_visible, own_process
 from colora.system.typed import exists, is_dir, is_file, shortened
 
 if TYPE_CHECKING:
@@ -131,7 +134,7 @@ class Run:
         if process and (self.engine != "local" or not is_visible(process)):  # a cluster starts its runs again by itself
             gone = verdict.fallen_silent(self.path, status["heartbeat"]) and not verdict.may_be_silent(self.path)
             status |= verdict.silent(status) if gone else {}
-        elif not is_alive(process) and not verdict.processes_live(self.path):
+        elif not is_own(process, self.path) and not verdict.processes_live(self.path):
             status = self.written_status()  # its last word may have been written after the first look
             if verdict.never_named(self.path, status):
                 status |= {"state": "queued", "process": None}
@@ -140,6 +143,8 @@ class Run:
                 # Where another process has written its verdict meanwhile, and taken the wish to stop away, that counts.
                 now = self.written_status()
                 status = status | ended if now["state"] in ACTIVE and now["process"] == process else now
+        else:
+            status |= silence(self.path, status)
         if status["state"] in ACTIVE and self.stop_requested:
             status["state"] = "stopping"
         return status
@@ -288,12 +293,13 @@ def create_group(
     documents: dict[str, Any] | None = None,
     engine: str = "local",
     asked: dict[str, Any] | None = None,
+    limits: dict[str, float] | None = None,
 ) -> Group:
     """A new group with every seed queued, at `place` of the queue. It is there once it is complete.
 
     `documents`: JSON documents by file name, in the group's folder before any seed can start. `engine` is to start
-    them; `asked` is what this launch asks of it beyond the site's settings. Raises UserError for a bad or taken name,
-    or a folder that cannot be written.
+    them; `asked` is what this launch asks of it beyond the site's settings. `limits`: `runs.limits.Limits.as_dict`.
+    Raises UserError for a bad or taken name, or a folder that cannot be written.
     """
     check_name(runs_dir, name)
     path = Path(runs_dir) / name
@@ -314,7 +320,8 @@ def create_group(
             write_json(staging / file, document)
         for seed in seeds:
             create_run(staging, seed, config, place)
-        write_json(staging / "group.json", info | ({engine: asked} if asked else {}))
+        more = ({engine: asked} if asked else {}) | ({"limits": limits} if limits else {})
+        write_json(staging / "group.json", info | more)
         staging.rename(path)
         sync_folder(path.parent)
     except OSError as error:

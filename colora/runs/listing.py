@@ -13,10 +13,11 @@ from typing import Any
 
 from colora.runs.documents import contained, group_file
 from colora.runs.folder import ACTIVE, Group, Run, run_folder
+from colora.runs.proof import is_own
 from colora.runs.verdict import process_file
 from colora.system.errors import UserError
 from colora.system.files import REMEMBERED_FILES, remembered
-from colora.system.process import Identity, lives_here
+from colora.system.process import Identity
 from colora.system.typed import is_dir
 
 
@@ -99,4 +100,4 @@ def written_state(folder: Path) -> str:
 def trainings(runs_dir: Path) -> list[Identity]:
     """The training processes of this folder that live on this machine."""
     folders = [folder for folder in run_folders(runs_dir) if written_state(folder) in ACTIVE]
-    return [known for folder in folders if lives_here(known := process_file(folder).get("child"))]
+    return [known for folder in folders if is_own(known := process_file(folder).get("child"), folder)]

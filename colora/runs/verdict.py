@@ -10,13 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from colora.runs.proof import is_own
 from colora.system.errors import UserError
 from colora.system.files import read_json, regular, why
-from colora.system.process import is_identity, lives_here, same
+from colora.system.process import is_identity, same
 from colora.system.storage import size_text
 
 QUOTED_LINES = 40
 TAIL_BYTES = 32_768
+LONGEST_WISH = 300  # bytes
 FULL_BYTES = 2**20  # with less than this free a disk counts as full
 PATIENCE_SECONDS = 120  # for the heartbeat of a run on another host to change, on this process's monotonic clock
 FIRST_SIGHT_SECONDS = 600  # a heartbeat that is older by both hosts' wall clocks when first seen is not waited for
@@ -70,12 +72,12 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 def guard_lives(folder: Path) -> bool:
     """Whether a guard of this run is at work: whatever happens to the run, it will be written down."""
-    return lives_here(process_file(folder).get("guard"))
+    return is_own(process_file(folder).get("guard"), folder)
 
 
 def processes_live(folder: Path) -> bool:
     """Whether the last guard of this run, or the training process that it started, lives on this host."""
-    return guard_lives(folder) or lives_here(process_file(folder).get("child"))
+    return guard_lives(folder) or is_own(process_file(folder).get("child"), folder)
 
 
 def never_named(folder: Path, status: dict[str, Any]) -> bool:
@@ -133,8 +135,9 @@ def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
     again = f"Resume continues after epoch {status['epoch']}."
     ending, tail = _exit_file(folder, status["process"]), log_tail(folder, QUOTED_LINES, _log_offset(folder))
     if (folder / "stop").exists():
-        reason = f"Stopped on request: its process was ended. {again} {memory_left(folder)}"
-        return {"state": "stopped", "reason": reason.strip()}
+        limit = limit_met(folder)
+        reason = f"{limit or 'Stopped on request'}: its process was ended. {again} {memory_left(folder)}"
+        return {"state": "failed" if limit else "stopped", "reason": reason.strip()}
     if FULL_DISK.search(tail) or shutil.disk_usage(folder).free < FULL_BYTES:
         sentence = f"The disk of {folder} is full: free some space, then resume this run. {again}"
         return {"state": "failed", "reason": _with(sentence, tail)}
@@ -142,6 +145,21 @@ def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
         gone = "The process of this run is gone without a word (killed, or the machine restarted)."
         return {"state": "lost", "reason": _with(f"{gone} {again}", tail)}
     return {"state": "failed", "reason": _with(f"{_how(ending)} {again}", tail)}
+
+
+def limit_met(folder: Path) -> str:
+    """Where not a person but a limit of its group wants a run to end: which, and what was measured, as the supervisor
+    has written it into the file `stop`; "" otherwise."""
+    try:
+        file = os.open(folder / "stop", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # nor does a pipe keep it waiting
+    except OSError:  # nobody wants it to end
+        return ""
+    try:
+        return os.read(file, LONGEST_WISH).decode(errors="replace").strip()
+    except OSError:  # no file at all: whatever it is, somebody's wish
+        return ""
+    finally:
+        os.close(file)
 
 
 def memory_left(folder: Path) -> str:

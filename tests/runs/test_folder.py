@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from fabricate import living_trainer
 
 from colora.results.summary import group_summary, progress
 from colora.runs.folder import Group, Run, create_group, open_group, own_process, queued_status, read_json, write_json
@@ -54,7 +55,7 @@ def test_lost_is_derived_from_the_process(group):
     run = group.runs[0]
     set_status(run, state="running", process=own_process(), epoch=1)
     assert Run(run.path).state == "running"
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    child = living_trainer(run.path)
     set_status(run, process=identity(child.pid))
     assert Run(run.path).state == "running"
     child.communicate(b"\n")
@@ -80,11 +81,11 @@ def test_the_last_word_of_a_run_counts_though_its_process_was_already_gone(group
     run = Run(group.runs[0].path)
     set_status(run, state="running", process=own_process())
 
-    def ends_meanwhile(process):
+    def ends_meanwhile(process, folder):
         set_status(run, state="done", process=None)
         return False
 
-    monkeypatch.setattr("colora.runs.folder.is_alive", ends_meanwhile)
+    monkeypatch.setattr("colora.runs.folder.is_own", ends_meanwhile)
     assert run.state == "done"
 
 
