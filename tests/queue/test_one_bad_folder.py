@@ -16,7 +16,7 @@ from colora.cli.main import main
 from colora.engines import view
 from colora.queue import order
 from colora.queue.slots import make_slots
-from colora.queue.supervisor import Supervisor
+from colora.queue.supervisor import Supervisor, finds_work
 from colora.results.overview import Line, lines
 from colora.results.summary import group_summary
 from colora.runs.folder import Group
@@ -42,7 +42,7 @@ def look(runs_dir: Path, whole: dict, capsys: pytest.CaptureFixture[str]) -> str
     assert (rows["whole"]["state"], rows["waits"]["state"]) == ("done", "queued")
     assert {line.name for line in lines(runs_dir, sort="accuracy")} == rows.keys()
     supervisor = Started(runs_dir, make_slots(cpu_slots=4), tell=lambda said: None)
-    assert supervisor.finds_work() and supervisor.turn() and "waits" in supervisor.begun
+    assert finds_work(runs_dir) and supervisor.turn() and "waits" in supervisor.begun
     assert not supervisor.trouble, supervisor.trouble
     assert [row for row in view.rows(runs_dir) if row["group"] == "waits"]
     assert order.last_place(runs_dir)["order"] > order.place(runs_dir / "waits" / "seed-00")["order"]

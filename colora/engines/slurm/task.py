@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from colora.queue.guard import identity_or_none, oom_kills
-from colora.runs.proof import is_own
 from colora.runs.documents import queue_file, status_file
+from colora.runs.proof import is_own
 from colora.runs.verdict import verdict
 from colora.system.errors import UserError
 from colora.system.files import write_json
