@@ -50,5 +50,5 @@ def limits_of(group: Path) -> Limits:
     try:
         found: Any = read_json(group / "group.json").get(KEY, {})
         return Limits(**{field: float(value) for field, value in found.items()})
-    except (UserError, AttributeError, TypeError, ValueError):
+    except (UserError, AttributeError, TypeError, ValueError, OverflowError):
         return Limits()
