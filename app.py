@@ -16,6 +16,7 @@ COMPACT = """<style>[data-testid="stMainBlockContainer"] {padding: 4.5rem clamp(
 
 
 def draw() -> None:
+    """The frame and the page that the address asks for."""
     from colora.runs import audit
     from colora.settings.catalog import NOTICE
     from pages.components.command import signed_in

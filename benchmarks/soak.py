@@ -62,7 +62,7 @@ def main() -> None:
         runs_dir, port, log = Path(temporary) / "runs", free_port(), Path(temporary) / "server.log"
         fabricate(runs_dir, "three-done", ["done"] * 3)
         fabricate(runs_dir, "other", ["done"] * 2, {"rank": 2})
-        run = fabricate(runs_dir, "goes-on", ["done", "running", "queued"], {"epochs": 1000}, epochs_done=4).runs[1]
+        run = fabricate(runs_dir, "goes-on", ["done", "running", "starting"], {"epochs": 1000}, epochs_done=4).runs[1]
         with served(runs_dir, port, log) as server:
             result = asyncio.run(visits(server, port, args.visits, run))
         said = [line for line in log.read_text().splitlines() if any(word in line for word in SAYS_TROUBLE)]

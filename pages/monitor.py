@@ -132,8 +132,13 @@ def log(group: Group) -> None:
         st.code(by_seed[seed].log_tail() or "This seed has written nothing yet.", language=None, wrap_lines=True)
 
 
+def standing(group: Group) -> tuple[bool, bool]:
+    """What the page's buttons depend on: whether something runs, and whether the queue is worked."""
+    return group.active, worked.watched(group.path.parent) is None
+
+
 @unless_removed
-def live(group: Group, refreshing: bool) -> None:
+def live(group: Group, drawn: tuple[bool, bool]) -> None:
     """Everything that changes while the group runs, read anew at each call."""
     try:
         with contained(group.path):
@@ -170,8 +175,8 @@ def live(group: Group, refreshing: bool) -> None:
         st.info("The curves begin when the first epoch is finished.", icon=":material/show_chart:")
     log(group)
     address.tell()
-    if refreshing != group.active and not group_actions.dialog_is_open():
-        st.rerun()  # the whole page once more: its buttons depend on whether something runs
+    if drawn != standing(group) and not group_actions.dialog_is_open():
+        st.rerun()  # the whole page once more, with other buttons
 
 
 inside_app()
@@ -184,8 +189,9 @@ except UserError as error:
     show_damage(group, error)
     st.stop()
 show.about_line(told)
+drawn = standing(group)
 actions(group)
-st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group, group.active)
+st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group, drawn)
 show.picture_format()
 if not group.active:
     elsewhere.renew_at_changes(group)

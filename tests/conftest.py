@@ -15,6 +15,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process that a test 
 import numpy as np
 import pytest
 from cluster import Cluster, missing
+from fabricate import end_trainers
 from host import Host, write_package
 from hypothesis import settings
 from queueing import Lab
@@ -63,6 +64,7 @@ def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.undo()  # the file system may have been made to fail
     for path in tmp_path.glob("*/colora/locks/supervisor-*.json"):
         send(read_json(path)["process"], signal.SIGKILL)  # it would end by itself, a while after the test
+    end_trainers(tmp_path)
 
 
 @pytest.fixture(autouse=True)

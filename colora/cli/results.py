@@ -38,7 +38,7 @@ def _show(args: argparse.Namespace) -> int:
     groups = groups_of(args)
     for group in groups:
         look_beyond(group)
-    for runs_dir in {group.path.parent for group in groups if _waits_here(group)}:
+    for runs_dir in {group.path.parent for group in groups if _needs_a_supervisor(group)}:
         see_to(runs_dir, COMMAND_WAIT_SECONDS)
     show_groups(groups, args.json, as_list=len(groups) > 1)
     return 0
@@ -48,7 +48,7 @@ def _list(args: argparse.Namespace) -> int:
     rows = listing(args.runs_dir)
     unfinished = {row["name"] for row in rows if row["done"] < row["seeds"]}
     groups = {name: Group(args.runs_dir / name) for name in unfinished}
-    why = see_to(args.runs_dir, COMMAND_WAIT_SECONDS) if any(map(_waits_here, groups.values())) else None
+    why = see_to(args.runs_dir, COMMAND_WAIT_SECONDS) if any(map(_needs_a_supervisor, groups.values())) else None
     rows = [row | {"unattended": unattended(groups[n], why) if (n := row["name"]) in groups else None} for row in rows]
     if args.json:
         print_json(rows)
@@ -62,10 +62,10 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _waits_here(group: Group) -> bool:
-    """Whether seeds of a group wait for this machine's queue."""
+def _needs_a_supervisor(group: Group) -> bool:
+    """Whether seeds of a group wait or run on a machine as this one."""
     try:
-        return group.engine == "local" and any(run.state == "queued" for run in group.runs)
+        return group.engine == "local" and group.active
     except UserError:  # damaged, as its own line says
         return False
 

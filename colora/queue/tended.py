@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colora.runs.folder import Run
+from colora.runs.folder import ACTIVE, Run
 from colora.runs.limits import limits_of
 from colora.runs.proof import is_certain, is_own
 from colora.runs.silence import ages
@@ -52,12 +52,12 @@ class Tended:
     def beyond(self) -> str | None:
         """Which limit of its group the run is beyond, and by how much it was measured; None within all of them."""
         limits, known = limits_of(self.run.parent), self.trainer() or self.guard
-        if known is None:
+        status = as_written(self.run)
+        if known is None or status.get("state") not in ACTIVE:  # or it has ended, and its guard sees to what is left
             return None
         if limits.max_hours is not None and (hours := age_seconds(known) / 3600) > limits.max_hours:
             return f"It ran for {hours:.2f} h, beyond the limit of {number_text(limits.max_hours)} h (--max-hours)"
-        status = as_written(self.run)
-        if limits.max_silence is not None and status and (seconds := ages(status)[1]) > limits.max_silence:
+        if limits.max_silence is not None and (seconds := ages(status)[1]) > limits.max_silence:
             allowed = number_text(limits.max_silence)
             return f"It was silent for {seconds:.0f} s, beyond the limit of {allowed} s (--max-silence)"
         return None

@@ -7,7 +7,6 @@ all; one whose training has stopped may wait for a driver that does not answer. 
 has the wall clock's `heartbeat` alone.
 """
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from colora.system.process import is_halted
 
 HALTED_SECONDS = 10  # two heartbeats: somebody may only have looked at it with a debugger
 SILENT_SECONDS = 60  # twelve: a busy machine or a disk that is slow to sync keeps one or two waiting
+LONGEST_SECONDS = 1e12  # beyond any clock: a damaged file may hold any number
 DERIVED = ("silent", "silent_says")  # what `silence` adds, which is in no file
 STILL_SECONDS = 600  # longer than the longest step or reading of images that was measured
 
@@ -37,7 +37,7 @@ def ages(status: dict[str, Any]) -> tuple[float, float]:
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and -LONGEST_SECONDS < value < LONGEST_SECONDS
 
 
 def silence(folder: Path, status: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_a_killed_question_is_told_in_one_browser_and_kept_for_no_other(browser,
 
 def test_two_browsers_watch_one_run_each_on_its_own_page(browser, tmp_path):
     runs_dir = tmp_path / "runs"
-    run = fabricate(runs_dir, "watched", ["running", "queued"], {"epochs": 8}).runs[0]
+    run = fabricate(runs_dir, "watched", ["running", "starting"], {"epochs": 8}).runs[0]
     status = run.path / "status.json"
     with (
         served(runs_dir) as address,

@@ -25,6 +25,7 @@ from colora.queue.supervisor import Supervisor, finds_work
 from colora.runs.folder import Group, Run, create_group, own_process, write_json
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
+from colora.system.process import identity
 
 
 @pytest.fixture
@@ -314,6 +315,12 @@ def test_a_task_leaves_alone_what_is_not_its_own(group, monkeypatch, capsys):
     set_state(run, "running", process=own_process() | {"host": "elsewhere"})
     assert task.may_begin(run.path)  # its heart does not beat
     monkeypatch.setattr(task, "ATTRIBUTES_SECONDS", 60)
+    foreign = subprocess.Popen(["sleep", "60"])
+    set_state(run, "running", process=identity(foreign.pid))
+    assert task.may_begin(run.path)  # at once: a program that lives, and not the run's, is no training to wait for
+    foreign.kill()
+    foreign.wait()
+    set_state(run, "running", process=own_process() | {"host": "elsewhere"})
     beats = iter(range(10))
     monkeypatch.setattr(task.time, "sleep", lambda seconds: set_state(run, "running", heartbeat=float(next(beats))))
     assert not task.may_begin(run.path)

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import time
 import tomllib
 
 import numpy as np
@@ -234,6 +236,16 @@ def test_how_many_images_are_prepared(open_page, tmp_path):
     write_json(status, read_json(status) | {"preparing": [1_200, 100_000]})
     app = open_page("monitor", "large", folder=tmp_path)
     assert "Seed 0: preparing images 1,200 of 100,000" in [c.value for c in app.caption]
+
+
+def test_a_seed_that_lives_and_tells_nothing_is_said_to_be_silent(open_page, tmp_path):
+    group = fabricate(tmp_path, "hangs", ["done", "running"])
+    status = group.runs[1].path / "status.json"
+    assert not open_page("monitor", "hangs", folder=tmp_path).warning
+    write_json(status, read_json(status) | {"beat": time.monotonic() - 90})
+    says = texts(open_page("monitor", "hangs", folder=tmp_path))
+    assert re.search(r"\*\*Seed 1\*\* is silent for 9\d s: its process \d+ lives and does nothing", says)
+    assert re.search(r"\*\*hangs\*\*: seed 1 is silent for 9\d s", texts(open_page("overview", folder=tmp_path)))
 
 
 def test_when_nobody_starts_the_waiting_seeds(open_page):

@@ -40,7 +40,7 @@ def test_what_is_no_limit_is_refused(field, value):
 
 
 DAMAGES = ["x", 7, [1], {"max_silence": "soon"}, {"max_silence": 1}, {"other": 3}, {"max_hours": None}]
-DAMAGES += [{"max_hours": [1]}, {"max_hours": "nan"}]
+DAMAGES += [{"max_hours": [1]}, {"max_hours": "nan"}, {"max_hours": 10**400}]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -154,12 +154,21 @@ def write_epoch_outputs(run: Run, epoch: int) -> None:
 
 
 def living_trainer(folder: Path) -> subprocess.Popen:
-    """A process that does nothing and proves to be the training of a run folder, also to a server and to commands; it
-    ends with this one."""
+    """A process that does nothing and proves to be the training of a run folder, also to a server and to commands. It
+    ends with the test that has asked for it, and with this process."""
     words = ["colora", "train", "--run-dir", str(folder)]
     trainer = subprocess.Popen(["sh", "-c", "read line", *words], stdin=subprocess.PIPE)
-    _trainers.append(trainer)  # or it would end with whoever has asked for it
+    _trainers.append(trainer)
     return trainer
+
+
+def end_trainers(below: Path) -> None:
+    """Those of the run folders below a folder."""
+    for trainer in [one for one in _trainers if below in Path(one.args[-1]).parents]:
+        _trainers.remove(trainer)
+        trainer.kill()
+        trainer.wait()
+        trainer.stdin.close()
 
 
 def gone_process() -> dict[str, Any]:
