@@ -21,6 +21,7 @@ from colora.distillation.verdicts import (
     writing,
 )
 from colora.runs.listing import list_groups
+from colora.system import spreadsheet
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
 from colora.system.storage import disk_errors
@@ -36,7 +37,7 @@ def export_csv(runs_dir: Path, path: Path, reader: str | None = None, data_check
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """A table of `current` as the CSV file that `import_csv` reads, UTF-8."""
-    return table[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
+    return spreadsheet.csv_bytes(table[list(COLUMNS)])
 
 
 def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) -> dict[str, int]:
@@ -110,7 +111,8 @@ def _time(text: str) -> str:
 def _read_csv(source: Path | bytes) -> pd.DataFrame:
     try:
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
-        return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return table.map(spreadsheet.as_typed)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror}.", field="file") from error
     except (ValueError, pd.errors.ParserError) as error:  # also what is not UTF-8, and an empty file
