@@ -4,15 +4,18 @@ import streamlit as st
 
 from colora.runs import audit
 from colora.settings.catalog import NOTICE
+from colora.system.access import write_as
 from pages.components.command import signed_in
 from pages.components.frame import navigation, run
 from pages.components.history import one_step_a_move
+from pages.components.runs import runs_dir
 
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 <rect width="32" height="32" rx="7" fill="#0b6e82"/>
 <path d="M4 11q12 9 24 0M4 17q12 9 24 0M4 23q12 9 24 0" stroke="white" stroke-width="3" fill="none"/></svg>"""
 COMPACT = """<style>[data-testid="stMainBlockContainer"] {padding: 4.5rem clamp(1rem, 3vw, 5rem) 3rem}</style>"""
 
+write_as(runs_dir())
 audit.signed_in = signed_in
 page = navigation()
 st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")

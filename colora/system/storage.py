@@ -14,8 +14,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from colora.system.access import PRIVATE, like_its_folder
 from colora.system.errors import Cancelled, UserError
-from colora.system.typed import is_file
+from colora.system.typed import exists, is_file
 
 Stop = Callable[[], bool]  # asked now and then whether a person wants to stop
 LOCK_POLL_SECONDS = 0.1
@@ -35,10 +36,24 @@ def state_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "colora"
 
 
+def state_folder(name: str) -> Path:
+    """A folder of this user's state, made where it is missing; nobody else looks into it. Raises UserError where it
+    cannot be."""
+    folder = state_dir() / name
+    with disk_errors(folder, "set XDG_STATE_HOME to a folder that you may write to"):
+        state_dir().mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        folder.mkdir(mode=PRIVATE, exist_ok=True)
+    return folder
+
+
 def made_folder(folder: Path, elsewhere: str = ELSEWHERE) -> Path:
-    """The folder, made where it is missing. Raises UserError where it cannot be."""
+    """The folder, made where it is missing, with the rights of the one around it. Raises UserError where it cannot
+    be."""
     with disk_errors(folder, elsewhere):
+        missing = [place for place in (folder, *folder.parents) if not exists(place)]
         folder.mkdir(parents=True, exist_ok=True)
+        for place in reversed(missing):
+            like_its_folder(place)
     return folder
 
 
@@ -48,7 +63,7 @@ def locked(target: Path, should_stop: Stop = never, on_wait: Callable[[], None] 
 
     Raises Cancelled where `should_stop` says so while waiting.
     """
-    folder = made_folder(state_dir() / "locks", "set XDG_STATE_HOME to a folder that you may write to")
+    folder = state_folder("locks")
     path = str(target.absolute())
     lock = FileLock(folder / f"{target.name}-{hashlib.sha256(path.encode()).hexdigest()[:16]}.lock")
     while True:
