@@ -35,8 +35,8 @@ def saved_cuts() -> None:
     usable = [row for row in rows if row["reason"] is None]
     for row in rows:
         if row["reason"]:
-            name, why = map(show.literal, (row["name"], row["reason"]))
-            st.error(f"**{name}** cannot be used: {why}", icon=":material/broken_image:")
+            why = f"cannot be used: {show.literal(row['reason'])}"
+            st.error(f"**{show.literal(row['name'])}** {why}", icon=":material/broken_image:")
     if not usable:
         return
     table = pd.DataFrame(
