@@ -19,10 +19,13 @@ def draw() -> None:
     """The frame and the page that the address asks for."""
     from colora.runs import audit
     from colora.settings.catalog import NOTICE
+    from colora.system.access import write_as
     from pages.components.command import signed_in
     from pages.components.frame import navigation, run
     from pages.components.history import one_step_a_move
+    from pages.components.runs import runs_dir
 
+    write_as(runs_dir())
     audit.signed_in = signed_in
     page = navigation()
     st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")

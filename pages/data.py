@@ -73,14 +73,14 @@ def about(name: str) -> None:
     facts = info(name)
     source = facts.urls[SIZES[0]].partition("/files/")[0]
     images = " + ".join(f"{n:,}" for n in facts.images.values())
-    st.markdown(facts.about)
+    st.markdown(show.literal(facts.about))
     colour = "colour, converted to grey" if facts.colour else "grey"
     st.caption(
         f"{len(facts.class_names)} classes · {images} images (train + validation + test), the same at every size · "
-        f"{colour} · licence {facts.licence} · source [MedMNIST]({source})"
+        f"{colour} · licence {show.literal(facts.licence)} · source [MedMNIST]({source})"
     )
     pairs = zip(facts.class_names, facts.long_names, strict=True)
-    spelt = [f"{short}: {long}" for short, long in pairs if short.lower() != long.lower()]
+    spelt = [show.literal(f"{short}: {long}") for short, long in pairs if short.lower() != long.lower()]
     caption(" · ".join(spelt))
 
 

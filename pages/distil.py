@@ -14,6 +14,7 @@ from pages.components.distil import cut_preview, cut_rule
 from pages.components.distil.saved_cuts import SHOWN, saved_cuts, train_on
 from pages.components.frame import inside_app
 from pages.components.images import listed, scored
+from pages.components.images.in_address import IMAGE, code
 from pages.components.runs import Shown, found_group, runs_dir, show_damage, show_damaged_seeds, summary
 
 REPLACED = "would-replace"  # the name in the field, and the identity of the cut that has it
@@ -109,7 +110,7 @@ def preview(group: Group, about: dict, found: SeedPredictions) -> None:
     judged = scored.verdicts(found.data_checksum)
     image_id = cut_preview.galleries(divided, rule, scored.pictures_of(found), judged)
     if image_id:
-        asked = {"group": group.name, "part": SPLIT_NAMES["train"], "image": image_id}
+        asked = {"group": group.name, "part": SPLIT_NAMES["train"], IMAGE: code(found.data_checksum, image_id)}
         st.switch_page("pages/images.py", query_params=asked)
 
 

@@ -186,14 +186,14 @@ def data_and_model(about: dict[str, Any]) -> None:
         st.markdown(
             f"- Source: {show.literal(data['source'])}, {data['image_size']} px{', SYNTHETIC' * data['synthetic']}\n"
             f"- Split: {show.literal(data['split'])}\n"
-            f"- Checksum of the images: `{data['checksum'][:16]}`"
+            f"- Checksum of the images: {show.literal(data['checksum'][:16])}"
         )
         if cut := data["cut"]:
             corrected = f", {cut['corrected_labels']:,} labels corrected" if cut["corrected_labels"] else ""
             st.markdown(
                 f"- Trained on the cut **{show.literal(cut['name'])}** of {show.literal(cut['source']['group'])}: "
                 f"{show.literal(cut['says'])}{corrected}. "
-                f"Hash `{cut['hash'][:12]}`"
+                f"Hash {show.literal(cut['hash'][:12])}"
             )
         if parameters:
             st.markdown(

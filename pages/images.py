@@ -15,6 +15,7 @@ from pages.components.frame import inside_app, one_of
 from pages.components.images import listed, scored
 from pages.components.images.browse import browse
 from pages.components.images.hardest import hardest
+from pages.components.images.in_address import opened_image
 from pages.components.images.one_image import one_image
 from pages.components.images.verdict_list import verdict_list
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
@@ -46,7 +47,7 @@ def looking(group: Group, about: dict, found: SeedPredictions, split: str) -> No
         whose = listed.choose_whose(group, found.seeds)
         order = listed.choose_order()
     table = scored.scores(group, split, whose)
-    chosen = listed.choose_filters(split, found.class_names, table, score)
+    chosen = listed.choose_filters(split, found.class_names, table, score, found.data_checksum)
     rows = scored.order_of(group, split, whose, score, order)
     origin = origin_of(found, about, whose)
     st.caption(f"{SCORES[score].about} {show.literal(origin)}.")
@@ -69,7 +70,7 @@ def one_or_many(
     address.tell()
     source = scored.pictures_of(found)
     judged = scored.verdicts(found.data_checksum)
-    image_id = address.get("image")
+    image_id = opened_image(found.data_checksum, found.images["image_id"])
     try:
         with one_of(2, 1 if image_id else 0):
             if image_id:

@@ -164,6 +164,7 @@ def live(group: Group, drawn: tuple[bool, bool]) -> None:
             "Test accuracy": st.column_config.NumberColumn(format="%.3f"),
         },
     )
+    show.csv_button(now.table.assign(State=now.table["State"].str[0]), f"{group.name}-seeds")
     st.caption(
         f"Accuracies are of each seed's best epoch so far, {show.chosen_on(group.config.selection)}. Only seeds that "
         "are done count in figures over seeds, on *Overview*, *Evaluate* and *Compare*."

@@ -18,6 +18,7 @@ from pages.components.paged import page_number
 from pages.components.runs import runs_dir
 from pages.components.show import (
     STATE_COLUMN,
+    csv_button,
     data_title,
     literal,
     method_title,
@@ -124,6 +125,7 @@ def table(shown: list[Line]) -> list[Line]:
         "selected epoch, the best on validation; a dash where none has finished. SYNTHETIC: generated images, whose "
         "figures mean nothing for patients. Optimistic: the test images chose the epoch, as in the paper."
     )
+    csv_button(rows.assign(State=rows["State"].str[0]), "groups")
     for line in shown:
         if damage := line.damage:
             st.warning(f"**{literal(line.name)}** is damaged: {literal(damage)}", icon=":material/broken_image:")

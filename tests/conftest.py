@@ -60,7 +60,9 @@ def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
     """No test reads or writes this user's cache and state, nor does a process that it starts."""
     monkeypatch.setenv("COLORA_CACHE", str(tmp_path / "colora-cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "colora-state"))
+    os.umask(umask := os.umask(0))
     yield tmp_path / "colora-cache"
+    os.umask(umask)  # a command that was run in this process has set its own
     monkeypatch.undo()  # the file system may have been made to fail
     for path in tmp_path.glob("*/colora/locks/supervisor-*.json"):
         send(read_json(path)["process"], signal.SIGKILL)  # it would end by itself, a while after the test

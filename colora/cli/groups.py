@@ -52,6 +52,17 @@ def place_of(text: str, runs_dir: Path) -> Path:
     return in_use
 
 
+def runs_folders(args: argparse.Namespace) -> list[Path]:
+    """The runs folders that a command may write to, none where it has to do with none."""
+    named = vars(args)
+    if "run_dir" in named:
+        return [named["run_dir"].absolute().parent.parent]
+    if "runs_dir" not in named:
+        return []
+    texts = [*named.get("groups", ()), *([named["group"]] if named.get("group") else [])]
+    return [place_of(text, args.runs_dir).absolute().parent for text in texts] or [args.runs_dir]
+
+
 def group_of(args: argparse.Namespace) -> Group:
     """The one group that was named. Raises UserError where there is none."""
     return _named(args.group, args.runs_dir)

@@ -15,12 +15,13 @@ from colora.cli.cluster import add_cluster_command
 from colora.cli.costs import add_cost_commands
 from colora.cli.faults import fault, print_traceback
 from colora.cli.files import add_file_commands
+from colora.cli.groups import runs_folders
 from colora.cli.images import add_image_commands
 from colora.cli.launch import add_launch_command
 from colora.cli.results import add_result_commands
 from colora.cli.runs import add_run_commands
 from colora.settings.catalog import NOTICE
-from colora.system import processor
+from colora.system import access, processor
 from colora.system.errors import UserError
 from colora.system.storage import FORBIDDEN, FULL
 from colora.system.typed import one_line
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         processor.prepare()
         args = _parser().parse_args(given)
         command = f"colora {args.command}"
+        if folders := runs_folders(args):
+            access.write_as(*folders)
         code = args.run(args)
         if sys.stdout:
             sys.stdout.flush()  # now, while a full disk can still be said

@@ -23,6 +23,7 @@ import numpy as np
 
 from colora.data.dataset import SPLITS, Dataset, Split
 from colora.data.prepare import prepare_array
+from colora.system.access import like_its_folder
 from colora.system.download import Progress, quiet
 from colora.system.errors import Cancelled, UserError
 from colora.system.storage import Stop, check_room, disk_errors, file_size, made_folder, never
@@ -98,6 +99,7 @@ def unpack(
     try:
         with disk_errors(folder):
             beside.mkdir()
+            like_its_folder(beside)
             content = _unpack_into(beside, npz, classes, on_progress, should_stop)
             known = {"source": npz.name, "source_checksum": npz_checksum, **content, "checksum": checksum(beside)}
             with _synced(beside / FACTS) as out:
@@ -199,6 +201,7 @@ def _copy_labels(archive: zipfile.ZipFile, name: str, folder: Path, classes: int
 @contextmanager
 def _synced(path: Path) -> Iterator[BinaryIO]:
     with open(path, "wb") as out:
+        like_its_folder(path)
         yield out
         out.flush()
         os.fsync(out.fileno())

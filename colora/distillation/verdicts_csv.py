@@ -23,6 +23,7 @@ from colora.distillation.journals import (
 )
 from colora.distillation.verdicts import COLUMNS, current, judgement
 from colora.runs.listing import list_groups
+from colora.system import spreadsheet
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
 from colora.system.storage import disk_errors, size_text
@@ -41,7 +42,7 @@ def export_csv(runs_dir: Path, path: Path, reader: str | None = None, data_check
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """A table of `current` as the CSV file that `import_csv` reads, UTF-8."""
-    return table[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
+    return spreadsheet.csv_bytes(table[list(COLUMNS)])
 
 
 def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) -> dict[str, int]:
@@ -119,9 +120,10 @@ def _read_csv(source: Path | bytes) -> pd.DataFrame:
         content = source if isinstance(source, bytes) else _content_of(source)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of more cells in a line than the first one has
-            return pd.read_csv(
+            table = pd.read_csv(
                 io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
             )
+        return table.map(spreadsheet.as_typed)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror}.", field="file") from error
     except (ValueError, pd.errors.ParserWarning) as error:  # also what is not UTF-8, and an empty file

@@ -18,6 +18,7 @@ from colora.plots.style import (
     RED,
     SKY,
     base_figure,
+    plain,
     rgba,
 )
 
@@ -38,9 +39,10 @@ def compared_curves(bands: dict[str, pd.DataFrame], metric: str) -> go.Figure:
     """
     areas: list[go.Scatter] = []
     lines: list[go.Scatter] = []
-    for place, (name, table) in enumerate(bands.items()):
+    for place, (group, table) in enumerate(bands.items()):
         if table.empty:
             continue
+        name = plain(group)
         colour = GROUP_COLOURS[place]
         if table["n"].max() > 1:
             if len(bands) <= WHOLE_RANGE_GROUPS:
@@ -73,7 +75,8 @@ def cost_scatter(points: pd.DataFrame, cost: str, metric: str) -> go.Figure:
     """
     traces: list[Any] = []
     known = points.dropna(subset=[cost, metric])
-    for (place, name), seeds in known.groupby(["place", "group"], sort=True):
+    for (place, group), seeds in known.groupby(["place", "group"], sort=True):
+        name = plain(group)
         look = {"color": GROUP_COLOURS[place], "symbol": GROUP_SYMBOLS[place]}
         traces.append(
             go.Scatter(

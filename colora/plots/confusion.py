@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from colora.metrics.over_seeds import row_shares, spreads
-from colora.plots.style import BLUE, base_figure, rgba
+from colora.plots.style import BLUE, base_figure, plain, rgba
 
 FONT_SIZES = ((4, 16), (7, 13), (99, 10))  # up to so many classes: pixels
 DETAIL_CLASSES = 6  # with more there is no room for a second line in a cell
@@ -29,6 +29,7 @@ def confusion_matrix(
     predicted) is framed. Heat maps tell no clicks, so that an unseen marker lies on each cell; its customdata are the
     two class numbers.
     """
+    class_names = list(map(plain, class_names))
     shares = row_shares(matrix)
     shade = np.nan_to_num(shares)
     heat = go.Heatmap(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from colora.plots.style import GREY, METRIC_NAMES, SPLIT_COLOURS, SPLIT_DASHES, SPLIT_NAMES, base_figure, rgba
+from colora.plots.style import GREY, METRIC_NAMES, SPLIT_COLOURS, SPLIT_DASHES, SPLIT_NAMES, base_figure, plain, rgba
 
 
 def learning_curves(
@@ -129,6 +129,7 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
     count is a hollow dot, and its point says what is in the column state, where there is one.
     """
     traces: list[Any] = []
+    table = table.assign(state=table["state"].map(plain)) if "state" in table else table
     for split, colour in SPLIT_COLOURS.items():
         values = table[f"{split}_{metric}"].astype(float)
         known = values.notna()

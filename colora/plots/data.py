@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from colora.plots.style import CLASS_COLOURS, FEW_CLASSES, SPLIT_NAMES, base_figure, class_colour
+from colora.plots.style import CLASS_COLOURS, FEW_CLASSES, SPLIT_NAMES, base_figure, class_colour, plain
 
 
 def class_shares(counts: dict[str, tuple[int, ...]], class_names: tuple[str, ...]) -> go.Figure:
@@ -11,9 +11,9 @@ def class_shares(counts: dict[str, tuple[int, ...]], class_names: tuple[str, ...
     totals = [max(1, sum(counts[split])) for split in splits]
     traces = [
         go.Bar(
-            x=[SPLIT_NAMES.get(split, split) for split in splits],
+            x=[SPLIT_NAMES.get(split, plain(split)) for split in splits],
             y=[counts[split][c] / total for split, total in zip(splits, totals, strict=True)],
-            name=name,
+            name=plain(name),
             customdata=[counts[split][c] for split in splits],
             marker={"color": class_colour(c), "pattern": {"shape": "/" if c >= len(CLASS_COLOURS) else ""}},
             texttemplate="%{y:.0%}" if len(class_names) <= FEW_CLASSES else None,

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from colora.plots.curves import between
-from colora.plots.style import CLASS_DASHES, GREY, base_figure, class_colour, rgba
+from colora.plots.style import CLASS_DASHES, GREY, base_figure, class_colour, plain, rgba
 
 AXES = {
     "roc": ("1 - specificity (false positive rate)", "Recall (sensitivity)"),
@@ -22,7 +22,7 @@ def class_curves(bands: list[pd.DataFrame | None], class_names: list[str], areas
 
     `bands` are those of `over_seeds.Outcome`, None where a class has no curve; `areas` stand in the legend.
     """
-    traces = []
+    traces, class_names = [], list(map(plain, class_names))
     if kind == "roc":
         chance = {"color": GREY, "width": 1, "dash": "dot"}
         traces.append(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=chance, hoverinfo="skip", showlegend=False))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from colora.plots.style import CLASS_DASHES, GREY, base_figure, class_colour, rgba
+from colora.plots.style import CLASS_DASHES, GREY, base_figure, class_colour, plain, rgba
 
 POINTS = 240  # of a curve: more would not show at the width of a page
 
@@ -24,6 +24,7 @@ def sorted_scores(
     reached: class -> how many of its images come before them in the list.
     """
     traces: list[go.Scatter] = []
+    class_names = list(map(plain, class_names))
     for c, values in curves.items():
         ranks = thinned(len(values))
         traces.append(
@@ -70,7 +71,7 @@ def thinned(count: int) -> np.ndarray:
 
 def seed_probabilities(probabilities: np.ndarray, seeds: Sequence[int], class_names: Sequence[str]) -> go.Figure:
     """What every seed says of one image: (S, C) as a dot a seed and class over a bar of their mean."""
-    names, mean = list(class_names), probabilities.mean(axis=0)
+    names, mean = list(map(plain, class_names)), probabilities.mean(axis=0)
     colours = [class_colour(c) for c in range(len(names))]
     bars = go.Bar(
         x=mean,
@@ -104,7 +105,7 @@ def image_timeline(table: pd.DataFrame, class_names: Sequence[str], selected: in
         go.Scatter(
             x=table["epoch"],
             y=table[f"p_{c}"],
-            name=name,
+            name=plain(name),
             mode="lines+markers",
             line={"color": class_colour(c), "width": 2.5, "dash": CLASS_DASHES[c % len(CLASS_DASHES)]},
             hovertemplate="%{y:.3f}",
@@ -131,6 +132,7 @@ def divided_scores(
     curves: class -> {"ranks", "scores", "kept"}: (n,) position, score and whether the image stays, hardest first.
     """
     traces: list[go.Scatter] = []
+    class_names = list(map(plain, class_names))
     for c, curve in curves.items():
         kept = np.asarray(curve["kept"], dtype=bool)
         if not len(kept):

@@ -3,9 +3,10 @@
 Colours have the hues of Okabe and Ito's, moved until each has a contrast of 3:1 with the light page and with the dark
 one, and until any two are told apart, also by people who do not see red or green. A class and a split keep theirs in
 every figure, and no figure needs colour alone to be read. Backgrounds are transparent and texts take the page's colour,
-so that one figure serves a light and a dark page.
+so that one figure serves a light and a dark page. Every name that is not the program's own goes through `plain`.
 """
 
+import html
 from typing import Any
 
 import plotly.graph_objects as go
@@ -28,6 +29,12 @@ SPLIT_DASHES = {"train": "dot", "val": "dash", "test": "solid"}
 SPLIT_NAMES = {"train": "Train", "val": "Validation", "test": "Test"}
 CAPTION_HEIGHT = 56  # pixels of every figure: three lines and their distance
 METRIC_NAMES = {"loss": "Loss", "accuracy": "Accuracy", "auc": "AUC"}
+
+
+def plain(text: str) -> str:
+    """A name from the data, to be shown as it is wherever Plotly shows it: in what it draws some tags are markup, links
+    among them, and in what it says on hovering `%{...}` stands for a number."""
+    return html.escape(text, quote=False).replace("%{", "&#37;{")
 
 
 def class_colour(c: int) -> str:

@@ -1,12 +1,12 @@
 """A figure as it travels: with what it rests on and on the page's colour, in the form that is sent to a browser."""
 
-import html
 import textwrap
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.basedatatypes import BaseFigure
 
+from colora.plots.style import plain
 from colora.settings.catalog import NOTICE
 
 CAPTION_STYLE = "<span style='font-size:10px;color:#70777d'>"  # 4.5:1 on a white page and on a black one
@@ -34,7 +34,7 @@ def written(figure: go.Figure, origin: str, paper: str) -> Written:
     is."""
     document = figure.to_dict()
     lines = [*textwrap.wrap(origin, CAPTION_LETTERS), NOTICE]
-    small = [f"{CAPTION_STYLE}{html.escape(line, quote=False)}</span>" for line in lines]
+    small = [f"{CAPTION_STYLE}{plain(line)}</span>" for line in lines]
     layout = document["layout"] | {"paper_bgcolor": paper}
     axis = layout.get("xaxis", {})
     title = axis.get("title", {})

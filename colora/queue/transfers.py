@@ -26,7 +26,7 @@ from colora.runs.folder import own_process, read_json, write_json
 from colora.system.errors import Cancelled, UserError
 from colora.system.installation import ROOT
 from colora.system.process import is_alive, is_visible, send
-from colora.system.storage import locked, made_folder, state_dir
+from colora.system.storage import locked, state_dir, state_folder
 
 ACTIVE = ("starting", "waiting", "downloading", "verifying", "unpacking")
 STATES = (*ACTIVE, "done", "failed", "cancelled", "interrupted")
@@ -194,7 +194,7 @@ class Report:
 
 
 def _folder() -> Path:
-    return made_folder(state_dir() / "transfers", "set XDG_STATE_HOME to a folder that you may write to")
+    return state_folder("transfers")
 
 
 def _read(known: str) -> Transfer | None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from colora.system.storage import STATE_ELSEWHERE, locked, made_folder, state_dir
+from colora.system.storage import locked, state_folder
 
 PROBE_SECONDS = 2  # longer than anyone holds the lock only to see whether it is free
 
 
 def _beside(runs_dir: Path, ending: str) -> Path:
-    folder = made_folder(state_dir() / "locks", STATE_ELSEWHERE)
+    folder = state_folder("locks")
     whose = f"{socket.gethostname()}:{Path(runs_dir).resolve()}"  # a home, and the state in it, may be several hosts'
     return folder / f"supervisor-{hashlib.sha256(os.fsencode(whose)).hexdigest()[:16]}.{ending}"
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from colora.system.access import like_its_folder
 from colora.system.errors import Cancelled, UserError
 from colora.system.installation import VERSION
 from colora.system.storage import (
@@ -197,6 +198,7 @@ def _receive(response: HTTPResponse, file: RemoteFile, on_progress: Progress, sh
     kept = f" What has arrived is kept: the next try continues {file.part.name}."
     have = start
     with disk_errors(file.part, file.elsewhere, kept), open(file.part, "ab" if start else "wb", buffering=0) as part:
+        like_its_folder(file.part)
         while True:
             on_progress("downloading", have, total)
             if should_stop():

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from colora.system.access import PRIVATE, like_its_folder
 from colora.system.errors import Cancelled, UserError
-from colora.system.typed import at_home, is_file
+from colora.system.typed import at_home, exists, is_file
 
 Stop = Callable[[], bool]  # asked now and then whether a person wants to stop
 LOCK_POLL_SECONDS = 0.1
@@ -37,10 +38,24 @@ def state_dir() -> Path:
     return at_home(os.environ.get("XDG_STATE_HOME") or "~/.local/state", STATE_ELSEWHERE) / "colora"
 
 
+def state_folder(name: str) -> Path:
+    """A folder of this user's state, made where it is missing; nobody else looks into it. Raises UserError where it
+    cannot be."""
+    folder = state_dir() / name
+    with disk_errors(folder, STATE_ELSEWHERE):
+        state_dir().mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        folder.mkdir(mode=PRIVATE, exist_ok=True)
+    return folder
+
+
 def made_folder(folder: Path, elsewhere: str = ELSEWHERE) -> Path:
-    """The folder, made where it is missing. Raises UserError where it cannot be."""
+    """The folder, made where it is missing, with the rights of the one around it. Raises UserError where it cannot
+    be."""
     with disk_errors(folder, elsewhere):
+        missing = [place for place in (folder, *folder.parents) if not exists(place)]
         folder.mkdir(parents=True, exist_ok=True)
+        for place in reversed(missing):
+            like_its_folder(place)
     return folder
 
 
@@ -50,7 +65,7 @@ def locked(target: Path, should_stop: Stop = never, on_wait: Callable[[], None] 
 
     Raises Cancelled where `should_stop` says so while waiting.
     """
-    folder, path = made_folder(state_dir() / "locks", STATE_ELSEWHERE), os.fsencode(target.absolute())
+    folder, path = state_folder("locks"), os.fsencode(target.absolute())
     name = target.name if len(os.fsencode(target.name)) <= LONGEST_NAME else ""
     lock = FileLock(folder / f"{name}-{hashlib.sha256(path).hexdigest()[:16]}.lock")
     while True:

@@ -210,10 +210,13 @@ def number(
     return _kept(key, Choice(default, lambda value: [f"{value:.12g}"], value, within))
 
 
-def text(key: str, default: str = "") -> str:
-    """For a field of free text."""
-    choice = Choice(default, lambda value: [value], lambda texts: texts[-1], lambda value: isinstance(value, str))
-    return _kept(key, choice)
+def text(
+    key: str, default: str = "", written: Callable[[str], str] = str, read: Callable[[str], str] = str
+) -> str:
+    """For a field of free text, which stands in the address as it is `written`; `read` raises ValueError for what that
+    never wrote."""
+    texts = (lambda value: [written(value)]), (lambda texts: read(texts[-1]))
+    return _kept(key, Choice(default, *texts, lambda value: isinstance(value, str)))
 
 
 def flag(key: str) -> str:

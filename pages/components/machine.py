@@ -6,6 +6,7 @@ import streamlit as st
 
 from colora.system.devices import Gpu, Machine, machine
 from colora.system.storage import size_text
+from pages.components.show import literal
 
 FRESH_SECONDS = 2
 
@@ -25,7 +26,7 @@ def show_machine(folder: Path) -> None:
     if found.gpu_note:
         with grid.cell():
             st.markdown("**GPU**")
-            st.caption(found.gpu_note)
+            st.caption(literal(found.gpu_note))
     _share(grid, "Processor", found.cpu_busy, f"{found.cpu_busy:.0%} of {found.cores} cores")
     _amount(grid, "Memory", found.memory_used, found.memory, "used")
     _amount(grid, "Disk of the runs", found.disk_used, found.disk, "used")
@@ -37,7 +38,7 @@ def _gpu(grid, gpu: Gpu) -> None:
         busy = "" if gpu.busy is None else f" · {gpu.busy:.0%} busy"
         st.markdown(f"**GPU {gpu.index}**{busy}")
         st.progress(gpu.memory_used / gpu.memory, text=f"{size_text(gpu.memory_used)} of {size_text(gpu.memory)} used")
-        st.caption(gpu.name)
+        st.caption(literal(gpu.name))
 
 
 def _share(grid, title: str, share: float, text: str) -> None:

@@ -15,6 +15,7 @@ from colora.plots import SPLIT_NAMES, Written, written
 from colora.runs.finished import counted, says_under_way, standing
 from colora.runs.siblings import says_apart
 from colora.settings.catalog import BACKBONES, METHODS, split_backbone
+from colora.system.spreadsheet import csv_bytes
 from colora.system.typed import shortened
 from pages.components import address
 
@@ -290,7 +291,7 @@ def csv_button(table: pd.DataFrame, name: str, origin: str = "") -> None:
     """The table as a CSV file, made only when someone asks for it."""
     st.download_button(
         "Table as CSV",
-        lambda: (table.assign(origin=origin) if origin else table).to_csv(index=False),
+        lambda: csv_bytes(table.assign(origin=origin) if origin else table),
         file_name=f"{name}.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -22,12 +22,17 @@ from colora.training.run import train_run
 
 
 def test_launch_wait_prints_what_show_prints(tmp_path, tiny_npz, capsys):
+    os.umask(0o022)  # the folder of the test is its user's alone (0700)
     launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--epochs", 1, "--seeds", "4"]
     with in_time():
         launched = document(capsys, *launch, "--runs-dir", tmp_path, "--wait")
     assert launched == document(capsys, "show", tmp_path / "g")
     assert launched["state"] == "done"
     assert [s["seed"] for s in launched["seeds"]] == [4]
+    written = {str(path.relative_to(tmp_path)) for path in (tmp_path / "g").rglob("*")}
+    assert {"g/seed-04/predictions/test.parquet", "g/seed-04/log.txt", "g/seed-04/process.json"} <= written
+    open_to_others = [str(path) for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077]
+    assert not open_to_others
     assert "epoch 1/1" in (tmp_path / "g" / "seed-04" / "log.txt").read_text()
 
 

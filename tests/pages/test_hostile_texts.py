@@ -1,13 +1,11 @@
 """Whatever is typed into any field, stands in an address or in a file's name: no traceback, and never markup."""
 
-import json
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
-from fabricate import CLASS_NAMES, fabricate
+from fabricate import fabricate
+from hostile import MARKUP, NAME, hostile_file, hostile_folder, hostile_runs, markup_on
 from image_pages import asks, judged, told_by_browser
 from opened import every_kind, opener, ran
 
@@ -18,7 +16,6 @@ from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
 from colora.runs.folder import Group
 
-MARKUP = "[x](javascript:alert(1)) <img src=x onerror=alert(1)> $x^2$ :red[warm] :material/home: `a` **b** _c_"
 TEXTS = (
     "x" * 300,
     "/" + "y" * 5000,
@@ -35,8 +32,6 @@ TEXTS = (
     "[a-",
     "one\u2028two\n# three\n- four",
 )
-UNESCAPED = r"(?<!\\)(\]\(javascript|<img|\$x|:red\[warm|:material/home|`a|_c_)|(?<![*\\])\*\*b\*\*"
-MARKDOWN = ("title", "header", "subheader", "markdown", "caption", "info", "success", "warning", "error")
 LAUNCHES = (
     {"launch.dataset": "folder", "launch.weights": "file"},
     {"launch.dataset": "npz", "launch.train_set": "complete"},
@@ -68,15 +63,7 @@ def fields(app) -> list:
 
 def shows_no_markup(app) -> None:
     """Typed texts and names are escaped wherever Streamlit reads Markdown: texts, labels, options, cells, captions."""
-    said = [str(element.value) for kind in MARKDOWN for element in app.get(kind)]
-    said += [widget.label for kind in ("text_input", "button", "checkbox", "expander", "selectbox") for widget in
-             app.get(kind)]  # fmt: skip
-    said += [option for widget in app.get("button_group") for option in widget.options]
-    said += [image.caption for element in app.get("image") for image in element.proto.imgs]
-    for element in app.table:
-        frame = element.value
-        said += [str(text) for text in (*frame.columns, *frame.index, *frame.to_numpy().ravel())]
-    assert not (found := [text for text in said if re.search(UNESCAPED, text)]), found
+    assert not (found := markup_on(app)), found
 
 
 def type_everywhere(app, texts=TEXTS, kept: tuple[str, ...] = ()) -> set[str]:
@@ -218,40 +205,88 @@ def test_any_text_in_the_address(open_page, page):
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory) -> Path:
-    """Groups whose names, classes, patients, images, notes, reasons and people are written as markup."""
-    path = tmp_path_factory.mktemp("foreign")
-    bad = MARKUP.replace("/", "∕")  # a name in a folder has no slash
-    said = {"reason": f"{MARKUP} failed.", "warnings": [MARKUP]}
-    group = fabricate(path, "one", ["done", "failed"], with_patients=True, **said)
-    found = read_predictions(Group(group.path), "train")
-    save_cut(path, distil(found, "mine", make_rule(drop=1, keep=9)))
-    for run in group.runs:
-        config = json.loads((run.path / "config.json").read_text())
-        config["resolved"] |= {"class_names": [f"{name} {MARKUP}" for name in CLASS_NAMES], "data_source": MARKUP}
-        config["resolved"] |= {"split_rule": MARKUP, "preparation": MARKUP}
-        (run.path / "config.json").write_text(json.dumps(config))
-        for file in (run.path / "predictions").glob("*.parquet"):
-            table = pd.read_parquet(file)
-            table["image_id"] += f" {MARKUP}"
-            table["patient_id"] += f" {MARKUP}"
-            table.to_parquet(file)
-    cut = path / ".colora" / "cuts" / "mine.json"
-    cut.with_name("torn.json").write_text('{"name": "' + MARKUP)
-    info = json.loads((group.path / "group.json").read_text())
-    (group.path / "group.json").write_text(json.dumps(info | {"launched_by": MARKUP}))
-    (group.path / "notes.txt").write_text(MARKUP)
-    group.path.rename(path / bad)
-    fabricate(path, "two", ["done"])
-    return path
+    """`hostile.hostile_runs`: names, classes, patients, images, notes, reasons, people, cuts and files as markup."""
+    return hostile_runs(tmp_path_factory.mktemp("foreign"))
 
 
+@pytest.mark.parametrize("group", [NAME, "two", "far"], ids=["one", "two", "far"])
 @pytest.mark.parametrize("page", PARAMETERS)
-def test_names_from_the_disk_are_never_markup(open_page, foreign, page):
-    name = next(entry.name for entry in foreign.iterdir() if "onerror" in entry.name)
-    shows_no_markup(app := open_page(page, name, folder=foreign, groups=f"{name},two"))
-    if page == "images":
-        image = read_predictions(Group(foreign / name), "train").images["image_id"].iloc[0]
-        shows_no_markup(open_page(page, name, folder=foreign, image=image))
-        shows_no_markup(open_page(page, name, folder=foreign, view="Figures 11 and 12"))
-        shows_no_markup(open_page(page, name, folder=foreign, view="Verdicts"))
-    assert name in str(app.session_state["group"]) if "group" in app.session_state else True
+def test_names_from_the_disk_are_never_markup(open_page, foreign, page, group):
+    app = open_page(page, group, folder=foreign, groups=f"{NAME},two", trash="true", state="")
+    shows_no_markup(app)
+    if "group" in app.session_state:
+        assert app.session_state["group"] == group
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("images", {"image": f"train-0000 {MARKUP}"}),
+        ("images", {"view": "Figures 11 and 12"}),
+        ("images", {"view": "Verdicts"}),
+        ("images", {"part": "Test"}),
+        ("evaluate", {"seed": "Seed 1", "split": "Train", "cells": "per cent"}),
+        ("evaluate", {"show": f"CNV {MARKUP} called DME {MARKUP}"}),
+        ("monitor", {"single": "0"}),
+        ("distil", {"rule": "By verdicts only", "exclude": "Truly hard", "correct": "true"}),
+        ("launch", {"clone": NAME, "cut": "mine"}),
+        ("launch", {"clone": "two"}),
+        ("overview", {"search": "x", "order": "Name"}),
+    ],
+)
+def test_no_part_of_a_page_takes_a_text_for_markup(open_page, foreign, page, query):
+    shows_no_markup(open_page(page, NAME, folder=foreign, **query))
+
+
+def test_what_unfolds_takes_no_text_for_markup(open_page, foreign):
+    for page, keys in (("monitor", ["log"]), ("distil", ["agree", "compare"]), ("images", ["other"])):
+        query = {"image": f"train-0000 {MARKUP}"} if page == "images" else {}
+        app = open_page(page, NAME, folder=foreign, **query)
+        for key in keys:
+            app.session_state[key] = True
+        shows_no_markup(ran(app))
+
+
+@pytest.mark.parametrize(
+    ("page", "button"), [("monitor", "remove"), ("monitor", "resume"), ("monitor", "retry"), ("monitor", "clone")]
+)
+def test_no_dialog_takes_a_text_for_markup(open_page, foreign, page, button):
+    app = open_page(page, NAME, folder=foreign)
+    app.button(key=button).click()
+    shows_no_markup(ran(app))
+
+
+def test_a_folder_and_a_file_of_hostile_names_are_no_markup_on_data(open_page, tmp_path):
+    folder, file = hostile_folder(tmp_path), hostile_file(tmp_path)
+    for query in (
+        {"set": "A folder of your own", "images": str(folder)},
+        {"set": "A file of your own (.npz)", "file": str(file)},
+        {"set": "OCTMNIST", "folder": str(tmp_path / NAME)},
+    ):
+        app = open_page("data", **query)
+        assert query["set"] == "OCTMNIST" or app.get("image"), app.error
+        shows_no_markup(app)
+
+
+def test_markup_would_be_found():
+    from streamlit.testing.v1 import AppTest
+
+    def page(text: str) -> None:
+        import plotly.graph_objects as go
+        import streamlit as st
+
+        st.caption(text)
+        st.button("b", help=text)
+        st.pills("p", [text])
+        st.radio("r", [text], captions=[text])
+        st.expander(text)
+        st.popover(text)
+        st.metric("m", text)
+        st.progress(0.5, text=text)
+        st.table({"a": [text]})
+        st.dataframe({"a": [1]}, column_config={"a": st.column_config.NumberColumn(help=text)})
+        st.plotly_chart(go.Figure([go.Scatter(y=[1], name=text)]))
+        st.html(f"<p>{text}</p>")
+
+    found = markup_on(AppTest.from_function(page, args=(MARKUP,)).run())
+    assert len(found) == 13, found

@@ -17,21 +17,21 @@ START_SECONDS = 180
 
 
 class Site:
-    """The app over one runs folder, at one address, whatever server answers there."""
+    """The app over one runs folder, at one address, whatever server answers there; `flags` are Streamlit's."""
 
-    def __init__(self, runs_dir: Path):
+    def __init__(self, runs_dir: Path, *flags: str, host: str = "localhost"):
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             self.port = probe.getsockname()[1]
-        self.runs_dir, self.log = runs_dir, runs_dir.parent / "server.log"
-        self.address, self.server = f"http://localhost:{self.port}", None
+        self.runs_dir, self.log, self.flags = runs_dir, runs_dir.parent / "server.log", flags
+        self.address, self.server = f"http://{host}:{self.port}", None
 
     def start(self) -> None:
         """Returns once it answers."""
         command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}"]
         with open(self.log, "ab") as out:
             self.server = subprocess.Popen(
-                [*command, "--server.headless=true"],
+                [*command, "--server.headless=true", *self.flags],
                 cwd=ROOT,
                 env=os.environ | {"COLORA_RUNS_DIR": str(self.runs_dir)},
                 stdout=out,

@@ -24,6 +24,7 @@ from colora.queue.guard import identity_or_none, oom_kills
 from colora.runs.documents import queue_file, status_file
 from colora.runs.proof import is_own
 from colora.runs.verdict import verdict
+from colora.system.access import write_as
 from colora.system.errors import UserError
 from colora.system.files import write_json
 from colora.system.process import is_visible, own_process
@@ -44,6 +45,7 @@ def train_command(run: Path) -> list[str]:
 def main(arguments: list[str], command: Command = train_command) -> int:
     """0 where the seed is done, stopped, or waits to go on; else the training's exit code, or 1."""
     group, submission = Path(arguments[0]), int(arguments[1])
+    write_as(group.parent)
     folder = group / f"seed-{int(os.environ['SLURM_ARRAY_TASK_ID']):02d}"
     told: list[int] = []
     child: subprocess.Popen | None = None

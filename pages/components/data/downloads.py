@@ -317,7 +317,7 @@ def elsewhere(shown: Shown) -> None:
     for transfer in others:
         what = f"{info(transfer.name).title} at {transfer.size} px" if transfer.kind == "data" else transfer.name
         with st.container(border=True, key=f"other-{transfer.id}"):
-            st.markdown(f"**{what}**, to {show.literal(transfer.path.parent)}")
+            st.markdown(f"**{show.literal(what)}**, to {show.literal(transfer.path.parent)}")
             shown.progress(transfer, st.empty())
             cancel_button(transfer)
     for _ in gone:

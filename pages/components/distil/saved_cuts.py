@@ -35,25 +35,26 @@ def saved_cuts() -> None:
     usable = [row for row in rows if row["reason"] is None]
     for row in rows:
         if row["reason"]:
-            name, why = map(show.literal, (row["name"], row["reason"]))
-            st.error(f"**{name}** cannot be used: {why}", icon=":material/broken_image:")
+            why = f"cannot be used: {show.literal(row['reason'])}"
+            st.error(f"**{show.literal(row['name'])}** {why}", icon=":material/broken_image:")
     if not usable:
         return
+    table = pd.DataFrame(
+        [
+            {
+                "Cut": row["name"],
+                "Images": row["images"],
+                "Rule": row["says"],
+                "From group": row["source"]["group"],
+                "Data": row["data_source"],
+                "Made": f"{show.time_text(row['created'])}, {row['user']}",
+                "Hash": row["hash"][:12],
+            }
+            for row in usable
+        ]
+    )
     st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "Cut": row["name"],
-                    "Images": row["images"],
-                    "Rule": row["says"],
-                    "From group": row["source"]["group"],
-                    "Data": row["data_source"],
-                    "Made": f"{show.time_text(row['created'])}, {row['user']}",
-                    "Hash": row["hash"][:12],
-                }
-                for row in usable
-            ]
-        ),
+        table,
         hide_index=True,
         alt="Saved cuts, newest first",
         column_config={
@@ -61,6 +62,7 @@ def saved_cuts() -> None:
             "Hash": st.column_config.TextColumn(help="The same for the same images of the same data, on any machine."),
         },
     )
+    show.csv_button(table, "cuts")
     if cut := chosen_cut([row["name"] for row in usable]):
         one_cut(cut)
 

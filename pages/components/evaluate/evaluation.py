@@ -15,6 +15,7 @@ from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.evaluate.readers import View, found_images, pictures
 from pages.components.images.gallery import gallery
+from pages.components.images.in_address import IMAGE, code
 from pages.components.paged import page_number
 
 MISTAKES = "All mistakes"
@@ -169,8 +170,9 @@ def tiles(view: View, found: pd.DataFrame) -> None:
     drawn = [tile_of(view, row, image) for row, image in zip(rows, images, strict=True)]
     gallery("behind", drawn, names, lambda image_id: st.session_state.__setitem__("open-image", image_id), columns=3)
     if image_id := st.session_state.pop("open-image", None):
-        asked = {"group": view.group.name, "part": plots.SPLIT_NAMES[view.split], "image": image_id}
-        st.switch_page("pages/images.py", query_params=asked)
+        asked = {"group": view.group.name, "part": plots.SPLIT_NAMES[view.split]}
+        image = {IMAGE: code(view.runs[0].resolved.data_checksum, image_id)}
+        st.switch_page("pages/images.py", query_params=asked | image)
 
 
 def tile_of(view: View, row: dict[str, Any], image: np.ndarray | UserError) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The grid of a list of images, the curve of their scores, and the ways to move in it."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -10,6 +12,7 @@ from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.images import scored
 from pages.components.images.gallery import gallery
+from pages.components.images.in_address import open_image
 from pages.components.images.listed import Listed, score_title
 
 SIZES = (25, 50, 100)
@@ -37,10 +40,6 @@ def go_to(rank: int) -> None:
         address.drop("rank")
 
 
-def open_image(image_id: str) -> None:
-    address.put("image", image_id)
-
-
 def browse(
     found: SeedPredictions,
     chosen_list: Listed,
@@ -66,7 +65,7 @@ def browse(
         "grid",
         scored.tiles(rows, split, source, found.class_names, chosen_list.score, ranks, judged),
         f"Images {first + 1:,} to {first + len(rows):,} of {count:,}",
-        on_open=open_image,
+        on_open=partial(open_image, found.data_checksum),
         on_turn=lambda by: go_to(first + 1 + by * size) if first + by * size < count else None,
     )
     st.caption(

@@ -16,6 +16,7 @@ from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import address, show
 from pages.components.decimals import decimal
+from pages.components.images import in_address
 
 ORDERS = {"hardest": "Least certain first", "easiest": "Most certain first"}
 ANSWERS = {"right": "Right", "wrong": "Wrong"}
@@ -147,7 +148,9 @@ def forget_other_group(name: str) -> None:
     st.session_state["images-of"] = name, address.opened()
 
 
-def choose_filters(split: str, class_names: Sequence[str], table: pd.DataFrame, score: str) -> dict[str, Any]:
+def choose_filters(
+    split: str, class_names: Sequence[str], table: pd.DataFrame, score: str, data_checksum: str
+) -> dict[str, Any]:
     """What to leave out: {filter: value} of those that are set."""
     active = sum(map(_is_set, FILTERS))
     label = f"Filters · {active} set" if active else "Filters"
@@ -170,7 +173,8 @@ def choose_filters(split: str, class_names: Sequence[str], table: pd.DataFrame, 
             chosen["trained"] = _one_or_none(grid, "In training", TRAINED, "trained", options)
         if table["patient_id"].notna().any():
             about = "The whole id, as in the data."
-            chosen[PATIENT] = grid.text_input("Patient", key=address.text(PATIENT), help=about, **options)
+            key = in_address.patient(PATIENT, data_checksum, table["patient_id"].dropna())
+            chosen[PATIENT] = grid.text_input("Patient", key=key, help=about, **options)
         key = address.several("verdict", JUDGED, JUDGED.get)
         chosen["verdict"] = st.pills("Verdict", list(JUDGED), format_func=JUDGED.get, key=key, **many)
         st.button("Clear all", icon=":material/filter_alt_off:", on_click=_clear, disabled=not active, key="clear")

@@ -19,8 +19,9 @@ from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.images import judging, scored
-from pages.components.images.browse import first_shown, go_to, open_image
+from pages.components.images.browse import first_shown, go_to
 from pages.components.images.gallery import gallery
+from pages.components.images.in_address import open_image
 from pages.components.images.listed import Listed, score_title
 from pages.components.images.other_group import other_groups
 from pages.components.images.viewer import LargeImage, Name, viewer
@@ -48,7 +49,7 @@ def one_image(
         st.button("Back to the grid", icon=":material/arrow_back:", on_click=back, key="back")
         return
     record = chosen_list.table.iloc[row].to_dict()
-    step = steps(chosen_list, position)
+    step = steps(found.data_checksum, chosen_list, position)
     where(chosen_list, position, step)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -67,12 +68,12 @@ def one_image(
     other_groups(group, found, record, chosen_list.table, split)
 
 
-def steps(chosen_list: Listed, position: int | None) -> Callable[[int], None]:
+def steps(data_checksum: str, chosen_list: Listed, position: int | None) -> Callable[[int], None]:
     """Go to the next or the last image of the list, and let the grid stand there too."""
 
     def step(by: int) -> None:
         if position is not None and 0 <= position + by < len(chosen_list):
-            open_image(chosen_list.id_at(position + by))
+            open_image(data_checksum, chosen_list.id_at(position + by))
 
     return step
 
@@ -274,7 +275,7 @@ def neighbours(
             scored.verdicts(found.data_checksum),
         ),
         "Neighbours in rank",
-        on_open=open_image,
+        on_open=partial(open_image, found.data_checksum),
         chosen=chosen_list.id_at(position),
         columns=2 * NEIGHBOURS + 1,
     )

@@ -14,6 +14,7 @@ from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.images import scored
+from pages.components.images.in_address import IMAGE, code
 from pages.components.runs import runs_dir
 
 
@@ -87,5 +88,9 @@ def compare(
         "pages/images.py",
         label=f"Open it in {show.literal(name)}",
         icon=":material/open_in_new:",
-        query_params={"group": name, "part": SPLIT_NAMES[predictions.split], "image": record["image_id"]},
+        query_params={
+            "group": name,
+            "part": SPLIT_NAMES[predictions.split],
+            IMAGE: code(predictions.data_checksum, record["image_id"]),
+        },
     )

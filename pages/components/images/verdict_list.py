@@ -13,9 +13,10 @@ from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
-from pages.components import address, show
+from pages.components import show
 from pages.components.command import signed_in
 from pages.components.images import scored
+from pages.components.images.in_address import open_image
 from pages.components.images.who import reader, who_reads
 from pages.components.runs import runs_dir
 
@@ -112,7 +113,7 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
             return
         del st.session_state[key]
         st.session_state["to-view"] = ("browse", split)
-        address.put("image", image_id)
+        open_image(found.data_checksum, image_id)
         st.rerun()
 
 
