@@ -12,6 +12,7 @@ from typing import Any
 from colora.cli.groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
 from colora.cli.printing import say
 from colora.engines.engine import engine_named, engine_of
+from colora.runs.access import nobodys
 from colora.runs.folder import ACTIVE, Group
 from colora.runs.listing import run_folders, written_state
 from colora.runs.verdict import short
@@ -192,6 +193,7 @@ def _supervise(args: argparse.Namespace) -> int:
     from colora.queue.slots import asked_slots, keep_asked, make_slots
     from colora.queue.supervisor import Supervisor, supervise
 
+    nobodys()
     if not args.runs_dir.is_dir():
         raise UserError(f"There is no runs folder {args.runs_dir}: launch something, or name another with --runs-dir.")
     if asked := {name: vars(args)[name] for name in ("gpus", "per_gpu", "cpu_slots") if name in vars(args)}:
@@ -208,6 +210,7 @@ def _supervise(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from colora.training.run import train_run
 
+    nobodys()
     asked: list[int] = []
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last is Windows'
         if number := getattr(signal, name, None):

@@ -24,6 +24,7 @@ from typing import Any
 
 import pandas as pd
 
+from colora.runs.access import check
 from colora.runs.audit import acting_user, own_folder
 from colora.runs.folder import NAME, check_file_name
 from colora.settings.catalog import VERDICTS
@@ -233,9 +234,16 @@ def reader_file(runs_dir: Path, reader: str) -> Path:
     return verdicts_folder(runs_dir) / f"{reader}.jsonl"
 
 
+def check_writer(runs_dir: Path, reader: str) -> None:
+    """Raises UserError where whoever acts may not decide in the name of this reader."""
+    own = reader == own_reader()
+    check("judge", runs_dir, reader, acting_user() if own else reader)
+
+
 @contextmanager
 def writing(runs_dir: Path, reader: str) -> Iterator[Path]:
     """The reader's file, which no other process on this host writes meanwhile."""
+    check_writer(runs_dir, reader)
     path = reader_file(runs_dir, reader)
     with disk_errors(path, "choose another --runs-dir"):
         own_folder(runs_dir)

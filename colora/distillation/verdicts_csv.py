@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from colora.distillation.verdicts import (
     COLUMNS,
     append_events,
+    check_writer,
     current,
     journal,
     judgement,
@@ -61,6 +62,8 @@ def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) 
         except UserError as error:
             raise UserError(f"Line {line} of the file: {error}", field="file") from error
         events.setdefault(name, []).append(event)
+    for name in events:
+        check_writer(runs_dir, name)
     added = 0
     for name, theirs in events.items():
         with writing(runs_dir, name) as path:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from colora.runs.access import check, check_group
 from colora.runs.audit import cuts_folder, own_folder, record, recorded
 from colora.runs.folder import Group, check_file_name, same_group
 from colora.runs.lock import editing
@@ -106,6 +107,7 @@ def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
 
 def remove(group: Group) -> Path:
     """Move a group to the trash. Raises UserError while something of it waits or runs, or where it is gone already."""
+    check_group("rm", group)
     runs_dir, identity, end = group.path.parent, group.identity, time.monotonic() + LAST_MOMENTS_SECONDS
     while not Group(group.path).active and _has_process(group) and time.monotonic() < end:
         time.sleep(POLL_SECONDS)  # its last process is just ending
@@ -135,6 +137,7 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
     """Bring back a group or a cut, perhaps under another name. Raises UserError where the name is taken, the entry has
     gone from the trash meanwhile, or what a retry replaced is asked for."""
     check_there(entry)
+    check("put-back", runs_dir, entry.path.name, remover(runs_dir, entry))
     if entry.kind not in ("group", "cut"):
         raise UserError(f"Only whole groups and cuts are put back, not {entry.title}: it lies in {entry.path}.")
     name = new_name or entry.own_name
@@ -217,6 +220,11 @@ def removers(runs_dir: Path) -> dict[str, str]:
     return known
 
 
+def remover(runs_dir: Path, entry: Entry) -> str:
+    """Who put an entry there; "" where the audit log does not tell."""
+    return removers(runs_dir).get(entry.path.name, "")
+
+
 def size_of(entry: Entry) -> int:
     """Bytes on disk; every file is looked at."""
     if entry.path.is_file():
@@ -226,6 +234,7 @@ def size_of(entry: Entry) -> int:
 
 def delete(runs_dir: Path, entry: Entry) -> None:
     """Delete an entry for good. Raises UserError where it has gone from the trash meanwhile."""
+    check("delete", runs_dir, entry.path.name)
     _delete(entry)
     record(runs_dir, "delete", "", [], removed=[entry.path.name])
 
@@ -238,6 +247,7 @@ def _delete(entry: Entry) -> None:
 
 def empty(runs_dir: Path) -> int:
     """Delete for good what is in the trash, also what an earlier deletion has left; returns how many entries."""
+    check("empty-trash", runs_dir)
     entries = listed(runs_dir)
     for entry in entries:
         _delete(entry)
