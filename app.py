@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from colora.runs import audit
 from colora.settings.catalog import NOTICE
-from pages.components.command import signed_in
+from pages.components import sign_in
 from pages.components.frame import navigation, run
 from pages.components.history import one_step_a_move
 
@@ -13,11 +12,12 @@ ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 <path d="M4 11q12 9 24 0M4 17q12 9 24 0M4 23q12 9 24 0" stroke="white" stroke-width="3" fill="none"/></svg>"""
 COMPACT = """<style>[data-testid="stMainBlockContainer"] {padding: 4.5rem clamp(1rem, 3vw, 5rem) 3rem}</style>"""
 
-audit.signed_in = signed_in
-page = navigation()
+admission = sign_in.begin()
+page = navigation(hidden=admission.problem is not None)
 st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
 st.html(COMPACT)
 one_step_a_move()
-st.session_state["inside-app"] = page.title
 st.caption(f":material/science: **CoLoRA Studio** · {NOTICE}")
+sign_in.door(admission)
+st.session_state["inside-app"] = page.title
 run(page)

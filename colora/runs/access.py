@@ -1,8 +1,8 @@
 """May whoever acts do this? Asked where it is done, by the functions that do it; each refusal is in the audit log.
 
 Who acts is known in two ways. The app puts in who has signed in to the session that asks. A command that the app
-starts for a person finds their role in COLORA_ROLE, beside COLORA_USER. Everybody else, in a terminal or in an app where
-nobody signs in, has the rights that the operating system gives them.
+starts for a person finds their role in COLORA_ROLE, beside COLORA_USER. Everybody else, in a terminal or in an app
+where nobody signs in, has the rights that the operating system gives them.
 """
 
 import os
@@ -148,10 +148,21 @@ def named_place(text: str | os.PathLike[str], field: str | None = None) -> Path:
     roots = " or ".join(access.data_roots)
     only = f"below {roots}" if roots else "nowhere"
     said = f"This place may not be named: data, weights and cuts of one's own lie {only} here. {access.whom_to_ask}"
-    person, now = acting(), time.monotonic()
-    if person and person.runs_dir and now - _told.get((person.name, str(path)), -AGAIN_SECONDS) >= AGAIN_SECONDS:
-        for known in [known for known, told in _told.items() if now - told >= AGAIN_SECONDS]:
-            del _told[known]
-        _told[person.name, str(path)] = now
-        audit.record(person.runs_dir, "refused", "", [], refused="name", place=str(path), why=said)
+    _told_of_looking("name", str(path), said)
     raise Refused(said, field=field)
+
+
+def check_looking(action: str, what: str) -> None:
+    """`check` of what a page asks anew whenever it is drawn: the same refusal is written once a minute."""
+    if said := why_not(action):
+        _told_of_looking(action, what, said)
+        raise Refused(said)
+
+
+def _told_of_looking(action: str, what: str, said: str) -> None:
+    person, now = acting(), time.monotonic()
+    for known in [known for known, told in _told.items() if now - told >= AGAIN_SECONDS]:
+        del _told[known]
+    if person and person.runs_dir and (person.name, what) not in _told:
+        _told[person.name, what] = now
+        audit.record(person.runs_dir, "refused", "", [], refused=action, place=what, why=said)

@@ -38,6 +38,8 @@ HARMLESS = {
     "verify-{target.id}": "reads, and bears the name of its file",
     "again-{command}": "asks once more what a model takes",
     "show-anew": "draws the page anew",
+    "sign-in-{name}": "leads to where one signs in",
+    "sign-out": "ends one's own session",
     "verdict-import": "adds to the reader's own verdicts, whatever the group",
 }
 WIDGETS = ("button", "form_submit_button", "chat_input", "data_editor")
