@@ -17,7 +17,6 @@ page = navigation(hidden=admission.problem is not None)
 st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
 st.html(COMPACT)
 one_step_a_move()
-st.caption(f":material/science: **CoLoRA Studio** · {NOTICE}")
-sign_in.door(admission)
+sign_in.door(admission, f":material/science: **CoLoRA Studio** · {NOTICE}")
 st.session_state["inside-app"] = page.title
 run(page)

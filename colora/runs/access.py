@@ -146,8 +146,8 @@ def named_place(text: str | os.PathLike[str], field: str | None = None) -> Path:
     if access is None or access.data_roots is None or access.allows(path):
         return path
     roots = " or ".join(access.data_roots)
-    only = f"below {roots}" if roots else "nowhere"
-    said = f"This place may not be named: data, weights and cuts of one's own lie {only} here. {access.whom_to_ask}"
+    where = f"data, weights and cut files have to lie below {roots}" if roots else "none may, on this server"
+    said = f"This place may not be named: {where}. {access.whom_to_ask}"
     _told_of_looking("name", str(path), said)
     raise Refused(said, field=field)
 

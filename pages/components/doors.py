@@ -1,6 +1,7 @@
 """Whether this server may be used at all: not where others reach it, unless whoever comes has to sign in.
 
-`python -m pages.components.doors` says before the server starts what the app would say instead of its pages.
+`python -m pages.components.doors`, with the options of `streamlit run`, says before the server starts what the app
+would say instead of its pages.
 """
 
 import ipaddress
@@ -128,7 +129,23 @@ def refused_here() -> str | None:
     return refusal(served(), auth_settings(), os.environ.get(ANONYMOUS) == "1")
 
 
+def main() -> None:
+    """Before `streamlit run` with the same options and environment: exit code 2 and a sentence where it would serve no
+    page."""
+    import click
+    from streamlit.web import bootstrap
+    from streamlit.web.cli import configurator_options
+
+    @click.command()
+    @configurator_options
+    def ask(**options: Any) -> None:
+        bootstrap.load_config_options(flag_options=options)
+        if said := refused_here():
+            print(f"Not served: {said}", file=sys.stderr)
+            sys.exit(2)
+
+    ask()
+
+
 if __name__ == "__main__":
-    if said := refused_here():
-        print(said, file=sys.stderr)
-        sys.exit(2)
+    main()

@@ -70,11 +70,16 @@ def begin() -> Admission:
     return admission()
 
 
-def door(found: Admission) -> None:
-    """Ends the run where no page may be drawn, and says why; else says who has signed in."""
+def door(found: Admission, notice: str) -> None:
+    """The first line of every page, with who has signed in; where no page may be drawn, why, and the run's end."""
+    if found.problem is None and found.person is not None:
+        with st.container(horizontal=True, vertical_alignment="center", key="signed-in"):
+            st.caption(notice)
+            st.caption(f":material/person: {literal(found.person.name)} · {found.person.role}", width="content")
+            sign_out()
+        return
+    st.caption(notice)
     if found.problem is None:
-        if found.person is not None:
-            signed_in_as(found.person)
         return
     tell(found)
     if not found.by_signing_in:
@@ -90,12 +95,6 @@ def door(found: Admission) -> None:
         if found.person is not None:
             sign_out()
     st.stop()
-
-
-def signed_in_as(someone: Person) -> None:
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="signed-in"):
-        st.caption(f":material/person: {literal(someone.name)} · {someone.role}", width="content")
-        sign_out()
 
 
 def sign_out() -> None:
