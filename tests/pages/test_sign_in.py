@@ -150,8 +150,6 @@ def test_providers_go_by_their_names_or_there_is_one_without():
         ([], {}, ""),
         (["--server.address=0.0.0.0"], {}, "Not served: This app listens on 0.0.0.0"),
         ([], {"STREAMLIT_SERVER_ADDRESS": "192.168.0.7"}, "Not served: This app listens on 192.168.0.7"),
-        (["--server.address=0.0.0.0"], {"COLORA_ALLOW_ANONYMOUS": "1"}, ""),
-        (["--server.address=0.0.0.0"], {"COLORA_ALLOW_ANONYMOUS": "0"}, "Not served"),
     ],
 )
 def test_before_a_start_it_is_said_whether_the_app_would_be_served(tmp_path, options, environment, said):
