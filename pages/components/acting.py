@@ -89,11 +89,13 @@ def button(
     it does: who may not do it cannot press it, and is told why. `options` are the button's own.
     """
     things = bound(about)
-    if needs and (said := why_not(needs, things)):
+    said = why_not(needs, things) if needs else None
+    if said:
         options |= {"disabled": True, "help": show.literal(said)}
     clicked = st.button(label, key=key, on_click=press, args=(key, things, at, some), **options)
     if options.get("disabled"):  # since the click: what was ticked stands in another row now, and is meant all the same
-        clicked = st.session_state.get(_pressed(key), NEVER)[0] == st.session_state[RUN] - 1
+        run = st.session_state[RUN]  # in a dialog, which runs alone, that of the page around it
+        clicked = st.session_state.get(_pressed(key), NEVER)[0] in ((run - 1, run) if said else (run - 1,))
     found = pressed(key) if clicked else None
     if at == DIALOG:
         say(DIALOG)
