@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fabricate import fabricate
 from opened import ROOT, opener, ran, texts
+from streamlit.testing.v1 import app_test
 from ticking import tick
 
 from colora.data.cuts import list_cuts
@@ -34,6 +35,12 @@ readers = ["*@clinic.example"]
 data_roots = ["/nowhere/oct"]
 """
 READER, RESEARCHER, ADMIN = "ann@clinic.example", "eve@lab.example", "prof@clinic.example"
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch) -> None:
+    """As if the extra `auth` were here, which only the browser's story needs."""
+    monkeypatch.setattr(doors, "find_spec", lambda name: name)
 
 
 # ---- whether the server may be used at all
@@ -126,9 +133,8 @@ def test_rules_that_cannot_hold_close_the_app(rules):
         ({"client_id": None, "my_own": AUTH}, "a provider's name has no underscore, but my_own has"),
     ],
 )
-def test_sign_in_that_cannot_work_is_said_before_anybody_tries(rules, monkeypatch, changes, sentence):
+def test_sign_in_that_cannot_work_is_said_before_anybody_tries(rules, changes, sentence):
     rules(RULES)
-    monkeypatch.setattr(doors, "find_spec", lambda name: name)
     auth = {name: value for name, value in (AUTH | changes).items() if value is not None}
     assert sentence in refusal(LOCAL, auth, anonymous=False)
 
@@ -183,13 +189,11 @@ def enter(monkeypatch, rules, runs):
     """A function that opens a page as somebody, or as nobody, in an app where people sign in."""
     rules(RULES)
     monkeypatch.setattr(audit, "signed_in", audit.signed_in)
-    monkeypatch.setattr(doors, "find_spec", lambda name: name)
     monkeypatch.setattr(doors, "auth_settings", lambda: AUTH)
     opened = opener(monkeypatch, runs)
     now: dict = {}
-    to_user = "streamlit.testing.v1.app_test._user_info_for_run"
-    seeded = __import__("streamlit.testing.v1.app_test", fromlist=["x"])._user_info_for_run
-    monkeypatch.setattr(to_user, lambda user: seeded(dict(now)))
+    seeded = app_test._user_info_for_run
+    monkeypatch.setattr(app_test, "_user_info_for_run", lambda user: seeded(dict(now)))
 
     def open_as(page: str, email: str | None, group: str | None = None, **query: str):
         now.clear()
