@@ -182,7 +182,10 @@ def test_a_reader_judges_in_their_own_name_alone(tmp_path, act_as):
 
 def test_downloads_take_a_researcher_and_stand_in_the_audit_log(tmp_path, act_as, medmnist):
     act_as(EVE, "reader")
-    start = lambda: transfers.start_download("data", "octmnist", 28)  # noqa: E731
+
+    def start() -> transfers.Transfer:
+        return transfers.start_download("data", "octmnist", 28)
+
     for act in (start, lambda: transfers.cancel("data-octmnist-28-x"), lambda: transfers.forget("data-octmnist-28-x")):
         with pytest.raises(Refused, match="may not start or cancel downloads"):
             act()
