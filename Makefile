@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 # uv installs several times faster than pip; the PATH puts the one in .venv first.
 UV_INSTALL = PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip install --python $(PY)
 
-.PHONY: help app test test-browser test-slurm test-real test-kill lint clean
+.PHONY: help app test test-browser test-slurm test-real test-kill test-fuzz lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ test-browser: $(INSTALLED) ## run the stories in a browser
 
 test-kill: $(INSTALLED) ## kill and stop runs at random moments, many times
 	@$(PY) -m pytest -q -m kill --durations=10 --timeout=3600
+
+test-fuzz: $(INSTALLED) ## thousands of damaged folders, hostile files and arguments
+	@$(PY) -m pytest -q -m fuzz -s --durations=10 --timeout=900
 
 test-real: $(INSTALLED) ## train, distil and train again on real scans, where they lie beside the project
 	@$(PY) -m pytest -q -m real --durations=10

@@ -1,22 +1,57 @@
-"""CoLoRA Studio in the browser: `streamlit run app.py`."""
+"""CoLoRA Studio in the browser: `streamlit run app.py`.
+
+Streamlit imports this file once, for `app`, when its server starts; and runs it as a script for each page it draws.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import streamlit as st
-
-from colora.settings.catalog import NOTICE
-from pages.components import sign_in
-from pages.components.frame import navigation, run
-from pages.components.history import one_step_a_move
 
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 <rect width="32" height="32" rx="7" fill="#0b6e82"/>
 <path d="M4 11q12 9 24 0M4 17q12 9 24 0M4 23q12 9 24 0" stroke="white" stroke-width="3" fill="none"/></svg>"""
 COMPACT = """<style>[data-testid="stMainBlockContainer"] {padding: 4.5rem clamp(1rem, 3vw, 5rem) 3rem}</style>"""
 
-admission = sign_in.begin()
-page = navigation(hidden=admission.problem is not None)
-st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
-st.html(COMPACT)
-one_step_a_move()
-sign_in.door(admission, f":material/science: **CoLoRA Studio** · {NOTICE}")
-st.session_state["inside-app"] = page.title
-run(page)
+
+def draw() -> None:
+    from colora.settings.catalog import NOTICE
+    from pages.components import sign_in
+    from pages.components.frame import navigation, run
+    from pages.components.history import one_step_a_move
+
+    admission = sign_in.begin()
+    page = navigation(hidden=admission.problem is not None)
+    st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
+    st.html(COMPACT)
+    one_step_a_move()
+    sign_in.door(admission, f":material/science: **CoLoRA Studio** · {NOTICE}")
+    st.session_state["inside-app"] = page.title
+    run(page)
+
+
+@asynccontextmanager
+async def serving(app: st.App) -> AsyncIterator[None]:
+    """While the server runs it sees to it that what waits is trained, also where nobody opens a page. It does not run
+    where others would reach it and nobody has to sign in."""
+    from colora.queue import worked  # now: what pages keep of what they have read belongs to the server
+    from pages.components import doors
+    from pages.components.runs import runs_dir
+
+    doors.leave_if_refused()
+
+    async def watch() -> None:
+        while True:
+            worked.watched(runs_dir())
+            await asyncio.sleep(worked.KEEP_SECONDS)
+
+    watching = asyncio.create_task(watch())
+    yield
+    watching.cancel()
+
+
+if __name__ == "__main__":
+    draw()
+else:
+    app = st.App(__file__, lifespan=serving)

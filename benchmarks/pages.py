@@ -25,7 +25,7 @@ sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "support")]  # not this folder, 
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from fabricate import fabricate, metrics_row  # noqa: E402
+from fabricate import fabricate, living_trainer, metrics_row  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from colora.metrics.classification import entropy  # noqa: E402
@@ -125,10 +125,11 @@ def make_large(runs_dir: Path) -> Path:
 
 
 def running(group: Path) -> None:
-    """The last seed goes on, in this process."""
-    from colora.system.process import own_process
+    """The last seed goes on."""
+    from colora.system.process import identity
 
-    change_status(group, state="running", process=own_process(), step=1, steps=10)
+    trainer = identity(living_trainer(Group(group).runs[-1].path).pid)
+    change_status(group, state="running", process=trainer, step=1, steps=10)
 
 
 def change_status(group: Path, **changes: Any) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from colora import plots
 from colora.metrics.classification import wilson
 from colora.metrics.over_seeds import Spread
+from colora.runs.documents import contained
 from colora.runs.finished import counted, finished, standing
 from colora.runs.folder import Group
 from colora.settings.config import format_seeds
@@ -17,7 +18,7 @@ from pages.components import address, elsewhere, show
 from pages.components.evaluate.evaluation import class_table, confusions_and_images, threshold_curves
 from pages.components.evaluate.readers import View, seeds_with_predictions
 from pages.components.frame import inside_app
-from pages.components.runs import chosen_group, reading, show_damage, show_damaged_seeds, summary
+from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
 
 ALL, SELECTED = "All finished seeds", "selected"
 SEED_FIGURES = {
@@ -207,7 +208,7 @@ def models(group: Group, about: dict[str, Any]) -> None:
     there = seeds_with_predictions(group, split, epoch)
     counting = finished(group)
     chosen = [run for run in there if (run in counting if seed is None else run.seed == seed)]
-    with reading(group):
+    with contained(group.path):
         table = seed_table(group, about, epoch)
         names = next((run.resolved.class_names for run in chosen), [])  # of one seed its own, which may be others
     if not chosen:

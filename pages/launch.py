@@ -14,7 +14,7 @@ from pages.components import acting, cluster, show
 from pages.components.command import run_colora
 from pages.components.data import counts, downloads
 from pages.components.frame import inside_app, one_of
-from pages.components.launch import fields, form, plan, several, start
+from pages.components.launch import fields, form, limits, plan, several, start
 from pages.components.runs import runs_dir
 from pages.components.sign_in import only_for
 
@@ -150,15 +150,17 @@ def ready(values: form.Values, varied: form.Series, images: list[Images]) -> Non
     names, each = list(groups), list(groups.values())
     plan.show_amount(names, seeds, each)
     engine, wrong = cluster.choose()
+    ended, unclear = limits.choose() if not engine else ([], None)  # a cluster has a time limit of its own
     cluster.show_script(names[0], seeds, engine)
-    arguments = plan.arguments_of(name, values, seeds, varied) + engine
+    arguments = plan.arguments_of(name, values, seeds, varied) + engine + ended
     configs = plan.labelled(each, varied)
     plan.show_command(arguments, each[0], varied)
     plan.show_protocol(configs, len(seeds))
     label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
     pairs = zip(each, images, strict=True)
     saved = {config.cut: cut for config, (_, cut) in pairs if cut and not names_file(config.cut)}
-    about = {"needs": "launch", "type": "primary", "icon": ":material/play_arrow:", "disabled": wrong is not None}
+    icon, stopped = ":material/play_arrow:", bool(wrong or unclear)
+    about = {"needs": "launch", "type": "primary", "icon": icon, "disabled": stopped}
     if acting.button(label, saved.values(), "launch-button", **about) is not None:
         launch(names, arguments)
     st.caption("The training goes on when you close this page or the browser.")

@@ -6,8 +6,10 @@ import streamlit as st
 
 from colora import plots
 from colora.engines import view
+from colora.queue import worked
 from colora.results.overview import Line
 from colora.results.summary import preparing, progress
+from colora.runs.documents import contained
 from colora.runs.finished import says_reached
 from colora.runs.folder import Group
 from colora.runs.siblings import apart_rows, says_apart
@@ -18,7 +20,7 @@ from pages.components.frame import inside_app
 from pages.components.monitor.run_actions import actions
 from pages.components.monitor.seen import Seen, curves_of, seen, waiting_rows
 from pages.components.removed import unless_removed
-from pages.components.runs import chosen_group, reading, show_damage
+from pages.components.runs import chosen_group, show_damage
 
 REFRESH_SECONDS = 2
 CURVES = {
@@ -59,16 +61,18 @@ def overall(group: Group, left: dict[int, float | None]) -> None:
     for run in group.runs:
         if now := preparing(run):
             st.caption(f"Seed {run.seed}: {show.literal(now)}")
+        if told := run.status.get("silent_says"):
+            st.warning(f"**Seed {run.seed}** is {show.literal(told)}", icon=":material/volume_off:")
     if any(run.state == "queued" for run in group.runs):
         place_in_queue(group)
 
 
 def place_in_queue(group: Group) -> None:
-    """Where the waiting seeds stand, or that nobody is going to start them."""
+    """Where the waiting seeds stand, or why nobody is going to train them."""
     waiting = waiting_rows(group)
     own = [row for row in waiting if row["group"] == group.name]
-    if any(row["note"] == view.NOBODY for row in own):
-        st.warning("Nobody starts the waiting seeds: press *Resume*.", icon=":material/hourglass_disabled:")
+    if own and (told := view.unattended(group, worked.watched(group.path.parent))):
+        st.warning(show.literal(told[0].upper() + told[1:]), icon=":material/hourglass_disabled:")
     elif own:
         places = ", ".join(f"seed {row['seed']} at place {row['place']}" for row in own)
         priority = f" · priority {own[0]['priority']}" if own[0]["priority"] else ""
@@ -133,7 +137,7 @@ def live(group: Group, refreshing: bool) -> None:
     """Everything that changes while the group runs, read anew at each call."""
     sign_in.still()
     try:
-        with reading(group):
+        with contained(group.path):
             now = seen(group)
     except UserError as error:
         show_damage(group, error)
@@ -175,7 +179,7 @@ inside_app()
 st.header("Monitor")
 group = chosen_group("monitor")
 try:
-    with reading(group):
+    with contained(group.path):
         told = about(Line(group))
 except UserError as error:
     show_damage(group, error)

@@ -6,7 +6,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from colora.results.overview import FOREIGN, SORTS, Line, lines
+from colora.engines import view
+from colora.queue import worked
+from colora.results.overview import SORTS, Line, lines
 from colora.runs.folder import STATES, Group, Run
 from colora.system.errors import UserError
 from pages.components import acting, address, group_actions, machine
@@ -76,7 +78,7 @@ def row_of(line: Line) -> dict[str, Any]:
     row: dict[str, Any] = {"Group": line.name, "State": ["damaged"]}
     try:
         state, (source, synthetic) = line.state, line.data  # first the state: later figures change it, and are shown
-        rule = " optimistic" if line.config["selection"] == "paper" else ""
+        rule = " optimistic" if line.config.get("selection") == "paper" else ""
         accuracy, auc, seeds = line.spread("accuracy"), line.spread("auc"), len(line.group.runs)
         return row | {
             "State": [state],
@@ -90,7 +92,7 @@ def row_of(line: Line) -> dict[str, Any]:
             "Launched": f"{time_text(line.created)}, {line.launched_by}",
             "Notes": " ".join(line.notes.split())[:NOTE_LENGTH],
         }
-    except (UserError, *FOREIGN):
+    except UserError:
         return row  # `Line.damage` says why
 
 
@@ -127,7 +129,19 @@ def table(shown: list[Line]) -> list[Line]:
             st.warning(f"**{literal(line.name)}** is damaged: {literal(damage)}", icon=":material/broken_image:")
         elif mixed := line.mixed:
             st.warning(f"**{literal(line.name)}**: {literal(mixed)}", icon=":material/call_split:")
+        for told in () if line.damage else line.silent:
+            st.warning(f"**{literal(line.name)}**: {literal(told)}", icon=":material/volume_off:")
     return chosen
+
+
+def tell_waiting(shown: list[Line]) -> None:
+    """The groups whose seeds wait for nobody, once for each reason."""
+    names: dict[str, list[str]] = {}
+    for line in shown:
+        if not line.damage and (told := view.unattended(line.group, worked.watched(runs_dir()))):
+            names.setdefault(told, []).append(f"**{literal(line.name)}**")
+    for told, who in names.items():
+        st.warning(f"{', '.join(who)}: {literal(told)}", icon=":material/hourglass_disabled:")
 
 
 def table_key(shown: list[Line]) -> str:
@@ -167,6 +181,7 @@ if found:
     shown = found[(number - 1) * ROWS : number * ROWS]
     with place:
         table(shown)
+        tell_waiting(shown)
     active = [line for line in shown if not line.damage and line.group.active]
 elif st.session_state["search"] or st.session_state["state"]:
     st.info("No group has all of these words and one of these states.", icon=":material/search_off:")
@@ -177,4 +192,5 @@ st.subheader("This computer")
 machine.show_machine(runs_dir())
 if active and not group_actions.dialog_is_open():
     drawn = [run for line in active for run in line.group.runs]  # each with the status that it was drawn with
-    live.follow([run.status for run in drawn], lambda: [Run(run.path).status for run in drawn])
+    follow = [run.status for run in drawn], worked.watched(runs_dir())
+    live.follow(follow, lambda: ([Run(run.path).status for run in drawn], worked.watched(runs_dir())))

@@ -21,12 +21,15 @@ from queueing import Lab
 from small_data import write_folder, write_npz
 
 import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
+import colora.queue.worked
+import colora.runs.proof
 import colora.system.busy
 import colora.system.download
 from colora.data import phantom
 from colora.data.dataset import SPLITS
 from colora.runs import access
 from colora.settings import medmnist_info
+from colora.system.errors import UserError
 from colora.system.files import read_json
 from colora.system.process import send
 
@@ -63,6 +66,26 @@ def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.undo()  # the file system may have been made to fail
     for path in tmp_path.glob("*/colora/locks/supervisor-*.json"):
         send(read_json(path)["process"], signal.SIGKILL)  # it would end by itself, a while after the test
+
+
+@pytest.fixture(autouse=True)
+def looking_starts_nothing(monkeypatch) -> None:
+    """Pages and commands in this process find no supervisor for what waits, and say so; those that are asked to start
+    one do. What looking starts is in queue/test_worked.py."""
+
+    def refused(runs_dir, wait):
+        raise UserError("No test starts a supervisor by looking.")
+
+    monkeypatch.setattr(colora.queue.worked, "ensure_supervisor", refused)
+    monkeypatch.setattr(colora.queue.worked, "watched", colora.queue.worked.see_to)  # and no thread outlives the test
+
+
+@pytest.fixture(autouse=True)
+def this_process_trains(monkeypatch) -> None:
+    """Tests name the process that runs them as that of a run, and some train in it: here it proves to be any run's.
+    What really proves that is in runs/test_proof.py."""
+    real = colora.runs.proof._told
+    monkeypatch.setattr(colora.runs.proof, "_told", lambda known, run: known["pid"] == os.getpid() or real(known, run))
 
 
 @pytest.fixture

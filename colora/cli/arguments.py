@@ -4,6 +4,8 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from colora.system.typed import one_line
+
 PLAIN = ("store", "store_const", "store_true", "store_false")  # "append" takes an option as often as it is given
 
 
@@ -35,5 +37,5 @@ class Parser(argparse.ArgumentParser):
         self.register("action", None, self._registry_get("action", "store"))
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        print(f"{self.prog}: {one_line(message)}", file=sys.stderr)
         raise SystemExit(2)

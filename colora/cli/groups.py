@@ -13,6 +13,7 @@ from pathlib import Path
 from colora.runs.folder import Group, open_group, same_group
 from colora.runs.listing import list_groups
 from colora.system.errors import UserError
+from colora.system.typed import LONGEST_NAME, at_home, exists, is_dir, shortened
 
 SEED = re.compile(r"seed-\d+")
 MOST_NAMED = 2_000  # names among which the nearest is looked for: of ten times as many that would take seconds
@@ -22,7 +23,7 @@ WHERE = "folder of all groups (default COLORA_RUNS_DIR, else runs)"
 
 def default_runs_dir() -> Path:
     """As the app does, but for the folder `runs` beside app.py, which a command elsewhere does not know."""
-    return Path(os.environ.get("COLORA_RUNS_DIR") or "runs").expanduser()
+    return at_home(os.environ.get("COLORA_RUNS_DIR") or "runs", "set COLORA_RUNS_DIR to a whole path")
 
 
 def add_runs_dir(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +44,10 @@ def add_groups(parser: argparse.ArgumentParser) -> None:
 
 def place_of(text: str, runs_dir: Path) -> Path:
     """The folder that a name or a path means; it need not exist."""
-    path = Path(text).expanduser()
+    path = at_home(text, field="group")
     written_as_path = len(path.parts) > 1 or os.sep in text or "/" in text or text.startswith((".", "~"))
     in_use = Path(runs_dir) / text
-    if written_as_path or (not in_use.exists() and path.is_dir()):
+    if written_as_path or (not exists(in_use) and is_dir(path)):
         return path
     return in_use
 
@@ -79,9 +80,9 @@ def queued_of(text: str, runs_dir: Path) -> tuple[Group, str]:
 
 def _named(text: str, runs_dir: Path) -> Group:
     path = place_of(text, runs_dir)
-    if path.parent == Path(runs_dir) and not path.exists():
-        known = [group.name for group in list_groups(runs_dir)[:MOST_NAMED]]
+    if path.parent == Path(runs_dir) and not exists(path):
+        known = [group.name for group in list_groups(runs_dir)[:MOST_NAMED]] if len(text) <= LONGEST_NAME else []
         close = get_close_matches(text, known, n=1, cutoff=0.5)
         where = f"did you mean '{close[0]}'?" if close else "see colora list, and colora trash for what was removed."
-        raise UserError(f"There is no group '{text}' in {runs_dir}: {where}", field="group")
+        raise UserError(f"There is no group '{shortened(text)}' in {runs_dir}: {where}", field="group")
     return open_group(path)

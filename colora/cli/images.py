@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.settings.config import launch_arguments, parse_seeds
 from colora.system.errors import UserError
+from colora.system.typed import shortened
 
 RULE_FLAGS = ("score", "drop", "keep", "drop_share", "keep_share", "lowest", "highest", "seed")
 
@@ -70,8 +72,8 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
     rm.add_argument("name")
     rm.add_argument("--undo", action="store_true", help="bring back the cut of this name that was removed last")
 
-    verdicts = command("verdicts", _verdicts_list, "what readers decided about single images: list, export, import")
-    parts = verdicts.add_subparsers(dest="job", required=True, metavar="list|agreement|export|import")
+    verdicts = command("verdicts", _verdicts_list, "what readers decided about single images: list, export, import, rm")
+    parts = verdicts.add_subparsers(dest="job", required=True, metavar="list|agreement|export|import|rm")
     job(parts, "list", _verdicts_list, "every reader, with how many verdicts stand")
     agreement = job(parts, "agreement", _verdicts_agreement, "Cohen's kappa of two readers")
     agreement.add_argument("readers", nargs=2, metavar="READER")
@@ -81,6 +83,23 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
     load = job(parts, "import", _verdicts_import, "add the verdicts of a CSV file in the form of export")
     load.add_argument("file", type=Path)
     load.add_argument("--reader", help="in whose name (default the file's column reader)")
+    back = job(parts, "rm", _verdicts_rm, "take verdicts back that fit all that is named; --undo brings them back")
+    back.add_argument("--reader", help="only this reader's (default everyone's)")
+    back.add_argument("--image", metavar="ID", help="only those on this image")
+    at = "given {} this time, as 2026-01-31 or 2026-01-31T12:00, in UTC where it names no zone"
+    back.add_argument("--after", metavar="TIME", type=_time, help=at.format("at or after"))
+    back.add_argument("--before", metavar="TIME", type=_time, help=at.format("before"))
+    back.add_argument("--undo", action="store_true", help="bring back what the last removal took, or the one named")
+    back.add_argument("removal", metavar="REMOVAL", nargs="?", help="with --undo: what `rm` has printed")
+
+
+def _time(text: str) -> datetime:
+    from colora.distillation.removal import moment
+
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a time is such as 2026-01-31T12:00; got '{shortened(text)}'") from error
 
 
 def _names(text: str) -> list[str]:
@@ -239,3 +258,27 @@ def _verdicts_import(args: argparse.Namespace) -> int:
 
     found = import_csv(args.runs_dir, args.file, args.reader)
     return say(args, found, f"{found['added']:,} verdicts added, {found['known']:,} stood already")
+
+
+def _verdicts_rm(args: argparse.Namespace) -> int:
+    from colora.distillation.removal import bring_back, remove
+
+    which = (args.reader, args.image, args.after, args.before)
+    if args.undo:
+        if any(which):
+            raise UserError("--undo goes with a removal alone: colora verdicts rm --undo [REMOVAL].")
+        found = bring_back(args.runs_dir, args.removal)
+        lines = [f"{_counted(found['restored'])} stand{'s' * (found['restored'] == 1)} again"]
+    elif args.removal:
+        raise UserError(f"'{shortened(args.removal)}' names a removal, which goes with --undo.", field="removal")
+    elif (found := remove(args.runs_dir, *which))["removal"] is None:
+        lines = ["No verdict fits; nothing was taken back."]
+    else:
+        earlier = f", and {found['earlier']:,} that had been replaced" if found["earlier"] else ""
+        back = f"colora verdicts rm --undo {found['removal']} brings them back"
+        lines = [f"{_counted(found['removed'])} taken back{earlier}; {back}"]
+    return say(args, found, "\n".join(lines + [f"Note: {problem}" for problem in found["problems"]]))
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} verdict{'' if count == 1 else 's'}"

@@ -11,7 +11,10 @@ from colora.cli.printing import print_json, show_groups
 from colora.cli.runs import follow, report_end
 from colora.engines.engine import ENGINES, engine_named
 from colora.runs.folder import Group
+from colora.runs.limits import Limits
 from colora.settings.config import RunConfig
+from colora.system.errors import UserError
+from colora.system.typed import typed_number
 
 if TYPE_CHECKING:
     from colora.training.preflight import Preflight
@@ -40,6 +43,10 @@ def add_launch_command(command: Callable, with_json: Callable) -> None:
         metavar="NAME=VALUE",
         help="for this launch, as time=2:00:00 (docs/cluster.md)",
     )
+    about = "end a seed whose training tells nothing for so long, at least 30 s; not with SLURM"
+    launch.add_argument("--max-silence", metavar="SECONDS", help=about)
+    about = "end a seed that runs longer, counted anew from each resume; on SLURM use --slurm time=2:00:00"
+    launch.add_argument("--max-hours", metavar="HOURS", help=about)
     launch.add_argument("--wait", action="store_true", help="stay until all seeds are done, with a progress bar")
     add_config(launch)
 
@@ -49,9 +56,9 @@ def _launch(args: argparse.Namespace) -> int:
     from colora.engines.slurm.site import asked_from
 
     configs = asked_groups(args)
-    seeds, estimates = asked_seeds(args), Estimates(args.json)
+    seeds, estimates, limits = asked_seeds(args), Estimates(args.json), asked_limits(args)
     with Bar("ImageNet weights") as bar:
-        wanted = (args.engine, asked_from(args.slurm))
+        wanted = (args.engine, asked_from(args.slurm), limits)
         groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, estimates.tell, *wanted)
     estimates.tell_total()
     tell_unused(args, configs)
@@ -87,6 +94,18 @@ def _launch(args: argparse.Namespace) -> int:
         how = f"wait in SLURM as job {row['job']}" if "job" in row else "are queued and train in turn"
         print(f"{row['name']}: {len(seeds)} seeds {how}; see colora show {row['path']}")
     return 0
+
+
+def asked_limits(args: argparse.Namespace) -> Limits:
+    """Raises UserError where one of them is no number, or too small."""
+    found: dict[str, float] = {}
+    for field in ("max_silence", "max_hours"):
+        if (text := getattr(args, field)) is not None:
+            try:
+                found[field] = typed_number(text)
+            except ValueError as error:
+                raise UserError(f"--{field.replace('_', '-')}: {error}.", field=field) from error
+    return Limits(**found)
 
 
 class Estimates(dict[str, "Preflight"]):

@@ -4,6 +4,8 @@ import argparse
 import json
 from typing import Any
 
+from colora.engines.view import unattended
+from colora.queue.worked import found
 from colora.runs.finished import counted, says_not_counted, seeds_of
 from colora.runs.folder import Group
 from colora.runs.verdict import short
@@ -27,7 +29,8 @@ def say(args: argparse.Namespace, document: Any, text: str) -> int:
 def show_groups(groups: list[Group], as_json: bool, as_list: bool) -> None:
     from colora.results.summary import group_summary
 
-    summaries = [group_summary(Group(group.path)) for group in groups]
+    fresh = [Group(group.path) for group in groups]
+    summaries = [group_summary(group) | {"unattended": unattended(group, found(group.path.parent))} for group in fresh]
     if as_json:
         print_json(summaries if as_list else summaries[0])
     else:
@@ -42,14 +45,18 @@ def _show_summary(summary: dict[str, Any]) -> None:
         each = ", ".join(f"{name} {n:,}" for name, n in zip(cut["class_names"], cut["counts"]["kept"], strict=True))
         print(f"  trained on the cut {cut['name']} ({cut['hash'][:12]}): {each}; {cut['says']}")
     print(f"  settings {_settings(summary)}")
+    if limits := summary["limits"]["says"]:
+        print(f"  limits: {limits}")
     for row in summary["seeds"]:
         line = f"  seed {row['seed']:>2} {row['state']:<8} epoch {row['epoch']}/{row['epochs']}"
         if "selected_epoch" in row:
             line += f"  selected {row['selected_epoch']:>2}  test accuracy {_figure(row['test']['accuracy'])}"
             line += f"  AUC {_figure(row['test']['auc'])}" + ("" if row["finished"] else "  so far")
             line += f"  {row['apart']}" if row["apart"] else ""
-        said = short(row["reason"]) or row["preparing"]
+        said = short(row["reason"]) or row["silent_says"] or row["preparing"]
         print(line + (f"  {said}" if said else ""))
+    if summary["unattended"]:
+        print(f"  {summary['unattended']}")
     _print_over_seeds(summary["over_seeds"]["test"], len(summary["seeds"]), "test ")
     for told in says_not_counted(summary):
         print(f"  {told}")

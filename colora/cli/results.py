@@ -9,8 +9,12 @@ from colora.cli.files import Bar
 from colora.cli.groups import add_group, add_groups, add_runs_dir, group_of, groups_of
 from colora.cli.printing import print_json, show_evaluation, show_groups, show_predictions
 from colora.cli.runs import look_beyond
+from colora.engines.view import unattended
+from colora.queue.worked import COMMAND_WAIT_SECONDS, see_to
+from colora.runs.folder import Group
 from colora.runs.listing import listing
 from colora.runs.siblings import seeds_text
+from colora.system.errors import UserError
 
 
 def add_result_commands(command: Callable, with_json: Callable) -> None:
@@ -34,21 +38,36 @@ def _show(args: argparse.Namespace) -> int:
     groups = groups_of(args)
     for group in groups:
         look_beyond(group)
+    for runs_dir in {group.path.parent for group in groups if _waits_here(group)}:
+        see_to(runs_dir, COMMAND_WAIT_SECONDS)
     show_groups(groups, args.json, as_list=len(groups) > 1)
     return 0
 
 
 def _list(args: argparse.Namespace) -> int:
     rows = listing(args.runs_dir)
+    unfinished = {row["name"] for row in rows if row["done"] < row["seeds"]}
+    groups = {name: Group(args.runs_dir / name) for name in unfinished}
+    why = see_to(args.runs_dir, COMMAND_WAIT_SECONDS) if any(map(_waits_here, groups.values())) else None
+    rows = [row | {"unattended": unattended(groups[n], why) if (n := row["name"]) in groups else None} for row in rows]
     if args.json:
         print_json(rows)
         return 0
     for row in rows:
         seeds = f"{row['done']} of {row['seeds']} done"
         mixed = f"  mixed: {seeds_text(row['apart'])} trained otherwise" if row["apart"] else ""
-        print(f"{row['name']:<40} {row['state']:<8} {seeds:<13} {row['created'] or row['reason']}{mixed}")
+        waits = f"  {row['unattended']}" if row["unattended"] else ""
+        print(f"{row['name']:<40} {row['state']:<8} {seeds:<13} {row['created'] or row['reason']}{mixed}{waits}")
     print("" if rows else f"No group in {args.runs_dir} yet.", end="" if rows else "\n")
     return 0
+
+
+def _waits_here(group: Group) -> bool:
+    """Whether seeds of a group wait for this machine's queue."""
+    try:
+        return group.engine == "local" and any(run.state == "queued" for run in group.runs)
+    except UserError:  # damaged, as its own line says
+        return False
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The commands for the lives of runs: stop, resume, retry, rm, note, trash, queue, supervise, train. No torch."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -76,6 +77,12 @@ def add_run_commands(command: Callable, with_json: Callable) -> None:
         ("--slots", "cpu_slots", int, "train on the CPU, so many runs at a time (default 1)"),
     ):
         supervise.add_argument(flag, dest=name, type=kind, default=argparse.SUPPRESS, help=about)
+    way = supervise.add_mutually_exclusive_group()
+    about = "work also when nothing waits, and from the moment on at which another supervisor has ended"
+    way.add_argument("--stay", action="store_true", help=about)
+    about = "let systemd start it with the machine, as a service of this user (docs/operations.md)"
+    way.add_argument("--install", action="store_true", help=about)
+    way.add_argument("--uninstall", action="store_true", help="stop and remove that service; what trains goes on")
     train = command("train", _train, None)  # started by a run's guard, for one seed
     train.add_argument("--run-dir", type=Path, required=True)
 
@@ -138,7 +145,7 @@ def _note(args: argparse.Namespace) -> int:
 
 
 def _trash(args: argparse.Namespace) -> int:
-    from colora.runs.trash import delete, empty, found, listed, put_back, removers, size_of
+    from colora.runs.trash import delete_all, empty, found, listed, put_back, removers, size_of
 
     if bool(args.entries) != (args.job in ("put-back", "delete")):
         raise UserError("Name what to put back or delete, and nothing else: colora trash put-back|delete ENTRY ...")
@@ -152,8 +159,7 @@ def _trash(args: argparse.Namespace) -> int:
         paths = [put_back(args.runs_dir, entry, args.new_name) for entry in entries]
         return say(args, [{"path": str(path)} for path in paths], "\n".join(f"{path} is back" for path in paths))
     if args.job == "delete":
-        for entry in entries:
-            delete(args.runs_dir, entry)
+        delete_all(args.runs_dir, entries)
         return say(args, {"deleted": len(entries)}, "\n".join(f"{e.title} is deleted for good" for e in entries))
     who = removers(args.runs_dir)
     rows = [e.as_dict() | {"by": who.get(e.path.name), "bytes": size_of(e)} for e in listed(args.runs_dir)]
@@ -167,6 +173,7 @@ def _trash(args: argparse.Namespace) -> int:
 
 def _queue(args: argparse.Namespace) -> int:
     from colora.engines.view import rows
+    from colora.queue.worked import COMMAND_WAIT_SECONDS, see_to
 
     if args.job == "move":
         if not args.targets or (args.end is None and args.priority is None):
@@ -180,7 +187,7 @@ def _queue(args: argparse.Namespace) -> int:
     else:
         for group in unfinished_elsewhere(args.runs_dir):
             look_beyond(group)
-    found = rows(args.runs_dir)
+    found = rows(args.runs_dir, see_to(args.runs_dir, COMMAND_WAIT_SECONDS))
     lines = [
         f"{row['place'] or '':>4}  {row['group']}/seed-{row['seed']:02d}  {row['state']:<8} priority {row['priority']}"
         f"  {row['note']}".rstrip()
@@ -191,15 +198,23 @@ def _queue(args: argparse.Namespace) -> int:
 
 def _supervise(args: argparse.Namespace) -> int:
     from colora.queue.slots import asked_slots, keep_asked, make_slots
-    from colora.queue.supervisor import Supervisor, supervise
+    from colora.queue.supervisor import LINGER_SECONDS, Supervisor, supervise
+    from colora.queue.unit import install, uninstall
 
+    if args.uninstall:
+        print(uninstall(args.runs_dir.absolute()))
+        return 0
     nobodys()
     if not args.runs_dir.is_dir():
         raise UserError(f"There is no runs folder {args.runs_dir}: launch something, or name another with --runs-dir.")
     if asked := {name: vars(args)[name] for name in ("gpus", "per_gpu", "cpu_slots") if name in vars(args)}:
         keep_asked(args.runs_dir, asked)
+    if args.install:
+        print(install(args.runs_dir.absolute()))
+        return 0
+    supervisor = Supervisor(args.runs_dir, make_slots(**asked_slots(args.runs_dir)))
     try:
-        if not supervise(Supervisor(args.runs_dir, make_slots(**asked_slots(args.runs_dir)))):
+        if not supervise(supervisor, math.inf if args.stay else LINGER_SECONDS, patient=args.stay):
             print(f"A supervisor works on {args.runs_dir} already.")
     except KeyboardInterrupt:
         print("\nthe supervisor has ended; what runs goes on, and the next one takes it over", file=sys.stderr)
@@ -208,7 +223,7 @@ def _supervise(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from colora.training.run import train_run
+    from colora.training.reporter import begun
 
     nobodys()
     asked: list[int] = []
@@ -220,7 +235,12 @@ def _train(args: argparse.Namespace) -> int:
         """Whether SLURM, and not a person, wants the run to end (colora.engines.slurm.task)."""
         return "COLORA_TASK" in os.environ and set(asked) == {signal.SIGTERM} and not (args.run_dir / "stop").exists()
 
-    return train_run(args.run_dir, lambda: bool(asked), taken_back)
+    with begun(args.run_dir) as reporter:
+        if reporter is None:
+            return 0
+        from colora.training.run import train  # torch, which takes its time
+
+        return train(reporter, lambda: bool(asked), taken_back)
 
 
 def follow(groups: list[Group], start: Callable[[], None]) -> int | None:

@@ -8,6 +8,7 @@ name and the scores.
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,9 @@ from colora.runs.access import check, named_place
 from colora.runs.audit import cuts_folder, own_folder, record
 from colora.runs.folder import check_file_name
 from colora.runs.trash import CUT, restore, to_trash
-from colora.settings.config import names_file
+from colora.settings.config import Count, names_file
 from colora.system.errors import UserError
-from colora.system.files import remembered, write_json
+from colora.system.files import read_file, remembered, why, write_json
 from colora.system.storage import disk_errors, locked
 from colora.system.typed import clean_path, is_file, shortened
 
@@ -62,7 +63,7 @@ class Cut(BaseModel):
     class_names: list[str]
     image_ids: list[str] = Field(description="Sorted.")
     labels: dict[str, int] = Field(description="Corrected labels by image id; the source data stay as they are.")
-    counts: dict[str, list[int]] = Field(
+    counts: dict[str, list[Count]] = Field(
         description="Images of each class: pool, excluded (by verdicts), dropped (harder), kept, rest (easier or not "
         "drawn); after correction of labels."
     )
@@ -77,7 +78,11 @@ class Cut(BaseModel):
             raise ValueError("it corrects labels of images that it does not keep")
         if not all(0 <= label < len(self.class_names) for label in self.labels.values()):
             raise ValueError(f"a corrected label is none of its {len(self.class_names)} classes")
-        if sum(self.counts.get("kept", [])) != len(self.image_ids):
+        if not {"pool", "excluded", "dropped", "kept", "rest"} <= self.counts.keys():
+            raise ValueError("its counts lack a part")
+        if any(len(counts) != len(self.class_names) for counts in self.counts.values()):
+            raise ValueError(f"its counts are not of its {len(self.class_names)} classes")
+        if sum(self.counts["kept"]) != len(self.image_ids):
             raise ValueError("its counts are not those of its images")
         if self.hash != cut_hash(self.data_checksum, self.image_ids, self.labels):
             raise ValueError("its images do not agree with its hash, so it was changed after it was made")
@@ -205,7 +210,7 @@ def read_cut(runs_dir: Path, name: str) -> Cut:
 def pinned_cut(group: Path) -> Cut | None:
     """The cut that a group was launched with, as it was then; None where it has none. Raises UserError if damaged."""
     path = Path(group) / PINNED
-    return _read(path) if path.exists() else None
+    return _read(path) if os.path.lexists(path) else None
 
 
 def _read(path: Path) -> Cut:
@@ -216,14 +221,13 @@ def _read(path: Path) -> Cut:
         where = ".".join(map(str, first["loc"]))
         said = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path} is not a usable cut: {f'{where}: ' if where else ''}{said}.", field="cut") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a cut ({error}).", field="cut") from error
+    except Exception as error:  # a pipe, no permission, nesting without end ...: it is this file's alone
+        raise UserError(f"{path} cannot be read as a cut ({why(error)}).", field="cut") from error
 
 
 @lru_cache(maxsize=REMEMBERED_CUTS)
 def _parsed(path: str, stamp: Any) -> Cut:
-    with open(path, "rb") as file:
-        return Cut.model_validate_json(file.read())
+    return Cut.model_validate_json(read_file(path))
 
 
 def list_cuts(runs_dir: Path) -> list[dict[str, Any]]:

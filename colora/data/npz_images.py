@@ -1,8 +1,9 @@
 """The images of one split of an .npz, memory-mapped: in the file itself, or in a copy where it is compressed.
 
 numpy maps no .npz, but an array that is stored as it is lies in the file as a .npy would, and can be mapped there. A
-compressed one is copied once into this user's cache, beside the images prepared from folders (colora.data.prepared), by
-the same rules: complete or absent, for this user alone, deleted when unused for a while.
+compressed one, or one in Fortran's order, is copied once into this user's cache, beside the images prepared from
+folders (colora.data.prepared), by the same rules: complete or absent, for this user alone, deleted when unused for a
+while.
 """
 
 import hashlib
@@ -36,9 +37,8 @@ def npz_images(path: Path, split: str, on_progress: Progress) -> np.ndarray:
         if key not in file:
             raise UserError(f"{path} lacks {key}: {FORMAT}.", field="dataset")
         header = file.header(key)
-        if file.members[key].compress_type == zipfile.ZIP_STORED:
-            order = "F" if header.fortran_order else "C"
-            return np.memmap(path, header.dtype, "r", _first_value(file, key), header.shape, order)
+        if file.members[key].compress_type == zipfile.ZIP_STORED and not header.fortran_order:
+            return np.memmap(path, header.dtype, "r", _first_value(file, key), header.shape)
         entry = cache_dir() / _entry_name(path, key)
         if not entry.is_dir():
             made_folder(entry.parent, ELSEWHERE)

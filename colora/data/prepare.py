@@ -6,6 +6,7 @@ silent: an image that was not 8-bit grey to begin with is counted in `Converted`
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from colora.system.errors import UserError
+from colora.system.files import regular
 
 RULE = "grey, centre-crop to the short edge, antialiased bicubic resize"
 RULE_VERSION = 1  # counts up when the same file would give other pixels, so that kept ones are made anew
@@ -25,6 +27,8 @@ TINT = 8  # grey levels between the channels of a picture that people see as gre
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")  # Pillow knows others, some of which start programs
 # What Pillow raises on damaged files, found by damaging files of each format at random.
 DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error)
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what it says of a damaged file, beside the reason that is told
 
 CONVERSIONS = {
     "deep": "More than 8 bits a pixel, brought to 8 (grey over each image's own range)",
@@ -130,7 +134,7 @@ def read_whole(path: str | Path, image_size: int) -> tuple[np.ndarray, np.ndarra
 def opened(path: str | Path) -> Iterator[Image.Image]:
     """An image file of a known format and a possible size. Raises ImageError, also for damage found in the block."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open(regular(path), "rb") as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it claims {image.width} x {image.height} pixels")
             yield image

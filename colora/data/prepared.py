@@ -33,6 +33,7 @@ from colora.data.prepare import RULE, RULE_VERSION, Converted, ImageError, Progr
 from colora.system.errors import UserError
 from colora.system.process import cpu_count
 from colora.system.storage import check_room, disk_errors, locked, made_folder
+from colora.system.typed import at_home
 
 MAPPED_FROM = 2_000  # files; fewer are prepared in seconds, and leave no copy of a patient's image behind
 CHUNK = 256  # files under way at once
@@ -123,10 +124,11 @@ def _refuse_bad_folder(root: str, paths: list[str], notes: Notes, tried: int) ->
 
 
 def cache_dir() -> Path:
-    """$COLORA_CACHE/prepared, else colora/prepared in $XDG_CACHE_HOME or ~/.cache; it need not exist yet."""
+    """$COLORA_CACHE/prepared, else colora/prepared in $XDG_CACHE_HOME or ~/.cache; it need not exist yet. Raises
+    UserError where this account has no home."""
     if own := os.environ.get("COLORA_CACHE"):
-        return Path(own).expanduser() / "prepared"
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "colora" / "prepared"
+        return at_home(own, ELSEWHERE) / "prepared"
+    return at_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache", ELSEWHERE) / "colora" / "prepared"
 
 
 def _mapped(root: str, paths: list[str], image_size: int, on_progress: Progress) -> tuple[np.ndarray, Notes]:

@@ -1,10 +1,10 @@
 """A run's images by their place in its data: a page of them at a time, without torch and without the set in memory.
 
-Whatever can be mapped is read where it lies: 25 images of a mapped file take a fraction of a millisecond, and no copy
-would be faster (benchmarks/README.md):
+Whatever can be read where it lies is: 25 images of an array file take a fraction of a millisecond, and no copy would be
+faster (benchmarks/README.md):
 
     MedMNIST            the unpacked .npy files
-    npz, not compressed the file itself, mapped inside the archive
+    npz, not compressed the file itself, inside the archive
     npz, compressed     a copy of the array, made once and mapped (npz_images)
     folder              each image file, as the network reads it
     phantom             drawn, and kept for a while: 25 of 224 pixels take 0.4 s
@@ -37,6 +37,7 @@ from colora.data.prepare import (
     read_whole,
     upper_bits,
 )
+from colora.data.rows import unmapped
 from colora.data.unpack import opened
 from colora.runs.access import named_place
 from colora.settings.config import RunConfig
@@ -125,7 +126,8 @@ def check_source(source: Pictures, data_checksum: str | None) -> None:
 
 
 class Mapped:
-    """Arrays of a file, one a split; `larger` are the same images in more pixels."""
+    """Arrays of a file (N, H, W), (N, H, W, 1) or (N, H, W, 3), one a split; `larger` are the same images in more
+    pixels."""
 
     def __init__(
         self,
@@ -134,7 +136,9 @@ class Mapped:
         larger: dict[str, np.ndarray] | None = None,
         checksum: str | None = None,
     ):
-        self.arrays, self.image_size, self.larger, self.checksum = arrays, image_size, larger, checksum
+        self.arrays = {split: unmapped(array) for split, array in arrays.items()}
+        self.larger = {split: unmapped(array) for split, array in larger.items()} if larger else None
+        self.image_size, self.checksum = image_size, checksum
 
     def read(self, places: Sequence[Place]) -> list[np.ndarray | UserError]:
         return [self._read(place) for place in places]
@@ -143,7 +147,10 @@ class Mapped:
         images = self.arrays[place.split]
         if not 0 <= place.index < len(images):
             return UserError(f"The data have {len(images):,} images in this split now; number {place.index} is gone.")
-        return prepare_array(_plain_array(images[place.index])[None], self.image_size)[0]
+        try:
+            return prepare_array(_plain_array(images[place.index])[None], self.image_size)[0]
+        except OSError as error:
+            return UserError(f"{place.image_id} cannot be read ({error}): the data have changed since.")
 
     def large(self, place: Place) -> tuple[np.ndarray, np.ndarray | None]:
         image, images = self._read(place), (self.larger or self.arrays)[place.split]
@@ -151,7 +158,10 @@ class Mapped:
             raise image
         if place.index >= len(images) or images.shape[1:] == image.shape:
             return image, None
-        return image, _eight_bit(_plain_array(images[place.index]))
+        try:
+            return image, _eight_bit(_plain_array(images[place.index]))
+        except OSError as error:
+            raise UserError(f"{place.image_id} cannot be read ({error}): the data have changed since.") from error
 
 
 class Files:

@@ -1,6 +1,7 @@
 """Verdicts as CSV: what stands, one line an image and reader, to carry to another machine or a spreadsheet and back."""
 
 import io
+import warnings
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -9,22 +10,26 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from colora.distillation.verdicts import (
-    COLUMNS,
+from colora.distillation.journals import (
+    MOST_CLASSES,
+    MOST_TEXT,
     append_events,
+    check_reader,
     check_writer,
-    current,
+    is_text,
     journal,
-    judgement,
     not_undone,
-    reader_file,
     utc_text,
     writing,
 )
+from colora.distillation.verdicts import COLUMNS, current, judgement
 from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
-from colora.system.storage import disk_errors
+from colora.system.storage import disk_errors, size_text
+from colora.system.typed import shortened
+
+MOST_BYTES = 1 << 27  # of a file that is imported: some 500,000 verdicts
 
 
 def export_csv(runs_dir: Path, path: Path, reader: str | None = None, data_checksum: str | None = None) -> int:
@@ -57,7 +62,7 @@ def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) 
     for line, row in enumerate(table.to_dict("records"), start=2):
         name = reader or row["reader"]
         try:
-            reader_file(runs_dir, name)
+            check_reader(name)
             event = _event_of(name, row, classes.get(row["data_checksum"]))
         except UserError as error:
             raise UserError(f"Line {line} of the file: {error}", field="file") from error
@@ -92,10 +97,11 @@ def classes_of_data(runs_dir: Path, checksums: set[str]) -> dict[str, int]:
 
 def _event_of(reader: str, row: dict[str, str], classes: int | None) -> dict[str, Any]:
     """A line as an event. Raises UserError for what is wrong with it."""
-    label = _label(row.get("label", ""))
-    if label is not None and classes is not None and label >= classes:
-        raise UserError(f"there is no class {label} in these data, whose classes are 0 to {classes - 1}.")
-    event = judgement(reader, row["data_checksum"], row["image_id"], row["verdict"], label, row.get("note", ""))
+    for column in ("data_checksum", "user"):
+        if not is_text(row.get(column, "")):
+            raise UserError(f"its {column} has more than {MOST_TEXT:,} characters.")
+    label, note = _label(row.get("label", "")), row.get("note", "")
+    event = judgement(reader, row["data_checksum"], row["image_id"], row["verdict"], label, note, classes)
     imported = {"imported": {"time": event["time"], "by": event["user"]}}
     if row.get("time"):
         event["time"] = _time(row["time"])
@@ -107,24 +113,37 @@ def _time(text: str) -> str:
     try:
         return utc_text(datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:
-        raise UserError(f"the time of a verdict is such as 2026-01-31T12:00:00Z, or empty; got '{text}'.") from error
+        found = shortened(text)
+        raise UserError(f"the time of a verdict is such as 2026-01-31T12:00:00Z, or empty; got '{found}'.") from error
 
 
 def _read_csv(source: Path | bytes) -> pd.DataFrame:
     try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-        return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        content = source if isinstance(source, bytes) else _content_of(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of more cells in a line than the first one has
+            return pd.read_csv(
+                io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            )
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror}.", field="file") from error
-    except (ValueError, pd.errors.ParserError) as error:  # also what is not UTF-8, and an empty file
+    except (ValueError, pd.errors.ParserWarning) as error:  # also what is not UTF-8, and an empty file
         raise UserError(f"The file cannot be read as CSV: {str(error).strip()}.", field="file") from error
+
+
+def _content_of(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise UserError(f"{path} has more than {size_text(MOST_BYTES)}: that is no file of verdicts.", field="file")
+    return content
 
 
 def _label(text: str) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or len(text) > 9:
-        raise UserError(f"a right class is a class number from 0 on, or empty; got '{text}'.")
+    if not text.isdecimal() or len(text) > len(str(MOST_CLASSES)):
+        raise UserError(f"a right class is a class number from 0 on, or empty; got '{shortened(text)}'.")
     return int(text)
 
 

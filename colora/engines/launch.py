@@ -16,6 +16,7 @@ from colora.queue.supervisor import slot_names
 from colora.runs.access import check, named_place
 from colora.runs.audit import record
 from colora.runs.folder import Group, check_name, create_group
+from colora.runs.limits import Limits
 from colora.runs.lock import editing
 from colora.settings.config import KNOWN_WEIGHTS, RunConfig, absolute_paths
 from colora.system.download import Progress, quiet
@@ -25,6 +26,7 @@ from colora.training.total import check_disk
 if TYPE_CHECKING:
     from colora.training.preflight import Preflight
 
+NO_LIMITS = Limits()
 NO_MATTER = {"lr": 1.0, "lr_head": None}  # to whether a run can train, and to what it takes
 
 
@@ -42,18 +44,25 @@ def launch_groups(
     on_estimate: Callable[[str, "Preflight"], None] = lambda name, found: None,
     engine: str = "local",
     asked: dict[str, Any] | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> list[Group]:
     """Checks data, cuts, models and weights, then makes every group, by name, with all seeds queued, or none of them.
 
     Their engine's `start` starts them. ImageNet weights that are not on this machine are downloaded, which
     `on_progress` follows; data sets are not. `on_estimate` is told, with each group's name, what its runs will take
     before any is queued, or refused for it; on a cluster memory and GPU are another machine's. `asked` is what this
-    launch asks of it beyond its site file. Raises UserError, and leaves no folder behind, where the runs would
-    certainly fail.
+    launch asks of it beyond its site file; `limits` are this machine's to keep. Raises UserError, and leaves no folder
+    behind, where the runs would certainly fail.
     """
     runs_dir = Path(runs_dir)
     check("launch", runs_dir, ", ".join(configs))
     configs = {name: absolute_paths(config) for name, config in configs.items()}
+    if limits != NO_LIMITS and engine != "local":
+        raise UserError(
+            "--max-silence and --max-hours are kept by this machine's queue: a cluster has its own time limit, --slurm "
+            "time=2:00:00.",
+            field=next(iter(limits.as_dict())),
+        )
     for name in configs:
         check_name(runs_dir, name)
         engine_named(engine).check(runs_dir, name, seeds, asked or {}, priority)
@@ -83,7 +92,8 @@ def launch_groups(
             for name, config in configs.items():
                 documents = {PINNED: cuts[config.cut].model_dump()} if config.cut else None
                 place = order.last_place(runs_dir, priority)
-                groups.append(create_group(runs_dir, name, config, seeds, place, documents, engine, asked))
+                more = place, documents, engine, asked, limits.as_dict()
+                groups.append(create_group(runs_dir, name, config, seeds, *more))
         except BaseException:  # Ctrl-C too
             for group in groups:  # nobody has seen them: nothing starts while the queue is being edited
                 shutil.rmtree(group.path)

@@ -4,6 +4,7 @@ several GPUs."""
 from pathlib import Path
 from typing import Any
 
+from colora.queue import order, worked
 from colora.queue.actions import STOP_WAIT_SECONDS, ask_to_stop, move, resume, retry, see_stopped, stop
 from colora.queue.supervisor import ensure_supervisor, supervising
 from colora.runs.folder import Group
@@ -40,4 +41,8 @@ def look(group: Group) -> None:
 
 
 def forgotten(group: Group) -> bool:
-    return any(run.state == "queued" for run in group.runs) and supervising(group.path.parent) is None
+    """What is queued here gets a supervisor by itself, as long as one can be started."""
+    runs_dir, queued = group.path.parent, [run for run in group.runs if run.state == "queued"]
+    if not queued or supervising(runs_dir):
+        return False
+    return worked.found(runs_dir) is not None or not all(order.is_mine(run.path) for run in queued)

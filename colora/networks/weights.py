@@ -11,6 +11,7 @@ from colora.settings.catalog import BACKBONES, split_backbone
 from colora.system.download import Progress, RemoteFile, fetch, quiet, verify
 from colora.system.errors import Cancelled, UserError
 from colora.system.storage import Stop, file_size, never
+from colora.system.typed import at_home
 
 HOST = "https://download.pytorch.org/models"
 # A name ends in the first digits of the file's SHA-256; megabytes, of 2^20 bytes, as torchvision states them.
@@ -47,9 +48,10 @@ class WeightsOnDisk:
 
 
 def checkpoints_folder() -> Path:
-    """torch.hub's folder of downloaded weights: $TORCH_HOME/hub/checkpoints, else under ~/.cache/torch."""
+    """torch.hub's folder of downloaded weights: $TORCH_HOME/hub/checkpoints, else under ~/.cache/torch. Raises
+    UserError where this account has no home."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("TORCH_HOME") or Path(cache, "torch")).expanduser() / "hub" / "checkpoints"
+    return at_home(os.environ.get("TORCH_HOME") or Path(cache, "torch"), ELSEWHERE) / "hub" / "checkpoints"
 
 
 def remote_weights(spec: str) -> RemoteFile:

@@ -1,5 +1,6 @@
 """What a person does to runs: stop, resume, retry, move in the queue. Each is audited, and safe beside a supervisor."""
 
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -146,7 +147,7 @@ def begin_anew(group: Group, seeds: list[int] | None) -> tuple[list[int], list[i
         check_room(runs_dir, len(chosen) * most, f"Training {len(chosen)} of its seeds anew", "empty the trash")
         place, trash = order.last_place(runs_dir), []
         for seed in chosen:
-            if (old := group.path / run_folder(seed)).exists():
+            if os.path.lexists(old := group.path / run_folder(seed)):  # a link goes as it is, also one to nothing
                 trash.append(to_trash(runs_dir, old, f"{group.name}.{run_folder(seed)}").name)
             create_run(group.path, seed, config, place)
         if new := sorted(set(chosen) - set(states)):

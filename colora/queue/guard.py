@@ -24,7 +24,7 @@ from colora.system.cgroup import oom_kills
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_json
 from colora.system.gpu import left_mib, used_mib
-from colora.system.process import ASK, identity, own_process, own_session, same
+from colora.system.process import ASK, identity, is_identity, own_process, own_session, same
 
 CLAIM_WAIT_SECONDS = 20
 POLL_SECONDS = 0.02
@@ -76,7 +76,7 @@ def wait_to_be_named(folder: Path) -> dict[str, Any] | None:
             claim = read_json(folder / "process.json")
         except UserError:  # not there yet
             claim = {}
-        if same(claim.get("guard"), own):
+        if isinstance(claim, dict) and is_identity(claim.get("guard")) and same(claim["guard"], own):
             return claim
         time.sleep(POLL_SECONDS)
     return None

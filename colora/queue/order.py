@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from colora.runs.documents import queue_file
 from colora.runs.folder import Run
 from colora.runs.listing import run_folders, written_state
 from colora.system.errors import UserError
-from colora.system.files import read_json, write_json
+from colora.system.files import write_json
 from colora.system.process import is_visible, os_user
 
 NOWHERE = {"order": float("inf"), "priority": 0, "queued": None, "host": None, "user": None}
@@ -24,10 +25,9 @@ NOWHERE = {"order": float("inf"), "priority": 0, "queued": None, "host": None, "
 def place(folder: Path) -> dict[str, Any]:
     """A run's queue.json; the end of the queue where it has none, or one that cannot be read."""
     try:
-        found = NOWHERE | read_json(folder / "queue.json")
-    except (UserError, TypeError):
+        return NOWHERE | queue_file(folder)
+    except UserError:
         return NOWHERE
-    return found if all(isinstance(found[key], int | float) for key in ("order", "priority")) else NOWHERE
 
 
 def is_mine(folder: Path) -> bool:
@@ -54,11 +54,13 @@ def waiting(runs_dir: Path) -> list[Path]:
 
 
 def in_order(folders: Iterator[Path]) -> list[Path]:
-    def key(folder: Path) -> tuple:
-        known = place(folder)
-        return -known["priority"], known["order"], folder.parent.name, Run(folder).seed
-
     return sorted(folders, key=key)
+
+
+def key(folder: Path) -> tuple:
+    """Where a run stands among others: of no two runs the same."""
+    known = place(folder)
+    return -known["priority"], known["order"], folder.parent.name, Run(folder).seed
 
 
 def last_place(runs_dir: Path, priority: int = 0) -> dict[str, Any]:

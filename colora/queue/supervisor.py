@@ -12,41 +12,29 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from colora.queue import order
 from colora.queue.detach import detached
 from colora.queue.slots import Slot, asked_slots, make_slots
+from colora.queue.tended import Tended, as_written
 from colora.runs.folder import ACTIVE, Run
 from colora.runs.listing import run_folders, written_state
 from colora.runs.lock import editing, info_path, log_path, supervisor_lock, try_lock
+from colora.runs.silence import times
 from colora.runs.verdict import memory_left, process_file
 from colora.system.errors import UserError
-from colora.system.files import read_json, write_json
+from colora.system.files import read_json, write_bytes, write_json
 from colora.system.installation import ROOT
-from colora.system.process import (
-    ASK,
-    KILL,
-    Identity,
-    identity,
-    is_alive,
-    is_visible,
-    lives_here,
-    own_process,
-    own_session,
-    same,
-    send,
-    tree,
-)
+from colora.system.process import Identity, identity, is_alive, is_visible, lives_here, own_process, own_session
 
 TURN_SECONDS = 0.5
 SHARE = 10  # a turn is followed by a pause this many times as long, so that very many runs cost no core
 LINGER_SECONDS = 10  # how long nothing must be left to do before it ends
 START_WAIT_SECONDS = 60
 START_TRIES = 3
+PATIENT_SECONDS = 5  # how often a supervisor that is to stay looks whether another one has ended
 TERM_AFTER_SECONDS = 60  # after the wish to stop: a step may take long
 KILL_AFTER_SECONDS = 20  # after SIGTERM
 
@@ -57,31 +45,6 @@ Command = Callable[[Path], list[str]]
 
 def train_command(run: Path) -> list[str]:
     return [sys.executable, "-m", "colora", "train", "--run-dir", str(run)]
-
-
-@dataclass
-class Tended:
-    """A run whose processes live: started by this supervisor, or adopted."""
-
-    run: Path
-    slot: str | None  # None: adopted, and more run than there are slots
-    guard: Identity | None
-    process: subprocess.Popen | None = None  # the guard, where this supervisor is its parent
-    stopping_since: float | None = None  # on the monotonic clock
-    terminated: bool = False
-    family: dict[int, Identity] = field(default_factory=dict)  # every process seen below a run that is to stop
-
-    def trainer(self) -> Identity | None:
-        """The training process, also one that was started by hand; None before it has started."""
-        process = _written(self.run).get("process")
-        if process and not same(process, self.guard):
-            return process
-        return process_file(self.run).get("child")
-
-    def lives(self) -> bool:
-        if self.process is not None:
-            self.process.poll()  # reaps it
-        return lives_here(self.guard) or lives_here(self.trainer())
 
 
 class Supervisor:
@@ -107,23 +70,33 @@ class Supervisor:
             with self._trouble_told(tended.run):
                 self._tend(tended)
         queued = []
-        for folder in run_folders(self.runs_dir):
-            state = written_state(folder)
-            if folder in self.tended or state not in ("queued", *ACTIVE) or not order.is_mine(folder):
-                continue
+        for folder in self._folders():
             with self._trouble_told(folder):
-                if self._adopt(folder):
-                    continue
-                if state in ACTIVE or (folder / "stop").exists():
-                    self._settle(folder)
-                else:
-                    queued.append(folder)
-        for folder in order.in_order(queued):
+                if folder not in self.tended and self._waits(folder):
+                    queued.append((order.key(folder), folder))
+        for _, folder in sorted(queued):
             if (slot := self._free_slot()) is None:
                 break
             with self._trouble_told(folder):
                 self._start(folder, slot)
         return bool(self.tended or queued)
+
+    def _folders(self) -> list[Path]:
+        """Every run folder, as far as they can be listed."""
+        found: list[Path] = []
+        with self._trouble_told(self.runs_dir):
+            found.extend(run_folders(self.runs_dir))
+        return found
+
+    def _waits(self, folder: Path) -> bool:
+        """Whether a run is to be started. One that lives is adopted, and one that has ended is settled."""
+        state = written_state(folder)
+        if state not in ("queued", *ACTIVE) or not order.is_mine(folder) or self._adopt(folder):
+            return False
+        if state in ACTIVE or (folder / "stop").exists():
+            self._settle(folder)
+            return False
+        return True
 
     @contextmanager
     def _trouble_told(self, folder: Path) -> Iterator[None]:
@@ -139,12 +112,6 @@ class Supervisor:
                 with suppress(OSError):  # of a disk that is full the log may tell nothing either
                     self.tell(said if known else f"{said}\n{traceback.format_exc()}")
 
-    def finds_work(self) -> bool:
-        """Whether there is a run for the next turn; looks only."""
-        states = ("queued", *ACTIVE)
-        folders = run_folders(self.runs_dir)
-        return any(written_state(folder) in states and order.is_mine(folder) for folder in folders)
-
     def _free_slot(self) -> Slot | None:
         taken = [tended.slot for tended in self.tended.values()]
         over = taken.count(None)  # adopted without a slot of their own: they count all the same
@@ -153,50 +120,36 @@ class Supervisor:
 
     def _adopt(self, folder: Path) -> bool:
         """Take over a run whose guard or training process lives, from a supervisor that does not."""
-        process = _written(folder).get("process")
-        known = process_file(folder)
-        tended = Tended(folder, known.get("slot"), known.get("guard"))
+        process, known = as_written(folder).get("process"), process_file(folder)
         if process and not is_visible(process):
             return False
+        tended = Tended(folder, known.get("slot"), known.get("guard"))
         if not tended.lives():
             return False
-        names = {slot.name for slot in self.slots} - {other.slot for other in self.tended.values()}
-        if tended.slot not in names:
-            tended.slot = min(names, default=None)
+        free = {slot.name for slot in self.slots} - {other.slot for other in self.tended.values()}
+        if tended.slot not in list(free):  # a list, since a file may name anything
+            tended.slot = min(free, default=None)
         self.tended[folder] = tended
         self.tell(f"{_name(folder)}: adopted")
         return True
 
     def _tend(self, tended: Tended) -> None:
-        if tended.stopping_since is None and (tended.run / "stop").exists():
-            tended.stopping_since = time.monotonic()
-        if tended.stopping_since is not None:
-            self._press(tended, time.monotonic() - tended.stopping_since)
-        if tended.lives():
-            return
-        left = [member for member in tended.family.values() if is_alive(member)]
-        for member in left:
-            send(member, KILL)
-        if not left:
+        stop = tended.run / "stop"
+        if not stop.exists() and tended.ending_since is None and (why := tended.beyond()):
+            write_bytes(stop, why.encode())
+            self.tell(f"{_name(tended.run)}: {why}")
+        if stop.exists() or tended.ending_since is not None:
+            gone = tended.see_to_its_end(self.term_after, self.kill_after)
+        else:
+            gone = not tended.lives()
+        if gone:
             self._settle(tended.run)
             del self.tended[tended.run]
-
-    def _press(self, tended: Tended, waited: float) -> None:
-        """The run finishes its step by itself; after a while SIGTERM, after another SIGKILL to all that it started."""
-        trainer = tended.trainer()
-        if trainer is None:
-            return
-        tended.family |= {member["pid"]: member for member in tree(trainer)}
-        if waited > self.term_after and not tended.terminated:
-            tended.terminated = send(trainer, ASK)
-        if waited > self.term_after + self.kill_after:
-            for member in tended.family.values():
-                send(member, KILL)
 
     def _settle(self, folder: Path) -> None:
         """Write down what became of a run that no process belongs to any more, or of a wish to stop a waiting one."""
         with editing(self.runs_dir):
-            written, followed = _written(folder), Run(folder).status
+            written, followed = as_written(folder), Run(folder).status
             if written.get("state") == "queued" and (folder / "stop").exists():
                 end = {"state": "stopped", "reason": "Stopped on request before it started."}
             elif written.get("state") in ACTIVE and followed["state"] == "queued":
@@ -219,7 +172,7 @@ class Supervisor:
 
     def _start(self, folder: Path, slot: Slot) -> None:
         with editing(self.runs_dir):
-            written = _written(folder)
+            written = as_written(folder)
             if written.get("state") != "queued" or (folder / "stop").exists():
                 return
             with open(folder / "log.txt", "ab") as log:
@@ -236,7 +189,7 @@ class Supervisor:
                 offset = log.tell()
             try:
                 known = identity(guard.pid)
-                started = {"state": "starting", "process": known, "reason": None, "heartbeat": time.time()}
+                started = {"state": "starting", "process": known, "reason": None, **times()}
                 write_json(folder / "status.json", written | started)
                 # Last, since it lets the guard go on: from then on status.json is the training process's.
                 claim = {"guard": known, "child": None, "slot": slot.name, "started": time.time(), "log_offset": offset}
@@ -249,25 +202,33 @@ class Supervisor:
         self.tell(f"{_name(folder)}: started in {slot.name}")
 
 
-def _written(folder: Path) -> dict[str, Any]:
-    try:
-        return Run(folder).written_status()
-    except UserError:
-        return {}
-
-
 def _name(folder: Path) -> str:
     return f"{folder.parent.name}/{folder.name}"
 
 
-def supervise(supervisor: Supervisor, linger: float = LINGER_SECONDS) -> bool:
-    """Work until nothing has been left to do for `linger` seconds. False, at once, where another supervisor works.
+def finds_work(runs_dir: Path) -> bool:
+    """Whether a supervisor of this user and host would find a run to start or to look after; looks only."""
+    return any(map(_is_work, run_folders(runs_dir)))
+
+
+def _is_work(folder: Path) -> bool:
+    try:
+        return written_state(folder) in ("queued", *ACTIVE) and order.is_mine(folder)
+    except Exception:  # whatever is wrong with this folder, others may wait; its own pages say what it is
+        return False
+
+
+def supervise(supervisor: Supervisor, linger: float = LINGER_SECONDS, patient: bool = False) -> bool:
+    """Work until nothing has been left to do for `linger` seconds. False, at once, where another supervisor works;
+    a `patient` one waits until that has ended.
 
     Before it goes it lets go of the lock and looks once more, so that a run queued in between is not left waiting.
     """
     lock = supervisor_lock(supervisor.runs_dir)
-    if not try_lock(lock):
-        return False
+    while not try_lock(lock):
+        if not patient:
+            return False
+        time.sleep(PATIENT_SECONDS)
     about = {"process": own_process(), "runs_dir": str(supervisor.runs_dir), "started": time.time()}
     write_json(info_path(supervisor.runs_dir), about | {"slots": [slot.name for slot in supervisor.slots]})
     idle_since = time.monotonic()
@@ -278,7 +239,7 @@ def supervise(supervisor: Supervisor, linger: float = LINGER_SECONDS) -> bool:
         idle_since = now if busy else idle_since
         if now - idle_since > linger:
             lock.release()
-            if not supervisor.finds_work() or not try_lock(lock):
+            if not finds_work(supervisor.runs_dir) or not try_lock(lock):
                 return True
             idle_since = time.monotonic()
         time.sleep(max(TURN_SECONDS, SHARE * (now - begin)))
@@ -315,12 +276,26 @@ def ensure_supervisor(runs_dir: Path, wait: float = START_WAIT_SECONDS) -> int:
                 return working["pid"]
         else:
             lock.release()
-            if tries < START_TRIES and not is_alive(known):  # it may have found the lock taken by such a look as this
-                command = [sys.executable, "-m", "colora", "supervise", "--runs-dir", str(runs_dir)]
-                pid, tries, known = detached(log, command), tries + 1, None
+            if not is_alive(known):  # it may have found the lock taken by such a look as this
+                if tries == START_TRIES:
+                    raise UserError(f"The supervisor of {runs_dir} ends at once ({_last_words(log)}); see {log}.")
+                pid, tries, known = _begun(runs_dir, log), tries + 1, None
                 with suppress(ProcessLookupError):
                     known = identity(pid)
         if time.monotonic() > end:
-            said = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-            raise UserError(f"The supervisor of {runs_dir} did not start within {wait:.0f} s ({said}); see {log}.")
+            took = f"did not start within {wait:.0f} s ({_last_words(log)})"
+            raise UserError(f"The supervisor of {runs_dir} {took}; see {log}.")
         time.sleep(0.05)
+
+
+def _begun(runs_dir: Path, log: Path) -> int:
+    try:
+        return detached(log, [sys.executable, "-m", "colora", "supervise", "--runs-dir", str(runs_dir)])
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
+        raise UserError(f"The supervisor of {runs_dir} cannot be started ({said}).") from error
+
+
+def _last_words(log: Path) -> str:
+    said = log.read_text(errors="replace") if log.exists() else ""
+    return (said.strip().splitlines() or ["it said nothing"])[-1]

@@ -9,7 +9,8 @@ Imports no torch.
 """
 
 import hashlib
-import socket
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,15 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from colora.data.medmnist import remote_file
 from colora.networks.weights import remote_weights
 from colora.runs.access import check_anywhere, record_of_person
 from colora.runs.folder import own_process, read_json, write_json
 from colora.system.errors import Cancelled, UserError
 from colora.system.installation import ROOT
-from colora.system.process import is_alive
+from colora.system.process import is_alive, is_visible, send
 from colora.system.storage import locked, made_folder, state_dir
 
 ACTIVE = ("starting", "waiting", "downloading", "verifying", "unpacking")
@@ -61,7 +60,7 @@ class Transfer:
 
 def transfer_id(kind: str, name: str, size: int | None, path: Path) -> str:
     """One target, one id: "data-octmnist-224-1f0c9a7b"."""
-    place = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:8]
+    place = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:8]
     name = name.partition(":")[0]  # where a backbone is cut is all the same to its file
     return "-".join([kind, name, *([str(size)] if size else []), place])
 
@@ -128,19 +127,12 @@ def cancel(known: str, wait: float = 10) -> Transfer | None:
         return now
     record_of_person("cancel-download", kind=now.kind, name=now.name, size=now.size)
     (_folder() / f"{known}.cancel").touch()
-    if now.process["host"] == socket.gethostname():
-        _terminate(now.process["pid"])  # wakes it where it waits for the network; on another host it finds the file
+    if is_visible(now.process):
+        send(now.process, signal.SIGTERM)  # wakes it where it waits for the network; elsewhere it finds the file
     end = time.monotonic() + wait
     while (now := _read(known)) and now.active and time.monotonic() < end:
         time.sleep(POLL_SECONDS)
     return now
-
-
-def _terminate(pid: int) -> None:
-    try:
-        psutil.Process(pid).terminate()
-    except psutil.NoSuchProcess:
-        return  # it has ended by itself meanwhile
 
 
 def forget(known: str) -> None:

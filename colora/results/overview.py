@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from colora.metrics.over_seeds import Spread
-from colora.results.summary import progress
+from colora.results.summary import cut_summary, progress
+from colora.runs.documents import contained, metrics_file, run_file
 from colora.runs.finished import finished
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
@@ -17,7 +18,6 @@ from colora.runs.notes import read_notes
 from colora.runs.siblings import apart_rows, says_apart
 from colora.settings.catalog import BACKBONES, METHODS
 from colora.system.errors import UserError
-from colora.system.files import read_json, read_json_lines
 
 SORTS = {
     "newest": "newest first",
@@ -27,7 +27,6 @@ SORTS = {
     "auc": "best test AUC first",
 }
 UNFINISHED = ("failed", "lost", "damaged", "stopped", "stopping", "running", "starting", "queued")  # most urgent first
-FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what a file of another program leads to
 
 
 @dataclass(frozen=True)
@@ -43,32 +42,24 @@ class Line:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The settings as they stand in group.json."""
-        return self._info("config")
+        return self.group.info["config"]
 
     @property
     def created(self) -> str:
-        return self._info("created")
+        return self.group.info["created"]
 
     @property
     def launched_by(self) -> str:
-        return self._info("launched_by")
-
-    def _info(self, key: str) -> Any:
-        try:
-            return self.group.info[key]
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{self.group.path / 'group.json'} does not say '{key}'; the folder is damaged.") from error
+        return self.group.info["launched_by"]
 
     @cached_property
     def state(self) -> str:
-        self._info("seeds")
         return self.group.state
 
     @property
     def seeds(self) -> dict[str, list[int]]:
         """{state: the seeds in it}."""
         found: dict[str, list[int]] = {}
-        self._info("seeds")
         for run in self.group.runs:
             found.setdefault(run.state, []).append(run.seed)
         return found
@@ -88,6 +79,12 @@ class Line:
         return says_apart({"apart": apart_rows(self.group)})
 
     @property
+    def silent(self) -> list[str]:
+        """`seed 3 is silent for 75 s: ...` of each seed that lives and tells nothing of itself."""
+        told = ((run.seed, run.status.get("silent_says")) for run in self.group.runs)
+        return [f"seed {seed} is {says}" for seed, says in told if says]
+
+    @property
     def progress(self) -> float:
         """Share of the work that is done, in [0, 1]."""
         runs = [run for run in self.group.runs if run.state != "damaged"]
@@ -101,18 +98,17 @@ class Line:
             if run in self.group.apart:
                 continue
             try:
-                resolved = read_json(run.path / "config.json").get("resolved")
-                if resolved:
-                    return resolved["data_source"], resolved["synthetic"]
-            except (UserError, *FOREIGN):
+                resolved = run_file(run.path).get("resolved")
+            except UserError:
                 continue  # the seed's own line says what is wrong with it
+            if resolved:
+                return resolved["data_source"], resolved["synthetic"]
         return dataset, dataset == "phantom"
 
     @property
     def cut(self) -> dict[str, Any] | None:
-        """cut.json, the distilled cut that the group was trained on; None without one."""
-        path = self.group.path / "cut.json"
-        return read_json(path) if path.exists() else None
+        """The distilled cut that the group was trained on, as `cut_summary` tells it; None without one."""
+        return cut_summary(self.group)
 
     @cached_property
     def notes(self) -> str:
@@ -124,11 +120,8 @@ class Line:
         split = "test" if self.config.get("selection") == "paper" else "val"
         rows = []
         for run in finished(self.group):
-            lines = read_json_lines(run.path / "metrics.jsonl")
-            try:
-                ranked = [(row[f"{split}_accuracy"], -row[f"{split}_loss"], -row["epoch"]) for row in lines]
-            except FOREIGN as error:
-                raise UserError(f"{run.path / 'metrics.jsonl'} lacks figures ({error}); it is damaged.") from error
+            lines = metrics_file(run.path)
+            ranked = [(row[f"{split}_accuracy"], -row[f"{split}_loss"], -row["epoch"]) for row in lines]
             if ranked:
                 rows.append(lines[ranked.index(max(ranked))])
         return rows
@@ -141,13 +134,12 @@ class Line:
     def damage(self) -> str | None:
         """The first sentence about what cannot be read of it."""
         try:
-            said = [self.data, self.created, self.launched_by, self.seeds_text(), self.selected]
-            reasons = (run.status["reason"] for run in self.group.runs if run.state == "damaged")
-            return next(reasons, None) if said else None
+            with contained(self.group.path):
+                said = [self.data, self.created, self.launched_by, self.seeds_text(), self.selected]
+                reasons = (run.status["reason"] for run in self.group.runs if run.state == "damaged")
+                return next(reasons, None) if said else None
         except UserError as error:
             return str(error).splitlines()[0]
-        except FOREIGN as error:
-            return f"{self.group.path} does not hold what this version writes ({type(error).__name__}: {error})."
 
     def words(self) -> str:
         """What a search looks through, in lower case."""
@@ -155,9 +147,13 @@ class Line:
             backbone = self.config["backbone"].partition(":")[0]
             known = (BACKBONES[backbone].title if backbone in BACKBONES else "", METHODS.get(self.config["method"], ""))
             told = (self.config["dataset"], self.config["backbone"], self.config["method"], self.launched_by, *known)
-        except (UserError, *FOREIGN):
+        except UserError:
             told = ()
-        return " ".join((self.name, *told, self.notes)).lower()
+        try:
+            noted = self.notes
+        except UserError:
+            noted = ""
+        return " ".join((self.name, *told, noted)).lower()
 
 
 def lines(runs_dir: Path, search: str = "", states: list[str] | None = None, sort: str = "newest") -> list[Line]:
@@ -191,6 +187,6 @@ def _median(line: Line, metric: str) -> float:
     """Groups without figures come last."""
     try:
         spread = line.spread(metric)
-    except (UserError, *FOREIGN):
+    except UserError:
         return -1.0
     return spread.median if spread else -1.0

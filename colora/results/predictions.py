@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
 
 from colora.metrics.over_seeds import one_model
 from colora.results.summary import split_arrays, targets
 from colora.runs.folder import Group, Run
+from colora.runs.prediction_table import damaged_epoch, read_epoch
 from colora.runs.selection import selected_epoch
 from colora.runs.siblings import alike
 from colora.system.errors import UserError
@@ -86,16 +86,14 @@ def predicted(run: Run, split: str, epoch: int | None, labels: np.ndarray) -> tu
                 "group's first one with predictions: no figure can be over both. Train it anew in another group."
             )
         return own, probabilities
-    try:
-        with safe_open(path, "np") as file:
-            probabilities = file.get_tensor(split)
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}): the other epochs are not affected.") from error
+    probabilities = read_epoch(path, split)
     if len(probabilities) != len(labels):
         raise UserError(
             f"{path} has {len(probabilities):,} images in {split}, but the group's predictions have {len(labels):,}: "
             "its seeds did not see the same images."
         )
+    if len(labels) and labels.max() >= probabilities.shape[1]:
+        raise damaged_epoch(path, f"it has {probabilities.shape[1]} classes, and the images have {labels.max() + 1}")
     return labels, probabilities
 
 

@@ -8,8 +8,10 @@ import pandas as pd
 from colora.data.cuts import pinned_cut
 from colora.metrics.classification import report
 from colora.metrics.over_seeds import SPREAD, Spread, spreads
+from colora.runs.documents import contained
 from colora.runs.finished import finished, is_finished, under_way
 from colora.runs.folder import ACTIVE, Group, Run
+from colora.runs.limits import limits_of
 from colora.runs.selection import SELECTION, selected_row
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
@@ -45,6 +47,8 @@ def run_summary(run: Run) -> dict[str, Any]:
         "epochs": status["epochs"],
         "reason": status["reason"],
         "preparing": preparing(run),
+        "silent": status.get("silent"),  # seconds, of one that lives and tells nothing of itself (runs.silence)
+        "silent_says": status.get("silent_says"),
     }
     if len(run.metrics):
         row = run.metrics.iloc[selected_row(run.metrics, run.config.selection)]
@@ -76,7 +80,12 @@ def best_run(group: Group, among: list[Run] | None = None) -> Run | None:
 
 def group_summary(group: Group) -> dict[str, Any]:
     """What `colora show` prints: each seed, and over those that count median, IQR and range; the others under way or
-    apart. `data` is what the seeds that count were trained on."""
+    apart. `data` is what the seeds that count were trained on. Raises UserError where the folder is damaged."""
+    with contained(group.path):
+        return _group_summary(group)
+
+
+def _group_summary(group: Group) -> dict[str, Any]:
     others = apart_rows(group)
     differs = {row["seed"]: row["differs"] for row in others}
     seeds = [run_summary(run) | {"apart": differs.get(run.seed)} for run in group.runs]
@@ -95,6 +104,7 @@ def group_summary(group: Group) -> dict[str, Any]:
         "settings": in_effect(config),
         "not_used": {field: why for field, why in unused(config.model_dump()).items() if field in config.changes()},
         "config_checksum": config_checksum(exact_config(group)),
+        "limits": limits_of(group.path).as_dict() | {"says": limits_of(group.path).says()},
         "data": {
             "source": resolved.data_source if resolved else config.dataset,
             "synthetic": resolved.synthetic if resolved else config.dataset == "phantom",

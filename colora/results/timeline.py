@@ -1,13 +1,11 @@
 """One image over a run's epochs: what the model of each epoch said of it, and when updates were merged."""
 
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
 
 from colora.runs.folder import Run
-from colora.system.errors import UserError
+from colora.runs.prediction_table import read_epoch
 
 
 def timeline(run: Run, split: str, index: int, used: np.ndarray | None = None) -> pd.DataFrame:
@@ -23,7 +21,8 @@ def timeline(run: Run, split: str, index: int, used: np.ndarray | None = None) -
         position = int(np.count_nonzero(used[:index]))
     rows = {}
     for path in sorted((run.path / "predictions" / "epochs").glob("epoch-*.safetensors")):
-        rows[int(path.stem.removeprefix("epoch-"))] = _probabilities(path, split, position)
+        if (number := path.stem.removeprefix("epoch-")).isdecimal():
+            rows[int(number)] = read_epoch(path, split, position, 1)[0]
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame.from_dict(rows, orient="index").add_prefix("p_").sort_index()
@@ -32,15 +31,3 @@ def timeline(run: Run, split: str, index: int, used: np.ndarray | None = None) -
     table.insert(0, "epoch", table.index)
     table["merged"] = np.diff(counts, prepend=0) > 0
     return table.reset_index(drop=True)
-
-
-def _probabilities(path: Path, split: str, position: int) -> np.ndarray:
-    """(C,) of one image: nothing else of the file is read."""
-    try:
-        with safe_open(path, "numpy") as file:
-            values = file.get_slice(split)
-            if not 0 <= position < values.get_shape()[0]:
-                raise UserError(f"{path} has no image {position} of {split}; the run folder is damaged.")
-            return values[position : position + 1][0]
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); the run folder is damaged.") from error

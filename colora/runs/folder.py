@@ -1,11 +1,12 @@
 """The run folder: the only truth about a run. What is not in it did not happen.
 
-    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines.engine), its own identity
+    runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines.engine), its own identity,
+                                     limits (colora.runs.limits)
     runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.data.cuts)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        queue.json    its place: order, priority, since when, whose (colora.queue.order)
-                       stop          exists: a person wants this run to stop
+                       stop          exists: a person wants this run to stop, or a limit, which it names
                        process.json, exit.json     its guard, and how its process ended (colora.queue.guard)
                        job.json      what SLURM said of it (colora.engines.slurm.records, also of runs/GROUP/slurm/)
                        environment.json, metrics.jsonl, log.txt, tensorboard/
@@ -33,9 +34,13 @@ from pydantic import ValidationError
 
 from colora.runs import verdict
 from colora.runs.audit import acting_user
-from colora.runs.ground import Ground, apart, fields, ground
-from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status, read_status
+from colora.runs.documents import contained, group_file, metrics_file, run_file, status_file
+from colora.runs.ground import Ground, apart, ground
+from colora.runs.proof import is_own
+from colora.runs.silence import silence
+from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status
 from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
+from colora.system.beside import FOLDER, beside, sweep
 from colora.system.errors import UserError
 from colora.system.files import (
     append_json,
@@ -45,8 +50,8 @@ from colora.system.files import (
     write_bytes,
     write_json,
 )
-from colora.system.process import is_alive, is_visible, own_process
-from colora.system.typed import is_dir, is_file, shortened
+from colora.system.process import is_visible, own_process
+from colora.system.typed import exists, is_dir, is_file, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +61,6 @@ __all__ = [  # with what a run folder's readers and writers need of files, run_s
     "create_run", "open_group", "own_process", "queued_status", "read_json",
     "read_json_lines", "run_folder", "same_group", "write_bytes", "write_json",
 ]  # fmt: skip
-CONFIG_KEYS = {"config", "seed"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -74,19 +78,19 @@ class Run:
     def engine(self) -> str:
         """Who starts this run, as its group.json says: a name in colora.engines.engine.ENGINES."""
         try:
-            return engine_name(read_json(self.path.parent / "group.json"))
+            return group_file(self.path.parent).get("engine", "local")
         except UserError:  # the group is damaged, or just being made: only this machine's processes can be judged
             return "local"
 
     @cached_property
     def _config_file(self) -> dict[str, Any]:
-        return read_json(os.path.join(self.path, "config.json"))
+        return run_file(self.path)
 
     @cached_property
     def config(self) -> RunConfig:
         try:
             return RunConfig(**self._config_file["config"])
-        except (ValidationError, KeyError) as error:
+        except ValidationError as error:
             raise UserError(f"{self.path / 'config.json'} does not hold this version's settings: {error}") from error
 
     @cached_property
@@ -99,8 +103,6 @@ class Run:
     def ground(self) -> Ground | None:
         """What it shares with its `siblings`; None until it has started, or where it is damaged."""
         try:
-            return fields(self._config_file["resolved"])  # `ground`, of nearly all; a listing asks this of each run
-        except (KeyError, TypeError):
             return ground(self._config_file)
         except UserError:
             return None
@@ -112,19 +114,19 @@ class Run:
     def status(self) -> dict[str, Any]:
         """status.json, with the state that follows from the process that it names and from damage to the folder."""
         try:
-            status = self.written_status()
-            if not isinstance(self._config_file, dict) or not self._config_file.keys() >= CONFIG_KEYS:
-                raise UserError(f"{self.path / 'config.json'} lacks the settings; the run folder is damaged.")
-            check_epochs(self.path, status)
+            with contained(self.path):
+                status = self.written_status()
+                _ = self._config_file
+                check_epochs(self.path, status)
+                if status["state"] == "stopped" and verdict.guard_lives(self.path):
+                    return status | {"state": "stopping"}  # its last word is written, its processes are not all gone
+                return self._followed(status) if status["state"] in ACTIVE else status
         except UserError as error:
             return queued_status(0) | {"state": "damaged", "reason": str(error)}
-        if status["state"] == "stopped" and verdict.guard_lives(self.path):
-            return status | {"state": "stopping"}  # its last word is written, its processes are not all gone yet
-        return self._followed(status) if status["state"] in ACTIVE else status
 
     def written_status(self) -> dict[str, Any]:
         """status.json as it stands. Raises UserError where it is missing or damaged."""
-        return read_status(self.path)
+        return status_file(self.path)
 
     def _followed(self, status: dict[str, Any]) -> dict[str, Any]:
         """An active run's status, by what has become of its process."""
@@ -132,7 +134,7 @@ class Run:
         if process and (self.engine != "local" or not is_visible(process)):  # a cluster starts its runs again by itself
             gone = verdict.fallen_silent(self.path, status["heartbeat"]) and not verdict.may_be_silent(self.path)
             status |= verdict.silent(status) if gone else {}
-        elif not is_alive(process) and not verdict.processes_live(self.path):
+        elif not is_own(process, self.path) and not verdict.processes_live(self.path):
             status = self.written_status()  # its last word may have been written after the first look
             if verdict.never_named(self.path, status):
                 status |= {"state": "queued", "process": None}
@@ -141,6 +143,8 @@ class Run:
                 # Where another process has written its verdict meanwhile, and taken the wish to stop away, that counts.
                 now = self.written_status()
                 status = status | ended if now["state"] in ACTIVE and now["process"] == process else now
+        else:
+            status |= silence(self.path, status)
         if status["state"] in ACTIVE and self.stop_requested:
             status["state"] = "stopping"
         return status
@@ -159,7 +163,7 @@ class Run:
 
         if self.state == "damaged":
             return pd.DataFrame()
-        return pd.DataFrame(read_json_lines(self.path / "metrics.jsonl"))
+        return pd.DataFrame(metrics_file(self.path))
 
     def predictions(self, split: str) -> "pd.DataFrame":
         """Predictions of the selected model, one row an image.
@@ -167,16 +171,17 @@ class Run:
         Columns: index, label, p_0 ... p_{C-1} (float32, rows sum to 1), entropy (nats), image_id, patient_id (or null),
         checksum (uint64, `dataset.image_checksum` of the pixels that were predicted; not of older versions); in the
         train split `used` (bool: trained on) and, where a cut corrected labels, trained_label (what was trained with;
-        label is as in the data). Raises UserError while the run has not written them.
+        label is as in the data). Raises UserError while the run has not written them, or where they are damaged.
         """
         if not self.has_predictions(split):
             raise UserError(f"{self.path.parent.name}, seed {self.seed}, has no predictions on {split} yet.")
-        import pandas as pd
+        from colora.runs.prediction_table import read_table
 
-        return pd.read_parquet(self._predictions_file(split))
+        classes = len(self.resolved.class_names) if self.resolved else None
+        return read_table(self._predictions_file(split), classes, split == "train")
 
     def has_predictions(self, split: str) -> bool:
-        return self._predictions_file(split).exists()
+        return is_file(self._predictions_file(split))
 
     def _predictions_file(self, split: str) -> Path:
         return self.path / "predictions" / f"{split}.parquet"
@@ -186,7 +191,7 @@ class Run:
 
     @property
     def stop_requested(self) -> bool:
-        return (self.path / "stop").exists()
+        return exists(self.path / "stop")
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,7 @@ class Group:
     def info(self) -> dict[str, Any]:
         """group.json: schema_version, config, seeds, created (ISO 8601, UTC, milliseconds: a series is launched within
         one second), launched_by, engine, identity; what this launch asked of SLURM, if anything, as "slurm"."""
-        return read_json(self.path / "group.json")
+        return group_file(self.path)
 
     @cached_property
     def identity(self) -> str:
@@ -217,7 +222,7 @@ class Group:
         except OSError:
             return ""
         try:
-            info = self.info if isinstance(self.info, dict) else {}
+            info = self.info
         except UserError:
             info = {}
         return str(info.get("identity") or f"{info.get('created')}.{folder}")
@@ -232,12 +237,11 @@ class Group:
     @property
     def engine(self) -> str:
         """Who starts its runs: a name in colora.engines.engine.ENGINES."""
-        return engine_name(self.info)
+        return self.info.get("engine", "local")
 
     @cached_property
     def runs(self) -> list[Run]:
-        seeds = seeds_of(self.info, self.path / "group.json")
-        return [Run(self.path / run_folder(seed)) for seed in seeds]
+        return [Run(self.path / run_folder(seed)) for seed in self.info["seeds"]]
 
     @cached_property
     def state(self) -> str:
@@ -259,19 +263,6 @@ class Group:
         return any(run.state in (*ACTIVE, "queued") for run in self.runs)
 
 
-def engine_name(info: dict[str, Any]) -> str:
-    """The engine that group.json names."""
-    return info.get("engine", "local") if isinstance(info, dict) else "local"
-
-
-def seeds_of(info: Any, path: Path) -> list[int]:
-    """The seeds that the document of `path`, a group.json, names. Raises UserError where it names none."""
-    seeds = info.get("seeds") if isinstance(info, dict) else None
-    if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise UserError(f"{path} does not name its seeds; the group is damaged.")
-    return seeds
-
-
 def run_folder(seed: int) -> str:
     return f"seed-{seed:02d}"
 
@@ -289,7 +280,7 @@ def check_file_name(name: str, what: str, field: str = "name") -> None:
 def check_name(runs_dir: Path, name: str) -> None:
     """Raises UserError for a name that is bad, or that a group has already."""
     check_file_name(name, "a group")
-    if (Path(runs_dir) / name).exists():
+    if os.path.lexists(Path(runs_dir) / name):  # also a link to nothing, which a new group would replace
         raise UserError(f"A group named '{name}' exists already in {runs_dir}: choose another name.", field="name")
 
 
@@ -302,15 +293,17 @@ def create_group(
     documents: dict[str, Any] | None = None,
     engine: str = "local",
     asked: dict[str, Any] | None = None,
+    limits: dict[str, float] | None = None,
 ) -> Group:
     """A new group with every seed queued, at `place` of the queue. It is there once it is complete.
 
     `documents`: JSON documents by file name, in the group's folder before any seed can start. `engine` is to start
-    them; `asked` is what this launch asks of it beyond the site's settings. Raises UserError for a bad or taken name,
-    or a folder that cannot be written.
+    them; `asked` is what this launch asks of it beyond the site's settings. `limits`: `runs.limits.Limits.as_dict`.
+    Raises UserError for a bad or taken name, or a folder that cannot be written.
     """
     check_name(runs_dir, name)
-    path, beside = Path(runs_dir) / name, Path(runs_dir) / f".{name}.{os.getpid()}.new"
+    path = Path(runs_dir) / name
+    staging = beside(path, FOLDER)
     info = {
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(),
@@ -320,19 +313,19 @@ def create_group(
         "engine": engine,
         "identity": uuid.uuid4().hex,
     }
-    for left in path.parent.glob(f".{name}.*.new"):  # by a launch that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    sweep(path.parent, unmarked=True)  # of launches that were killed, under whatever name; one that is at work stays
     try:
-        beside.mkdir(parents=True)
+        staging.mkdir(parents=True)
         for file, document in (documents or {}).items():
-            write_json(beside / file, document)
+            write_json(staging / file, document)
         for seed in seeds:
-            create_run(beside, seed, config, place)
-        write_json(beside / "group.json", info | ({engine: asked} if asked else {}))
-        beside.rename(path)
+            create_run(staging, seed, config, place)
+        more = ({engine: asked} if asked else {}) | ({"limits": limits} if limits else {})
+        write_json(staging / "group.json", info | more)
+        staging.rename(path)
         sync_folder(path.parent)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
         check_name(runs_dir, name)  # taken meanwhile
         raise UserError(f"{path} cannot be made: {error.strerror}.") from error
     return Group(path)

@@ -4,7 +4,6 @@ Knows of config.json what `ground` reads, so that a listing of thousands of runs
 """
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 Ground = tuple[Any, ...]
@@ -17,14 +16,12 @@ OTHER = {
     "weights_checksum": "from other weights",
 }
 FIELDS = tuple(OTHER)
-fields = itemgetter(*FIELDS)
 
 
-def ground(document: Any) -> Ground | None:
-    """Of a run's config.json, in which a field may be missing that is newer than it; None before the first start, and
-    of what is no such document."""
-    resolved = document.get("resolved") if isinstance(document, dict) else None
-    return tuple(map(resolved.get, FIELDS)) if isinstance(resolved, dict) else None
+def ground(document: dict[str, Any]) -> Ground | None:
+    """Of a run's config.json, in which a field may be missing that is newer than it; None before the first start."""
+    resolved = document.get("resolved")
+    return tuple(map(resolved.get, FIELDS)) if resolved else None
 
 
 class Grounded(Protocol):

@@ -11,34 +11,49 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from colora.runs.folder import ACTIVE, Group, Run, run_folder, seeds_of
+from colora.runs.documents import contained, group_file
+from colora.runs.folder import ACTIVE, Group, Run, run_folder
+from colora.runs.proof import is_own
 from colora.runs.verdict import process_file
 from colora.system.errors import UserError
-from colora.system.files import REMEMBERED_FILES, read_json, remembered
-from colora.system.process import Identity, lives_here
+from colora.system.files import REMEMBERED_FILES, remembered
+from colora.system.process import Identity
 from colora.system.typed import is_dir
 
 
 def list_groups(runs_dir: Path) -> list[Group]:
-    """Every group, last launched first. A folder without group.json, or whose name starts with a dot, is no group."""
+    """Every group, last launched first. A folder without group.json is none, nor one whose name starts with a dot or
+    holds what cannot be shown."""
     if not is_dir(runs_dir):
         return []
     found = {}
     for path in Path(runs_dir).iterdir():
         with suppress(FileNotFoundError, NotADirectoryError):  # no group, or removed at this moment
-            if not path.name.startswith("."):
-                found[path] = remembered(_launched, path / "group.json"), path.name
+            if not path.name.startswith(".") and path.name.isprintable():
+                found[path] = _launched(path), path.name
     return [Group(path) for path in sorted(found, key=found.get, reverse=True)]
 
 
-@lru_cache(maxsize=REMEMBERED_FILES)
-def _launched(path: str, stamp: Any) -> float:
-    """When the group of a group.json was launched, in seconds since 1970. The file's own time says that only of a
-    damaged one: a retry with more seeds writes the file anew, and a copy has another time."""
+def _launched(group: Path) -> float:
+    """When a group was launched, in seconds since 1970; of a damaged one, when its file was last changed, or what is
+    seen of it. Raises FileNotFoundError or NotADirectoryError of what is none."""
+    path = group / "group.json"
     try:
-        created = datetime.fromisoformat(read_json(path)["created"])
-    except (UserError, KeyError, TypeError, ValueError):
-        return os.stat(path).st_mtime
+        return remembered(_created, path)
+    except (FileNotFoundError, NotADirectoryError):
+        if not os.path.islink(path):
+            raise
+        return os.lstat(path).st_mtime  # a link to what is not there
+    except UserError:  # its own line says what is wrong with it
+        return os.lstat(path).st_mtime
+    except OSError:  # a loop of links, or a folder that may not be entered
+        return os.lstat(group).st_mtime
+
+
+@lru_cache(maxsize=REMEMBERED_FILES)
+def _created(path: str, stamp: Any) -> float:
+    """The file's own time is another: a retry with more seeds writes the file anew, and so does a copy."""
+    created = datetime.fromisoformat(group_file(os.path.dirname(path))["created"])
     return (created if created.tzinfo else created.replace(tzinfo=UTC)).timestamp()
 
 
@@ -50,13 +65,12 @@ def listing(runs_dir: Path) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"name": group.name, "state": "damaged", "seeds": 0, "done": 0, "apart": []}
         row |= {"created": None}
         try:
-            states = [run.state for run in group.runs]
-            row |= {"state": group.state, "seeds": len(states), "done": states.count("done"), "reason": None}
-            row |= {"apart": [run.seed for run in group.apart], "created": group.info["created"]}
+            with contained(group.path):
+                states = [run.state for run in group.runs]
+                row |= {"state": group.state, "seeds": len(states), "done": states.count("done"), "reason": None}
+                row |= {"apart": [run.seed for run in group.apart], "created": group.info["created"]}
         except UserError as error:
             row |= {"state": "damaged", "reason": str(error)}
-        except KeyError:
-            row |= {"state": "damaged", "reason": f"{group.path / 'group.json'} does not say when it was made."}
         rows.append(row)
     return rows
 
@@ -69,7 +83,7 @@ def run_folders(runs_dir: Path) -> Iterator[Path]:
         groups = sorted(entry.path for entry in entries if not entry.name.startswith("."))
     for group in groups:
         try:
-            seeds = seeds_of(read_json(path := Path(group, "group.json")), path)
+            seeds = group_file(group)["seeds"]
         except UserError:
             continue
         yield from (Path(group, run_folder(seed)) for seed in seeds)
@@ -86,4 +100,4 @@ def written_state(folder: Path) -> str:
 def trainings(runs_dir: Path) -> list[Identity]:
     """The training processes of this folder that live on this machine."""
     folders = [folder for folder in run_folders(runs_dir) if written_state(folder) in ACTIVE]
-    return [known for folder in folders if lives_here(known := process_file(folder).get("child"))]
+    return [known for folder in folders if is_own(known := process_file(folder).get("child"), folder)]

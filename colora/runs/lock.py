@@ -4,6 +4,7 @@ They are the operating system's, so that a process that dies lets go; what stand
 """
 
 import hashlib
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +12,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from colora.system.storage import locked, made_folder, state_dir
+from colora.system.storage import STATE_ELSEWHERE, locked, made_folder, state_dir
 
 PROBE_SECONDS = 2  # longer than anyone holds the lock only to see whether it is free
 
 
 def _beside(runs_dir: Path, ending: str) -> Path:
-    folder = made_folder(state_dir() / "locks", "set XDG_STATE_HOME to a folder that you may write to")
+    folder = made_folder(state_dir() / "locks", STATE_ELSEWHERE)
     whose = f"{socket.gethostname()}:{Path(runs_dir).resolve()}"  # a home, and the state in it, may be several hosts'
-    return folder / f"supervisor-{hashlib.sha256(whose.encode()).hexdigest()[:16]}.{ending}"
+    return folder / f"supervisor-{hashlib.sha256(os.fsencode(whose)).hexdigest()[:16]}.{ending}"
 
 
 def info_path(runs_dir: Path) -> Path:

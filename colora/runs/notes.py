@@ -5,18 +5,21 @@ from colora.runs.audit import record
 from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
 from colora.system.errors import UserError
-from colora.system.files import write_bytes
+from colora.system.files import read_file, why, write_bytes
 
 FILE = "notes.txt"
 LONGEST = 10_000  # characters
+MOST_BYTES = 2**20
 
 
 def read_notes(group: Group) -> str:
     """The text, empty where nobody has written any."""
     try:
-        return (group.path / FILE).read_text("utf-8", errors="replace")
+        return read_file(group.path / FILE, MOST_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return ""
+    except (OSError, ValueError) as error:
+        raise UserError(f"{group.path / FILE} cannot be read ({why(error)}): remove it, or note anew.") from error
 
 
 def write_notes(group: Group, text: str) -> None:

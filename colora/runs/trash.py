@@ -1,8 +1,13 @@
 """runs/.colora/trash: what was removed, until it is put back or deleted for good. Groups lie there as NAME.TIME,
-retried seeds as NAME.seed-03.TIME, cuts as the file NAME.cut.TIME. Who removed what stands in the audit log."""
+retried seeds as NAME.seed-03.TIME, cuts as the file NAME.cut.TIME. Who removed what stands in the audit log.
 
+A link is moved, put back and deleted as the link that it is: nothing of what it leads to is read, and nothing deleted.
+"""
+
+import os
 import re
 import shutil
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,9 +22,10 @@ from colora.runs.audit import cuts_folder, own_folder, record, recorded
 from colora.runs.folder import Group, check_file_name, same_group
 from colora.runs.lock import editing
 from colora.runs.verdict import processes_live
-from colora.system.errors import UserError
+from colora.system.errors import Incomplete, UserError
 from colora.system.files import read_json, sync_folder, write_json
-from colora.system.storage import file_size, locked
+from colora.system.storage import disk_errors, locked
+from colora.system.typed import exists
 
 LAST_MOMENTS_SECONDS = 3
 POLL_SECONDS = 0.1
@@ -58,8 +64,10 @@ class Entry:
 
     @cached_property
     def kind(self) -> str:
-        """group, seed, cut, or other."""
-        if (self.path / "group.json").exists():
+        """group, seed, cut, or other. Of a link its name tells it, as far as a name can."""
+        if self.path.is_symlink():
+            return "cut" if self.name.endswith(CUT) else "seed" if SEED.fullmatch(self.name) else "group"
+        if exists(self.path / "group.json"):
             return "group"
         if SEED.fullmatch(self.name) and self.path.is_dir():
             return "seed"
@@ -99,9 +107,10 @@ def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
     if f"{now:{STAMP}}" <= latest:  # the clock was set back
         now = _time(latest) + timedelta(microseconds=1)
     place = trash / f"{name}.{now:{STAMP}}"
-    folder.rename(place)
-    sync_folder(trash)
-    sync_folder(folder.parent)
+    with disk_errors(folder, "remove it by hand"):
+        folder.rename(place)
+        sync_folder(trash)
+        sync_folder(folder.parent)
     return place
 
 
@@ -144,17 +153,20 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
     check_file_name(name, f"a {entry.kind}")
     target = _place(runs_dir, entry, name)
     with locked(target) if entry.kind == "cut" else editing(runs_dir):  # as whoever makes one of this name
-        if target.exists():
+        if os.path.lexists(target):
             raise UserError(
                 f"{target} exists: it has taken the name of the removed {entry.kind}. Remove it first, or put this one "
                 "back under another name.",
                 field="name",
             )
-        renamed = read_json(entry.path) | {"name": name} if entry.kind == "cut" and name != entry.own_name else None
+        renamed = entry.kind == "cut" and name != entry.own_name
+        if renamed and entry.path.is_symlink():
+            raise UserError(f"{entry.title} is a link to a file elsewhere: it comes back under its own name only.")
+        document = read_json(entry.path) | {"name": name} if renamed else None
         target.parent.mkdir(exist_ok=True)
         _move(entry, target)
-        if renamed:  # a cut says its name itself
-            write_json(target, renamed)
+        if document:  # a cut says its name itself
+            write_json(target, document)
     action, group, about = ("undo", name, {}) if entry.kind == "group" else ("cut-undo", "", {"cut": name})
     record(runs_dir, action, group, [], trash=entry.path.name, **about)
     return target
@@ -163,7 +175,7 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
 def free_name(runs_dir: Path, entry: Entry) -> str:
     """The name under which a group or a cut can come back: its own, or, where that is taken again, with a number."""
     names = (entry.own_name if n == 1 else f"{entry.own_name}-{n}" for n in count(1))
-    return next(name for name in names if not _place(runs_dir, entry, name).exists())
+    return next(name for name in names if not os.path.lexists(_place(runs_dir, entry, name)))
 
 
 def _place(runs_dir: Path, entry: Entry, name: str) -> Path:
@@ -184,7 +196,7 @@ def _move(entry: Entry, target: Path) -> None:
 
 def check_there(entry: Entry) -> None:
     """Raises UserError where an entry is not in the trash any more."""
-    if not entry.path.exists():
+    if not os.path.lexists(entry.path):
         raise _gone(entry)
 
 
@@ -210,13 +222,13 @@ def found(runs_dir: Path, text: str) -> Entry:
 
 
 def removers(runs_dir: Path) -> dict[str, str]:
-    """{name in the trash: who put it there}, as the audit log knows."""
+    """{name in the trash: who put it there}, as far as the audit log can be read and tells."""
     known: dict[str, str] = {}
-    for line in recorded(runs_dir):
-        places = line.get("detail", {}).get("trash", [])
-        for place in [places] if isinstance(places, str) else places:
+    with suppress(UserError):
+        for line in recorded(runs_dir):
+            places = line["detail"].get("trash")
             if line["action"] in ("rm", "cut-rm", "retry"):
-                known[place] = line["user"]
+                known |= {str(place): line["user"] for place in (places if isinstance(places, list) else [places])}
     return known
 
 
@@ -226,33 +238,82 @@ def remover(runs_dir: Path, entry: Entry) -> str:
 
 
 def size_of(entry: Entry) -> int:
-    """Bytes on disk; every file is looked at."""
-    if entry.path.is_file():
-        return file_size(entry.path)
-    return sum(file_size(path) for path in entry.path.rglob("*"))
+    """Bytes on disk of the files in it; every one is looked at, and no link is followed."""
+    inside = (os.path.join(at, name) for at, folders, files in os.walk(entry.path) for name in (*folders, *files))
+    return sum(map(_own_size, [entry.path] if _is_file(entry.path) else inside))
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_symlink() or not path.is_dir()
+
+
+def _own_size(path: str | Path) -> int:
+    with suppress(OSError):  # gone, or nobody may look
+        about = os.lstat(path)
+        return 0 if stat.S_ISDIR(about.st_mode) else about.st_size
+    return 0
 
 
 def delete(runs_dir: Path, entry: Entry) -> None:
-    """Delete an entry for good. Raises UserError where it has gone from the trash meanwhile."""
-    check("delete", runs_dir, entry.path.name)
-    _delete(entry)
-    record(runs_dir, "delete", "", [], removed=[entry.path.name])
+    """Delete an entry for good. Raises UserError where that fails, or it has gone from the trash meanwhile."""
+    delete_all(runs_dir, [entry])
 
 
-def _delete(entry: Entry) -> None:
-    going = entry.path.with_name(GOING + entry.path.name)  # from now on nobody puts back what is half there
-    _move(entry, going)
-    shutil.rmtree(going) if going.is_dir() else going.unlink()
+def delete_all(runs_dir: Path, entries: list[Entry]) -> int:
+    """Delete entries for good; returns how many. One that fails keeps none of the others: raises Incomplete at the end,
+    which names each with its reason. The audit log has what is really gone."""
+    for entry in entries:
+        check("delete", runs_dir, entry.path.name)
+    return _told(runs_dir, "delete", *_each(entries))
 
 
 def empty(runs_dir: Path) -> int:
-    """Delete for good what is in the trash, also what an earlier deletion has left; returns how many entries."""
+    """Delete for good what is in the trash, also what an earlier deletion has left; returns how many entries. Raises
+    Incomplete as `delete_all` does."""
     check("empty-trash", runs_dir)
-    entries = listed(runs_dir)
-    for entry in entries:
-        _delete(entry)
+    left_over = {}
     for left in trash_folder(runs_dir).glob(f"{GOING}*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-    if entries:
-        record(runs_dir, "empty-trash", "", [], removed=[entry.path.name for entry in entries])
-    return len(entries)
+        try:
+            _wipe(left)
+        except FileNotFoundError:  # another process was faster
+            continue
+        except OSError as error:
+            left_over[left.name.removeprefix(GOING)] = f"in part only, {_why(error)}"
+    gone, failed = _each(listed(runs_dir))
+    return _told(runs_dir, "empty-trash", gone, left_over | failed)
+
+
+def _each(entries: list[Entry]) -> tuple[list[str], dict[str, str]]:
+    """Delete them; which are gone, and why the others are not, by their names in the trash."""
+    gone, failed = [], {}
+    for entry in entries:
+        going = entry.path.with_name(GOING + entry.path.name)  # from now on nobody puts back what is half there
+        try:
+            _move(entry, going)
+            _wipe(going)
+            gone.append(entry.path.name)
+        except UserError as error:
+            failed[entry.path.name] = str(error).rstrip(".")
+        except OSError as error:
+            failed[entry.path.name] = _why(error)
+    return gone, failed
+
+
+def _wipe(path: Path) -> None:
+    path.unlink() if _is_file(path) else shutil.rmtree(path)
+
+
+def _why(error: OSError) -> str:
+    """`Permission denied: log.txt`, of the file in an entry that could not be deleted."""
+    where = f": {Path(os.fsdecode(error.filename)).name.removeprefix(GOING)}" if error.filename else ""
+    return f"{error.strerror or error}{where}"
+
+
+def _told(runs_dir: Path, action: str, gone: list[str], failed: dict[str, str]) -> int:
+    """Into the audit log; how many are gone. Raises Incomplete where something has failed."""
+    if gone or failed:
+        record(runs_dir, action, "", [], removed=gone, **({"failed": sorted(failed)} if failed else {}))
+    if failed:
+        each = "; ".join(f"{name} ({why})" for name, why in failed.items())
+        raise Incomplete(f"{f'{len(gone)} deleted for good; n' if gone else 'N'}ot deleted for good: {each}.")
+    return len(gone)

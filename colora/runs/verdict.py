@@ -1,26 +1,55 @@
 """What became of a run whose process is gone without a word of its own, in words a person can act on."""
 
 import errno
+import os
 import re
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from colora.runs.proof import is_own
 from colora.system.errors import UserError
-from colora.system.files import read_json
-from colora.system.process import is_identity, lives_here, same
+from colora.system.files import read_json, regular, why
+from colora.system.process import is_identity, same
 from colora.system.storage import size_text
 
 QUOTED_LINES = 40
 TAIL_BYTES = 32_768
+LONGEST_WISH = 300  # bytes
 FULL_BYTES = 2**20  # with less than this free a disk counts as full
 PATIENCE_SECONDS = 120  # for the heartbeat of a run on another host to change, on this process's monotonic clock
 FIRST_SIGHT_SECONDS = 600  # a heartbeat that is older by both hosts' wall clocks when first seen is not waited for
 WATCH_SECONDS = 15  # three heartbeats
 WATCH_POLL_SECONDS = 0.5
+BUS = getattr(signal, "SIGBUS", None)  # a mapped file was cut short
 FULL_DISK = re.compile(rf"No space left on device|\[Errno {errno.ENOSPC}\]|Disk quota exceeded")
+
+def is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in (int, float) and -(2**53) < value < 2**53
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+KINDS: dict[str, Callable[[Any], bool]] = {  # of what is read below from process.json, exit.json and status.json
+    "guard": is_identity,
+    "child": is_identity,
+    "log_offset": is_count,
+    "code": is_number,
+    "signal": is_count,
+    "oom_kills": is_count,
+    "gpu_left_mib": is_number,
+    "heartbeat": is_number,
+    "started": is_number,
+}
 
 _heard: dict[str, tuple[float, float]] = {}  # status file -> (heartbeat, when it was last seen to change)
 _vouched: dict[str, float] = {}  # run folder -> when a cluster last said to this process that it runs
@@ -32,24 +61,23 @@ def process_file(folder: Path) -> dict[str, Any]:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    """A file of guard and child; {} where it is missing or damaged, and without what is no identity."""
+    """A file's document without what is not of its kind, so that damage hides no process that lives; {} where there is
+    none."""
     try:
         found = read_json(path)
     except UserError:
         return {}
-    if not isinstance(found, dict):
-        return {}
-    return {k: v for k, v in found.items() if k not in ("guard", "child") or is_identity(v)}
+    return {k: v for k, v in found.items() if KINDS.get(k, is_text)(v)} if isinstance(found, dict) else {}
 
 
 def guard_lives(folder: Path) -> bool:
     """Whether a guard of this run is at work: whatever happens to the run, it will be written down."""
-    return lives_here(process_file(folder).get("guard"))
+    return is_own(process_file(folder).get("guard"), folder)
 
 
 def processes_live(folder: Path) -> bool:
     """Whether the last guard of this run, or the training process that it started, lives on this host."""
-    return guard_lives(folder) or lives_here(process_file(folder).get("child"))
+    return guard_lives(folder) or is_own(process_file(folder).get("child"), folder)
 
 
 def never_named(folder: Path, status: dict[str, Any]) -> bool:
@@ -99,10 +127,7 @@ def may_be_silent(folder: Path) -> bool:
     """Whether a cluster said that it lets this run rest (colora.engines.slurm.records), or just now that it runs."""
     if time.monotonic() - _vouched.get(str(folder), -PATIENCE_SECONDS) < PATIENCE_SECONDS:
         return True
-    try:
-        return read_json(folder / "job.json")["state"] in ("SUSPENDED", "STOPPED")
-    except UserError:  # not a cluster's, or not asked yet
-        return False
+    return _mapping(folder / "job.json").get("state") in ("SUSPENDED", "STOPPED")
 
 
 def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
@@ -110,8 +135,9 @@ def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
     again = f"Resume continues after epoch {status['epoch']}."
     ending, tail = _exit_file(folder, status["process"]), log_tail(folder, QUOTED_LINES, _log_offset(folder))
     if (folder / "stop").exists():
-        reason = f"Stopped on request: its process was ended. {again} {memory_left(folder)}"
-        return {"state": "stopped", "reason": reason.strip()}
+        limit = limit_met(folder)
+        reason = f"{limit or 'Stopped on request'}: its process was ended. {again} {memory_left(folder)}"
+        return {"state": "failed" if limit else "stopped", "reason": reason.strip()}
     if FULL_DISK.search(tail) or shutil.disk_usage(folder).free < FULL_BYTES:
         sentence = f"The disk of {folder} is full: free some space, then resume this run. {again}"
         return {"state": "failed", "reason": _with(sentence, tail)}
@@ -119,6 +145,21 @@ def verdict(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
         gone = "The process of this run is gone without a word (killed, or the machine restarted)."
         return {"state": "lost", "reason": _with(f"{gone} {again}", tail)}
     return {"state": "failed", "reason": _with(f"{_how(ending)} {again}", tail)}
+
+
+def limit_met(folder: Path) -> str:
+    """Where not a person but a limit of its group wants a run to end: which, and what was measured, as the supervisor
+    has written it into the file `stop`; "" otherwise."""
+    try:
+        file = os.open(folder / "stop", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # nor does a pipe keep it waiting
+    except OSError:  # nobody wants it to end
+        return ""
+    try:
+        return os.read(file, LONGEST_WISH).decode(errors="replace").strip()
+    except OSError:  # no file at all: whatever it is, somebody's wish
+        return ""
+    finally:
+        os.close(file)
 
 
 def memory_left(folder: Path) -> str:
@@ -161,6 +202,8 @@ def _how(ending: dict[str, Any]) -> str:
         return f"{killed}: the kernel ended it for lack of memory. Lower the batch size or the image size."
     if number == signal.SIGKILL:
         return f"{killed}, probably out of memory: lower the batch size or the image size."
+    if number == BUS:
+        return f"{killed}: a file that it read was cut short meanwhile, most likely its data, or the disk failed."
     return f"{killed}."
 
 
@@ -175,9 +218,16 @@ def _log_offset(folder: Path) -> int:
 
 def log_tail(folder: Path, lines: int = 40, since: int = 0) -> str:
     """The last lines of a run's log.txt, of what was written from byte `since` on."""
-    path = folder / "log.txt"
-    if not path.exists():
+    return file_tail(folder / "log.txt", lines, since)
+
+
+def file_tail(path: Path, lines: int, since: int = 0) -> str:
+    """The last lines of a text file; empty where there is none, and a sentence where it cannot be read."""
+    try:
+        with open(regular(path), "rb") as file:
+            file.seek(max(since, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            return "\n".join(file.read(TAIL_BYTES).decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
         return ""
-    with open(path, "rb") as file:
-        file.seek(max(since, path.stat().st_size - TAIL_BYTES))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except (OSError, ValueError) as error:
+        return f"{path} cannot be read: {why(error)}."

@@ -9,7 +9,7 @@ import os
 import re
 import typing
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -27,6 +27,9 @@ KNOWN_WEIGHTS = ("imagenet", "shipped", "none")  # anything else is a file
 
 def _field(default: Any, description: str, section: str, **constraints: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"section": section}, **constraints)
+
+
+Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
 class RunConfig(BaseModel):
@@ -250,6 +253,8 @@ def _check_medmnist_name(name: str) -> None:
 class Resolved(BaseModel):
     """What the machine and the files turned out to be; written once, when a run first starts, and kept on resume."""
 
+    model_config = ConfigDict(strict=True)
+
     device: str
     precision: Literal["fp32", "bf16"]
     threads: int
@@ -261,13 +266,21 @@ class Resolved(BaseModel):
     synthetic: bool
     split_rule: str = Field(description="How train, validation and test were separated, for a person to read.")
     preparation: str = Field(description="How each image became the network's input; evaluate and predict do the same.")
-    class_counts: dict[str, list[int]] = Field(description="Images of each class in each split, and in 'used'.")
+    class_counts: dict[str, list[Count]] = Field(description="Images of each class in each split, and in 'used'.")
     weights_checksum: str | None
     random_layers: list[str] = Field(description="Weights that the file did not have and that stayed random.")
-    parameters: dict[str, int]
+    parameters: dict[str, Count]
     forms: dict[str, str] = Field({}, description="How each adapted layer computes (adapters.forms); kept on resume.")
     cut_hash: str | None = Field(None, description="Of the cut that was trained on; None without one.")
     warnings: list[str]
+
+    @model_validator(mode="after")
+    def _counts_each_class(self) -> "Resolved":
+        if not {"train", "val", "test", "used"} <= self.class_counts.keys():
+            raise ValueError("class_counts lacks a split")
+        if any(len(counts) != len(self.class_names) for counts in self.class_counts.values()):
+            raise ValueError(f"class_counts does not count each of its {len(self.class_names)} classes")
+        return self
 
 
 def make_config(values: dict[str, Any]) -> RunConfig:

@@ -5,7 +5,9 @@ label an image can be trained on; every other name gets a sentence why not.
 """
 
 import importlib.util
+import os
 import re
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -100,12 +102,24 @@ def _suffix(size: int) -> str:
 
 @cache
 def _package() -> ModuleType:
-    """medmnist/info.py by its path; importing it makes ~/.medmnist, so it is read when first needed."""
+    """medmnist/info.py by its path; importing it makes ~/.medmnist, so it is read when first needed.
+
+    Without a home it would make a folder `~` where this process works: then it is shown one in which none can be made.
+    """
     found = importlib.util.find_spec("medmnist")
     if found is None or not found.submodule_search_locations:
         raise UserError("The package medmnist is not installed: run `pip install medmnist`.", field="dataset")
     path = Path(found.submodule_search_locations[0]) / "info.py"
     spec = importlib.util.spec_from_file_location("medmnist_info_table", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    homeless = os.path.expanduser("~") == "~"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `default_folder` says it, to whoever needs the folder
+        if homeless:
+            os.environ["HOME"] = os.devnull
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            if homeless:
+                del os.environ["HOME"]
     return module

@@ -119,4 +119,4 @@ def config_checksum(config: RunConfig) -> str:
     if config.method == "colora" and config.merge_unit == "epochs" and config.merge_every > config.epochs:
         content["merge_every"] = None
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()  # a path may not be UTF-8

@@ -8,9 +8,17 @@ class UserError(Exception):
     ends `failed` with it as the reason. `field` names the setting it belongs to, where there is one.
     """
 
+    exit_code = 2
+
     def __init__(self, message: str, field: str | None = None):
         super().__init__(message)
         self.field = field
+
+
+class Incomplete(UserError):
+    """Part of what was asked for is done, and the rest failed by no mistake of a person: says what, and why."""
+
+    exit_code = 1
 
 
 class Cancelled(UserError):

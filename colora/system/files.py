@@ -5,32 +5,64 @@ Standard library only: the guard of each run writes with these too, and is to st
 
 import json
 import os
+import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from colora.system.beside import beside, sweep
 from colora.system.errors import UserError
 
 WINDOWS = os.name == "nt"
+AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # where a pipe lies in place of a file, that is an error and no wait for ever
 REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a moment
 REPLACE_PAUSE_SECONDS = 0.02
 SETTLED_SECONDS = 0.1  # a file changed this recently may change again within one tick of its time of change
 REMEMBERED_FILES = 16_384
+PART_BYTES = 2**16
+MOST_BYTES = 64 * 2**20  # of a document: a cut of 100,000 images takes 5
+
+
+_swept: set[str] = set()  # folders in which this process has looked once for what killed writers have left
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Atomic: after a crash the file holds the old or the new content, never a part."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Atomic: after a crash the file holds the old or the new content, never a part.
+
+    The first file that a process writes in a folder also sweeps up what killed writers have left there.
+    """
+    _sweep_once(path.parent)
+    part = beside(path)
+    with naming(path):
+        try:
+            with open(part, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def _sweep_once(folder: Path) -> None:
+    """Once for each process and folder: a heartbeat every few seconds reads no folder, and a new run does."""
+    if (name := os.fspath(folder)) not in _swept:
+        _swept.add(name)
+        sweep(folder)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Lets an OSError name the file that it is about: those of write() and fsync() name none, and that of what is
+    written beside a file one that nobody knows."""
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
 
 
 def _replace(beside: Path, path: Path) -> None:
@@ -63,19 +95,50 @@ def append_json(path: Path, value: Any) -> None:
 def append_bytes(path: Path, data: bytes) -> None:
     """Adds to a file and syncs it; one write, so that lines of several processes do not mix. A part that a full disk
     has taken is given back, so that the next line does not follow half of one."""
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    taken = 0
+    with naming(path):
+        handle, taken = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | AT_ONCE, 0o666), 0
+        try:
+            while taken < len(data):  # a second round only where the disk took a part
+                taken += os.write(handle, data[taken:])
+            os.fsync(handle)
+        except OSError:
+            with suppress(OSError):  # it is no file that can be cut, such as a device: what was said first counts
+                end = os.lseek(handle, 0, os.SEEK_CUR)
+                if os.fstat(handle).st_size == end:  # nobody has added anything behind it
+                    os.ftruncate(handle, end - taken)
+            raise
+        finally:
+            os.close(handle)
+
+
+def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """All of a regular file. Raises OSError as `open` does, ValueError for anything else that has a name, such as a
+    pipe that nobody writes to, and where there are more than `most` bytes."""
+    handle, parts, size = regular(path), [], 0
     try:
-        while taken < len(data):  # a second round only where the disk took a part
-            taken += os.write(handle, data[taken:])
-        os.fsync(handle)
-    except OSError:
-        end = os.lseek(handle, 0, os.SEEK_CUR)
-        if os.fstat(handle).st_size == end:  # nobody has added anything behind it
-            os.ftruncate(handle, end - taken)
-        raise
+        while part := os.read(handle, PART_BYTES):
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise ValueError(f"it is larger than {most >> 20} MiB")
     finally:
         os.close(handle)
+    return b"".join(parts)
+
+
+def regular(path: str | Path) -> int:
+    """A handle to read a regular file with; opening waits for nobody. Raises OSError and ValueError as `read_file`."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is no regular file")
+    return handle
+
+
+def check_regular(path: str | Path) -> None:
+    """Before a library opens a file that might keep it waiting. Raises as `read_file` does."""
+    os.close(regular(path))
 
 
 def read_json(path: str | Path) -> Any:
@@ -87,44 +150,66 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_remembered(read: Any, path: str | Path) -> Any:
-    """`remembered`. Raises UserError that names the file if it is missing or damaged."""
+    """`remembered`. Raises UserError that names the file if it is missing, or for whatever else stands against it,
+    which is that file's alone."""
     try:
         return remembered(read, path)
+    except UserError:
+        raise
     except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist.") from error
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); the run folder is damaged.") from error
+        raise UserError(f"{_shown(path)} does not exist.") from error
+    except Exception as error:  # a pipe, a loop of links, no permission, nesting without end, what is no JSON ...
+        raise UserError(f"{_shown(path)} cannot be read ({why(error)}); the run folder is damaged.") from error
+
+
+def why(error: Exception) -> str:
+    """What stands against a file, in a few words."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _shown(path: str | Path) -> str:
+    """A path's letters; bytes that are no text are replaced."""
+    return os.fspath(path).encode(errors="replace").decode()
 
 
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
-    """The complete lines of an appended file; a last line still being written is left out."""
-    try:
-        return list(remembered(_lines, path))
-    except FileNotFoundError:
-        return []
-    except ValueError as error:
-        raise UserError(f"{path} holds a line that is not JSON ({error}); the run folder is damaged.") from error
+    """The complete lines of an appended file, none where there is no such file; a last line still being written is left
+    out. Raises UserError that names the file if it is damaged."""
+    return list(read_remembered(_lines, path)) if os.path.lexists(path) else []
 
 
 def remembered(read: Any, path: str | Path) -> Any:
     """`read(path, stamp)`, an lru_cache'd function, or what it gave when inode, time of change and size were equal."""
     name = os.fspath(path)
-    stat = os.stat(name)
-    if abs(time.time() - stat.st_mtime) < SETTLED_SECONDS:
+    found = os.stat(name)
+    if abs(time.time() - found.st_mtime) < SETTLED_SECONDS:
         return read.__wrapped__(name, None)
-    return read(name, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return read(name, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+def parsed_json(data: bytes) -> Any:
+    """Raises ValueError of what is no JSON, and of bytes that are no text, which JSON can hold as lone surrogates and
+    nothing can show."""
+    found = json.loads(data)
+    if b"\\ud" in data.lower():
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 @lru_cache(maxsize=REMEMBERED_FILES)
 def _document(path: str, stamp: Any) -> Any:
-    with open(path, "rb") as file:
-        return json.loads(file.read())
+    return parsed_json(read_file(path))
 
 
 @lru_cache(maxsize=REMEMBERED_FILES)
 def _lines(path: str, stamp: Any) -> list[dict[str, Any]]:
-    with open(path, "rb") as file:
-        rows = [json.loads(line) for line in file.read().split(b"\n")[:-1]]
+    rows = [parsed_json(line) for line in read_file(path).split(b"\n")[:-1]]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("a line is no object")
     return rows

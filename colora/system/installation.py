@@ -12,6 +12,6 @@ def settings_places(file: str, variable: str) -> list[Path]:
     """Where a file of settings of this computer may be, in the order in which it is looked for: where the environment's
     `variable` says and nowhere else, or beside app.py, in ~/.config/colora, in /etc/colora."""
     if named := os.environ.get(variable):
-        return [Path(named).expanduser()]
-    configured = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+        return [Path(os.path.expanduser(named))]
+    configured = Path(os.path.expanduser(os.environ.get("XDG_CONFIG_HOME") or "~/.config"))  # as it is without a home
     return [ROOT / file, configured / "colora" / file, Path("/etc/colora") / file]

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 Identity = dict[str, Any]
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # what Windows calls terminate
 ASK = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)  # to end by itself; Windows' goes to a process group
+LARGEST_PID = 2**31 - 1
 WITHIN = 0 if sys.platform == "linux" else 1  # by how much two start times of one process may differ
 
 
@@ -36,14 +38,19 @@ def pid_namespace() -> str | None:
     return os.readlink(path) if sys.platform == "linux" and os.path.islink(path) else None
 
 
+def _stat(pid: int) -> list[str] | None:
+    """Linux' /proc/PID/stat from field 3, the state, on; None for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last is another user's, who hides it
+        return None
+
+
 def _start_time(pid: int) -> float | None:
     """Comparable only with itself, on the same boot; None for a process that is gone or a zombie."""
     if sys.platform == "linux":
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        return None if fields[0] in "ZX" else float(fields[19])
+        fields = _stat(pid)
+        return None if fields is None or fields[0] in "ZX" else float(fields[19])
     import psutil
 
     try:
@@ -65,7 +72,9 @@ def identity(pid: int) -> Identity:
 def is_identity(value: Any) -> bool:
     """Whether a value out of a file, which may be damaged, can be taken for one."""
     wanted = {"pid": int, "started": int | float, "host": str, "boot_id": str}
-    return isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in wanted.items())
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), kind) for key, kind in wanted.items()):
+        return False
+    return 0 < value["pid"] <= LARGEST_PID and isinstance(value.get("pid_namespace"), str | None)
 
 
 def own_process() -> Identity:
@@ -91,6 +100,57 @@ def is_alive(known: Identity | None) -> bool:
 def lives_here(known: Identity | None) -> bool:
     """Whether this process can be seen from here, and lives."""
     return known is not None and is_visible(known) and is_alive(known)
+
+
+def age_seconds(known: Identity) -> float:
+    """How long ago a living process of this host was started; the time in which the machine slept counts."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - known["started"] / os.sysconf("SC_CLK_TCK")
+    return time.time() - known["started"]
+
+
+def is_halted(known: Identity) -> bool:
+    """Whether this living process is stopped by a signal, as by Ctrl-Z, kill -STOP or a debugger."""
+    if sys.platform == "linux":
+        fields = _stat(known["pid"])
+        return fields is not None and fields[0] in "Tt" and float(fields[19]) == known["started"]
+    import psutil
+
+    try:
+        return is_alive(known) and psutil.Process(known["pid"]).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False
+
+
+def command_line(pid: int) -> list[str]:
+    """The words that a process was started with; none of one that is gone, that may not be looked at, or that has just
+    begun, whose words are not there yet."""
+    if sys.platform == "linux":
+        try:
+            return [os.fsdecode(word) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]]
+        except OSError:
+            return []
+    import psutil
+
+    try:
+        return psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return []
+
+
+def working_folder(pid: int) -> str | None:
+    """Where a process works; None where that cannot be seen."""
+    if sys.platform == "linux":
+        try:
+            return os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            return None
+    import psutil
+
+    try:
+        return psutil.Process(pid).cwd() or None
+    except psutil.Error:
+        return None
 
 
 def same(one: Identity | None, other: Identity | None) -> bool:

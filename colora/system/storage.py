@@ -15,14 +15,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from colora.system.errors import Cancelled, UserError
-from colora.system.typed import is_file
+from colora.system.typed import at_home, is_file
 
 Stop = Callable[[], bool]  # asked now and then whether a person wants to stop
 LOCK_POLL_SECONDS = 0.1
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-NO_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)  # what a path as it was typed can lead to
 ELSEWHERE = "choose another folder with --data-dir"
+STATE_ELSEWHERE = "set XDG_STATE_HOME to a folder that you may write to"
+LONGEST_NAME = 150  # bytes of a file's own name in that of its lock
 
 
 def never() -> bool:
@@ -31,8 +32,9 @@ def never() -> bool:
 
 
 def state_dir() -> Path:
-    """$XDG_STATE_HOME/colora, else ~/.local/state/colora; it need not exist yet."""
-    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "colora"
+    """$XDG_STATE_HOME/colora, else ~/.local/state/colora; it need not exist yet. Raises UserError where this account
+    has no home."""
+    return at_home(os.environ.get("XDG_STATE_HOME") or "~/.local/state", STATE_ELSEWHERE) / "colora"
 
 
 def made_folder(folder: Path, elsewhere: str = ELSEWHERE) -> Path:
@@ -48,9 +50,9 @@ def locked(target: Path, should_stop: Stop = never, on_wait: Callable[[], None] 
 
     Raises Cancelled where `should_stop` says so while waiting.
     """
-    folder = made_folder(state_dir() / "locks", "set XDG_STATE_HOME to a folder that you may write to")
-    path = str(target.absolute())
-    lock = FileLock(folder / f"{target.name}-{hashlib.sha256(path.encode()).hexdigest()[:16]}.lock")
+    folder, path = made_folder(state_dir() / "locks", STATE_ELSEWHERE), os.fsencode(target.absolute())
+    name = target.name if len(os.fsencode(target.name)) <= LONGEST_NAME else ""
+    lock = FileLock(folder / f"{name}-{hashlib.sha256(path).hexdigest()[:16]}.lock")
     while True:
         try:
             lock.acquire(timeout=LOCK_POLL_SECONDS)
@@ -67,10 +69,12 @@ def locked(target: Path, should_stop: Stop = never, on_wait: Callable[[], None] 
 
 @contextmanager
 def disk_errors(path: Path, elsewhere: str = ELSEWHERE, kept: str = "") -> Iterator[None]:
-    """Turns what the disk refuses about `path` into a UserError; `kept` says at its end what is not lost."""
+    """Turns what the disk refuses about `path`, or about a file in it that the error names, into a UserError; `kept`
+    says at its end what is not lost."""
     try:
         yield
     except OSError as error:
+        path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
         if error.errno in FULL:
             sentence = f"The disk is full: {path} could not be written. Free some space, or {elsewhere}."
         elif error.errno in FORBIDDEN:

@@ -36,6 +36,13 @@ def shortened(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
+def one_line(text: str) -> str:
+    """The text on one line, for a sentence: blanks joined, and in place of what cannot be printed, as half a character
+    of a file name in another encoding or what moves a terminal's cursor, its escape."""
+    joined = " ".join(text.split())
+    return joined if joined.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
+
+
 def clean_path(text: str, field: str | None = None) -> str:
     """The path that a text means, with `~` as it stands and whether or not there can be such a path; "" of blanks.
 
@@ -74,10 +81,7 @@ def typed_path(text: str | os.PathLike[str], field: str | None = None) -> Path:
         encoded = os.fsencode(path)
     except UnicodeEncodeError as error:
         raise UserError("The path holds a character that no file name can have.", field) from error
-    expanded = os.path.expanduser(path)
-    if path.startswith("~") and expanded == path:
-        whose = shortened(path.partition("/")[0])
-        raise UserError(f"There is no home folder {whose} on this computer.", field)
+    expanded = str(at_home(path, field=field)) if path.startswith("~") else path
     names = re.split(r"[/\\]", expanded) if WINDOWS else expanded.split("/")
     longest = max(names, key=_length)
     if _length(longest) > LONGEST_NAME:
@@ -88,6 +92,17 @@ def typed_path(text: str | os.PathLike[str], field: str | None = None) -> Path:
         )
     if len(encoded) > LONGEST_PATH:
         raise UserError(f"The path {shortened(path)} is too long: it has {len(path):,} letters.", field)
+    return Path(expanded)
+
+
+def at_home(path: str | os.PathLike[str], instead: str = "type the whole path", field: str | None = None) -> Path:
+    """The path with the home folder in place of a `~` at its beginning. Raises UserError where the account, or the one
+    that is named, has none, as in a container that runs under a foreign number; `instead` says what to do."""
+    text = os.fspath(path)
+    expanded = os.path.expanduser(text)
+    if text.startswith("~") and expanded.startswith("~"):
+        whose = one_line(shortened(re.split(r"[/\\]", text)[0]))
+        raise UserError(f"There is no home folder {whose} on this computer: {instead}.", field)
     return Path(expanded)
 
 

@@ -8,7 +8,6 @@ keyed by (seed, what, epoch or merge) and thread count, device and precision are
 """
 
 import json
-import os
 import sys
 import time
 import traceback
@@ -31,7 +30,7 @@ from colora.data.sources import SPLITS, Dataset, load_dataset, training_labels, 
 from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
-from colora.runs.folder import ACTIVE, Group, Run, append_json, read_json_lines, write_bytes, write_json
+from colora.runs.folder import Group, Run, append_json, read_json_lines, write_bytes, write_json
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings
 from colora.settings.config import Resolved, RunConfig
@@ -48,7 +47,7 @@ from colora.training.checkpoint import (
 )
 from colora.training.images import DeviceImages, choose_device, choose_precision, probabilities
 from colora.training.loop import Fit, eval_batch_size, make_optimizer
-from colora.training.reporter import Reporter, Stopped, heed
+from colora.training.reporter import Reporter, Stopped, begun, heed
 
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
 LEFT_OUT = "data-problems.txt"
@@ -62,23 +61,23 @@ def train_run(
     `should_stop` is asked now and then; the file `stop` in the run folder does the same. Where a stop was nobody's
     wish, since a cluster takes the place of this run back (`taken_back`), it does not stay stopped but waits.
     """
-    run = Run(Path(run_dir).absolute())
-    if run.state == "done":
-        return 0
-    if run.state in ACTIVE and str(run.status["process"]["pid"]) != os.environ.get("COLORA_GUARD"):
-        raise UserError(f"{run.path} is being trained by process {run.status['process']['pid']} already.")
-    reporter = Reporter(run)
+    with begun(run_dir) as reporter:
+        return train(reporter, should_stop, taken_back) if reporter else 0
+
+
+def train(reporter: Reporter, should_stop: Callable[[], bool], taken_back: Callable[[], bool]) -> int:
+    """`train_run` of a run that tells of itself already."""
+    run = reporter.run
     try:
-        with reporter.beating():
-            _train(run, reporter, should_stop)
+        _train(run, reporter, should_stop)
     except Stopped as stop:
         if taken_back():
             done = reporter.status["epoch"]
             reporter.end("queued", f"SLURM took its place back; it goes on after epoch {done} when it is run again.")
             return 0
-        reporter.end("stopped", str(stop))
+        reporter.end(stop.state, str(stop))
         (run.path / "stop").unlink(missing_ok=True)
-        return 0
+        return 0 if stop.state == "stopped" else 1
     except UserError as error:
         reporter.end("failed", str(error))
         print(f"failed: {error}", file=sys.stderr, flush=True)

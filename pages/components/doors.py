@@ -1,7 +1,7 @@
 """Whether this server may be used at all: not where others reach it, unless whoever comes has to sign in.
 
-`python -m pages.components.doors`, with the options of `streamlit run`, says before the server starts what the app
-would say instead of its pages.
+The server asks when it starts, and ends; its pages ask again, since the rules may change. `python -m
+pages.components.doors`, with the options of `streamlit run`, only asks.
 """
 
 import ipaddress
@@ -129,6 +129,13 @@ def refused_here() -> str | None:
     return refusal(served(), auth_settings(), os.environ.get(ANONYMOUS) == "1")
 
 
+def leave_if_refused() -> None:
+    """Ends this process with exit code 2 and a sentence where no page may be drawn."""
+    if said := refused_here():
+        print(f"Not served: {said}", file=sys.stderr, flush=True)
+        os._exit(2)  # a server that is just starting would print a traceback of any other end
+
+
 def main() -> None:
     """Before `streamlit run` with the same options and environment: exit code 2 and a sentence where it would serve no
     page."""
@@ -140,9 +147,7 @@ def main() -> None:
     @configurator_options
     def ask(**options: Any) -> None:
         bootstrap.load_config_options(flag_options=options)
-        if said := refused_here():
-            print(f"Not served: {said}", file=sys.stderr)
-            sys.exit(2)
+        leave_if_refused()
 
     ask()
 

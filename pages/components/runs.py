@@ -1,28 +1,21 @@
 """The runs folder as the pages see it: which groups there are, which one is looked at, what is damaged."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
 
 from colora.results.summary import group_summary
+from colora.runs.documents import contained
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 from colora.system.installation import ROOT
+from colora.system.typed import at_home
 from pages.components import address, show
 
 SHOWN = "shown-group"
-DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-)  # what a half-written or foreign file can lead to
 
 
 class Shown(NamedTuple):
@@ -34,21 +27,7 @@ class Shown(NamedTuple):
 
 def runs_dir() -> Path:
     """COLORA_RUNS_DIR, or `runs` beside app.py."""
-    return Path(os.environ.get("COLORA_RUNS_DIR") or ROOT / "runs").expanduser().absolute()
-
-
-@contextmanager
-def reading(group: Group) -> Iterator[None]:
-    """Whatever goes wrong while a group's files are read becomes a UserError with a sentence."""
-    try:
-        yield
-    except UserError:
-        raise
-    except DAMAGE as error:
-        raise UserError(
-            f"{group.path} does not hold what this version writes ({type(error).__name__}: "
-            f"{str(error).partition(chr(10))[0]}); the folder is damaged."
-        ) from error
+    return at_home(os.environ.get("COLORA_RUNS_DIR") or ROOT / "runs").absolute()
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:
@@ -81,7 +60,7 @@ def summary(group: Group) -> dict[str, Any]:
     Raises UserError where the folder is damaged.
     """
     files = ("status.json", "config.json", "metrics.jsonl")
-    with reading(group):
+    with contained(group.path):
         stamps = [(run.state, *(file_stamp(run.path / name) for name in files)) for run in group.runs]
         return _summary(group, str(group.path), file_stamp(group.path / "group.json"), stamps)
 

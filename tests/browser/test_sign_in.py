@@ -175,12 +175,3 @@ def test_an_admin_does_all_and_a_press_after_they_are_none_is_refused(browser, s
         assert [entry.name for entry in listed(shared.runs)] == ["ended"]
     line = next(line for line in audit.recorded(shared.runs) if line["action"] == "rm")
     assert (line["user"], line["group"]) == (ADMIN, "ended")
-
-
-def test_an_app_that_others_reach_is_not_served_without_sign_in(page, runs, tmp_path):
-    with served(runs, options=("--server.address=0.0.0.0", f"--secrets.files={tmp_path / 'none.toml'}")) as address:
-        for place in ("", "monitor?group=theirs"):
-            page.goto(f"{address}/{place}")
-            page.get_by_text("This app listens on 0.0.0.0, where other people reach it").wait_for()
-            assert page.get_by_text("theirs").count() == 0 and page.get_by_role("button").count() <= 1  # the theme's
-    assert (tmp_path / "server.log").read_text().count("Not served: This app listens on 0.0.0.0") == 1

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import SMALL, colora, document
+from commands import SMALL, colora, document, mistake
 from queueing import in_time, wait_for
 from small_data import write_folder
 
 from colora.cli.main import main
 from colora.queue.supervisor import supervising
-from colora.runs.folder import Group, Run, write_json
+from colora.runs.folder import Group, Run, read_json, write_json
 from colora.runs.verdict import process_file
 from colora.training.run import train_run
 
@@ -29,6 +29,24 @@ def test_launch_wait_prints_what_show_prints(tmp_path, tiny_npz, capsys):
     assert launched["state"] == "done"
     assert [s["seed"] for s in launched["seeds"]] == [4]
     assert "epoch 1/1" in (tmp_path / "g" / "seed-04" / "log.txt").read_text()
+
+
+def test_a_launch_keeps_its_limits_and_show_tells_them(tmp_path, tiny_npz, capsys, monkeypatch):
+    monkeypatch.setattr("colora.engines.local.ensure_supervisor", lambda runs_dir: 1)
+    launch = ["launch", "--name", "g", "--dataset", f"npz:{tiny_npz}", *SMALL, "--seeds", "0", "--runs-dir", tmp_path]
+    for flags, said in (
+        (["--max-silence", "5"], "--max-silence takes a number of seconds of at least 30; got 5."),
+        (["--max-hours", "soon"], "--max-hours: 'soon' is no number."),
+        (["--max-hours", "2", "--engine", "slurm"], "a cluster has its own time limit, --slurm time=2:00:00."),
+    ):
+        assert said in mistake(capsys, *launch, *flags)
+        assert not (tmp_path / "g").exists()
+    document(capsys, *launch, "--max-silence", "600", "--max-hours", "1,5")
+    says = "a seed is ended after 600 s of silence or 1.5 h of running"
+    assert read_json(tmp_path / "g" / "group.json")["limits"] == {"max_silence": 600, "max_hours": 1.5}
+    assert document(capsys, "show", tmp_path / "g")["limits"] == {"max_silence": 600, "max_hours": 1.5, "says": says}
+    assert main(["show", str(tmp_path / "g")]) == 0
+    assert f"  limits: {says}\n" in capsys.readouterr().out
 
 
 @pytest.mark.kill

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from small_data import load, write_folder
 
+from colora.data import prepare
 from colora.data.listing import list_folder
 from colora.data.sources import SPLITS, check_dataset, load_dataset, load_outside
 from colora.settings.config import RunConfig
@@ -304,14 +305,14 @@ def test_a_folder_on_a_disk_that_fails(root, monkeypatch):
 
 
 def test_no_permission_on_an_image(root, monkeypatch):
-    opened = Image.open
+    opened = prepare.regular
 
-    def guarded(path, **how):
+    def guarded(path):
         if str(path).endswith("ONE-0-1.png"):
             raise PermissionError(13, "Permission denied", path)
-        return opened(path, **how)
+        return opened(path)
 
-    monkeypatch.setattr(Image, "open", guarded)
+    monkeypatch.setattr(prepare, "regular", guarded)
     data = load(f"folder:{root}")
     assert data.left_out == ("ONE/ONE-0-1.png: no permission to read it",)
     assert "1 of 72 images did not open" in data.warnings[0]

@@ -138,7 +138,7 @@ def test_a_file_that_claims_too_many_pixels(tmp_path, monkeypatch):
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(UserError, match=r"There is no image .*c\.png"):
         prepare_file(tmp_path / "c.png", 24)
-    with pytest.raises(UserError, match=r"does not open as an image \(.*Is a directory"):
+    with pytest.raises(UserError, match=r"does not open as an image \(.*it is a folder"):
         prepare_file(tmp_path, 24)
 
 

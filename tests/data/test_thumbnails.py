@@ -13,6 +13,7 @@ from small_data import load, write_folder, write_npz
 from colora.data.medmnist import get
 from colora.data.phantom import draw, generate
 from colora.data.prepare import prepare_array
+from colora.data.rows import Rows
 from colora.data.thumbnails import TILE_SIDE, Place, Predicted, lossless, open_pictures, tile
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
@@ -29,7 +30,7 @@ def opened(spec: str, splits=("train", "val", "test"), size: int = SIZE, **setti
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_an_npz_gives_what_the_network_reads_from_a_mapped_file(tmp_path, own_folders, compressed):
+def test_an_npz_gives_what_the_network_reads_from_the_file(tmp_path, own_folders, compressed):
     file = write_npz(tmp_path / "mine.npz", size=48)
     if compressed:
         with np.load(file) as content:
@@ -40,9 +41,9 @@ def test_an_npz_gives_what_the_network_reads_from_a_mapped_file(tmp_path, own_fo
         wanted = [0, 7, len(dataset.splits[split]) - 1]
         for image, i in zip(source.read(places(dataset, split, wanted)), wanted, strict=True):
             np.testing.assert_array_equal(image, dataset.splits[split].images[i])
-    assert all(isinstance(array, np.memmap) for array in source.arrays.values())
+    assert all(isinstance(array, Rows) for array in source.arrays.values())
     copies = list(own_folders.glob("prepared/*/images.npy"))
-    assert len(copies) == (3 if compressed else 0)  # what is not compressed is mapped where it lies
+    assert len(copies) == (3 if compressed else 0)  # what is not compressed is read where it lies
     times = [copy.stat().st_mtime_ns for copy in copies]
     opened(f"npz:{file}")
     assert [copy.stat().st_mtime_ns for copy in copies] == times
@@ -117,12 +118,12 @@ def test_a_damaged_or_missing_npz_is_a_sentence(tmp_path, own_folders):
     assert not [path for path in own_folders.glob("prepared/*") if path.is_dir()]
 
 
-def test_medmnist_is_mapped_and_the_largest_size_here_is_the_original(medmnist):
+def test_medmnist_is_read_where_it_lies_and_the_largest_size_here_is_the_original(medmnist):
     get("octmnist", 28)
     dataset = load("octmnist", image_size=28)
     small = opened("octmnist", size=28)
     np.testing.assert_array_equal(small.read([Place("val", 9, "")])[0], dataset.splits["val"].images[9])
-    assert isinstance(small.arrays["train"], np.memmap) and small.large(Place("val", 9, ""))[1] is None
+    assert isinstance(small.arrays["train"], Rows) and small.large(Place("val", 9, ""))[1] is None
     assert small.checksum == dataset.checksum()
     get("octmnist", 64)
     large = load("octmnist", image_size=64)
@@ -228,3 +229,30 @@ def test_nothing_of_it_needs_torch():
     code = "import sys, colora.data.thumbnails, colora.results.timeline, colora.plots\n"
     code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+CUT_SHORT = """
+import os, sys
+from colora.data.thumbnails import Place, open_pictures
+from colora.settings.config import make_config
+from colora.system.errors import UserError
+
+first, path = Place("test", 0, "first"), sys.argv[1]
+source = open_pictures(make_config({"dataset": f"npz:{path}", "image_size": 28}))
+assert source.read([first])[0].shape == (28, 28)
+os.truncate(path, 100)
+print(source.read([first])[0])
+try:
+    source.large(first)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_file_cut_short_in_place_is_a_sentence_and_ends_no_server(tmp_path):
+    """As `cp` over an .npz leaves it: whoever has the old one mapped would be killed."""
+    path = write_npz(tmp_path / "tiny.npz")
+    done = subprocess.run([sys.executable, "-c", CUT_SHORT, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout.splitlines()
+    assert len(said) == 2 and all(line.startswith("first cannot be read") for line in said)

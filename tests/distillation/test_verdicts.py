@@ -306,7 +306,7 @@ def test_a_class_that_the_data_do_not_have_is_not_imported(tmp_path):
     head = "reader,image_id,verdict,data_checksum,label\n"
     file = tmp_path / "in.csv"
     file.write_text(f"{head}ann,a,wrong_label,{'0' * 64},3\nann,b,wrong_label,{'0' * 64},4\n")
-    sentence = "Line 3 of the file: there is no class 4 in these data, whose classes are 0 to 3."
+    sentence = "Line 3 of the file: There is no class 4 in these data, whose classes are 0 to 3."
     with pytest.raises(UserError, match=sentence):
         import_csv(tmp_path, file)
     assert readers(tmp_path) == []

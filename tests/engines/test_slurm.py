@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import stand_in
 
 from colora.cli.runs import look_beyond
 from colora.engines.engine import ENGINES
@@ -20,7 +21,7 @@ from colora.engines.slurm.site import Site
 from colora.engines.view import rows
 from colora.queue import order
 from colora.queue.actions import move
-from colora.queue.supervisor import Supervisor
+from colora.queue.supervisor import Supervisor, finds_work
 from colora.runs.folder import Group, Run, create_group, own_process, write_json
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
@@ -48,7 +49,7 @@ def says(monkeypatch):
 
 
 def set_state(run: Run, state: str, **changes) -> None:
-    lines = [json.dumps({"epoch": epoch}) + "\n" for epoch in range(1, changes.get("epoch", 0) + 1)]
+    lines = [json.dumps(stand_in.found(epoch)) + "\n" for epoch in range(1, changes.get("epoch", 0) + 1)]
     if lines:
         (run.path / "metrics.jsonl").write_text("".join(lines))
     write_json(run.path / "status.json", Run(run.path).written_status() | {"state": state} | changes)
@@ -283,7 +284,7 @@ def test_tasks_cancelled_while_they_waited_are_found_under_the_arrays_number(gro
 def test_slurms_runs_are_not_this_machines(group):
     supervisor = Supervisor(group.path.parent, slots=[], tell=lambda said: None)
     set_state(group.runs[0], "running", process=own_process() | {"started": 0.0})
-    assert not supervisor.turn() and not supervisor.finds_work()
+    assert not supervisor.turn() and not finds_work(group.path.parent)
     assert Run(group.runs[0].path).state == "running"  # its heart beats, and pids are not asked
     assert order.waiting(group.path.parent) == []
     assert [(row["seed"], row["state"], row["place"]) for row in rows(group.path.parent)] == [

@@ -191,7 +191,7 @@ def test_a_file_of_verdicts_is_imported_and_who_signs_in_imports_for_no_one_else
         monkeypatch.setattr(f"pages.components.{module}.signed_in", lambda: who)
     app = open_images("three-done", view="Verdicts")
     head = "reader,image_id,verdict,label,data_checksum\n"
-    for label, said in (("4", "Line 2 of the file: there is no class 4"), ("3", "1 verdicts added, 0 stood already.")):
+    for label, said in (("4", "Line 2 of the file: There is no class 4"), ("3", "1 verdicts added, 0 stood already.")):
         content = f"{head}ann,train-0001,wrong_label,{label},{CHECKSUM}\n".encode()
         app.file_uploader(key="verdict-file").set_value(("in.csv", content, "text/csv"))
         ran(app)

@@ -42,6 +42,21 @@ def test_launch_marks_each_mistake_at_its_field_and_waits(open_page):
     assert app.button(key="launch-button").disabled
 
 
+def test_launch_takes_limits_of_a_seed_into_the_command(open_page):
+    app = open_page("launch")
+    assert "--max" not in app.code[0].value
+    app.text_input(key="launch-max_silence").set_value(" 600 ")
+    app.text_input(key="launch-max_hours").set_value("1,5")
+    words = shlex.split(ran(app).code[0].value)
+    assert words[words.index("--max-silence") :][:4] == ["--max-silence", "600", "--max-hours", "1,5"]
+    assert not app.button(key="launch-button").disabled
+    app.text_input(key="launch-max_silence").set_value("5")
+    assert "--max-silence takes a number of seconds of at least 30; got 5." in texts(ran(app))
+    assert app.button(key="launch-button").disabled
+    app.text_input(key="launch-max_silence").set_value("soon")
+    assert "A limit is a number: 'soon' is no number." in texts(ran(app))
+
+
 def test_launch_opens_a_folded_section_that_holds_a_mistake(open_page):
     app = open_page("launch")
     assert not any(expander.proto.expanded for expander in app.expander)

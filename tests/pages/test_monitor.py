@@ -238,7 +238,7 @@ def test_how_many_images_are_prepared(open_page, tmp_path):
 
 def test_when_nobody_starts_the_waiting_seeds(open_page):
     app = open_page("monitor", "waiting")
-    assert "Nobody starts the waiting seeds" in app.warning[0].value
+    assert app.warning[0].value == "Waits, nobody trains: No test starts a supervisor by looking."
     assert [button.key for button in app.button] == ["stop", "resume", "queue", "clone"]
 
 

@@ -1,10 +1,9 @@
 """The Overview page over fabricated groups: what it lists, finds, compares, copies, annotates and removes."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from fabricate import damage, fabricate
+from fabricate import damage, fabricate, living_trainer
 from opened import ran, texts
 from ticking import table, tick, tick_in_trash
 
@@ -32,7 +31,7 @@ def test_overview_reads_only_the_groups_it_shows(open_page, tmp_path):
         fabricate(tmp_path, f"group-{number:02d}", ["queued"])
     damage(Group(tmp_path / "group-00"))
     app = open_page("overview", folder=tmp_path)
-    assert len(app.dataframe[0].value) == 20 and not app.warning
+    assert len(app.dataframe[0].value) == 20 and "damaged" not in texts(app)
     app.pagination[0].set_value(2)
     assert len(ran(app).dataframe[0].value) == 1 and "group-00" in app.warning[0].value
     app.text_input(key="search").set_value("group-07")
@@ -72,7 +71,7 @@ def test_only_finished_seeds_have_figures_on_overview(open_page, runs):
 
 
 def test_a_run_whose_process_died_without_a_word_is_shown_as_lost(open_page, monkeypatch, tmp_path):
-    dying = subprocess.Popen(["sleep", "100"])
+    dying = living_trainer(tmp_path / "alone" / "seed-00")
     fabricate(tmp_path, "alone", ["running"], pid=dying.pid)
     followed = []
     app = open_page("overview", folder=tmp_path)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from browsing import PATIENCE_SECONDS, free_port
 from fabricate import fabricate
 from opened import ROOT, opener, ran, texts
 from streamlit.testing.v1 import app_test
@@ -154,7 +155,6 @@ def test_providers_go_by_their_names_or_there_is_one_without():
     ("options", "environment", "said"),
     [
         ([], {}, ""),
-        (["--server.address=0.0.0.0"], {}, "Not served: This app listens on 0.0.0.0"),
         ([], {"STREAMLIT_SERVER_ADDRESS": "192.168.0.7"}, "Not served: This app listens on 192.168.0.7"),
     ],
 )
@@ -163,6 +163,18 @@ def test_before_a_start_it_is_said_whether_the_app_would_be_served(tmp_path, opt
     command = [sys.executable, "-m", "pages.components.doors", f"--secrets.files={tmp_path / 'none.toml'}", *options]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.startswith(said), bool(done.stderr)) == (2 if said else 0, True, bool(said))
+
+
+def test_a_server_that_others_would_reach_does_not_start(tmp_path):
+    options = ["--server.address=0.0.0.0", "--server.headless=true", f"--server.port={free_port()}"]
+    options += [f"--secrets.files={tmp_path / 'none.toml'}"]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+    own = {"XDG_CONFIG_HOME": str(tmp_path), "COLORA_RUNS_DIR": str(tmp_path / "runs")}
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Not served: This app listens on 0.0.0.0")
 
 
 def test_secrets_that_cannot_be_read_close_the_app(tmp_path):

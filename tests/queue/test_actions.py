@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import stand_in
 from commands import document, mistake
 from queueing import Lab
 
@@ -42,7 +43,7 @@ def test_retry_begins_anew_and_keeps_what_was(lab):
     group = lab.group("g", 4)
     for run, state in zip(group.runs, ("done", "failed", "stopped", "lost"), strict=True):
         set_state(run, state, epoch=1)
-        append_json(run.path / "metrics.jsonl", {"epoch": 1})
+        append_json(run.path / "metrics.jsonl", stand_in.found(1))
     (group.runs[3].path / "config.json").write_text("{")
     assert retry(Group(group.path))["seeds"] == [1, 2, 3]
     runs = Group(group.path).runs
@@ -69,7 +70,7 @@ def test_retry_of_named_seeds_adds_new_ones_and_refuses_finished_ones(lab):
 def test_resume_queues_behind_all_others_and_keeps_the_epoch(lab):
     group = lab.group("g")
     set_state(group.runs[0], "failed", epoch=1)
-    append_json(group.runs[0].path / "metrics.jsonl", {"epoch": 1})
+    append_json(group.runs[0].path / "metrics.jsonl", stand_in.found(1))
     (group.runs[0].path / "stop").touch()
     lab.group("other")
     assert requeue(Group(group.path)) == [0]

@@ -1,9 +1,12 @@
 """Files in run folders damaged in any way: that run is marked, everything else works."""
 
 import random
+import sys
 
 import pytest
-from fabricate import fabricate
+import stand_in
+from fabricate import fabricate, whole_run
+from queueing import wait_for
 
 import colora.queue.actions
 from colora.cli.main import main
@@ -11,7 +14,7 @@ from colora.engines import view
 from colora.queue import order
 from colora.queue.actions import goes_on, retry, stop
 from colora.queue.slots import make_slots
-from colora.queue.supervisor import Supervisor, supervising
+from colora.queue.supervisor import Supervisor, finds_work, supervising
 from colora.results.summary import group_summary
 from colora.runs.folder import Group, Run, create_group
 from colora.runs.listing import listing
@@ -22,20 +25,6 @@ from colora.system.files import write_json
 from colora.system.process import is_alive, own_process
 from colora.training.checkpoint import saved_model_epoch
 from colora.training.run import train_run
-
-
-def whole_run(tmp_path) -> Group:
-    """Two fabricated seeds with every file that training, guard and queue write."""
-    group = fabricate(tmp_path / "runs", "g", ["done", "done"])
-    for run in group.runs:
-        write_json(run.path / "queue.json", order.last_place(tmp_path / "runs"))
-        write_json(run.path / "process.json", {"guard": own_process() | {"started": 0.0}, "child": None})
-        write_json(run.path / "exit.json", {"guard": None, "child": None, "code": 0, "signal": None, "oom_kills": 0})
-        (run.path / "checkpoint").mkdir()
-        for name in ("model.safetensors", "checkpoint/last.safetensors"):
-            (run.path / name).write_bytes(random.Random(0).randbytes(500))
-    return group
-
 
 DAMAGES = {
     "empty": lambda content: b"",
@@ -51,7 +40,7 @@ MARKED = {"status.json", "config.json", "metrics.jsonl"}  # without these nothin
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_whatever_file_is_damaged_that_run_is_marked_and_all_else_works(tmp_path, damage, capsys):
-    group = whole_run(tmp_path)
+    group = whole_run(tmp_path / "runs")
     runs_dir, run = group.path.parent, group.runs[0].path
     whole = fabricate(runs_dir, "whole", ["done"])
     expected = group_summary(whole)
@@ -93,7 +82,7 @@ def test_values_of_the_wrong_kind_stop_nobody(lab, state):
         assert Run(run).state == ("lost" if state == "running" else state)
         assert order.waiting(lab.runs_dir)[0] == good.runs[0].path
         assert [row["group"] for row in view.rows(lab.runs_dir)][:1] == ["good"]
-        assert Supervisor(lab.runs_dir, [], tell=lambda said: None).finds_work()
+        assert finds_work(lab.runs_dir)
     write_json(run / "status.json", status | {"process": {"pid": 1}})
     assert Run(run).state == "damaged"
     assert Supervisor(lab.runs_dir, [], tell=lambda said: None).turn() is True  # the other one waits
@@ -120,7 +109,7 @@ def test_a_group_json_of_another_program_stops_nobody(lab, content, capsys):
 
 def test_no_single_byte_stops_anybody(tmp_path, capsys):
     """Whatever byte of whatever document is another one."""
-    group = whole_run(tmp_path)
+    group = whole_run(tmp_path / "runs")
     runs_dir, run = group.path.parent, group.runs[0].path
     fabricate(runs_dir, "whole", ["done"])
     gone = own_process() | {"started": 0.0}
@@ -132,7 +121,7 @@ def test_no_single_byte_stops_anybody(tmp_path, capsys):
         for _ in range(60):
             at = chance.randrange(len(content))
             path.write_bytes(content[:at] + chance.randbytes(1) + content[at + 1 :])
-            Supervisor(runs_dir, [], tell=lambda said: None).finds_work()
+            finds_work(runs_dir)
             assert {row["name"] for row in listing(runs_dir)} == {"g", "whole"}
             assert order.last_place(runs_dir)["order"] >= 1
             view.rows(runs_dir)
@@ -157,6 +146,71 @@ def test_what_goes_wrong_with_one_run_is_told_and_the_others_start(lab, monkeypa
     assert len(told) == 1 and told[0].startswith("bad/seed-00: ZeroDivisionError: no bug") and "Traceback" in told[0]
 
 
+def deep(path) -> None:
+    """Brackets in brackets, at which Python's reader gives up with a RecursionError."""
+    path.write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize("name", ["status.json", "queue.json", "process.json", "config.json", "exit.json"])
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_no_file_of_one_run_keeps_the_supervisor_from_the_others(lab, name, state):
+    """The first in every order is the bad one."""
+    bad, good = lab.group("a", priority=9).runs[0], lab.group("b", epochs=1, seconds=0.01)
+    gone = own_process() | {"started": 0.0}
+    status = {"state": state, "process": gone if state == "running" else None}
+    write_json(bad.path / "status.json", bad.written_status() | status)
+    deep(bad.path / name)
+    supervisor = Supervisor(lab.runs_dir, make_slots(cpu_slots=2), stand_in.command, tell=lambda said: None)
+
+    def turned_until_done() -> bool:
+        supervisor.turn()
+        return lab.states(good) == ["done"]
+
+    wait_for(turned_until_done)
+    assert finds_work(lab.runs_dir) in (True, False)
+    (bad.path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "place", ["supervisor.written_state", "order.is_mine", "order.key", "supervisor.process_file", "tended.limits_of"]
+)
+def test_whatever_goes_wrong_with_one_run_the_supervisor_goes_on(lab, monkeypatch, place):
+    """Also where it only looks, sorts, or settles; it says so once."""
+    bad, good = lab.group("a", priority=9, seconds=0.01), lab.group("b", epochs=1, seconds=0.01)
+    told = []
+    supervisor = Supervisor(lab.runs_dir, make_slots(cpu_slots=2), stand_in.command, tell=told.append)
+    module, _, name = f"colora.queue.{place}".rpartition(".")
+    real = getattr(sys.modules[module], name)
+
+    def breaks(where):
+        if "a" in (where.name, where.parent.name):
+            raise RecursionError("too deep")
+        return real(where)
+
+    monkeypatch.setattr(sys.modules[module], name, breaks)
+    wait_for(lambda: (supervisor.turn(), lab.states(good) == ["done"])[1])
+    assert finds_work(lab.runs_dir) in (True, False)
+    assert len([said for said in told if said.startswith("a/seed-00: RecursionError: too deep")]) == 1
+    monkeypatch.undo()
+    wait_for(lambda: (supervisor.turn(), lab.states(bad) == ["done"])[1])
+
+
+def test_a_runs_folder_that_cannot_be_listed_ends_no_supervisor(lab, monkeypatch):
+    """What it looks after already it goes on to look after."""
+    group = lab.group("g", epochs=1, seconds=600)
+    supervisor = Supervisor(lab.runs_dir, make_slots(cpu_slots=1), stand_in.command, tell=lambda said: None)
+    assert supervisor.turn()
+    lab.until(group, "running")
+
+    def forbidden(runs_dir):
+        raise PermissionError(13, "Permission denied", str(runs_dir))
+
+    monkeypatch.setattr("colora.queue.supervisor.run_folders", forbidden)
+    (group.runs[0].path / "go").touch()
+    wait_for(lambda: not supervisor.turn())
+    assert lab.states(group) == ["done"]
+
+
 def test_a_damaged_run_that_still_trains_is_stopped_and_never_doubled(lab, monkeypatch):
     monkeypatch.setattr(colora.queue.actions, "ensure_supervisor", supervising)
     group = lab.group("g", 2, epochs=1, seconds=60)
@@ -172,7 +226,8 @@ def test_a_damaged_run_that_still_trains_is_stopped_and_never_doubled(lab, monke
     with pytest.raises(UserError, match="still waits or runs"):
         remove(Group(group.path))
     assert stop(Group(group.path)) == {0: "damaged", 1: "stopped"}
-    assert not is_alive(trainer) and not goes_on(Run(run.path))
+    assert not is_alive(trainer)
+    wait_for(lambda: not goes_on(Run(run.path)))  # its guard has just seen it end
     (run.path / "config.json").write_bytes(good)
     assert lab.states(group) == ["stopped", "stopped"]
     (run.path / "config.json").write_text("{")

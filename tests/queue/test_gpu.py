@@ -62,7 +62,7 @@ def test_found_gpus_are_those_that_nvidia_smi_lists(machine, monkeypatch, lab):
 
 def test_the_supervisor_takes_the_slots_that_are_asked_for(machine, monkeypatch, lab):
     asked = []
-    monkeypatch.setattr("colora.queue.supervisor.supervise", lambda supervisor: asked.append(supervisor.slots) or True)
+    monkeypatch.setattr("colora.queue.supervisor.supervise", lambda one, *more, **most: asked.append(one.slots) or True)
     for arguments in (
         [], ["--gpus", "1", "--slots-per-gpu", "2"], ["--gpus", "none", "--slots", "2"], [], ["--gpus", "all"]
     ):  # fmt: skip

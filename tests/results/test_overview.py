@@ -42,7 +42,7 @@ def test_damage_is_a_sentence(tmp_path):
     assert "status.json cannot be read" in Line(Group(half.path)).damage
     other = fabricate(tmp_path, "bare", ["done"])
     write_json(other.path / "group.json", {"seeds": [0]})
-    assert "group.json does not say 'config'" in Line(Group(other.path)).damage
+    assert "group.json lacks 'config'" in Line(Group(other.path)).damage
     assert names(lines(tmp_path, search="bare")) == ["bare"]
 
 

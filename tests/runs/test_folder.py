@@ -6,14 +6,17 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
+from fabricate import living_trainer
 
 from colora.results.summary import group_summary, progress
 from colora.runs.folder import Group, Run, create_group, open_group, own_process, queued_status, read_json, write_json
 from colora.runs.listing import list_groups, listing
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
+from colora.system.installation import ROOT
 from colora.system.process import identity
 
 
@@ -52,7 +55,7 @@ def test_lost_is_derived_from_the_process(group):
     run = group.runs[0]
     set_status(run, state="running", process=own_process(), epoch=1)
     assert Run(run.path).state == "running"
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    child = living_trainer(run.path)
     set_status(run, process=identity(child.pid))
     assert Run(run.path).state == "running"
     child.communicate(b"\n")
@@ -78,11 +81,11 @@ def test_the_last_word_of_a_run_counts_though_its_process_was_already_gone(group
     run = Run(group.runs[0].path)
     set_status(run, state="running", process=own_process())
 
-    def ends_meanwhile(process):
+    def ends_meanwhile(process, folder):
         set_status(run, state="done", process=None)
         return False
 
-    monkeypatch.setattr("colora.runs.folder.is_alive", ends_meanwhile)
+    monkeypatch.setattr("colora.runs.folder.is_own", ends_meanwhile)
     assert run.state == "done"
 
 
@@ -208,3 +211,77 @@ def test_an_unchanged_group_json_is_read_once_for_the_order(tmp_path, monkeypatc
     list_groups(tmp_path)
     monkeypatch.setattr("colora.runs.folder.read_json", lambda path: pytest.fail(f"{path} was read"))
     assert [group.name for group in list_groups(tmp_path)] == ["g"]
+
+
+LAUNCH = """
+import sys
+from pathlib import Path
+import colora.runs.folder as folder
+from colora.settings.config import RunConfig
+from colora.system.errors import UserError
+real = folder.create_run
+def slow(*args):
+    made = real(*args)
+    if made.seed == 0:
+        print("half", flush=True)
+        sys.stdin.readline()
+    return made
+folder.create_run = slow
+try:
+    folder.create_group(Path(sys.argv[1]), sys.argv[2], RunConfig(), [0, 1])
+    print("made", flush=True)
+except UserError as error:
+    print(error, flush=True)
+"""
+
+
+@contextmanager
+def launching(runs, name):
+    """A launch in a process of its own that has made one of two seeds."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, str(runs), name],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    try:
+        assert process.stdout.readline() == "half\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def hidden(runs):
+    return [path.name for path in runs.iterdir() if path.name.startswith(".")]
+
+
+def test_a_launch_at_work_is_swept_up_by_no_other_and_of_one_name_the_first_to_be_complete_has_it(tmp_path):
+    with launching(tmp_path, "g") as slow, launching(tmp_path, "h") as other:
+        create_group(tmp_path, "g", RunConfig(), [5])
+        assert len(hidden(tmp_path)) == 2
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "made\n"
+        slow.stdin.write("\n")
+        slow.stdin.flush()
+        assert "A group named 'g' exists already" in slow.stdout.readline()
+    assert [run.seed for run in Group(tmp_path / "g").runs] == [5]
+    assert [run.state for run in Group(tmp_path / "h").runs] == ["queued", "queued"]
+    assert hidden(tmp_path) == []
+
+
+def test_what_killed_launches_have_left_goes_with_the_next_launch_whatever_its_name(tmp_path):
+    with launching(tmp_path, "g"), launching(tmp_path, "h"):
+        pass
+    assert len(hidden(tmp_path)) == 2
+    create_group(tmp_path, "other", RunConfig(), [0])
+    assert hidden(tmp_path) == []
+
+
+def test_what_another_host_is_making_stays_for_a_day(tmp_path):
+    foreign = tmp_path / ".g.00000000-4711-1-0.new"
+    foreign.mkdir()
+    create_group(tmp_path, "g", RunConfig(), [0])
+    assert foreign.is_dir()
+    os.utime(foreign, (time.time() - 2 * 86_400,) * 2)
+    create_group(tmp_path, "h", RunConfig(), [0])
+    assert hidden(tmp_path) == []

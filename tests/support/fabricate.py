@@ -4,7 +4,7 @@ The figures come from a simple learner: the logit of the true class grows with t
 its own fixed noise, so that loss, accuracy, AUC and predictions agree with each other, as after training.
 """
 
-import os
+import subprocess
 import time
 from functools import cache
 from pathlib import Path
@@ -16,8 +16,13 @@ from safetensors.numpy import save_file
 
 from colora.data import phantom
 from colora.data.dataset import image_checksum
+from colora.data.rules import make_rule
+from colora.distillation.distil import distil
+from colora.distillation.scores import read_predictions
 from colora.metrics.classification import accuracy, cross_entropy, entropy, macro_auc
-from colora.runs.folder import Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.queue import order
+from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.runs.notes import write_notes
 from colora.runs.selection import selected_row
 from colora.settings.config import Resolved, RunConfig, make_config
 from colora.system.process import identity
@@ -32,7 +37,10 @@ PARAMETERS = {
     "deployed": 1_519_300,
 }
 SECONDS_PER_EPOCH = 2.5  # two of training and half of one of evaluation
+FOR_EVER = 1e9  # seconds, for which the heart of a run that is under way has beaten already
 MOST_USED = 30  # images of a class that a balanced group is trained on
+
+_trainers: list[subprocess.Popen] = []
 
 
 def labels_of(split: str) -> np.ndarray:
@@ -145,6 +153,15 @@ def write_epoch_outputs(run: Run, epoch: int) -> None:
     save_file(kept, folder / f"epoch-{epoch:02d}.safetensors")
 
 
+def living_trainer(folder: Path) -> subprocess.Popen:
+    """A process that does nothing and proves to be the training of a run folder, also to a server and to commands; it
+    ends with this one."""
+    words = ["colora", "train", "--run-dir", str(folder)]
+    trainer = subprocess.Popen(["sh", "-c", "read line", *words], stdin=subprocess.PIPE)
+    _trainers.append(trainer)  # or it would end with whoever has asked for it
+    return trainer
+
+
 def gone_process() -> dict[str, Any]:
     """The identity of a process that no longer lives: this pid, started at another time."""
     return own_process() | {"started": 0.0}
@@ -183,6 +200,7 @@ def fill_run(
             "steps": 10 if state == "running" else 0,
             "process": process,
             "heartbeat": now,
+            "beat": time.monotonic() + FOR_EVER,
             "started": None if state == "queued" else now - SECONDS_PER_EPOCH * epochs_done,
             "finished": now if state in ("done", "failed", "stopped") else None,
             "reason": reason,
@@ -203,20 +221,36 @@ def fabricate(
 ) -> Group:
     """A group whose seed i is in `states[i]`; a run under way has finished `epochs_done` (default: half).
 
-    A running state needs a process that lives: this one, or `pid`. With `train_set` balanced some train images are not
-    trained on; `with_patients` each image has one.
+    A running state has a process that lives: a `living_trainer`, or `pid`. With `train_set` balanced some train images
+    are not trained on; `with_patients` each image has one.
     """
     config = make_config(
         {"backbone": "resnet18:layer2", "weights": "none", "image_size": 64, "epochs": 6, **(values or {})}
     )
-    living = identity(pid or os.getpid())
     group = create_group(runs_dir, name, config, list(range(len(states))))
     time.sleep(0.001)  # the next one is launched in another millisecond, however fast the disk is
     for run, state in zip(group.runs, states, strict=True):
         under_way = config.epochs // 2 if epochs_done is None else epochs_done
         done = config.epochs if state == "done" else 0 if state in ("queued", "starting") else under_way
+        living = identity(pid or living_trainer(run.path).pid) if state in ACTIVE else {}
         fill_run(run, state, done, reason if state == "failed" else None, living, warnings or [], with_patients)
     return Group(group.path)
+
+
+def whole_run(runs_dir: Path, name: str = "g") -> Group:
+    """Two finished seeds with every file that training, guard, queue and people write."""
+    group = fabricate(runs_dir, name, ["done", "done"], {"cut": "mine"})
+    cut = distil(read_predictions(group, "train"), "mine", make_rule(drop=1, keep=9))
+    write_json(group.path / "cut.json", cut.model_dump())
+    for run in group.runs:
+        write_json(run.path / "queue.json", order.last_place(runs_dir))
+        write_json(run.path / "process.json", {"guard": gone_process(), "child": None})
+        write_json(run.path / "exit.json", {"guard": None, "child": None, "code": 0, "signal": None, "oom_kills": 0})
+        (run.path / "checkpoint").mkdir()
+        for name in ("model.safetensors", "checkpoint/last.safetensors"):
+            (run.path / name).write_bytes(b"no tensors" * 50)
+    write_notes(group, "seen")
+    return group
 
 
 def train_on(run: Run, **other: Any) -> None:

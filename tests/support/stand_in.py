@@ -1,13 +1,13 @@
 """A training process that trains nothing, and a supervisor that starts it. No torch: starts at once.
 
     python tests/support/stand_in.py supervise RUNS_DIR SLOTS TERM_AFTER KILL_AFTER LINGER
-    python tests/support/stand_in.py train RUN_DIR
+    python tests/support/stand_in.py colora train --run-dir RUN_DIR    (so that it proves to be that run's)
     python tests/support/stand_in.py -m colora.engines.slurm.task GROUP_DIR SUBMISSION
 
 RUN_DIR/plan.json, or its group's or the runs folder's, says how the training process behaves: `epochs`, `seconds` an
 epoch, `exit` with this code after the first epoch, `deaf` to the stop file and SIGTERM, with a `family` of deaf
-processes of its own (one in a session apart). Once there is a file RUN_DIR/go, every epoch ends at once. Like a real
-one it goes on after its last finished epoch; metrics.jsonl keeps what each epoch "found".
+processes of its own (one in a session apart), `mute` but for its epochs. Once there is a file RUN_DIR/go, every epoch
+ends at once. Like a real one it goes on after its last finished epoch; metrics.jsonl keeps what each epoch "found".
 
 The file that STAND_IN_CLOCK names holds seconds by which the wall clock of these processes is wrong.
 """
@@ -22,12 +22,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from colora.runs.silence import times
+from colora.runs.verdict import limit_met
 from colora.system.files import append_json, read_json, read_json_lines, write_json
 from colora.system.process import own_process
 
 STEP_SECONDS = 0.05
+BEAT_SECONDS = 1
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-PLAN = {"epochs": 2, "seconds": 0.2, "exit": None, "deaf": False, "family": False, "say": ""}
+PLAN = {"epochs": 2, "seconds": 0.2, "exit": None, "deaf": False, "family": False, "say": "", "mute": False}
 
 
 def found(epoch: int) -> dict:
@@ -47,7 +50,7 @@ def train(folder: Path) -> int:
 
     def tell(**changes) -> None:
         nonlocal status
-        status = status | changes | {"heartbeat": time.time()}
+        status = status | changes | times()
         write_json(folder / "status.json", status)
 
     tell(state="running")
@@ -63,8 +66,13 @@ def train(folder: Path) -> int:
             if set(asked) == {signal.SIGTERM} and "COLORA_TASK" in os.environ and not (folder / "stop").exists():
                 tell(state="queued", process=None, reason=f"SLURM took its place back in epoch {epoch}.")
                 return 0
+            if not plan["mute"] and time.monotonic() - status["beat"] > BEAT_SECONDS:
+                tell()
             if not plan["deaf"] and (asked or (folder / "stop").exists()):
-                tell(state="stopped", process=None, reason=f"Stopped on request in epoch {epoch}.")
+                if limit := limit_met(folder):
+                    tell(state="failed", process=None, reason=f"{limit}: ended in epoch {epoch}.")
+                else:
+                    tell(state="stopped", process=None, reason=f"Stopped on request in epoch {epoch}.")
                 (folder / "stop").unlink(missing_ok=True)
                 return 0
         append_json(folder / "metrics.jsonl", found(epoch))
@@ -77,7 +85,7 @@ def train(folder: Path) -> int:
 
 
 def command(run: Path) -> list[str]:
-    return [sys.executable, __file__, "train", str(run)]
+    return [sys.executable, __file__, "colora", "train", "--run-dir", str(run)]
 
 
 def set_clock(offset: Path, put=setattr) -> None:
@@ -88,8 +96,8 @@ def set_clock(offset: Path, put=setattr) -> None:
 def main() -> int:
     if offset := os.environ.get("STAND_IN_CLOCK"):
         set_clock(Path(offset))
-    if sys.argv[1] == "train":
-        return train(Path(sys.argv[2]))
+    if sys.argv[1] == "colora":
+        return train(Path(sys.argv[-1]))
     if sys.argv[1] == "-m":  # as a job's script calls Python
         from colora.engines.slurm import task
 

@@ -1,6 +1,10 @@
 """Files that are complete or absent, and appended lines that are whole."""
 
+import errno
+import io
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +79,46 @@ def test_a_line_that_a_full_disk_took_half_of_is_taken_back(tmp_path, monkeypatc
     assert path.read_text() == '{"a": 1}\n{"a": 2}\n'
 
 
+@pytest.mark.parametrize("broken", ["write", "fsync", "close"])
+def test_a_disk_that_is_full_names_the_file_and_not_what_lies_beside_it(tmp_path, monkeypatch, broken):
+    """The system names no file where writing or syncing fails."""
+    path, full = tmp_path / "a.json", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    class Full(io.FileIO):
+        def write(self, data):
+            raise full
+
+    def fail(*_):
+        raise full
+
+    if broken == "close":
+        monkeypatch.setattr("builtins.open", lambda name, mode: io.BufferedWriter(Full(name, mode)))
+    elif broken == "write":
+        monkeypatch.setattr("builtins.open", lambda name, mode: Full(name, mode))
+        monkeypatch.setattr(os, "write", fail)
+    else:
+        monkeypatch.setattr(os, "fsync", fail)
+    for write in (write_json, append_json):
+        if write is append_json and broken == "close":
+            continue  # it has no buffer
+        with pytest.raises(OSError, match=f"No space left on device: '{re.escape(str(path))}'$") as caught:
+            write(path, {"a": 1})
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+        assert path.read_bytes() == b"" if path.exists() else True
+        assert [entry.name for entry in tmp_path.iterdir() if entry != path] == []
+
+
+def test_a_pipe_in_place_of_a_file_is_an_error_and_no_wait_for_ever(tmp_path):
+    os.mkfifo(tmp_path / "audit.jsonl")
+    with pytest.raises(OSError, match=r"audit\.jsonl"):
+        append_json(tmp_path / "audit.jsonl", {})
+
+
+def test_what_cannot_be_cut_keeps_the_first_reason(tmp_path):
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        append_json(Path("/dev/full"), {})
+
+
 def test_a_line_still_being_written_is_left_out(tmp_path):
     path = tmp_path / "m.jsonl"
     append_json(path, {"epoch": 1})
@@ -83,5 +127,5 @@ def test_a_line_still_being_written_is_left_out(tmp_path):
     assert read_json_lines(path) == [{"epoch": 1}]
     with open(path, "a") as file:
         file.write("x\n")
-    with pytest.raises(UserError, match="not JSON"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_json_lines(path)

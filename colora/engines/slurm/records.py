@@ -10,16 +10,41 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
+
 from colora.engines.slurm.jobs import Job
+from colora.queue import order
+from colora.runs.documents import STRICT, Text, document
+from colora.runs.verdict import file_tail
 from colora.system.errors import UserError
-from colora.system.files import read_json, sync_folder, write_json
+from colora.system.files import sync_folder, write_json
 
 LOG_LINES = 5
 
 
+class Submission(TypedDict):
+    """GROUP/slurm/0001.json"""
+
+    __pydantic_config__ = STRICT
+    job: Text | None
+    request: dict[str, Any]
+
+
+class SaidOfJob(TypedDict):
+    """GROUP/seed-03/job.json"""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    task: Text
+    state: Text
+    node: Text
+    start: Text
+    reason: Text
+
+
 def submissions(group: Path) -> list[int]:
     """The numbers of all submissions so far, ascending."""
-    return sorted(int(path.stem) for path in (group / "slurm").glob("[0-9]*.sh"))
+    return sorted(int(path.stem) for path in (group / "slurm").glob("[0-9]*.sh") if path.stem.isdecimal())
 
 
 def claim(group: Path) -> int:
@@ -47,8 +72,8 @@ def write_submission(group: Path, submission: int, **about: Any) -> None:
 
 def submission_of(run: Path) -> dict[str, Any]:
     """{"number", "job", "request", ...} of the submission that a run belongs to; {} where it has none or no job."""
-    number = _or_empty(run / "queue.json").get("submission")
-    about = _or_empty(run.parent / "slurm" / f"{number:04d}.json") if number else {}
+    number = order.place(run).get("submission")
+    about = _or_empty(Submission, run.parent / "slurm" / f"{number:04d}.json") if number else {}
     return {"number": number, **about} if about.get("job") else {}
 
 
@@ -66,20 +91,18 @@ def write_job(run: Path, job: Job) -> None:
 
 def read_job(run: Path) -> dict[str, Any]:
     """{"task", "state", "node", "start", "reason"}; {} before SLURM was asked."""
-    return _or_empty(run / "job.json")
+    return _or_empty(SaidOfJob, run / "job.json")
 
 
 def output(run: Path) -> str:
     """The last lines that the job of a run printed outside the training: a module that is missing, a wrong path."""
     about = submission_of(run)
     path = run.parent / "slurm" / f"{about.get('number') or 0:04d}_{int(run.name.removeprefix('seed-'))}.log"
-    if not path.is_file():
-        return ""
-    return "\n".join(path.read_text(errors="replace").strip().splitlines()[-LOG_LINES:])
+    return file_tail(path, LOG_LINES).strip()
 
 
-def _or_empty(path: Path) -> dict[str, Any]:
+def _or_empty(kind: type, path: Path) -> dict[str, Any]:
     try:
-        return read_json(path)
-    except UserError:  # not there yet
+        return document(kind, path)
+    except UserError:  # not there yet, or damaged: SLURM is asked again
         return {}

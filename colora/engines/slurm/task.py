@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from colora.queue.guard import identity_or_none, oom_kills
+from colora.runs.documents import queue_file, status_file
+from colora.runs.proof import is_own
 from colora.runs.verdict import verdict
 from colora.system.errors import UserError
-from colora.system.files import read_json, write_json
-from colora.system.process import is_alive, is_visible, own_process
+from colora.system.files import write_json
+from colora.system.process import is_visible, own_process
 
 ATTRIBUTES_SECONDS = 75  # a network file system may show a file's old self for a minute
 POLL_SECONDS = 1
@@ -58,7 +60,7 @@ def main(arguments: list[str], command: Command = train_command) -> int:
         return 0
     own = own_process()
     claim = announce(folder, own)
-    before, first_epoch = oom_kills(), read_json(folder / "status.json")["epoch"]
+    before, first_epoch = oom_kills(), status_file(folder)["epoch"]
     if not told:
         with open(folder / "log.txt", "ab") as log:
             child = subprocess.Popen(
@@ -96,7 +98,7 @@ def is_ours(folder: Path, submission: int) -> bool:
     end = time.monotonic() + ATTRIBUTES_SECONDS
     while True:
         try:
-            number = read_json(folder / "queue.json").get("submission") or 0
+            number = queue_file(folder).get("submission") or 0
         except UserError:  # not there yet
             number = 0
         if number >= submission or time.monotonic() > end:
@@ -109,7 +111,7 @@ def is_ours(folder: Path, submission: int) -> bool:
 
 def may_begin(folder: Path) -> bool:
     """Whether the run is to be trained: not done, no wish to stop it, and no other process at it."""
-    status = read_json(folder / "status.json")
+    status = status_file(folder)
     if (folder / "stop").exists() and status["state"] != "done":
         reason = f"Stopped on request. Resume continues after epoch {status['epoch']}."
         write_json(folder / "status.json", status | {"state": "stopped", "process": None, "reason": reason})
@@ -119,12 +121,12 @@ def may_begin(folder: Path) -> bool:
         print(f"{folder} is {status['state']}: nothing to do.", flush=True)
         return False
     process, heartbeat = status["process"], status["heartbeat"]
-    if status["state"] == "queued" or process is None or (is_visible(process) and not is_alive(process)):
+    if status["state"] == "queued" or process is None or (is_visible(process) and not is_own(process, folder)):
         return True
     end = time.monotonic() + ATTRIBUTES_SECONDS
     while time.monotonic() < end:  # SLURM gave up the node of its last process; does that one know?
         time.sleep(POLL_SECONDS)
-        if read_json(folder / "status.json")["heartbeat"] != heartbeat:
+        if status_file(folder)["heartbeat"] != heartbeat:
             print(f"{folder} is being trained on {process['host']}, whatever SLURM says: left alone.", flush=True)
             return False
     return True
@@ -143,13 +145,13 @@ def announce(folder: Path, own: dict[str, Any]) -> dict[str, Any]:
     (folder / "exit.json").unlink(missing_ok=True)
     write_json(folder / "process.json", claim)
     begun = {"state": "starting", "process": own, "reason": None, "heartbeat": time.time()}
-    write_json(folder / "status.json", read_json(folder / "status.json") | begun)
+    write_json(folder / "status.json", status_file(folder) | begun)
     return claim
 
 
 def conclude(folder: Path, told: list[int], code: int, first_epoch: int) -> int:
     """Write down what the training process had no time to say, and ask for another turn where its time was up."""
-    status = read_json(folder / "status.json")
+    status = status_file(folder)
     if status["state"] not in ("queued", "stopped", "done", "failed"):
         status = status | last_word(folder, status, told) | {"process": None, "finished": time.time()}
         write_json(folder / "status.json", status)
@@ -204,4 +206,7 @@ def requeue() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as error:  # a damaged file of the run
+        sys.exit(str(error))

@@ -21,13 +21,14 @@ from colora.results.predictions import (
     table_file,
 )
 from colora.results.summary import band, best_run
+from colora.runs.documents import contained
 from colora.runs.finished import counted, finished
 from colora.runs.folder import Group, Run
 from colora.runs.siblings import alike
 from colora.settings.medmnist_info import known, stored_size
 from colora.system.errors import UserError
 from pages.components.images.pictures import pictures_of
-from pages.components.runs import file_stamp, reading
+from pages.components.runs import file_stamp
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,14 @@ class View:
     @cached_property
     def outcome(self) -> Outcome:
         """Everything that is said about these models. Raises UserError where a file is damaged."""
-        with reading(self.group):
+        with contained(self.group.path):
             return _outcome(self, self.key, self.class_names)
 
 
 def seeds_with_predictions(group: Group, split: str, epoch: int | None) -> list[Run]:
     """The seeds of which there is something to evaluate; none before a seed with the same images is done, since labels
     come with that."""
-    with reading(group):
+    with contained(group.path):
         labelled = [run.ground for run in group.runs if table_file(run, split).exists()]
         there = [run for run in group.runs if run.state != "damaged" and run.ground in labelled]
         return [run for run in there if source_file(run, split, epoch)]
@@ -91,7 +92,7 @@ def seeds_with_predictions(group: Group, split: str, epoch: int | None) -> list[
 
 def shown_images(view: View) -> pd.DataFrame:
     """`predictions.image_table`. Raises UserError where it is damaged."""
-    with reading(view.group):
+    with contained(view.group.path):
         return _images(view, view.key[-1], view.split)
 
 
@@ -102,7 +103,7 @@ def _images(_view: View, tables: Any, split: str) -> pd.DataFrame:
 
 def predictions(view: View) -> list[tuple[np.ndarray, np.ndarray]]:
     """(labels, probabilities) of each seed. Raises UserError where a file is damaged."""
-    with reading(view.group):
+    with contained(view.group.path):
         return _predictions(view, view.key)
 
 
@@ -119,7 +120,7 @@ def _outcome(_view: View, key: Any, class_names: tuple[str, ...]) -> Outcome:
 
 def found_images(view: View, cell: tuple[int, int] | None) -> pd.DataFrame:
     """`predictions.mistakes` with the images' index, label (as in the data), image_id and patient_id beside."""
-    with reading(view.group):
+    with contained(view.group.path):
         return _found_images(view, view.key, cell)
 
 
@@ -133,7 +134,7 @@ def _found_images(_view: View, key: Any, cell: tuple[int, int] | None) -> pd.Dat
 
 def epoch_band(group: Group, column: str) -> pd.DataFrame:
     """`results.summary.band` of the finished seeds. Raises UserError where a file is damaged."""
-    with reading(group):
+    with contained(group.path):
         stamps = [(run.seed, file_stamp(run.path / "metrics.jsonl")) for run in finished(group)]
         return _epoch_band(group, str(group.path), stamps, column)
 
@@ -154,7 +155,7 @@ def pictures(view: View, places: list[Place]) -> list[np.ndarray | UserError]:
         found = on_disk(kind, stored_size(config.image_size), config.data_dir)
         if found.state != "unpacked":  # which would take minutes here
             raise UserError(f"They are not unpacked in {found.folder.parent}: press 'Check and unpack' on Data.")
-    with reading(view.group):
+    with contained(view.group.path):
         checksums = _checksums(run, split, str(run.path), file_stamp(table_file(run, split)))
     source = pictures_of(config, run.resolved.data_checksum, split, checksums)
     if isinstance(source, UserError):

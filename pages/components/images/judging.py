@@ -82,7 +82,8 @@ def judge(checksum: str, image_id: str, class_names: list[str], pressed: Pressed
             verdicts.undo(runs_dir(), who, checksum, image_id, pressed.seen, check_own(pressed))
         else:
             note = pressed.note.strip()
-            verdicts.judge(runs_dir(), who, checksum, image_id, pressed.verdict, other, note, pressed.seen, tab())
+            given = (pressed.verdict, other, note, pressed.seen, tab(), len(class_names))
+            verdicts.judge(runs_dir(), who, checksum, image_id, *given)
     except UserError as error:
         st.session_state["verdict-problem"] = str(error)
 

@@ -13,6 +13,7 @@ from colora.data.thumbnails import Pictures, Place, lossless
 from colora.distillation.scores import SeedPredictions
 from colora.results.summary import run_summary
 from colora.results.timeline import timeline
+from colora.runs.documents import contained
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
@@ -23,7 +24,6 @@ from pages.components.images.gallery import gallery
 from pages.components.images.listed import Listed, score_title
 from pages.components.images.other_group import other_groups
 from pages.components.images.viewer import LargeImage, Name, viewer
-from pages.components.runs import reading
 
 NEIGHBOURS = 3  # on either side
 
@@ -211,7 +211,7 @@ def every_seed(found: SeedPredictions, row: int, origin: str) -> None:
 
 def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], split: str, origin: str) -> None:
     """The image's timeline in one seed, with the merges of the updates."""
-    with reading(group):
+    with contained(group.path):
         runs = {run.seed: run for run in group.runs if run.seed in found.seeds}
         seed = st.session_state.get("timeline-seed")
         run = runs[seed if seed in runs else found.best_seed]

@@ -8,12 +8,13 @@ import streamlit as st
 
 from colora.distillation.scores import SeedPredictions
 from colora.plots import SPLIT_NAMES
+from colora.runs.documents import contained
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.images import scored
-from pages.components.runs import reading, runs_dir
+from pages.components.runs import runs_dir
 
 
 def other_groups(
@@ -33,7 +34,7 @@ def other_groups(
         name = st.selectbox("Group", names, key="other-group")
         try:
             other = Group(runs_dir() / name)
-            with reading(other):
+            with contained(other.path):
                 predictions = scored.predictions(other, split)
                 table = scored.scores(other, split, "best")
         except UserError as error:
@@ -48,7 +49,7 @@ def same_data(other: Group, group: Group, found: SeedPredictions) -> bool:
     if other.name == group.name:
         return False
     try:
-        with reading(other):
+        with contained(other.path):
             resolved = next((run.resolved for run in other.runs if run.resolved and run not in other.apart), None)
     except UserError:
         return False

@@ -11,6 +11,7 @@ from colora.data.thumbnails import Pictures, Place, tile
 from colora.distillation.scores import SeedPredictions, Whose, read_predictions, score_images
 from colora.distillation.verdicts import current, verdicts_folder
 from colora.plots import SPLIT_NAMES, class_colour
+from colora.runs.documents import contained
 from colora.runs.finished import finished, is_finished
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
@@ -18,7 +19,7 @@ from colora.system.errors import UserError
 from pages.components import show
 from pages.components.images import pictures
 from pages.components.images.listed import sorted_rows
-from pages.components.runs import file_stamp, reading, runs_dir
+from pages.components.runs import file_stamp, runs_dir
 
 KEPT_PREDICTIONS = 4  # of 97,477 images and 10 seeds: about 30 MB each
 KEPT_TABLES = 6  # about 25 MB each
@@ -27,7 +28,7 @@ KEPT_ORDERS = 32
 
 def predictions(group: Group, split: str) -> SeedPredictions:
     """`scores.read_predictions`, read once for each state of the files. Raises UserError where there are none yet."""
-    with reading(group):
+    with contained(group.path):
         return _predictions(group, split, str(group.path), stamps_of(group, split))
 
 
@@ -46,7 +47,7 @@ def say_why_not(group: Group, about: dict[str, Any], split: str, error: UserErro
 def scores(group: Group, split: str, whose: Whose) -> pd.DataFrame:
     """`scores.score_images`, computed once; shared by all sessions, so never to be changed."""
     found = predictions(group, split)
-    with reading(group):
+    with contained(group.path):
         return _scores(found, str(group.path), split, whose, stamps_of(group, split))
 
 

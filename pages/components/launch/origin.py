@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from colora.data.cuts import Cut, read_cut
+from colora.runs.documents import contained
 from colora.runs.folder import NAME, open_group
 from colora.settings.config import format_seeds
 from colora.settings.medmnist_info import names as medmnist_names
@@ -19,7 +20,7 @@ from colora.system.errors import UserError
 from colora.system.typed import bare, exists, shortened
 from pages.components import address, show
 from pages.components.launch import fields, form
-from pages.components.runs import reading, runs_dir
+from pages.components.runs import runs_dir
 
 ORIGIN, ASKED = "launch-origin", "launch-asked"
 TITLES = {preset.title: preset for preset in PRESETS}
@@ -113,7 +114,7 @@ def _settings(name: str) -> tuple[dict[str, Any], str]:
     if not NAME.fullmatch(name):
         raise UserError(f"'{shortened(name)}' is no name of a group.")
     group = open_group(runs_dir() / name)
-    with reading(group):
+    with contained(group.path):
         return group.config.model_dump(), format_seeds(group.info["seeds"])
 
 

@@ -1,0 +1,246 @@
+"""What the files of a run folder may hold. Each is read and held against this in one place, once for each state of it.
+
+A file that is missing, is no regular file, or holds anything else is a UserError that names it: that run or group is
+damaged, and no other. What has passed is of the kinds, within the bounds, and in agreement with itself as readers count
+on, so that none of them has to look again. Keys that only a newer version knows pass unread.
+
+A listing asks this of thousands of runs at each refresh: paths are joined as text, in a fifth of the time of a Path.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired
+
+from annotated_types import Len
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from colora.settings.config import Count, Resolved
+from colora.system.errors import UserError
+from colora.system.files import REMEMBERED_FILES, parsed_json, read_file, read_json_lines, read_remembered, why
+from colora.system.process import is_identity
+from colora.system.typed import shortened
+
+State = Literal["queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost", "damaged"]
+MOST_SEEDS = 10_000
+STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # strict: True is no 1, "1" neither
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text).timestamp()
+    return text
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("one seed stands there twice")
+    return seeds
+
+
+def _process(value: Any) -> Any:
+    if value is not None and not is_identity(value):
+        raise ValueError("it is no process")
+    return value
+
+
+def _resolved(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if value is not None:
+        try:
+            Resolved(**value)
+        except ValidationError as error:
+            raise ValueError(sentence(error)) from error
+    return value
+
+
+Seed = Annotated[int, Field(ge=0, lt=10**9)]
+Seconds = Annotated[float, Field(ge=0, le=10**12)]
+Finite = Annotated[float, Field(ge=-1e300, le=1e300)]
+Place = Annotated[float, Field(ge=-1e15, le=1e15)]
+Text = Annotated[str, Field(max_length=100_000)]
+Process = Annotated[Any, AfterValidator(_process)]
+
+
+class Settings(TypedDict):
+    """As they were launched, perhaps by a version that knew others; `RunConfig` reads the rest."""
+
+    __pydantic_config__ = STRICT
+    dataset: Text
+    backbone: Text
+    method: Text
+
+
+class LimitsOfLaunch(TypedDict):
+    """As `runs.limits.Limits` has them."""
+
+    __pydantic_config__ = STRICT
+    max_silence: NotRequired[Finite]
+    max_hours: NotRequired[Finite]
+
+
+class GroupFile(TypedDict):
+    """group.json"""
+
+    __pydantic_config__ = STRICT
+    config: Settings
+    seeds: Annotated[list[Seed], Len(1, MOST_SEEDS), AfterValidator(_distinct)]
+    created: Annotated[str, AfterValidator(_moment)]
+    launched_by: Text
+    engine: NotRequired[Text]
+    identity: NotRequired[Text]
+    slurm: NotRequired[dict[str, Any] | None]
+    limits: NotRequired[LimitsOfLaunch]
+
+
+class RunFile(TypedDict):
+    """config.json"""
+
+    __pydantic_config__ = STRICT
+    config: Settings
+    seed: Seed
+    resolved: NotRequired[Annotated[dict[str, Any] | None, AfterValidator(_resolved)]]
+
+
+class Status(TypedDict):
+    """status.json"""
+
+    __pydantic_config__ = STRICT
+    state: State
+    epoch: Count
+    epochs: Count
+    step: Count
+    steps: Count
+    process: Process
+    heartbeat: Seconds
+    reason: Text | None
+    beat: NotRequired[Seconds]
+    worked: NotRequired[Seconds]
+    started: NotRequired[Seconds | None]
+    finished: NotRequired[Seconds | None]
+    preparing: NotRequired[Annotated[list[Count | None], Len(2, 2)] | None]
+
+
+class MetricsRow(TypedDict):
+    """A line of metrics.jsonl: one epoch. An AUC is None where it is not defined."""
+
+    __pydantic_config__ = STRICT
+    epoch: Count
+    train_loss: Finite
+    train_accuracy: Finite
+    train_auc: Finite | None
+    val_loss: Finite
+    val_accuracy: Finite
+    val_auc: Finite | None
+    test_loss: Finite
+    test_accuracy: Finite
+    test_auc: Finite | None
+    seconds: Seconds
+    eval_seconds: Seconds
+    merges: NotRequired[Count]
+    images_per_s: NotRequired[Finite | None]
+    peak_memory_mib: NotRequired[Finite | None]
+
+
+class QueueFile(TypedDict):
+    """queue.json"""
+
+    __pydantic_config__ = STRICT
+    order: Place
+    priority: Place
+    queued: NotRequired[Seconds | None]
+    host: NotRequired[Text | None]
+    user: NotRequired[Text | None]
+    submission: NotRequired[Count | None]
+
+
+@contextmanager
+def contained(folder: Path) -> Iterator[None]:
+    """Whatever goes wrong while a group's or a run's files are read becomes a UserError that names its folder, so that
+    it is told there and stops nobody else. For those that go through many, and for pages."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # whatever it is, it is this folder's alone
+        raise UserError(
+            f"{folder} does not hold what this version writes ({type(error).__name__}: {shortened(why(error))}); the "
+            "folder is damaged."
+        ) from error
+
+
+@cache
+def _reader(kind: type) -> Callable[[str, Any], Any]:
+    check = TypeAdapter(kind).validate_python
+
+    @lru_cache(maxsize=REMEMBERED_FILES)
+    def read(path: str, stamp: Any) -> Any:
+        found = parsed_json(read_file(path))
+        _hold(check, found, path)
+        return found  # as it stands there: a whole number stays one
+
+    return read
+
+
+def document(kind: type, path: str | Path) -> Any:
+    """The document of a file, to read and not to change, held against a TypedDict. Raises UserError that names the file
+    where it is missing or damaged."""
+    return read_remembered(_reader(kind), path)
+
+
+def group_file(group: str | Path) -> dict[str, Any]:
+    """group.json of a group's folder."""
+    return document(GroupFile, os.path.join(group, "group.json"))
+
+
+def run_file(run: str | Path) -> dict[str, Any]:
+    """config.json of a run's folder."""
+    return document(RunFile, os.path.join(run, "config.json"))
+
+
+def status_file(run: str | Path) -> dict[str, Any]:
+    """status.json of a run's folder, a copy."""
+    return dict(document(Status, os.path.join(run, "status.json")))
+
+
+def queue_file(run: str | Path) -> dict[str, Any]:
+    """queue.json of a run's folder."""
+    return document(QueueFile, os.path.join(run, "queue.json"))
+
+
+def metrics_file(run: str | Path) -> list[dict[str, Any]]:
+    """metrics.jsonl of a run's folder, each epoch from the first once; none where there is no file, and without a last
+    line that is still being written. Raises UserError where it is damaged."""
+    path = os.path.join(run, "metrics.jsonl")
+    return read_remembered(_metrics, path) if os.path.lexists(path) else []
+
+
+@lru_cache(maxsize=REMEMBERED_FILES)
+def _metrics(path: str, stamp: Any) -> list[dict[str, Any]]:
+    rows = read_json_lines(path)
+    _hold(_ROWS.validate_python, rows, path)
+    if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+        raise UserError(f"{path} does not hold each epoch from the first one once; the run folder is damaged.")
+    return rows
+
+
+_ROWS = TypeAdapter(list[MetricsRow])
+
+
+def _hold(check: Callable[[Any], Any], found: Any, path: str) -> None:
+    try:
+        check(found)
+    except ValidationError as error:
+        raise UserError(f"{path} {sentence(error)}; the run folder is damaged.") from error
+
+
+def sentence(error: ValidationError) -> str:
+    """`lacks 'seeds'`, `says 'seeds.0' wrongly (input should be a valid integer)`: the first thing that is wrong."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = shortened(".".join(map(str, first["loc"])).encode(errors="replace").decode())
+    if first["type"] == "missing":
+        return f"lacks '{where}'"
+    said = first["msg"].removeprefix("Value error, ")
+    return f"says '{where}' wrongly ({said[0].lower()}{said[1:]})" if where else f"holds no such document ({said})"

@@ -1,0 +1,43 @@
+"""When a seed is to be ended though it goes on: what the launch asks of this machine's queue beside its settings."""
+
+import streamlit as st
+
+from colora.runs.limits import Limits
+from colora.system.errors import UserError
+from colora.system.typed import bare, typed_number
+from pages.components import show
+
+FIELDS = {
+    "max_silence": (
+        "Longest silence (s)",
+        "A seed whose training tells nothing for so many seconds, at least 30, is ended: its driver or disk may hang.",
+    ),
+    "max_hours": ("Longest run (h)", "A seed that runs longer is ended; from a resume on the time counts anew."),
+}
+
+
+def choose() -> tuple[list[str], str | None]:
+    """Draw the limits: what they add to the command, and what is wrong with them."""
+    typed = {field: bare(st.session_state.get(f"launch-{field}") or "") for field in FIELDS}
+    wrong = _wrong(typed)
+    with st.expander("Limits of a seed", expanded=any(typed.values()), icon=":material/timer_off:"):
+        grid = st.grid(2, min_column_width=140)
+        for field, (label, about) in FIELDS.items():
+            with grid.cell():
+                key = f"launch-{field}"
+                st.text_input(label, key=key, placeholder="none", help=about, persist_state="session")
+        if wrong:
+            show.say(wrong)
+        st.caption("What a limit ends is *failed*, with that reason; *Resume* goes on after its last epoch.")
+    flags = [part for field, text in typed.items() if text for part in (f"--{field.replace('_', '-')}", text)]
+    return ([], wrong) if wrong else (flags, None)
+
+
+def _wrong(typed: dict[str, str]) -> str | None:
+    try:
+        Limits(**{field: typed_number(text) for field, text in typed.items() if text})
+    except UserError as error:
+        return str(error)
+    except ValueError as error:
+        return f"A limit is a number: {error}."
+    return None
