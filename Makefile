@@ -21,7 +21,7 @@ help: ## list the targets
 	@echo "  make app PYTHON=python3.12   another Python, 3.11 or newer (on a new .venv)"
 
 app: $(INSTALLED) ## serve the app on http://localhost:8501
-	@exec $(PY) -m streamlit run app.py --server.port=$(PORT)
+	@$(PY) -m pages.components.doors && exec $(PY) -m streamlit run app.py --server.port=$(PORT)
 
 test: $(INSTALLED) ## run the tests
 	@$(PY) -m pytest -q --durations=10 -n logical --dist loadfile

@@ -17,30 +17,33 @@ COMPACT = """<style>[data-testid="stMainBlockContainer"] {padding: 4.5rem clamp(
 
 def draw() -> None:
     """The frame and the page that the address asks for."""
-    from colora.runs import audit
     from colora.settings.catalog import NOTICE
-    from colora.system.access import write_as
-    from pages.components.command import signed_in
+    from colora.system.file_rights import write_as
+    from pages.components import sign_in
     from pages.components.frame import navigation, run
     from pages.components.history import one_step_a_move
     from pages.components.runs import runs_dir
 
     write_as(runs_dir())
-    audit.signed_in = signed_in
-    page = navigation()
+    admission = sign_in.begin()
+    page = navigation(hidden=admission.problem is not None)
     st.set_page_config(page_title=f"{page.title} · CoLoRA Studio", page_icon=ICON, layout="wide")
     st.html(COMPACT)
     one_step_a_move()
+    sign_in.door(admission, f":material/science: **CoLoRA Studio** · {NOTICE}")
     st.session_state["inside-app"] = page.title
-    st.caption(f":material/science: **CoLoRA Studio** · {NOTICE}")
     run(page)
 
 
 @asynccontextmanager
 async def serving(app: st.App) -> AsyncIterator[None]:
-    """While the server runs it sees to it that what waits is trained, also where nobody opens a page."""
+    """While the server runs it sees to it that what waits is trained, also where nobody opens a page. It does not run
+    where others would reach it and nobody has to sign in."""
     from colora.queue import worked  # now: what pages keep of what they have read belongs to the server
+    from pages.components import doors
     from pages.components.runs import runs_dir
+
+    doors.leave_if_refused()
 
     async def watch() -> None:
         while True:

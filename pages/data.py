@@ -10,11 +10,12 @@ from colora.data.counts import NOTES, phantom_counts
 from colora.data.medmnist import SHARED_PATIENTS, SPLIT_RULE
 from colora.data.samples import Samples
 from colora.networks.weights import IMAGENET, checkpoints_folder
+from colora.runs import access
 from colora.settings.catalog import BACKBONES
 from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import UserError
 from colora.system.storage import size_text
-from colora.system.typed import clean_path, typed_path
+from colora.system.typed import clean_path
 from pages.components import address, show
 from pages.components.data import counts, downloads
 from pages.components.frame import inside_app, one_of
@@ -93,7 +94,7 @@ def image_set(name: str, folder: str | None, shown: downloads.Shown) -> None:
     """The set's files at each size, its classes, and the way around the network."""
     about(name)
     targets = {size: downloads.set_target(name, size, folder) for size in SIZES}
-    place = typed_path(folder) if folder else default_folder()
+    place = access.named_place(folder) if folder else default_folder()
     grid = st.grid(2, min_column_width=300)
     for size, target in targets.items():
         with grid.cell():
@@ -195,6 +196,8 @@ others = st.container()
 st.subheader("Image sets")
 with sentences():
     name, folder = choose()
+    if folder:
+        access.check_looking("name", folder)
     with one_of(4, {PHANTOM: 1, FOLDER: 2, NPZ: 3}.get(name, 0)):
         if name == PHANTOM:
             generated()

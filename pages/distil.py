@@ -53,7 +53,8 @@ def save(found: SeedPredictions, whose: Whose, pool: Pool, rule: Rule) -> None:
             replace = st.checkbox("Replace", key="replace-cut", help="Replace another cut of this name.")
             drawn, there = st.session_state.get(REPLACED), (name.strip(), identity_of(runs_dir(), name.strip()))
             st.session_state[REPLACED] = there
-            pressed = acting.button("Save the cut", [found.group], "save-cut", type="primary", icon=":material/save:")
+            about = {"needs": "cut", "type": "primary", "icon": ":material/save:"}
+            pressed = acting.button("Save the cut", [found.group], "save-cut", **about)
         if pressed:
             _, instead_of = drawn if drawn and drawn[0] == name.strip() else there
             try:

@@ -10,7 +10,7 @@ from colora.distillation.scores import SeedPredictions, whose_says
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from pages.components import address, elsewhere, show
+from pages.components import address, elsewhere, show, sign_in
 from pages.components.frame import inside_app, one_of
 from pages.components.images import listed, scored
 from pages.components.images.browse import browse
@@ -67,6 +67,7 @@ def one_or_many(
     origin: str,
 ) -> None:
     """Runs alone when an image is opened, judged or left, so it makes the list itself."""
+    sign_in.still()
     address.tell()
     source = scored.pictures_of(found)
     judged = scored.verdicts(found.data_checksum)

@@ -16,6 +16,7 @@ from pages.components.data import counts, downloads
 from pages.components.frame import inside_app, one_of
 from pages.components.launch import fields, form, limits, plan, several, start
 from pages.components.runs import runs_dir
+from pages.components.sign_in import only_for
 
 IMAGES = ("dataset", "data_dir", "image_size", "train_set", "per_class", "cut")  # what decides what is trained on
 Images = tuple[ClassCounts | None, Cut | None]
@@ -158,7 +159,8 @@ def ready(values: form.Values, varied: form.Series, images: list[Images]) -> Non
     label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
     pairs = zip(each, images, strict=True)
     saved = {config.cut: cut for config, (_, cut) in pairs if cut and not names_file(config.cut)}
-    about = {"type": "primary", "icon": ":material/play_arrow:", "disabled": bool(wrong or unclear)}
+    icon, stopped = ":material/play_arrow:", bool(wrong or unclear)
+    about = {"needs": "launch", "type": "primary", "icon": icon, "disabled": stopped}
     if acting.button(label, saved.values(), "launch-button", **about) is not None:
         launch(names, arguments)
     st.caption("The training goes on when you close this page or the browser.")
@@ -197,6 +199,7 @@ def watch_launched() -> None:
 inside_app()
 watch_launched()
 st.header("Launch")
+only_for("launch")
 shown = downloads.Shown()
 left, right = st.columns([3, 2], gap="large")
 with left:

@@ -15,7 +15,7 @@ from colora.runs.folder import Group
 from colora.runs.siblings import apart_rows, says_apart
 from colora.system.duration import duration
 from colora.system.errors import UserError
-from pages.components import address, cluster, elsewhere, group_actions, show
+from pages.components import address, cluster, elsewhere, group_actions, show, sign_in
 from pages.components.frame import inside_app
 from pages.components.monitor.run_actions import actions
 from pages.components.monitor.seen import Seen, curves_of, seen, waiting_rows
@@ -140,6 +140,7 @@ def standing(group: Group) -> tuple[bool, bool]:
 @unless_removed
 def live(group: Group, drawn: tuple[bool, bool]) -> None:
     """Everything that changes while the group runs, read anew at each call."""
+    sign_in.still()
     try:
         with contained(group.path):
             now = seen(group)

@@ -28,6 +28,7 @@ import colora.system.busy
 import colora.system.download
 from colora.data import phantom
 from colora.data.dataset import SPLITS
+from colora.runs import access
 from colora.settings import medmnist_info
 from colora.system.errors import UserError
 from colora.system.files import read_json
@@ -60,6 +61,8 @@ def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
     """No test reads or writes this user's cache and state, nor does a process that it starts."""
     monkeypatch.setenv("COLORA_CACHE", str(tmp_path / "colora-cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "colora-state"))
+    monkeypatch.setattr(access, "acting", access.from_environment)  # app.py puts in its own: taken back with the test
+    monkeypatch.setattr(access, "in_app", False)
     os.umask(umask := os.umask(0))
     yield tmp_path / "colora-cache"
     os.umask(umask)  # a command that was run in this process has set its own

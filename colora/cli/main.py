@@ -21,7 +21,7 @@ from colora.cli.launch import add_launch_command
 from colora.cli.results import add_result_commands
 from colora.cli.runs import add_run_commands
 from colora.settings.catalog import NOTICE
-from colora.system import access, processor
+from colora.system import file_rights, processor
 from colora.system.errors import UserError
 from colora.system.storage import FORBIDDEN, FULL
 from colora.system.typed import one_line
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(given)
         command = f"colora {args.command}"
         if folders := runs_folders(args):
-            access.write_as(*folders)
+            file_rights.write_as(*folders)
         code = args.run(args)
         if sys.stdout:
             sys.stdout.flush()  # now, while a full disk can still be said

@@ -13,6 +13,7 @@ from typing import Any
 from colora.cli.groups import IDENTITY, add_groups, add_runs_dir, groups_of, meant, place_of, queued_of
 from colora.cli.printing import say
 from colora.engines.engine import engine_named, engine_of
+from colora.runs.access import nobodys
 from colora.runs.folder import ACTIVE, Group
 from colora.runs.listing import run_folders, written_state
 from colora.runs.verdict import short
@@ -203,6 +204,7 @@ def _supervise(args: argparse.Namespace) -> int:
     if args.uninstall:
         print(uninstall(args.runs_dir.absolute()))
         return 0
+    nobodys()
     if not args.runs_dir.is_dir():
         raise UserError(f"There is no runs folder {args.runs_dir}: launch something, or name another with --runs-dir.")
     if asked := {name: vars(args)[name] for name in ("gpus", "per_gpu", "cpu_slots") if name in vars(args)}:
@@ -223,6 +225,7 @@ def _supervise(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from colora.training.reporter import begun
 
+    nobodys()
     asked: list[int] = []
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last is Windows'
         if number := getattr(signal, name, None):

@@ -13,9 +13,10 @@ from colora.data.listing import list_folder
 from colora.data.medmnist import class_counts, on_disk
 from colora.data.npz import check_npz
 from colora.data.phantom import CLASS_NAMES, class_labels
+from colora.runs.access import named_place
 from colora.settings.medmnist_info import SIZES, info, stored_size
 from colora.system.errors import UserError
-from colora.system.typed import is_dir, typed_path
+from colora.system.typed import is_dir
 
 FOLDER_LIMIT = 20_000  # directory entries; more take too long to count while someone waits
 PUBLISHED = {
@@ -106,9 +107,9 @@ def source_counts(dataset: str, image_size: int, data_dir: str | None = None) ->
     if kind == "phantom":
         return phantom_counts()
     if kind == "npz":
-        return npz_counts(typed_path(place, "dataset"))
+        return npz_counts(named_place(place, "dataset"))
     if kind == "folder":
-        return folder_counts(typed_path(place, "dataset"))
+        return folder_counts(named_place(place, "dataset"))
     return medmnist_counts(kind, stored_size(image_size), data_dir)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from colora.data.rules import Rule
+from colora.runs.access import check, named_place
 from colora.runs.audit import cuts_folder, own_folder, record
 from colora.runs.folder import check_file_name
 from colora.runs.trash import CUT, restore, to_trash
@@ -23,7 +24,7 @@ from colora.settings.config import Count, names_file
 from colora.system.errors import UserError
 from colora.system.files import read_file, remembered, why, write_json
 from colora.system.storage import disk_errors, locked
-from colora.system.typed import clean_path, is_file, shortened, typed_path
+from colora.system.typed import clean_path, is_file, shortened
 
 SCHEMA_VERSION = 1
 PINNED = "cut.json"
@@ -125,6 +126,7 @@ def cut_hash(data_checksum: str, image_ids: list[str], labels: dict[str, int] | 
 def save_cut(runs_dir: Path, cut: Cut, replace: bool = False, instead_of: str | None = None) -> Path:
     """Atomic. Raises UserError for a bad name, or where another cut (another hash) has it and `replace` is False, or it
     is not the one that is to be replaced: `instead_of` is its `identity_of`, None for whichever it is."""
+    check("cut", runs_dir, cut.name)
     path = _file(runs_dir, cut.name)
     with disk_errors(path, ELSEWHERE):
         own_folder(runs_dir)
@@ -140,6 +142,8 @@ def save_cut(runs_dir: Path, cut: Cut, replace: bool = False, instead_of: str | 
                 raise UserError(
                     f"Another cut was saved as '{cut.name}' elsewhere meanwhile; nothing was done.", field="name"
                 )
+            if known is not None:
+                check("replace-cut", runs_dir, cut.name, _owner_of(path))
             write_json(path, cut.model_dump())
     record(runs_dir, "cut", cut.source.group, [], cut=cut.name, hash=cut.hash)
     return path
@@ -150,6 +154,14 @@ def _file(runs_dir: Path, name: str) -> Path:
     if names_file(name):
         raise UserError(f"'{name}' cannot name a cut: leave out the .json.", field="name")
     return cuts_folder(runs_dir) / f"{name}.json"
+
+
+def _owner_of(path: Path) -> str:
+    """Who saved the cut of a file; "" of a damaged one."""
+    try:
+        return _read(path).user
+    except UserError:
+        return ""
 
 
 def _hash_of(path: Path) -> str | None:
@@ -187,7 +199,7 @@ def read_cut(runs_dir: Path, name: str) -> Cut:
     Raises UserError where there is none, it is no cut, or its images do not agree with its hash.
     """
     name = clean_path(name, "cut")
-    path = typed_path(name, "cut") if names_file(name) else _file(runs_dir, name)
+    path = named_place(name, "cut") if names_file(name) else _file(runs_dir, name)
     if not is_file(path):
         there = [row["name"] for row in list_cuts(runs_dir)]
         known = f"there are {', '.join(there)}" if there else "make one with colora distil runs/GROUP --name NAME"
@@ -237,6 +249,7 @@ def remove_cut(runs_dir: Path, name: str, identity: str | None = None) -> Path:
     """Move a cut to the trash; groups trained on it keep their own copy. Raises UserError where there is none, or, with
     an `identity`, another one."""
     path = _file(runs_dir, name)
+    check("cut-rm", runs_dir, name)
     with locked(path):
         if identity is not None:
             same_cut(runs_dir, name, identity)

@@ -11,11 +11,11 @@ from pathlib import Path
 from colora.data.dataset import Dataset, Split
 from colora.data.prepare import prepare_array
 from colora.data.unpack import bytes_in, checksum, facts, is_unpacked, opened, read_splits, unpack
+from colora.runs.access import named_place
 from colora.settings.medmnist_info import default_folder, file_name, info, stored_size
 from colora.system.download import Progress, RemoteFile, fetch, quiet, verify
 from colora.system.errors import UserError
 from colora.system.storage import Stop, file_size, locked, made_folder, never
-from colora.system.typed import typed_path
 
 SPLIT_RULE = "MedMNIST's own splits; it has no patient ids, so they may share patients"
 SHARED_PATIENTS = {
@@ -53,7 +53,7 @@ def remote_file(name: str, size: int, data_dir: str | Path | None = None) -> Rem
     facts_of = info(name)
     if size not in facts_of.urls:
         raise UserError(f"{name} is published at {', '.join(map(str, facts_of.urls))} px, not at {size}.", "image_size")
-    folder = typed_path(data_dir, "data_dir") if data_dir else default_folder()
+    folder = named_place(data_dir, "data_dir") if data_dir else default_folder()
     return RemoteFile(facts_of.urls[size], f"md5:{facts_of.md5[size]}", folder / file_name(name, size))
 
 

@@ -9,9 +9,9 @@ from colora.data.dataset import SPLITS
 from colora.data.folder import SHARES
 from colora.data.listing import list_folder
 from colora.data.prepared import MAPPED_FROM
+from colora.runs.access import named_place
 from colora.settings.config import RunConfig
 from colora.settings.medmnist_info import info, known, stored_size
-from colora.system.typed import typed_path
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def dataset_sizes(config: RunConfig, cut_images: int | None = None) -> Sizes | N
     input."""
     kind, _, place = config.dataset.partition(":")
     if kind == "folder":  # counted whatever its size
-        listing = list_folder(typed_path(place, "dataset"))
+        listing = list_folder(named_place(place, "dataset"))
         each = np.bincount(listing.labels, minlength=len(listing.class_names))
         return sizes_of(ClassCounts(listing.class_names, {"all": tuple(each.tolist())}, ""), config, cut_images)
     found = source_counts(config.dataset, config.image_size, config.data_dir)

@@ -14,11 +14,11 @@ from colora.data.npz import VERIFIED_BYTES, check_npz, read_npz
 from colora.data.phantom import CLASS_NAMES, generate
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import MAPPED_FROM
+from colora.runs.access import named_place
 from colora.settings.config import WITH_PATH, RunConfig, make_config
 from colora.settings.medmnist_info import stored_size
 from colora.system import download
 from colora.system.errors import UserError
-from colora.system.typed import typed_path
 
 if TYPE_CHECKING:
     from colora.data.cuts import Cut
@@ -35,7 +35,7 @@ def load_dataset(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
     `on_progress` is called now and then with (images done, images in all); what it raises ends the preparation.
     """
     kind, _, place = config.dataset.partition(":")
-    path = typed_path(place, "dataset")
+    path = named_place(place, "dataset")
     if kind == "npz":
         dataset = read_npz(path, config.image_size, on_progress)
     elif kind == "folder":
@@ -77,9 +77,9 @@ def check_dataset(config: RunConfig) -> None:
     """Quickly, without reading the pixels: raises UserError for what `load_dataset` would certainly refuse."""
     kind, _, place = config.dataset.partition(":")
     if kind == "npz":
-        check_npz(typed_path(place, "dataset"))
+        check_npz(named_place(place, "dataset"))
     elif kind == "folder":
-        check_folder(typed_path(place, "dataset"), config.patient_pattern, config.split_seed)
+        check_folder(named_place(place, "dataset"), config.patient_pattern, config.split_seed)
     elif kind != "phantom":
         check_medmnist(kind, config.image_size, config.data_dir)
 
@@ -111,7 +111,7 @@ def check_cut(config: RunConfig, cut: "Cut") -> None:
     kind, _, place = config.dataset.partition(":")
     if (kind == "phantom") != cut.synthetic:
         raise UserError(_other_data(cut, config), field="cut")
-    if _quick(kind, typed_path(place, "dataset")):
+    if _quick(kind, named_place(place, "dataset")):
         used_index(with_checksum(load_dataset(config), cut, config), config, cut)
     elif kind not in (*WITH_PATH, "phantom"):
         checksum = known_checksum(kind, config.image_size, config.data_dir)
@@ -184,5 +184,5 @@ def load_outside(
     kind, _, place = config.dataset.partition(":")
     if kind != "folder":
         return load_dataset(config, on_progress), split
-    dataset = whole_folder(typed_path(place, "dataset"), image_size, on_progress)
+    dataset = whole_folder(named_place(place, "dataset"), image_size, on_progress)
     return (dataset.renamed(class_names) if class_names else dataset), "all"

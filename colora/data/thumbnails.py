@@ -39,11 +39,12 @@ from colora.data.prepare import (
 )
 from colora.data.rows import unmapped
 from colora.data.unpack import opened
+from colora.runs.access import named_place
 from colora.settings.config import RunConfig
 from colora.settings.medmnist_info import SIZES, stored_size
 from colora.system.errors import UserError
 from colora.system.process import cpu_count
-from colora.system.typed import is_dir, typed_path
+from colora.system.typed import is_dir
 
 TILE_SIDE = 224  # pixels; a larger image is scaled down to it for a tile
 JPEG_QUALITY = 88
@@ -108,7 +109,7 @@ def open_pictures(config: RunConfig, splits: Sequence[str] = SPLITS, on_progress
     `on_progress` follows what has to be unpacked first, in images.
     """
     kind, _, place = config.dataset.partition(":")
-    path = typed_path(place, "dataset")
+    path = named_place(place, "dataset")
     if kind == "phantom":
         return Drawn(config.image_size)
     if kind == "folder":

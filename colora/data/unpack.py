@@ -23,9 +23,9 @@ import numpy as np
 
 from colora.data.dataset import SPLITS, Dataset, Split
 from colora.data.prepare import prepare_array
-from colora.system.access import like_its_folder
 from colora.system.download import Progress, quiet
 from colora.system.errors import Cancelled, UserError
+from colora.system.file_rights import like_its_folder
 from colora.system.storage import Stop, check_room, disk_errors, file_size, made_folder, never
 from colora.system.typed import is_file
 

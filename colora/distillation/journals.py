@@ -20,6 +20,7 @@ crash left with half a last line is read without it, says so, and takes further 
 
 import json
 import os
+import re
 import stat
 import uuid
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from colora.runs.access import check
 from colora.runs.audit import acting_user, own_folder
 from colora.runs.folder import NAME, check_file_name
 from colora.settings.catalog import VERDICTS
@@ -52,6 +54,12 @@ class Journal:
 
     events: list[dict[str, Any]]
     problems: list[str]
+
+
+def own_reader() -> str:
+    """The reader's name of who is at the keyboard, fit for a file name."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", acting_user()).lstrip("._-")[:80]
+    return name or "reader"
 
 
 def verdicts_folder(runs_dir: Path) -> Path:
@@ -194,9 +202,16 @@ def utc_text(time: datetime) -> str:
     return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def check_writer(runs_dir: Path, reader: str) -> None:
+    """Raises UserError where whoever acts may not decide in the name of this reader."""
+    own = reader == own_reader()
+    check("judge", runs_dir, reader, acting_user() if own else reader)
+
+
 @contextmanager
 def writing(runs_dir: Path, reader: str) -> Iterator[Path]:
     """The reader's file, which no other process on this host writes meanwhile."""
+    check_writer(runs_dir, reader)
     path = reader_file(runs_dir, reader)
     with disk_errors(path, "choose another --runs-dir"):
         own_folder(runs_dir)

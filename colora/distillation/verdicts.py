@@ -1,6 +1,5 @@
 """What people decide about single images, and what several of them come to: events in readers' files (journals)."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,12 @@ from colora.distillation.journals import (
     journal,
     new_event,
     not_undone,
+    own_reader,
     readers,
     told_journal,
     verdicts_folder,
     writing,
 )
-from colora.runs.audit import acting_user
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from colora.system.typed import one_line
@@ -34,12 +33,6 @@ __all__ = [  # with what whoever judges needs of journals
 ]  # fmt: skip
 COLUMNS = ("reader", "image_id", "verdict", "label", "note", "time", "user", "data_checksum", "imported_by", "seen")
 IDENTITY = ("id", "tab")  # what tells a standing verdict from the next one; no part of an export
-
-
-def own_reader() -> str:
-    """The reader's name of who is at the keyboard, fit for a file name."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", acting_user()).lstrip("._-")[:80]
-    return name or "reader"
 
 
 def judge(

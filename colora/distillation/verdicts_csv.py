@@ -15,6 +15,7 @@ from colora.distillation.journals import (
     MOST_TEXT,
     append_events,
     check_reader,
+    check_writer,
     is_text,
     journal,
     not_undone,
@@ -67,6 +68,8 @@ def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) 
         except UserError as error:
             raise UserError(f"Line {line} of the file: {error}", field="file") from error
         events.setdefault(name, []).append(event)
+    for name in events:
+        check_writer(runs_dir, name)
     added = 0
     for name, theirs in events.items():
         with writing(runs_dir, name) as path:

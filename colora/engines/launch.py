@@ -13,11 +13,12 @@ from colora.engines.engine import engine_named
 from colora.queue import order
 from colora.queue.slots import sharing
 from colora.queue.supervisor import slot_names
+from colora.runs.access import check, named_place
 from colora.runs.audit import record
 from colora.runs.folder import Group, check_name, create_group
 from colora.runs.limits import Limits
 from colora.runs.lock import editing
-from colora.settings.config import RunConfig, absolute_paths
+from colora.settings.config import KNOWN_WEIGHTS, RunConfig, absolute_paths
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 from colora.training.total import check_disk
@@ -54,6 +55,7 @@ def launch_groups(
     behind, where the runs would certainly fail.
     """
     runs_dir = Path(runs_dir)
+    check("launch", runs_dir, ", ".join(configs))
     configs = {name: absolute_paths(config) for name, config in configs.items()}
     if limits != NO_LIMITS and engine != "local":
         raise UserError(
@@ -107,6 +109,8 @@ def _check_model(config: RunConfig, on_progress: Progress) -> None:
 
     model = build_meta(config.backbone, 2, config.image_size)
     if config.weights != "none":
+        if config.weights not in KNOWN_WEIGHTS:
+            named_place(config.weights, "weights")
         path = weights_file(config.backbone, config.weights, on_progress)
         matching_weights(model, config.backbone, path, config.partial_weights)
     apply_method(model, config, seed=0)

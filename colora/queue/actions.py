@@ -8,6 +8,7 @@ from typing import Any
 
 from colora.queue import order
 from colora.queue.supervisor import Supervisor, ensure_supervisor, supervising
+from colora.runs.access import check, check_group, owner_of
 from colora.runs.audit import record
 from colora.runs.folder import ACTIVE, ENDED_EARLY, Group, Run, create_run, queued_status, run_folder, same_group
 from colora.runs.lock import editing, supervisor_lock, try_lock
@@ -33,6 +34,7 @@ def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
 
 def ask_to_stop(group: Group) -> list[Run]:
     """Leave the wish with every waiting or running seed, and return these."""
+    check_group("stop", group)
     asked = sorted(filter(goes_on, group.runs), key=lambda run: run.state != "queued")
     for run in asked:  # first those that wait: none is to start in the place of one that stops
         with suppress(FileNotFoundError):  # removed meanwhile, as the next look at the group says
@@ -106,6 +108,7 @@ def _can_go_on(run: Run) -> bool:
 
 def resume(group: Group) -> dict[str, Any]:
     """Continue what did not finish, after its last finished epoch: {"seeds", "pid"} of the supervisor."""
+    check_group("resume", group)
     seeds = requeue(group)
     if not seeds and not (any(run.state == "queued" for run in group.runs) and not supervising(group.path.parent)):
         raise UserError(f"{group.name} has no stopped, failed or lost seed to resume: it is {group.state}.")
@@ -119,6 +122,7 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
     Without `seeds`: those stopped, failed, lost or damaged. Named ones may also be new to the group. Raises UserError
     where one is waiting, running or done.
     """
+    check_group("retry", group)
     chosen, new, trash = begin_anew(group, seeds)
     record(group.path.parent, "retry", group.name, chosen, new=new, trash=trash)
     return {"seeds": chosen, "pid": ensure_supervisor(group.path.parent)}
@@ -161,6 +165,7 @@ def move(runs_dir: Path, target: str, end: str | None = None, priority: int | No
     Raises UserError where nothing of it waits.
     """
     group, _, seed = target.partition("/")
+    check("move", runs_dir, group, owner_of(Group(runs_dir / group)))
     with editing(runs_dir):
         chosen = [run for run in order.waiting(runs_dir) if run.parent.name == group and seed in ("", run.name)]
         if not chosen:

@@ -22,6 +22,7 @@ from typing import Any
 
 from colora.data.medmnist import remote_file
 from colora.networks.weights import remote_weights
+from colora.runs.access import check_anywhere, record_of_person
 from colora.runs.folder import own_process, read_json, write_json
 from colora.system.errors import Cancelled, UserError
 from colora.system.installation import ROOT
@@ -69,12 +70,14 @@ def start_download(kind: str, name: str, size: int | None = None, data_dir: str 
 
     Returns once that process has said its first word. Raises UserError where there is no such set, or it cannot start.
     """
+    check_anywhere("download", name)
     path = _target(kind, name, size, data_dir)
     known, folder = transfer_id(kind, name, size, path), _folder()
     with locked(folder / known):
         if (now := _read(known)) and now.active:
             return now
         _remove(known)
+        record_of_person("download", kind=kind, name=name, size=size, path=str(path))
         arguments = [kind, "get", name, *(["--size", str(size), "--data-dir", str(path.parent)] if size else [])]
         with open(folder / f"{known}.log", "wb") as log:
             child = subprocess.Popen(
@@ -118,9 +121,11 @@ def downloads() -> list[Transfer]:
 
 def cancel(known: str, wait: float = 10) -> Transfer | None:
     """Stop a download, and say how it stands once it has stopped, or after `wait` seconds. What has arrived is kept."""
+    check_anywhere("download", known)
     now = _read(known)
     if now is None or not now.active:
         return now
+    record_of_person("cancel-download", kind=now.kind, name=now.name, size=now.size)
     (_folder() / f"{known}.cancel").touch()
     if is_visible(now.process):
         send(now.process, signal.SIGTERM)  # wakes it where it waits for the network; elsewhere it finds the file
@@ -132,6 +137,7 @@ def cancel(known: str, wait: float = 10) -> Transfer | None:
 
 def forget(known: str) -> None:
     """Take a download that has ended off the list; files that have arrived stay."""
+    check_anywhere("download", known)
     now = _read(known)
     if now and now.active:
         raise UserError(f"{now.name} is still {now.state}: cancel it first.")

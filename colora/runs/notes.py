@@ -1,5 +1,6 @@
 """What people note about a group: runs/GROUP/notes.txt, complete or absent; who wrote it is in the audit log."""
 
+from colora.runs.access import check_group
 from colora.runs.audit import record
 from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
@@ -24,6 +25,7 @@ def read_notes(group: Group) -> str:
 def write_notes(group: Group, text: str) -> None:
     """Replaces what stood there; an empty text removes it. Raises UserError for one that is too long, or where the
     group is gone."""
+    check_group("note", group)
     text, identity = text.strip(), group.identity
     if len(text) > LONGEST:
         raise UserError(f"A note has at most {LONGEST:,} characters; this one has {len(text):,}.", field="notes")

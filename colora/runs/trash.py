@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from colora.runs.access import check, check_group
 from colora.runs.audit import cuts_folder, own_folder, record, recorded
 from colora.runs.folder import Group, check_file_name, same_group
 from colora.runs.lock import editing
@@ -115,6 +116,7 @@ def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
 
 def remove(group: Group) -> Path:
     """Move a group to the trash. Raises UserError while something of it waits or runs, or where it is gone already."""
+    check_group("rm", group)
     runs_dir, identity, end = group.path.parent, group.identity, time.monotonic() + LAST_MOMENTS_SECONDS
     while not Group(group.path).active and _has_process(group) and time.monotonic() < end:
         time.sleep(POLL_SECONDS)  # its last process is just ending
@@ -144,6 +146,7 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
     """Bring back a group or a cut, perhaps under another name. Raises UserError where the name is taken, the entry has
     gone from the trash meanwhile, or what a retry replaced is asked for."""
     check_there(entry)
+    check("put-back", runs_dir, entry.path.name, remover(runs_dir, entry))
     if entry.kind not in ("group", "cut"):
         raise UserError(f"Only whole groups and cuts are put back, not {entry.title}: it lies in {entry.path}.")
     name = new_name or entry.own_name
@@ -229,6 +232,11 @@ def removers(runs_dir: Path) -> dict[str, str]:
     return known
 
 
+def remover(runs_dir: Path, entry: Entry) -> str:
+    """Who put an entry there; "" where the audit log does not tell."""
+    return removers(runs_dir).get(entry.path.name, "")
+
+
 def size_of(entry: Entry) -> int:
     """Bytes on disk of the files in it; every one is looked at, and no link is followed."""
     inside = (os.path.join(at, name) for at, folders, files in os.walk(entry.path) for name in (*folders, *files))
@@ -254,12 +262,15 @@ def delete(runs_dir: Path, entry: Entry) -> None:
 def delete_all(runs_dir: Path, entries: list[Entry]) -> int:
     """Delete entries for good; returns how many. One that fails keeps none of the others: raises Incomplete at the end,
     which names each with its reason. The audit log has what is really gone."""
+    for entry in entries:
+        check("delete", runs_dir, entry.path.name)
     return _told(runs_dir, "delete", *_each(entries))
 
 
 def empty(runs_dir: Path) -> int:
     """Delete for good what is in the trash, also what an earlier deletion has left; returns how many entries. Raises
     Incomplete as `delete_all` does."""
+    check("empty-trash", runs_dir)
     left_over = {}
     for left in trash_folder(runs_dir).glob(f"{GOING}*"):
         try:

@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from colora.system.access import like_its_folder
 from colora.system.errors import Cancelled, UserError
+from colora.system.file_rights import like_its_folder
 from colora.system.installation import VERSION
 from colora.system.storage import (
     ELSEWHERE,

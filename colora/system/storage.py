@@ -14,8 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from colora.system.access import PRIVATE, like_its_folder
 from colora.system.errors import Cancelled, UserError
+from colora.system.file_rights import PRIVATE, like_its_folder
 from colora.system.typed import at_home, exists, is_file
 
 Stop = Callable[[], bool]  # asked now and then whether a person wants to stop

@@ -13,8 +13,9 @@ from typing import Any
 import streamlit as st
 
 from colora.data.cuts import Cut, same_cut
+from colora.runs import access
 from colora.runs.folder import Group, same_group
-from colora.runs.trash import Entry, check_there
+from colora.runs.trash import Entry, check_there, remover
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.runs import runs_dir
@@ -46,17 +47,55 @@ def _(entry: Entry) -> Entry:
     return entry
 
 
+@singledispatch
+def owner(thing: Any) -> str | None:
+    """Whose a thing is, "" where that is unknown; None of what is nobody's."""
+    return None
+
+
+@owner.register
+def _(group: Group) -> str:
+    return access.owner_of(group)
+
+
+@owner.register
+def _(cut: Cut) -> str:
+    return cut.user
+
+
+@owner.register
+def _(entry: Entry) -> str:
+    return remover(runs_dir(), entry)
+
+
+def why_not(action: str, things: Iterable[Any]) -> str | None:
+    """Why whoever has signed in may not do this to one of the things, or, where there is none, at all."""
+    owners = [owner(thing) for thing in things] or [None]
+    return next(filter(None, (access.why_not(action, whose) for whose in owners)), None)
+
+
 def button(
-    label: str, about: Iterable[Any], key: str, at: str = PAGE, some: bool = False, **options: Any
+    label: str,
+    about: Iterable[Any],
+    key: str,
+    at: str = PAGE,
+    some: bool = False,
+    needs: str | None = None,
+    **options: Any,
 ) -> tuple[Any, ...] | None:
     """`st.button`; where it was pressed, what it was about when it was drawn, None where one of that has gone since.
 
-    With `some`, what has gone is left out as long as something is left. `options` are the button's own.
+    With `some`, what has gone is left out as long as something is left. `needs` is the action of `settings.access` that
+    it does: who may not do it cannot press it, and is told why. `options` are the button's own.
     """
     things = bound(about)
+    said = why_not(needs, things) if needs else None
+    if said:
+        options |= {"disabled": True, "help": show.literal(said)}
     clicked = st.button(label, key=key, on_click=press, args=(key, things, at, some), **options)
     if options.get("disabled"):  # since the click: what was ticked stands in another row now, and is meant all the same
-        clicked = st.session_state.get(_pressed(key), NEVER)[0] == st.session_state[RUN] - 1
+        run = st.session_state[RUN]  # in a dialog, which runs alone, that of the page around it
+        clicked = st.session_state.get(_pressed(key), NEVER)[0] in ((run - 1, run) if said else (run - 1,))
     found = pressed(key) if clicked else None
     if at == DIALOG:
         say(DIALOG)

@@ -17,6 +17,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from colora.runs import access
 from colora.runs.folder import Group
 from colora.settings.config import RunConfig
 from colora.settings.work import MODEL, WORK
@@ -36,7 +37,8 @@ class Unanswered(UserError):
 def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
     """The JSON document that `colora ARGUMENTS --json` prints. Raises UserError with its refusal, and Unanswered."""
     name, command = f"colora {arguments[0]}", [sys.executable, "-m", "colora", *arguments, "--json"]
-    environment = os.environ | {"COLORA_USER": user} if (user := signed_in()) else None
+    user = {"COLORA_USER": user} if (user := signed_in()) else {}
+    environment = os.environ | user | access.passed_on(runs_dir())
     options = {"cwd": ROOT, "capture_output": True, "text": True, "env": environment}
     try:
         done = subprocess.run(command, **options, timeout=timeout, check=False)
@@ -69,7 +71,7 @@ def signed_in() -> str | None:
     which ask for everybody."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
-    return (st.user.get("email") or st.user.get("name")) if st.user.get("is_logged_in") else None
+    return (str(st.user.get("email") or "").lower() or st.user.get("name")) if st.user.get("is_logged_in") else None
 
 
 class Answer(Future):

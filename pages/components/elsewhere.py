@@ -12,7 +12,7 @@ import streamlit as st
 from colora.runs.folder import Group
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
-from pages.components import group_actions, show
+from pages.components import group_actions, show, sign_in
 from pages.components.removed import unless_removed
 
 LOOK_SECONDS = 10
@@ -41,6 +41,7 @@ def states(group: Group) -> Any:
 
 @unless_removed
 def _look(group: Group, drawn: Any, renew: bool) -> None:
+    sign_in.still()
     now = states(group)
     if now == drawn:
         return

@@ -7,7 +7,7 @@ from streamlit.runtime.scriptrunner import StopException
 from pages.components import acting, address
 
 
-def navigation() -> st.Page:
+def navigation(hidden: bool = False) -> st.Page:
     """The page that the address asks for, in the order of the work: set up, watch, read.
 
     They have no icons: a page's icon becomes the tab's too, and the browser would fetch that from Google. The first
@@ -25,7 +25,7 @@ def navigation() -> st.Page:
             st.Page("pages/distil.py", title="Distil"),
             st.Page("pages/overview.py", title="Overview", url_path="overview", visibility="hidden"),
         ],
-        position="top",
+        position="hidden" if hidden else "top",
     )
 
 

@@ -38,8 +38,10 @@ def toolbar(chosen: list[Line]) -> None:
     groups = [line.group for line in chosen]
     one, several = len(groups) == 1, 2 <= len(groups) <= MOST_COMPARED
 
-    def pressed(label: str, key: str, icon: str, possible: bool, meaning: str) -> tuple[Group, ...] | None:
-        return acting.button(label, groups, key, icon=icon, disabled=not possible, help=meaning)
+    def pressed(
+        label: str, key: str, icon: str, possible: bool, meaning: str, needs: str | None = None
+    ) -> tuple[Group, ...] | None:
+        return acting.button(label, groups, key, needs=needs, icon=icon, disabled=not possible, help=meaning)
 
     with st.container(horizontal=True, vertical_alignment="center"):
         if opened := pressed("Open", "open-one", ":material/open_in_new:", one, "Tick one group."):
@@ -48,13 +50,13 @@ def toolbar(chosen: list[Line]) -> None:
         if compared := pressed("Compare", "compare", ":material/compare:", several, meaning):
             st.switch_page("pages/compare.py", query_params={"groups": ",".join(group.name for group in compared)})
         meaning = "Opens Launch with the settings of this group; tick one."
-        if copied := pressed("Copy …", "clone", ":material/content_copy:", one, meaning):
+        if copied := pressed("Copy …", "clone", ":material/content_copy:", one, meaning, "launch"):
             clone(copied[0].name)
         meaning = "Write down what this group is for, or what came out; tick one."
         if noted := pressed("Note …", "note", ":material/edit_note:", one, meaning):
             edit_note(noted[0], read_notes(noted[0]))
         meaning = "To the trash; Undo brings them back."
-        if removed := pressed("Remove …", "remove", ":material/delete:", bool(groups), meaning):
+        if removed := pressed("Remove …", "remove", ":material/delete:", bool(groups), meaning, "rm"):
             confirm_remove(list(removed))
         st.button("Refresh", icon=":material/refresh:", type="tertiary", key="refresh")
 
@@ -78,7 +80,7 @@ def dialog_is_open() -> bool:
 def edit_note(group: Group, text: str) -> None:
     in_dialog()
     written = st.text_area(show.literal(group.name), text, max_chars=LONGEST, height=200, key="note-text")
-    if acting.button("Save the note", [group], "save-note", acting.DIALOG, type="primary"):
+    if acting.button("Save the note", [group], "save-note", acting.DIALOG, needs="note", type="primary"):
         try:
             command.on_group(group, "note", f"--text={written}")
         except UserError as error:
@@ -93,7 +95,7 @@ def confirm_remove(groups: list[Group], leave: bool = False) -> None:
     in_dialog()
     names = ", ".join(f"**{show.literal(group.name)}**" for group in groups)
     st.markdown(f"{names} will go to the trash. At the foot of *Overview* they can be put back, or removed for good.")
-    if acting.button("Remove", groups, "confirm-remove", acting.DIALOG, type="primary"):
+    if acting.button("Remove", groups, "confirm-remove", acting.DIALOG, needs="rm", type="primary"):
         remove(groups, leave)
 
 
@@ -119,7 +121,7 @@ def undo_removal() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         names, verb = ", ".join(entry.name for entry in entries), "is" if len(entries) == 1 else "are"
         st.info(f"**{show.literal(names)}** {verb} in the trash.", icon=":material/delete:")
-        if back := acting.button("Undo", entries, "undo", icon=":material/undo:"):
+        if back := acting.button("Undo", entries, "undo", needs="put-back", icon=":material/undo:"):
             try:
                 for entry in back:
                     command.run_colora(["trash", "put-back", entry.path.name, "--runs-dir", str(runs_dir())])

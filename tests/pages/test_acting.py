@@ -23,6 +23,7 @@ from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
 from colora.runs import trash
 from colora.runs.folder import Group, own_process
+from colora.settings.access import ACTIONS
 from colora.system.errors import UserError
 
 HARMLESS = {
@@ -38,6 +39,8 @@ HARMLESS = {
     "verify-{target.id}": "reads, and bears the name of its file",
     "again-{command}": "asks once more what a model takes",
     "show-anew": "draws the page anew",
+    "sign-in-{name}": "leads to where one signs in",
+    "sign-out": "ends one's own session",
     "verdict-import": "adds to the reader's own verdicts, whatever the group",
 }
 WIDGETS = ("button", "form_submit_button", "chat_input", "data_editor")
@@ -402,6 +405,30 @@ def test_every_button_that_acts_is_pressed_here():
     pressed |= {"launch-comparison", "train-now", "undo-cut", "launch-button"}
     pressed |= {"start-{target.id}", "cancel-{transfer.id}"}
     assert acting_keys() == pressed
+
+
+LEADS = {  # what a button of `acting` does that takes no action of `settings.access`
+    "open-one": "leads to the group",
+    "compare": "leads to Compare",
+    "note": "opens the note, to read it too",
+    "train-now": "leads to the Launch form",
+}
+
+
+def needed(name: str, call: ast.Call) -> str | None:
+    """The action that a button says it does; "among others" where its options are put together beside it."""
+    said = [word.value.value for word in call.keywords if word.arg == "needs" and isinstance(word.value, ast.Constant)]
+    last = call.args[-1].value if name == "pressed" and isinstance(call.args[-1], ast.Constant) else None
+    among = ["among others"] if any(word.arg is None for word in call.keywords) else []
+    return (said or ([last] if last in ACTIONS else among) or [None])[0]
+
+
+def test_every_button_that_acts_says_what_it_takes():
+    places = {"acting.button": 2, "pressed": 1}
+    found = {key_of(call, places[name]): needed(name, call) for name, call in calls() if name in places}
+    found.pop("key")  # which the function `pressed` of two toolbars hands on, with its action
+    assert {key for key, action in found.items() if action is None} == set(LEADS)
+    assert set(found.values()) <= {*ACTIONS, "among others", None}
 
 
 # ---- what a button is about

@@ -45,9 +45,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(runs_dir: Path, killed: bool = False) -> Iterator[str]:
-    """The address of a server over `runs_dir`, ended by its own pid, or killed. It must have written no traceback."""
-    port = free_port()
+def served(
+    runs_dir: Path,
+    killed: bool = False,
+    port: int | None = None,
+    options: tuple[str, ...] = (),
+    environment: dict[str, str] | None = None,
+) -> Iterator[str]:
+    """The address of a server over `runs_dir`, ended by its own pid, or killed. It must have written no traceback.
+    `options` are Streamlit's."""
+    port = port or free_port()
     log = runs_dir.parent / "server.log"
     with open(log, "wb") as out:
         server = subprocess.Popen(
@@ -59,9 +66,10 @@ def served(runs_dir: Path, killed: bool = False) -> Iterator[str]:
                 "app.py",
                 f"--server.port={port}",
                 "--server.headless=true",
+                *options,
             ],
             cwd=ROOT,
-            env=os.environ | {"COLORA_RUNS_DIR": str(runs_dir)},
+            env=os.environ | {"COLORA_RUNS_DIR": str(runs_dir)} | (environment or {}),
             stdout=out,
             stderr=out,
         )

@@ -24,7 +24,7 @@ from colora.engines.slurm.script import NICE_PER_PRIORITY, render
 from colora.engines.slurm.site import Site, load_site
 from colora.queue import order
 from colora.queue.actions import STOP_WAIT_SECONDS, begin_anew
-from colora.runs import verdict
+from colora.runs import access, verdict
 from colora.runs.audit import record
 from colora.runs.folder import ACTIVE, ENDED_EARLY, NAME, Group, Run, queued_status
 from colora.runs.listing import list_groups, run_folders, written_state
@@ -240,6 +240,7 @@ def stop(group: Group, wait: float = STOP_WAIT_SECONDS) -> dict[int, str]:
 
 
 def ask_to_stop(group: Group) -> list[Run]:
+    access.check_group("stop", group)
     asked = [run for run in group.runs if run.state in ("queued", *ACTIVE)]
     for run in asked:
         (run.path / "stop").touch()
@@ -296,6 +297,7 @@ def _stop_unsubmitted(run: Run) -> None:
 
 def resume(group: Group) -> dict[str, Any]:
     """Submit again what did not finish and is in no job any more; not a run whose heart beats, whatever SLURM knows."""
+    access.check_group("resume", group)
     alive = _still_alive(group)
     runs = Group(group.path).runs
     open_ones = [run for run in runs if run.state in (*ENDED_EARLY, "queued")]
@@ -331,6 +333,7 @@ def _priority(runs: list[Run]) -> int:
 
 def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
     """Submit seeds to train from the beginning; what they had goes to the trash."""
+    access.check_group("retry", group)
     alive, wanted = _still_alive(group), seeds
     if wanted is None:
         wanted = [run.seed for run in Group(group.path).runs if run.state in (*ENDED_EARLY, "damaged")]
@@ -349,6 +352,7 @@ def retry(group: Group, seeds: list[int] | None = None) -> dict[str, Any]:
 def move(runs_dir: Path, target: str, end: str | None = None, priority: int | None = None) -> list[Path]:
     """Change the order among one's own waiting jobs. SLURM lets only administrators raise a priority above others'."""
     name, _, seed = target.partition("/")
+    access.check("move", runs_dir, name, access.owner_of(Group(runs_dir / name)))
     group = next((group for group in list_groups(runs_dir) if group.name == name), None)
     alive = _look(group) if group else {}
     jobs = {s: job for s, job in alive.items() if job.waiting and seed in ("", f"seed-{s:02d}")}

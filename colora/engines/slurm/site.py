@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from colora.settings.catalog import nearest
 from colora.system.errors import UserError
-from colora.system.installation import ROOT
+from colora.system.installation import ROOT, settings_places
 
 FILE = "colora-slurm.toml"
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d{1,2}){0,2})")
@@ -109,11 +109,7 @@ def seconds_of(time: str) -> int:
 
 def places() -> list[Path]:
     """Where the site file may be, in the order in which it is looked for."""
-    named = os.environ.get("COLORA_SLURM")
-    configured = Path(os.path.expanduser(os.environ.get("XDG_CONFIG_HOME") or "~/.config"))  # as it is without a home
-    if named:
-        return [Path(os.path.expanduser(named))]
-    return [ROOT / FILE, configured / "colora" / FILE, Path("/etc/colora") / FILE]
+    return settings_places(FILE, "COLORA_SLURM")
 
 
 def site_file() -> Path | None:

@@ -24,8 +24,8 @@ from colora.queue.guard import identity_or_none, oom_kills
 from colora.runs.documents import queue_file, status_file
 from colora.runs.proof import is_own
 from colora.runs.verdict import verdict
-from colora.system.access import write_as
 from colora.system.errors import UserError
+from colora.system.file_rights import write_as
 from colora.system.files import write_json
 from colora.system.process import is_visible, own_process
 

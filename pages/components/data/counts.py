@@ -12,8 +12,8 @@ from colora.data.counts import ClassCounts, medmnist_counts, source_counts
 from colora.data.cuts import Cut
 from colora.data.medmnist import on_disk
 from colora.data.samples import Samples, folder_samples, medmnist_samples, npz_samples, phantom_samples
+from colora.runs.access import named_place
 from colora.settings.medmnist_info import SIZES, known, stored_size
-from colora.system.typed import typed_path
 from pages.components import show
 from pages.components.runs import place_stamps
 
@@ -30,7 +30,7 @@ def of_source(dataset: str, image_size: int, data_dir: str | None) -> ClassCount
     kind, _, place = dataset.partition(":")
     if known(kind):
         return of_set(kind, data_dir, stored_size(image_size))
-    return _of_source(dataset, image_size, place_stamps(typed_path(place, "dataset")) if place else None)
+    return _of_source(dataset, image_size, place_stamps(named_place(place, "dataset")) if place else None)
 
 
 def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCounts | None:
@@ -150,7 +150,7 @@ def samples_of_phantom() -> Samples:
 
 def samples_of_own(kind: str, place: str) -> Samples:
     """Of a "folder" or an "npz" file. Raises UserError as `folder_samples` and `npz_samples` do."""
-    path = typed_path(place)
+    path = named_place(place)
     return _samples_of_own(kind, path, place_stamps(path))
 
 

@@ -245,7 +245,8 @@ def _button(target: Target, active: Transfer | None, ended: Transfer | None) -> 
 
 
 def start_button(target: Target, label: str = "Download", icon: str = ":material/download:") -> None:
-    if acting.button(label, [target], f"start-{target.id}", icon=icon, help=f"{target.title}: {target.whole}"):
+    about = {"needs": "download", "icon": icon, "help": f"{target.title}: {target.whole}"}
+    if acting.button(label, [target], f"start-{target.id}", **about):
         try:
             with st.spinner("Starting …"):
                 start_download(target.kind, target.name, target.size, target.data_dir)
@@ -257,9 +258,14 @@ def start_button(target: Target, label: str = "Download", icon: str = ":material
 
 def cancel_button(transfer: Transfer) -> None:
     meaning = "Stops the download. What has arrived is kept, and Continue goes on from there."
-    if acting.button("Cancel", [transfer], f"cancel-{transfer.id}", icon=":material/cancel:", help=meaning):
-        with st.spinner("Stopping …"):
-            cancel(transfer.id)
+    about = {"needs": "download", "icon": ":material/cancel:", "help": meaning}
+    if acting.button("Cancel", [transfer], f"cancel-{transfer.id}", **about):
+        try:
+            with st.spinner("Stopping …"):
+                cancel(transfer.id)
+        except UserError as error:
+            show.say(error)
+            return
         st.rerun()
 
 

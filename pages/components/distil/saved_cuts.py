@@ -98,7 +98,7 @@ def one_cut(cut: Cut) -> None:
     for note in cut.notes:
         show.say(note, st.warning, ":material/warning:")
     with st.container(horizontal=True):
-        about = {"type": "primary", "icon": ":material/play_arrow:"}
+        about = {"needs": "launch", "type": "primary", "icon": ":material/play_arrow:"}
         if trained := acting.button("Train on this cut", [cut], "train-on-cut", CUTS, **about):
             train_on(*trained)
         st.download_button(
@@ -111,7 +111,7 @@ def one_cut(cut: Cut) -> None:
             on_click="ignore",
             help="For another machine with the same data: --cut FILE.",
         )
-        about = {"icon": ":material/delete:", "help": "Groups trained on it keep theirs."}
+        about = {"needs": "cut-rm", "icon": ":material/delete:", "help": "Groups trained on it keep theirs."}
         if removed := acting.button("Remove", [cut], "remove-cut", CUTS, **about):
             remove(*removed)
     comparison(cut)
@@ -135,7 +135,7 @@ def undo_removal() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(f"The cut **{show.literal(entry.own_name)}** is in the trash.", icon=":material/delete:")
-        if acting.button("Undo", [entry], "undo-cut", CUTS, icon=":material/undo:"):
+        if acting.button("Undo", [entry], "undo-cut", CUTS, needs="put-back", icon=":material/undo:"):
             try:
                 put_back(runs_dir(), entry)
             except UserError as error:
@@ -188,7 +188,7 @@ def comparison(cut: Cut) -> None:
             return
         many = f"{len(missing)} group{'s' * (len(missing) > 1)} × {len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}"
         about, icon = [cut, source], ":material/play_arrow:"
-        if acting.button(f"Launch {many}", about, "launch-comparison", CUTS, icon=icon):
+        if acting.button(f"Launch {many}", about, "launch-comparison", CUTS, needs="launch", icon=icon):
             launch(cut, prefix, seeds, rate, missing[0].group)
 
 

@@ -16,10 +16,10 @@ from colora.data.medmnist import on_disk
 from colora.data.prepare import Progress
 from colora.data.sources import checksums_of_unchanged
 from colora.data.thumbnails import Pictures, Predicted, check_source, open_pictures
+from colora.runs.access import named_place
 from colora.settings.config import RunConfig
 from colora.settings.medmnist_info import SIZES, known
 from colora.system.errors import UserError
-from colora.system.typed import typed_path
 from pages.components.runs import place_stamps
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def state_of(config: RunConfig) -> Any:
         return [place_stamps(on_disk(kind, size, config.data_dir).folder / "set.json") for size in SIZES]
     if not place:
         return kind
-    return place_stamps(typed_path(place, "dataset"))
+    return place_stamps(named_place(place, "dataset"))
 
 
 def _opened(config: RunConfig, split: str, bar: Any) -> Pictures:

@@ -19,6 +19,7 @@ import streamlit as st
 from colora.data.folder import patient_expression
 from colora.data.medmnist import check_medmnist
 from colora.networks.weights import IMAGENET
+from colora.runs.access import named_place
 from colora.settings.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems
 from colora.settings.medmnist_info import stored_size
 from colora.settings.relevance import DECIDING, unused
@@ -32,7 +33,6 @@ from colora.system.typed import (
     number_text,
     typed_number,
     typed_numbers,
-    typed_path,
     typed_whole_numbers,
 )
 from pages.components.data.downloads import Target, set_target, weights_target
@@ -309,7 +309,7 @@ def _missing(place: str, folder: bool) -> str | None:
     if not place:
         return f"Type the path of the {what}."
     try:
-        path = typed_path(place)
+        path = named_place(place)
     except UserError as error:
         return str(error)
     found = is_dir(path) if folder else is_file(path)

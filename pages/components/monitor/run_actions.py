@@ -35,7 +35,7 @@ def confirm_stop(group: Group) -> None:
         f"Every waiting and running seed of **{show.literal(group.name)}** stops. Finished epochs are kept; the epoch "
         "under way is done again when you resume."
     )
-    if acting.button("Stop the seeds", [group], "confirm-stop", acting.DIALOG, type="primary"):
+    if acting.button("Stop the seeds", [group], "confirm-stop", acting.DIALOG, needs="stop", type="primary"):
         do("The running seed finishes its step …", command.on_group, group, "stop")
 
 
@@ -50,7 +50,7 @@ def confirm_resume(group: Group) -> None:
         st.markdown(f"- Seed {run.seed} ({run.state}) {where}.")
     if not going_on:
         st.markdown("The waiting seeds are started in their turn.")
-    if acting.button("Resume", [group], "confirm-resume", acting.DIALOG, type="primary"):
+    if acting.button("Resume", [group], "confirm-resume", acting.DIALOG, needs="resume", type="primary"):
         do("Starting again …", command.on_group, group, "resume")
 
 
@@ -62,7 +62,7 @@ def confirm_retry(group: Group) -> None:
         f"Seeds {', '.join(seeds)} of **{show.literal(group.name)}** begin anew. What they have so far goes to the "
         "trash of the runs folder. *Resume* would keep their finished epochs."
     )
-    if acting.button("Begin anew", [group], "confirm-retry", acting.DIALOG, type="primary"):
+    if acting.button("Begin anew", [group], "confirm-retry", acting.DIALOG, needs="retry", type="primary"):
         do("Starting anew …", command.on_group, group, "retry")
 
 
@@ -91,12 +91,13 @@ def move(group: Group) -> None:
     priority = st.number_input("Priority of this group", value=own[0]["priority"], step=1, key="priority")
     target = ["queue", "move", group.name, f"--identity={group.identity}", "--runs-dir", str(runs_dir)]
     with st.container(horizontal=True):
-        if acting.button("To the front", [group], "move-first", acting.DIALOG, icon=":material/vertical_align_top:"):
+        where: dict[str, Any] = {"at": acting.DIALOG, "needs": "move"}
+        if acting.button("To the front", [group], "move-first", icon=":material/vertical_align_top:", **where):
             do("Moving …", command.run_colora, [*target, "--first"])
-        if acting.button("To the end", [group], "move-last", acting.DIALOG, icon=":material/vertical_align_bottom:"):
+        if acting.button("To the end", [group], "move-last", icon=":material/vertical_align_bottom:", **where):
             do("Moving …", command.run_colora, [*target, "--last"])
         unknown = priority is None
-        if acting.button("Set the priority", [group], "set-priority", acting.DIALOG, type="primary", disabled=unknown):
+        if acting.button("Set the priority", [group], "set-priority", type="primary", disabled=unknown, **where):
             do("Moving …", command.run_colora, [*target, f"--priority={priority}"])
 
 
@@ -106,28 +107,32 @@ def actions(group: Group) -> None:
     states = {run.state for run in group.runs}
     forgotten = "queued" in states and engine_of(group).forgotten(group)
 
-    def pressed(label: str, key: str, icon: str, meaning: str | None = None) -> tuple[Group, ...] | None:
-        return acting.button(label, [group], key, icon=icon, help=meaning)
+    def pressed(
+        label: str, key: str, icon: str, meaning: str | None = None, needs: str | None = None
+    ) -> tuple[Group, ...] | None:
+        return acting.button(label, [group], key, needs=needs, icon=icon, help=meaning)
 
     with st.container(horizontal=True, vertical_alignment="center"):
-        if any(map(goes_on, group.runs)) and (there := pressed("Stop …", "stop", ":material/stop:")):
+        if any(map(goes_on, group.runs)) and (
+            there := pressed("Stop …", "stop", ":material/stop:", needs="stop")
+        ):
             confirm_stop(*there)
         if states & set(ENDED_EARLY) or forgotten:
             meaning = "Seeds that stopped, failed or were lost go on after their last finished epoch."
             label = "Run the missing seeds …" if "done" in states else "Resume …"
-            if there := pressed(label, "resume", ":material/resume:", meaning):
+            if there := pressed(label, "resume", ":material/resume:", meaning, "resume"):
                 confirm_resume(*there)
         if states & set(AGAIN):
             meaning = "The same seeds from the first epoch on."
-            if there := pressed("Begin anew …", "retry", ":material/restart_alt:", meaning):
+            if there := pressed("Begin anew …", "retry", ":material/restart_alt:", meaning, "retry"):
                 confirm_retry(*there)
         meaning = "The order in which waiting seeds start."
-        if "queued" in states and (there := pressed("Queue …", "queue", ":material/low_priority:", meaning)):
+        if "queued" in states and (there := pressed("Queue …", "queue", ":material/low_priority:", meaning, "move")):
             move(*there)
         meaning = "Opens Launch with the settings of this group."
-        if there := pressed("Copy …", "clone", ":material/content_copy:", meaning):
+        if there := pressed("Copy …", "clone", ":material/content_copy:", meaning, "launch"):
             group_actions.clone(there[0].name)
-        if not group.active and (there := pressed("Remove …", "remove", ":material/delete:")):
+        if not group.active and (there := pressed("Remove …", "remove", ":material/delete:", needs="rm")):
             group_actions.confirm_remove(list(there), leave=True)
         if any(run.status["epoch"] for run in group.runs):
             st.page_link(

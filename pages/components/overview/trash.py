@@ -90,14 +90,15 @@ def _size(path: str) -> int:
 def toolbar(ticked: list[Entry], entries: list[Entry]) -> None:
     whole = bool(ticked) and all(entry.kind in ("group", "cut") for entry in ticked)
     about = {"icon": ":material/undo:", "disabled": not whole, "help": "Tick groups or cuts."}
-    if back := acting.button("Put back", ticked, "put-back", TRASH, **about):
+    if back := acting.button("Put back", ticked, "put-back", TRASH, needs="put-back", **about):
         put_back(back)
         st.rerun()
     meaning = "Tick what will not be needed any more."
     about = {"icon": ":material/delete_forever:", "disabled": not ticked, "help": meaning}
-    if chosen := acting.button("Remove for good …", ticked, "delete", TRASH, some=True, **about):
+    if chosen := acting.button("Remove for good …", ticked, "delete", TRASH, some=True, needs="delete", **about):
         confirm_delete(list(chosen))
-    if all_of_it := acting.button("Empty the trash …", entries, "empty-trash", TRASH, some=True, type="tertiary"):
+    about = {"some": True, "needs": "empty-trash", "type": "tertiary"}
+    if all_of_it := acting.button("Empty the trash …", entries, "empty-trash", TRASH, **about):
         confirm_delete(list(all_of_it))
 
 
@@ -122,7 +123,8 @@ def confirm_delete(entries: list[Entry]) -> None:
     size = size_text(sum(_size(str(entry.path)) for entry in entries))
     st.text(f"{some}{more}: {size}.")
     st.markdown("**This cannot be undone.**")
-    if chosen := acting.button("Remove for good", entries, "confirm-delete", acting.DIALOG, some=True, type="primary"):
+    about = {"some": True, "needs": "delete", "type": "primary"}
+    if chosen := acting.button("Remove for good", entries, "confirm-delete", acting.DIALOG, **about):
         delete(list(chosen))
         st.rerun()
 

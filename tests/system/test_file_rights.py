@@ -12,8 +12,8 @@ from fabricate import fabricate
 from colora.cli.main import main
 from colora.distillation.verdicts import judge
 from colora.runs.audit import record
-from colora.system import access
-from colora.system.access import like_its_folder, write_as
+from colora.system import file_rights
+from colora.system.file_rights import like_its_folder, write_as
 from colora.system.storage import locked, made_folder, state_dir
 
 ALL = ("a-file", "a-folder")
@@ -21,9 +21,9 @@ ALL = ("a-file", "a-folder")
 
 @pytest.fixture(autouse=True)
 def asked_anew():
-    access._own_umask.cache_clear()
+    file_rights._own_umask.cache_clear()
     yield
-    access._own_umask.cache_clear()
+    file_rights._own_umask.cache_clear()
 
 
 def rights(path) -> int:
@@ -62,7 +62,7 @@ def test_others_read_where_both_the_folder_and_the_umask_let_them(tmp_path):
     for name, umask, file, folder in (
         ("a", 0o022, 0o644, 0o755), ("b", 0o027, 0o640, 0o750), ("c", 0o077, 0o640, 0o750),
     ):  # fmt: skip
-        access._own_umask.cache_clear()
+        file_rights._own_umask.cache_clear()
         os.umask(umask)
         (runs := tmp_path / name).mkdir()
         runs.chmod(0o755)
@@ -130,7 +130,7 @@ def test_what_commands_write_has_the_folders_rights(tmp_path, mode, file, folder
     write_as(runs)  # as `launch` begins
     group = fabricate(runs, "g", ["done"])
     os.umask(0o022)
-    access._own_umask.cache_clear()
+    file_rights._own_umask.cache_clear()
     assert main(["note", "g", "--text", "of Ms Miller's eye", "--runs-dir", str(runs)]) == 0
     judge(runs, "ann", "0" * 64, "Miller-1.jpeg", "hard")
     record(runs, "note", "g", [])
@@ -145,7 +145,7 @@ def test_what_commands_write_has_the_folders_rights(tmp_path, mode, file, folder
 
 
 def test_the_folder_that_comes_with_the_program_becomes_its_users_alone_when_it_is_first_used(tmp_path, monkeypatch):
-    monkeypatch.setattr(access, "ROOT", tmp_path)
+    monkeypatch.setattr(file_rights, "ROOT", tmp_path)
     (runs := tmp_path / "runs").mkdir()
     (runs / "README.md").write_text("What was run.")
     runs.chmod(0o755)

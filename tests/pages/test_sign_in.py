@@ -1,0 +1,392 @@
+"""The door of a shared app: who is let in, as what, and what becomes of a button that a person may not press."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from browsing import PATIENCE_SECONDS, free_port
+from fabricate import fabricate
+from opened import ROOT, opener, ran, texts
+from streamlit.testing.v1 import app_test
+from ticking import tick
+
+from colora.data.cuts import list_cuts
+from colora.runs import access, audit, trash
+from colora.runs.folder import Group
+from colora.settings.access import ACTIONS
+from pages.components import doors
+from pages.components.command import run_colora as really
+from pages.components.doors import Served, is_local, providers, refusal
+
+LOCAL = Served("localhost", ["localhost", "127.0.0.1", "[::1]"])
+AUTH = {
+    "redirect_uri": "https://oct.example/oauth2callback",
+    "cookie_secret": "0123456789abcdef0123456789abcdef",
+    "client_id": "colora",
+    "client_secret": "s",
+    "server_metadata_url": "https://login.example/.well-known/openid-configuration",
+}
+RULES = """
+admins = ["prof@clinic.example"]
+researchers = ["eve@lab.example"]
+readers = ["*@clinic.example"]
+data_roots = ["/nowhere/oct"]
+"""
+READER, RESEARCHER, ADMIN = "ann@clinic.example", "eve@lab.example", "prof@clinic.example"
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch) -> None:
+    """As if the extra `auth` were here, which only the browser's story needs."""
+    monkeypatch.setattr(doors, "find_spec", lambda name: name)
+
+
+# ---- whether the server may be used at all
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("localhost", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.7", False),
+        ("oct.example", False),
+        ("localhost.oct.example", False),
+        ("127.0.0.1.oct.example", False),
+        ("*", False),
+        ("unix:///run/oct.sock", False),
+        ("", False),
+    ],
+)
+def test_an_address_is_local_where_this_computer_alone_reaches_it(host, local):
+    assert is_local(host) is local
+
+
+@pytest.fixture
+def rules(tmp_path, monkeypatch):
+    """A function that writes colora-access.toml; there is none before."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("COLORA_ACCESS", raising=False)
+
+    def write(text: str) -> None:
+        (tmp_path / "access.toml").write_text(text)
+        monkeypatch.setenv("COLORA_ACCESS", str(tmp_path / "access.toml"))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [
+        (Served(None, []), "on every address of this computer"),
+        (Served("", ["localhost"]), "on every address of this computer"),
+        (Served("0.0.0.0", ["localhost"]), "on 0.0.0.0"),
+        (Served("localhost", ["localhost", "oct.example"]), "under the name oct.example"),
+        (Served("127.0.0.1", ["*"]), "under the name *"),
+    ],
+)
+def test_an_app_that_others_reach_is_not_served_without_sign_in_unless_that_is_wanted(rules, where, place):
+    said = refusal(where, None, anonymous=False)
+    assert said.startswith(f"This app listens {place}, where other people reach it") and "docs/access.md" in said
+    assert "COLORA_ALLOW_ANONYMOUS=1" in said
+    assert refusal(where, None, anonymous=True) is None
+    rules(RULES)
+    assert refusal(where, AUTH, anonymous=False) is None
+
+
+def test_on_localhost_nothing_is_asked_for(rules):
+    assert refusal(LOCAL, None, anonymous=False) is None
+    rules('data_roots = ["/data"]')
+    assert refusal(LOCAL, None, anonymous=False) is None
+
+
+def test_rules_that_cannot_hold_close_the_app(rules):
+    assert refusal(LOCAL, AUTH, anonymous=True).startswith("Nobody may come in yet: colora-access.toml has to say who")
+    rules('data_roots = ["/data"]')
+    assert refusal(LOCAL, AUTH, anonymous=True).startswith("Nobody may come in yet")
+    rules(RULES)
+    assert "but nobody can sign in" in refusal(LOCAL, None, anonymous=False)  # as behind a proxy, when secrets are lost
+    assert refusal(LOCAL, None, anonymous=True) is None
+    rules("admins = 1")
+    for auth in (None, AUTH):
+        assert refusal(LOCAL, auth, anonymous=True).startswith("This app is closed until its rules can be read. /")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"redirect_uri": "https://oct.example/"}, "redirect_uri must be the app's own address and /oauth2callback"),
+        ({"redirect_uri": None}, "redirect_uri must be"),
+        ({"cookie_secret": "xxx"}, "cookie_secret must have 32 random letters or more"),
+        ({"cookie_secret": None}, "cookie_secret must have 32"),
+        ({"client_id": None}, "it names no provider: client_id, client_secret, server_metadata_url"),
+        ({"client_secret": ""}, "it lacks client_secret"),
+        ({"client_id": None, "google": {"client_id": "x"}}, "google lacks client_secret, server_metadata_url"),
+        ({"client_id": None, "my_own": AUTH}, "a provider's name has no underscore, but my_own has"),
+    ],
+)
+def test_sign_in_that_cannot_work_is_said_before_anybody_tries(rules, changes, sentence):
+    rules(RULES)
+    auth = {name: value for name, value in (AUTH | changes).items() if value is not None}
+    assert sentence in refusal(LOCAL, auth, anonymous=False)
+
+
+def test_without_authlib_it_is_said_what_to_install(rules, monkeypatch):
+    rules(RULES)
+    monkeypatch.setattr(doors, "find_spec", lambda name: None)
+    assert 'authlib is not installed: pip install ".[auth]"' in refusal(LOCAL, AUTH, anonymous=False)
+
+
+def test_providers_go_by_their_names_or_there_is_one_without():
+    assert providers(AUTH | {"client_kwargs": {"prompt": "login"}}) == [None]
+    assert providers({"redirect_uri": "x", "microsoft": {}, "google": {}}) == ["google", "microsoft"]
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "said"),
+    [
+        ([], {}, ""),
+        ([], {"STREAMLIT_SERVER_ADDRESS": "192.168.0.7"}, "Not served: This app listens on 192.168.0.7"),
+    ],
+)
+def test_before_a_start_it_is_said_whether_the_app_would_be_served(tmp_path, options, environment, said):
+    own = {"XDG_CONFIG_HOME": str(tmp_path)} | environment
+    command = [sys.executable, "-m", "pages.components.doors", f"--secrets.files={tmp_path / 'none.toml'}", *options]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith(said), bool(done.stderr)) == (2 if said else 0, True, bool(said))
+
+
+def test_a_server_that_others_would_reach_does_not_start(tmp_path):
+    options = ["--server.address=0.0.0.0", "--server.headless=true", f"--server.port={free_port()}"]
+    options += [f"--secrets.files={tmp_path / 'none.toml'}"]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+    own = {"XDG_CONFIG_HOME": str(tmp_path), "COLORA_RUNS_DIR": str(tmp_path / "runs")}
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Not served: This app listens on 0.0.0.0")
+
+
+def test_secrets_that_cannot_be_read_close_the_app(tmp_path):
+    (tmp_path / "secrets.toml").write_text("[auth")
+    command = [sys.executable, "-m", "pages.components.doors", f"--secrets.files={tmp_path / 'secrets.toml'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and f"closed until {tmp_path / 'secrets.toml'} can be read" in done.stderr
+
+
+# ---- who is let in
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch) -> Path:
+    """`mine` is Eve's, `yours` somebody else's."""
+    for name, who in (("mine", RESEARCHER), ("yours", "dan@lab.example")):
+        monkeypatch.setattr(audit, "signed_in", lambda who=who: who)
+        fabricate(tmp_path / "runs", name, ["stopped", "queued"])
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def enter(monkeypatch, rules, runs):
+    """A function that opens a page as somebody, or as nobody, in an app where people sign in."""
+    rules(RULES)
+    monkeypatch.setattr(audit, "signed_in", audit.signed_in)
+    monkeypatch.setattr(doors, "auth_settings", lambda: AUTH)
+    opened = opener(monkeypatch, runs)
+    now: dict = {}
+    seeded = app_test._user_info_for_run
+    monkeypatch.setattr(app_test, "_user_info_for_run", lambda user: seeded(dict(now)))
+
+    def open_as(page: str, email: str | None, group: str | None = None, **query: str):
+        now.clear()
+        now.update({"is_logged_in": email is not None, "iat": time.time()})
+        now.update({"email": email, "email_verified": True} if email else {})
+        return opened(page, group, **query)
+
+    open_as.now = now
+    return open_as
+
+
+def refusals(runs: Path) -> list[tuple[str, str]]:
+    return [(line["user"], line["detail"]["refused"]) for line in audit.recorded(runs) if line["action"] == "refused"]
+
+
+PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nobody_sees_a_page_before_signing_in(enter, runs, page):
+    app = enter(page, None)
+    assert "Sign in to see this app." in texts(app) and not app.header and not app.dataframe and not app.selectbox
+    assert [button.key for button in app.button] == ["sign-in-None"]
+    assert "mine" not in texts(app) and str(runs) not in texts(app) and refusals(runs) == []
+
+
+def test_a_stranger_is_turned_away_with_whom_to_ask_and_once_in_the_audit_log(enter, runs):
+    app = ran(enter("overview", "x@evil.example"))
+    assert "x@evil.example may not use this app: no list has this address. Ask prof@clinic.example." in texts(app)
+    assert [button.key for button in app.button] == ["sign-in-None", "sign-out"] and not app.header
+    assert refusals(runs.parent / "none") == [("x@evil.example", "sign-in")]  # where the session began
+
+
+def test_who_is_let_in_stands_at_the_top_and_can_sign_out(enter):
+    app = enter("overview", "PROF@clinic.example")
+    assert "prof@clinic.example · admin" in texts(app) and app.button(key="sign-out").label == "Sign out"
+    assert app.header[0].value == "Groups of runs"
+
+
+def test_rules_that_change_and_a_sign_in_that_grows_old_hold_at_the_next_look(enter, rules):
+    app = enter("overview", READER)
+    assert "ann@clinic.example · reader" in texts(app)
+    rules('admins = ["ann@clinic.example"]\nsession_hours = 1')
+    assert "ann@clinic.example · admin" in texts(ran(app))
+    enter.now["iat"] -= 3700
+    assert "is older than 1 hours: sign in again" in texts(ran(app)) and not app.header
+    enter.now["iat"] = time.time()
+    assert app.header == [] and ran(app).header[0].value == "Groups of runs"
+    rules("admins = [")
+    assert "This app is closed until its rules can be read" in texts(ran(app)) and not app.header
+
+
+def test_where_others_reach_an_app_without_sign_in_no_page_is_drawn(monkeypatch, runs, rules, capfd):
+    monkeypatch.setattr(audit, "signed_in", audit.signed_in)
+    monkeypatch.setattr(doors, "served", lambda: Served("0.0.0.0", []))
+    app = opener(monkeypatch, runs)("overview")
+    assert "This app listens on 0.0.0.0" in texts(app) and not app.header and not app.button
+    assert "Not served: This app listens on 0.0.0.0" in capfd.readouterr().err
+    monkeypatch.setenv("COLORA_ALLOW_ANONYMOUS", "1")
+    app = ran(app)
+    assert app.header[0].value == "Groups of runs" and "sign-out" not in [button.key for button in app.button]
+
+
+# ---- what a person may press
+
+
+def disabled(app) -> dict[str, bool]:
+    return {button.key: button.disabled for button in app.button}
+
+
+def test_monitor_offers_what_a_role_may_do(enter):
+    own = {"resume": False, "retry": False, "stop": False, "queue": False}
+    for email, group, may, copy in (
+        (READER, "yours", False, False),
+        (RESEARCHER, "yours", False, True),
+        (RESEARCHER, "mine", True, True),
+        (ADMIN, "yours", True, True),
+    ):
+        found = disabled(enter("monitor", email, group))
+        assert {key: found[key] for key in own} == dict.fromkeys(own, not may), (email, group)
+        assert found["clone"] is not copy
+
+
+def test_a_button_that_may_not_be_pressed_says_who_may(enter):
+    app = enter("monitor", RESEARCHER, "yours")
+    why = "eve@lab.example, here as a researcher, may not stop runs that are not their own: that is for an admin."
+    assert why in app.button(key="stop").help.replace("\\", "")
+
+
+def test_pages_for_those_who_launch_are_closed_to_readers(enter, runs):
+    app = enter("launch", READER)
+    assert "may not launch runs: that is for a researcher. Ask prof@clinic.example." in texts(app)
+    assert not app.text_input
+    assert enter("launch", RESEARCHER).text_input
+    app = enter("data", READER, set="A folder of your own", images="/nowhere/oct/x")
+    assert "may not name data of their own choice: that is for a researcher" in texts(app)
+    assert refusals(runs) == [(READER, "name")]
+
+
+def test_a_place_outside_the_roots_is_not_looked_at(enter, runs, tmp_path):
+    for place in (tmp_path, tmp_path / "none"):
+        app = enter("data", ADMIN, set="A folder of your own", images=str(place))
+        assert "This place may not be named: data, weights and cut files have to lie below /nowhere/oct." in texts(app)
+        assert str(place) not in "".join(error.value for error in app.error)
+    assert refusals(runs) == [(ADMIN, "name")] * 2
+    app = enter("data", ADMIN, set="A folder of your own", images="/nowhere/oct/x")
+    assert "There is no folder /nowhere/oct/x" in texts(app)
+
+
+# ---- what is pressed without the right to: Streamlit takes no press of a button that is drawn as not to be pressed, so
+# the page is drawn while its reader had the role, and pressed when they have it no more
+
+
+ALL_ADMINS = 'admins = ["*@clinic.example", "*@lab.example"]'
+
+
+def press(app, *keys: str):
+    """In one run: AppTest runs the whole page, so a dialog is opened in the same run."""
+    for key in keys:
+        app.button(key=key).click()
+    return ran(app)
+
+
+@pytest.mark.parametrize(
+    ("keys", "email", "action"),
+    [
+        (("stop", "confirm-stop"), READER, "stop"),
+        (("resume", "confirm-resume"), RESEARCHER, "resume"),
+        (("retry", "confirm-retry"), RESEARCHER, "retry"),
+        (("queue", "move-first"), READER, "move"),
+        (("remove", "confirm-remove"), RESEARCHER, "rm"),
+    ],
+)
+def test_a_press_on_monitor_is_refused_where_it_is_done_and_written_down(
+    monkeypatch, enter, rules, runs, keys, email, action
+):
+    group = "yours"
+    if action == "rm":
+        group = fabricate(runs, "ended", ["stopped"]).name
+    rules(ALL_ADMINS)
+    app = press(enter("monitor", email, group), keys[0])
+    before = [run.state for run in Group(runs / group).runs]
+    monkeypatch.setattr("pages.components.command.run_colora", really)
+    rules(RULES)
+    press(app, *keys)
+    assert refusals(runs) == [(email, action)] and f"may not {ACTIONS[action].words}" in texts(app)
+    assert [run.state for run in Group(runs / group).runs] == before and not trash.listed(runs)
+    assert not (runs / group / "seed-01" / "stop").exists()
+
+
+def test_a_press_that_the_app_itself_carries_out_is_refused_and_written_down(enter, rules, runs):
+    fabricate(runs, "done", ["done"])
+    rules(ALL_ADMINS)
+    app = enter("distil", READER, "done")
+    rules(RULES)
+    assert "may not save cuts: that is for a researcher" in texts(press(app, "save-cut")) and list_cuts(runs) == []
+    trash.remove(Group(runs / "done"))
+    rules(ALL_ADMINS)
+    app = press(enter("overview", RESEARCHER, trash="true"), "empty-trash")
+    rules(RULES)
+    assert "may not delete for good: that is for an admin" in texts(press(app, "empty-trash", "confirm-delete"))
+    assert refusals(runs) == [(READER, "cut"), (RESEARCHER, "delete")] and len(trash.listed(runs)) == 1
+
+
+def test_who_has_signed_out_or_lost_their_role_does_nothing_any_more(enter, rules, runs):
+    fabricate(runs, "done", ["done"])
+    app = enter("distil", RESEARCHER, "done")
+    app.button(key="save-cut").click()
+    rules('admins = ["prof@clinic.example"]')
+    assert "may not use this app" in texts(ran(app)) and list_cuts(runs) == [] and not app.header
+
+
+def test_a_removal_takes_an_admin_and_the_audit_log_names_them(monkeypatch, enter, runs):
+    fabricate(runs, "ended", ["stopped"])
+    app = tick(enter("overview", ADMIN), "ended")
+    monkeypatch.setattr("pages.components.command.run_colora", really)
+    press(press(app, "remove"), "remove", "confirm-remove")
+    line = audit.recorded(runs)[-1]
+    assert (line["action"], line["group"], line["user"]) == ("rm", "ended", ADMIN)
+
+
+def test_a_thread_of_the_server_acts_for_everybody_and_a_session_never_does(enter):
+    enter("overview", READER)
+    assert access.in_app and access.acting() is None and audit.signed_in() is None  # here is no session
