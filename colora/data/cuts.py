@@ -197,6 +197,8 @@ def pinned_cut(group: Path) -> Cut | None:
 
 
 def _read(path: Path) -> Cut:
+    if not is_file(path):  # to open a pipe would be to wait for ever
+        raise UserError(f"{path} is no file: move what lies there away.", field="cut")
     try:
         return remembered(_parsed, path)
     except ValidationError as error:
@@ -204,7 +206,7 @@ def _read(path: Path) -> Cut:
         where = ".".join(map(str, first["loc"]))
         said = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path} is not a usable cut: {f'{where}: ' if where else ''}{said}.", field="cut") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as a cut ({error}).", field="cut") from error
 
 

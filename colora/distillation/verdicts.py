@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from colora.distillation.journals import (
-    MOST_CLASSES,
     MOST_NOTE,
     MOST_TEXT,
     append_events,
@@ -24,7 +23,7 @@ from colora.distillation.journals import (
     writing,
 )
 from colora.runs.audit import acting_user
-from colora.settings.catalog import VERDICTS
+from colora.settings.catalog import MOST_CLASSES, VERDICTS
 from colora.system.errors import UserError
 from colora.system.typed import one_line
 
