@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -16,6 +17,7 @@ from colora.adapters.conv import CoLoRAConv
 from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers
 
 CHECKED = ("weight", "bias")
+NEEDED = ("target_modules", "order", "rank", "bias", "base_checksum")
 
 
 def base_checksum(model: nn.Module, layers: list[str], kinds: tuple[str, ...] = CHECKED) -> str:
@@ -74,24 +76,31 @@ def save_adapter(model: nn.Module, folder: Path) -> None:
 def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
     """Adapts the plain base `model` as the adapter in `folder` says, in place, and returns it.
 
-    Raises ValueError where the base is not the one the adapter was trained on, or lacks its layers.
+    Raises ValueError where the base is not the one the adapter was trained on, or lacks its layers, or where the files
+    are no adapter's.
     """
-    config = json.loads((folder / "adapter_config.json").read_text())
-    tensors = load_file(folder / "adapter_model.safetensors")
-    names = config["target_modules"]
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text())
+        tensors = load_file(folder / "adapter_model.safetensors")
+        names, order, rank, bias, base = (config[key] for key in NEEDED)
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{folder} holds no adapter that can be read ({type(error).__name__}: {error})") from error
     modules = dict(model.named_modules())
     missing = [name for name in names if name not in modules]
     if missing:
         raise ValueError(f"the adapter in {folder} is for a model with a layer {missing[0]!r}; this one has none")
-    settings = CoLoRAConfig(config["order"], config["rank"], lambda name, _: name in names, config["bias"])
+    settings = CoLoRAConfig(order, rank, lambda name, _: name in names, bias)
     kinds = tuple(config.get("checksum_of", ("weight",)))  # in older files of the kernels alone
-    if base_checksum(model, names, kinds) != config["base_checksum"]:
+    if base_checksum(model, names, kinds) != base:
         raise ValueError(
             f"the adapter in {folder} was trained on another base: kernels or biases differ (after a merge they do "
             "too; then use colora.adapters.history or the merged weights)"
         )
     model = adapt(model, settings, train_also=())
     parameters = dict(model.named_parameters())
+    foreign = [n for n, value in tensors.items() if n not in parameters or parameters[n].shape != value.shape]
+    if foreign:
+        raise ValueError(f"the adapter in {folder} has {foreign[0]!r}, for which this model has no place")
     with torch.no_grad():
         for name, value in tensors.items():  # what trained beside the adapters is what the file has of it
             parameters[name].requires_grad_(True).copy_(value)

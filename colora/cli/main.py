@@ -7,6 +7,7 @@ names the file with the traceback (colora.cli.faults); `--debug`, before or afte
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     given, debug = _taken_out(sys.argv[1:] if arguments is None else arguments)
     _show_all_characters()
+    _keep_libraries_quiet()
     command = "colora"
     try:
         processor.prepare()
@@ -69,6 +71,12 @@ def _taken_out(arguments: Sequence[str]) -> tuple[list[str], bool]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     ours = [text for text in arguments[:end] if text != DEBUG]
     return [*ours, *arguments[end:]], DEBUG in arguments[:end]
+
+
+def _keep_libraries_quiet() -> None:
+    """What they remark on damaged data would be a second line beside the sentence about it."""
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", module=r"(PIL|numpy|pandas|zipfile|torch\.(serialization|_utils|storage))\b")
 
 
 def _show_all_characters() -> None:

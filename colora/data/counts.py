@@ -1,8 +1,6 @@
 """How many images of each class a data source has, from its labels or file names alone: no pixel is read."""
 
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import numpy as np
 from colora.data.dataset import SPLITS, balanced_index
 from colora.data.listing import list_folder
 from colora.data.medmnist import class_counts, on_disk
-from colora.data.npz import check_npz
+from colora.data.npz import FORMAT, check_npz, checked
+from colora.data.npz_file import open_npz
 from colora.data.phantom import CLASS_NAMES, class_labels
 from colora.runs.access import named_place
 from colora.settings.medmnist_info import SIZES, info, stored_size
@@ -62,10 +61,7 @@ def phantom_counts() -> ClassCounts:
 def npz_counts(path: Path) -> ClassCounts:
     """Raises UserError for a file that is not in MedMNIST's format."""
     check_npz(path)
-    labels, names = _labels(path)
-    if names is None:
-        names = tuple(str(c) for c in range(1 + max(int(values.max()) for values in labels.values())))
-    return _from_labels(labels, names, path)
+    return _from_labels(*_labels(path), path)
 
 
 def medmnist_counts(name: str, size: int | None = None, data_dir: str | None = None) -> ClassCounts | None:
@@ -113,15 +109,10 @@ def source_counts(dataset: str, image_size: int, data_dir: str | None = None) ->
     return medmnist_counts(kind, stored_size(image_size), data_dir)
 
 
-def _labels(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
-    """The label arrays of an .npz, each (N,), and the class names where it has them."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            labels = {split: file[f"{split}_labels"].ravel().astype(np.int64) for split in SPLITS}
-            names = tuple(map(str, file["class_names"].ravel())) if "class_names" in file else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"The labels in {path} cannot be read ({error}).", field="dataset") from error
-    return labels, names
+def _labels(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The labels of each split of an .npz, (N,), and the class names, which are counted where it has none."""
+    with open_npz(path, FORMAT) as file:
+        return checked(file)
 
 
 def _from_labels(labels: dict[str, np.ndarray], names: tuple[str, ...], path: Path) -> ClassCounts:

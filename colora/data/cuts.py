@@ -214,6 +214,8 @@ def pinned_cut(group: Path) -> Cut | None:
 
 
 def _read(path: Path) -> Cut:
+    if not is_file(path):  # to open a pipe would be to wait for ever
+        raise UserError(f"{path} is no file: move what lies there away.", field="cut")
     try:
         return remembered(_parsed, path)
     except ValidationError as error:

@@ -4,6 +4,7 @@ Images are uint8 or uint16: grey (N, H, W) or (N, H, W, 1), or in colour (N, H, 
 (N,) or (N, 1). Optional keys: `class_names` (C,) and `{split}_patients` (N,). Nothing is unpickled.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ from colora.data.dataset import SPLITS, Dataset, Split
 from colora.data.listing import shown
 from colora.data.npz_file import Header, NpzFile, need_memory, open_npz
 from colora.data.prepare import MAX_PIXELS, Converted, Progress, coloured, prepare_array, quiet, upper_bits
+from colora.settings.catalog import MOST_CLASSES
 from colora.system.errors import UserError
+from colora.system.typed import one_line, shortened
 
 FORMAT = "MedMNIST's format has train_images, train_labels, val_images, val_labels, test_images and test_labels"
 OWN_SPLITS = "the file's own splits"
 UNKNOWN_PATIENTS = "; it holds no patient ids, so they may share patients"
 VERIFIED_BYTES = 256 << 20  # a check before a launch takes no more than about a second
+MOST_SAID = 12  # members of a file that are told by name
 MOST_GAPS = 2  # numbered classes for each one that occurs; more are no class numbers
 
 
@@ -70,7 +74,7 @@ def checked(file: NpzFile) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     missing = [f"{s}_{kind}" for s in SPLITS for kind in ("images", "labels") if f"{s}_{kind}" not in file]
     if missing:
         raise UserError(
-            f"{file.path} lacks {', '.join(missing)} (it has {', '.join(file.members) or 'nothing'}): {FORMAT}.",
+            f"{file.path} lacks {', '.join(missing)} (it has {_members(file)}): {FORMAT}.",
             field="dataset",
         )
     labels = {name: _labels(file, name) for name in SPLITS}
@@ -78,6 +82,12 @@ def checked(file: NpzFile) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
         _check_images(file, name, len(labels[name]))
         _check_patients(file, name, len(labels[name]))
     return labels, _class_names(file, labels)
+
+
+def _members(file: NpzFile) -> str:
+    names = [one_line(shortened(name)) for name in list(file.members)[:MOST_SAID]]
+    more = len(file.members) - len(names)
+    return ", ".join(names + ([f"{more:,} more"] if more else [])) or "nothing"
 
 
 def _labels(file: NpzFile, name: str) -> np.ndarray:
@@ -120,7 +130,9 @@ def _class_names(file: NpzFile, labels: dict[str, np.ndarray]) -> tuple[str, ...
                 "0, 1, 2 and so on.",
                 field="dataset",
             )
+        _check_count(file, highest + 1)
         return tuple(str(c) for c in range(highest + 1))
+    _check_count(file, math.prod(file.header("class_names").shape))
     values = file.read("class_names").ravel()
     names = tuple(shown(n.decode("utf-8", "backslashreplace") if isinstance(n, bytes) else str(n)) for n in values)
     if highest >= len(names):
@@ -131,6 +143,11 @@ def _class_names(file: NpzFile, labels: dict[str, np.ndarray]) -> tuple[str, ...
     if len(set(names)) < len(names) or not all(name.strip() for name in names):
         raise UserError(f"{file.path}: class_names holds an empty name or one twice.", field="dataset")
     return names
+
+
+def _check_count(file: NpzFile, classes: int) -> None:
+    if classes > MOST_CLASSES:
+        raise UserError(f"{file.path} has {classes:,} classes; there can be up to {MOST_CLASSES:,}.", field="dataset")
 
 
 def _check_images(file: NpzFile, name: str, count: int) -> None:

@@ -4,10 +4,9 @@ numpy.load believes an array's header, holds an array whole and unpickles if ask
 archive holds, arrays of images are read some rows at a time, and Python objects are refused.
 """
 
-import lzma
 import math
 import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,10 @@ import psutil
 
 from colora.system.errors import UserError
 from colora.system.storage import size_text
-from colora.system.typed import is_file
+from colora.system.typed import is_file, one_line, shortened
 
+LONGEST = 300  # characters of what a library says of a file
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 24
-DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError, SyntaxError)
-"""What zipfile and numpy raise on damaged files; RuntimeError on encrypted ones and unknown compression too."""
 
 
 class Header(NamedTuple):
@@ -66,7 +64,7 @@ class NpzFile:
                 field="dataset",
             )
         claimed, held = math.prod(shape) * dtype.itemsize, self.members[key].file_size - stream.tell()
-        if min(shape, default=0) < 0 or claimed != held:
+        if min(shape, default=0) < 0 or claimed != held or not dtype.itemsize:
             raise ValueError(f"{key} claims {dtype} {shape}, {size_text(claimed)}, but holds {size_text(held)}")
         return Header(shape, dtype, fortran_order)
 
@@ -118,6 +116,12 @@ def open_npz(path: Path, expected: str) -> Iterator[NpzFile]:
                 raise UserError(f"{path} is a single array, not an .npz archive: {expected}.", field="dataset")
         archive = zipfile.ZipFile(path)
     with archive:
+        counted = Counter(info.filename.removesuffix(".npy") for info in archive.infolist())
+        if twice := next((name for name, count in counted.items() if count > 1), None):
+            raise UserError(
+                f"{path} holds {one_line(shortened(twice))} twice, and which one counts is not said: save it anew.",
+                field="dataset",
+            )
         yield NpzFile(path, archive)
 
 
@@ -128,9 +132,13 @@ def damage(path: Path) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise UserError(f"There is no permission to read {path}.", field="dataset") from error
-    except DAMAGE as error:
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, zlib, lzma, ast and numpy raise nearly everything on damaged bytes
+        why = "it needs more memory than there is" if isinstance(error, MemoryError) else one_line(str(error))[:LONGEST]
         raise UserError(
-            f"{path} cannot be read as an .npz file ({error}): is the copy complete?", field="dataset"
+            f"{path} cannot be read as an .npz file ({why or type(error).__name__}): is the copy complete?",
+            field="dataset",
         ) from error
 
 

@@ -34,14 +34,13 @@ from typing import Any
 from colora.runs.access import check
 from colora.runs.audit import acting_user, own_folder
 from colora.runs.folder import NAME, check_file_name
-from colora.settings.catalog import VERDICTS
+from colora.settings.catalog import MOST_CLASSES, VERDICTS
 from colora.system.errors import UserError
 from colora.system.files import append_bytes, remembered, sync_folder
 from colora.system.storage import disk_errors, locked, size_text
 
 MOST_NOTE = 2_000  # characters
 MOST_TEXT = 4_096  # characters of an image's id, a user's name and every other text
-MOST_CLASSES = 10_000  # classes count from 0; what the data have is bound where it is known
 MOST_LINE = 1 << 19  # bytes: more than an event takes whose texts are all as long as they may be
 MOST_BYTES = 1 << 29  # of a file: a million events
 MOST_SAID = 20  # lines of one file that are told one by one

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from colora.distillation.journals import (
-    MOST_CLASSES,
     MOST_NOTE,
     MOST_TEXT,
     append_events,
@@ -23,7 +22,7 @@ from colora.distillation.journals import (
     verdicts_folder,
     writing,
 )
-from colora.settings.catalog import VERDICTS
+from colora.settings.catalog import MOST_CLASSES, VERDICTS
 from colora.system.errors import UserError
 from colora.system.typed import one_line
 

@@ -1,17 +1,17 @@
 """Verdicts as CSV: what stands, one line an image and reader, to carry to another machine or a spreadsheet and back."""
 
 import io
+import os
 import warnings
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 from pydantic import ValidationError
 
 from colora.distillation.journals import (
-    MOST_CLASSES,
     MOST_TEXT,
     append_events,
     check_reader,
@@ -24,21 +24,33 @@ from colora.distillation.journals import (
 )
 from colora.distillation.verdicts import COLUMNS, current, judgement
 from colora.runs.listing import list_groups
+from colora.settings.catalog import MOST_CLASSES
 from colora.system import spreadsheet
 from colora.system.errors import UserError
-from colora.system.files import write_bytes
+from colora.system.files import AT_ONCE, write_bytes
 from colora.system.storage import disk_errors, size_text
-from colora.system.typed import shortened
+from colora.system.typed import exists, is_dir, is_file, shortened
 
 MOST_BYTES = 1 << 27  # of a file that is imported: some 500,000 verdicts
 
 
 def export_csv(runs_dir: Path, path: Path, reader: str | None = None, data_checksum: str | None = None) -> int:
     """What stands, one line an image and reader, columns COLUMNS; returns the lines."""
-    table = current(runs_dir, data_checksum, reader)
-    with disk_errors(Path(path), "choose another file"):
-        write_bytes(Path(path), csv_bytes(table))
+    table, path = current(runs_dir, data_checksum, reader), Path(path)
+    with disk_errors(path, "choose another file"):
+        if _is_stream(path):  # written into, and not replaced by a file
+            with _pipe(path, os.O_WRONLY | os.O_APPEND) as file:
+                file.write(csv_bytes(table))
+        else:
+            write_bytes(path.resolve(), csv_bytes(table))  # a link stays one
     return len(table)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a pipe or a device, or a name of one, as /dev/stdout, whatever that leads to."""
+    if path.absolute().parts[1:2] in (("dev",), ("proc",)):
+        return exists(path)
+    return exists(path) and not is_dir(path) and not is_file(path)
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
@@ -133,8 +145,16 @@ def _read_csv(source: Path | bytes) -> pd.DataFrame:
         raise UserError(f"The file cannot be read as CSV: {str(error).strip()}.", field="file") from error
 
 
+def _pipe(path: Path, flag: int) -> BinaryIO:
+    """A file, or a pipe, as a shell gives it for what another command writes or reads; where there is no other command
+    that is an error, or nothing is read, and no wait for ever."""
+    handle = os.open(path, flag | AT_ONCE)
+    os.set_blocking(handle, True)
+    return open(handle, "wb" if flag & os.O_WRONLY else "rb")
+
+
 def _content_of(path: Path) -> bytes:
-    with open(path, "rb") as file:
+    with _pipe(path, os.O_RDONLY) as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise UserError(f"{path} has more than {size_text(MOST_BYTES)}: that is no file of verdicts.", field="file")

@@ -8,21 +8,19 @@ normalisation, output logits (B, classes).
 import hashlib
 from collections import OrderedDict
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from colora.adapters.conv import keyed_generator
 from colora.networks import texturenet
+from colora.networks.tensor_file import read_weights
 from colora.networks.weights import get_weights, remote_weights
 from colora.settings.catalog import BACKBONES, BackboneInfo, split_backbone
 from colora.system.download import Progress, matches, quiet
 from colora.system.errors import UserError
-from colora.system.typed import is_file, typed_path
+from colora.system.typed import typed_path
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -177,26 +175,6 @@ def imagenet_file(spec: str, on_progress: Progress = quiet) -> Path:
     """torchvision's own ImageNet file, from its cache, else downloaded there. Raises UserError when that fails."""
     file = remote_weights(spec)
     return file.path if file.path.exists() else get_weights(spec, on_progress).path
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pth file; nothing is unpickled but tensors (`weights_only`)."""
-    if not is_file(path):
-        raise UserError(f"There is no weights file {path}.", field="weights")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be read as weights: {_first_line(error)}", field="weights") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"{path} holds no state_dict of tensors.", field="weights")
-    return state
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200]
 
 
 def _sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from colora.system.errors import UserError
 
 NOTICE = "Research use only. Not a medical device."
+MOST_CLASSES = 10_000  # of any data: a label, or a right class, goes from 0 to one less
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """What a run writes of its model: the checkpoint to resume from, the history of merges, the selected model.
 
 Safetensors with JSON in the header; nothing is pickled. No random state is kept, because every draw of a run
-is keyed by
-(seed, what, epoch or merge).
+is keyed by (seed, what, epoch or merge).
 """
 
 import json
@@ -19,7 +18,9 @@ from colora.networks.backbones import build
 from colora.runs.folder import Run, write_bytes
 from colora.settings.config import Resolved, RunConfig
 from colora.system.errors import UserError
+from colora.system.typed import is_file, one_line
 
+LONGEST = 200  # characters of what a library says of a file
 Factors = dict[str, dict[str, Tensor]]
 
 
@@ -29,15 +30,30 @@ def packed(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
     return save(ready, metadata={"about": json.dumps(about)})
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Raises UserError where the file is damaged."""
+def _read(run: Run, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Raises UserError where the file is missing or damaged."""
+    if not is_file(path):
+        raise UserError(f"{path} is missing, or no file: {_instead(run)}")
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}): begin this seed anew, with colora retry or on Monitor."
-        ) from error
+            about = json.loads(file.metadata()["about"])
+            if not isinstance(about, dict):
+                raise ValueError("it does not say what it is")
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except Exception as error:  # of damaged bytes it raises errors of several kinds, also of Rust's own
+        raise _damaged(run, path, error) from error
+
+
+def _damaged(run: Run, path: Path, error: Exception) -> UserError:
+    why = one_line(str(error).strip())[:LONGEST] or type(error).__name__
+    return UserError(f"{path} is damaged ({why}): {_instead(run)}")
+
+
+def _instead(run: Run) -> str:
+    """What to do. A seed that is done is not trained anew in its own group, where its figures stand."""
+    if run.state == "done":
+        return "restore the file from a copy, or train this seed again in a new group."
+    return "begin this seed anew, with colora retry or on Monitor."
 
 
 def _checkpoint_path(run: Run) -> Path:
@@ -65,11 +81,20 @@ def checkpoint_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
 
 
 def load_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-    """Puts the last checkpoint into `model` and `optimizer`, in place; returns its progress, or None."""
+    """Puts the last checkpoint into `model` and `optimizer`, in place; returns its progress, or None. Raises UserError
+    where it is damaged, or of another network."""
     path = _checkpoint_path(run)
     if not path.exists():
         return None
-    tensors, progress = _read(path)
+    tensors, progress = _read(run, path)
+    try:
+        _put(tensors, model, optimizer)
+        return {name: progress[name] for name in ("epoch", "merges", "step", "metrics")}
+    except (RuntimeError, KeyError) as error:  # tensors of other names or shapes
+        raise _damaged(run, path, error) from error
+
+
+def _put(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     model.load_state_dict({k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")})
     parameters = dict(model.named_parameters())
     for key, value in tensors.items():
@@ -81,7 +106,6 @@ def load_checkpoint(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer
             if value.dim() == 4:
                 place = place.contiguous(memory_format=torch.channels_last)
             optimizer.state[parameter][slot] = place
-    return progress
 
 
 def save_model(run: Run, model: nn.Module, epoch: int, resolved: Resolved) -> None:
@@ -92,21 +116,26 @@ def save_model(run: Run, model: nn.Module, epoch: int, resolved: Resolved) -> No
 
 def saved_model_epoch(run: Run) -> int | None:
     path = run.path / "model.safetensors"
-    if not path.exists():
+    if not is_file(path):
         return None
     try:
         with safe_open(path, "pt") as file:
             return json.loads(file.metadata()["about"])["epoch"]
-    except SafetensorError:  # damaged: as if it were not there, so that it is written anew where it can be
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+        # Damaged: as if it were not there, so that it is written anew where it can be.
         return None
 
 
 def load_model(run: Run, config: RunConfig, resolved: Resolved) -> nn.Module:
-    """The run's selected model in evaluation mode, on the CPU. FileNotFoundError before one is written."""
-    tensors, _ = _read(run.path / "model.safetensors")
+    """The run's selected model in evaluation mode, on the CPU. Raises UserError where it is missing or damaged."""
+    path = run.path / "model.safetensors"
+    tensors, _ = _read(run, path)
     model = build(config.backbone, len(resolved.class_names), config.image_size)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d) and module.bias is None and f"{name}.bias" in tensors:  # bias="all" added it
             module.bias = nn.Parameter(torch.zeros(module.out_channels))
-    model.load_state_dict(tensors)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:  # tensors of other names or shapes
+        raise _damaged(run, path, error) from error
     return model.eval().to(memory_format=torch.channels_last)

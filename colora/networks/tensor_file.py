@@ -1,0 +1,64 @@
+"""Reading a file of weights that nobody vouches for: nothing is unpickled but tensors, no claim is believed before it
+is checked, and whatever is wrong with it is one sentence that names the file.
+"""
+
+import tarfile
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from colora.system.errors import UserError
+from colora.system.storage import size_text
+from colora.system.typed import is_file, one_line
+
+LONGEST = 200  # characters of what a library says of a file
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file, on the CPU. Raises UserError for anything else."""
+    if not is_file(path):
+        raise UserError(f"There is no weights file {path}.", field="weights")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+    except UserError:
+        raise
+    except Exception as error:  # torch, its unpickler and zipfile raise nearly everything on damaged bytes
+        raise _unreadable(path, str(error) or type(error).__name__) from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"{path} holds no state_dict of tensors.", field="weights")
+    for name, value in state.items():
+        if not isinstance(name, str):
+            raise UserError(f"{path} holds a tensor whose name is no text but {name!r}.", field="weights")
+        if value.layout != torch.strided or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
+            what = f"{one_line(name)[:LONGEST]} as {value.dtype}, {value.layout}, on {value.device}"
+            raise UserError(f"{path} holds {what}: weights are plain real numbers.", field="weights")
+    return state
+
+
+def _unpickled(path: Path) -> Any:
+    _check_size(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the file's age; a line on stderr would be another sentence
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _check_size(path: Path) -> None:
+    """Raises UserError for an archive that unpacks to more than it is, which torch never writes, or another kind."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(member.file_size for member in archive.infolist())
+        if claimed > (held := path.stat().st_size):
+            raise _unreadable(path, f"it claims {size_text(claimed)} and has {size_text(held)}")
+    elif tarfile.is_tarfile(path):
+        raise _unreadable(path, "it is a tar archive")
+
+
+def _unreadable(path: Path, why: str) -> UserError:
+    first = one_line(why.strip().partition("\n")[0])[:LONGEST]
+    return UserError(f"{path} cannot be read as weights: {first}", field="weights")
