@@ -18,6 +18,7 @@ from colora.system.errors import UserError
 
 WINDOWS = os.name == "nt"
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # where a pipe lies in place of a file, that is an error and no wait for ever
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # what a link in place of a log leads to is not ours to add to
 REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a moment
 REPLACE_PAUSE_SECONDS = 0.02
 SETTLED_SECONDS = 0.1  # a file changed this recently may change again within one tick of its time of change
@@ -84,19 +85,29 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+    write_bytes(path, _json(value, indent=1))
 
 
 def append_json(path: Path, value: Any) -> None:
     """Adds one line of JSON and syncs it."""
-    append_bytes(path, (json.dumps(value, allow_nan=False) + "\n").encode())
+    append_bytes(path, _json(value))
+
+
+def _json(value: Any, indent: int | None = None) -> bytes:
+    """A document and a newline. Bytes that are no text, as in a file's name, become question marks: JSON could hold
+    them, and its readers refuse it."""
+    text = json.dumps(value, indent=indent, allow_nan=False)
+    if "\\ud" in text:
+        whole = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+        return f"{whole}\n".encode(errors="replace")
+    return f"{text}\n".encode()
 
 
 def append_bytes(path: Path, data: bytes) -> None:
     """Adds to a file and syncs it; one write, so that lines of several processes do not mix. A part that a full disk
     has taken is given back, so that the next line does not follow half of one."""
     with naming(path):
-        handle, taken = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | AT_ONCE, 0o666), 0
+        handle, taken = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | AT_ONCE | NO_LINK, 0o666), 0
         try:
             while taken < len(data):  # a second round only where the disk took a part
                 taken += os.write(handle, data[taken:])

@@ -129,3 +129,18 @@ def test_a_line_still_being_written_is_left_out(tmp_path):
         file.write("x\n")
     with pytest.raises(UserError, match="cannot be read"):
         read_json_lines(path)
+
+
+def test_bytes_that_are_no_text_are_written_as_question_marks(tmp_path):
+    """As in the name of a file that a reason quotes: JSON could hold them, and nothing could show it."""
+    write_json(tmp_path / "s.json", {"reason": "scan-\udcff.png does not open", "title": "eye \U0001f441"})
+    assert read_json(tmp_path / "s.json") == {"reason": "scan-?.png does not open", "title": "eye \U0001f441"}
+    append_json(tmp_path / "s.jsonl", {"who": "\ud800"})
+    assert read_json_lines(tmp_path / "s.jsonl") == [{"who": "?"}]
+
+
+def test_nothing_is_added_behind_a_link(tmp_path):
+    (tmp_path / "audit.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="audit"):
+        append_json(tmp_path / "audit.jsonl", {"a": 1})
+    assert not (tmp_path / "elsewhere").exists()
