@@ -30,7 +30,7 @@ def as_typed(cell: str) -> str:
 
 def _is_taken_for_a_formula(text: str) -> bool:
     own = text.lstrip("'")
-    return own.startswith(BEGINS_A_CELL) or own.lstrip(BLANKS).startswith(BEGINS_A_FORMULA)
+    return own.lstrip(" ").startswith(BEGINS_A_CELL) or own.lstrip(BLANKS).startswith(BEGINS_A_FORMULA)
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:

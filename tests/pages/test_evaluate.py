@@ -268,7 +268,7 @@ def test_damaged_predictions_are_a_sentence(open_page, tmp_path):
     run = fabricate(tmp_path, "torn", ["done"]).runs[0]
     (run.path / "predictions" / "test.parquet").write_bytes(b"PAR1 and no more")
     app = open_page("evaluate", "torn", folder=tmp_path)
-    assert "does not hold what this version writes" in app.error[0].value
+    assert "cannot be read as predictions" in app.error[0].value
 
 
 def test_the_cut_is_named(open_page, tmp_path):

@@ -222,7 +222,7 @@ def test_a_torn_epoch_file_is_said_beside_the_rest(open_images, runs, tmp_path):
         file.write_bytes(b"torn")
     image = sorted_ids(runs, "three-done", "train")[0]
     app = open_images("three-done", folder=folder, image=image)
-    assert "epoch-02.safetensors cannot be read" in app.error[0].value
+    assert "epoch-02.safetensors is damaged" in app.error[0].value
     assert shown(app, "large")["id"] == image and len(ids(app, "neighbours")) == 7
 
 
@@ -264,7 +264,7 @@ def test_the_notice_stands_on_the_page(open_images, page):
 @pytest.mark.parametrize("page", ["images", "distil"])
 def test_damage_is_a_sentence(open_images, page):
     assert "status.json cannot be read" in texts(open_images("damaged", page=page))
-    assert "the folder is damaged" in texts(open_images("torn", page=page))
+    assert "cannot be read as predictions" in texts(open_images("torn", page=page))
 
 
 def test_without_the_data_scores_are_shown_and_the_reason(open_images):

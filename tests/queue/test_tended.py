@@ -101,10 +101,12 @@ def test_beside_a_real_guard_a_foreign_training_is_left_alone_and_the_real_one_e
     assert Run(run.path).state == "stopped"
 
 
-def halted(lab, group: Group) -> dict:
-    """The training process of a group's only run, once it runs and has been stopped as by Ctrl-Z."""
+def halted(lab, group: Group, members: int = 1) -> dict:
+    """The training process of a group's only run, once it runs with all its family and has been stopped as by
+    Ctrl-Z."""
     wait_for(lambda: Run(group.runs[0].path).state == "running")
     trainer = lab.trainer(group.runs[0])
+    wait_for(lambda: len(tree(trainer)) >= members)
     assert send(trainer, signal.SIGSTOP)
     wait_for(lambda: is_halted(trainer))
     return trainer
@@ -125,8 +127,7 @@ def test_a_halted_run_that_is_deaf_is_killed_and_its_slot_is_free(lab, with_its_
     group, other = lab.group("g", seconds=600, deaf=True, family=True), lab.group("other", epochs=1, seconds=0.01)
     supervisor = supervisor_of(lab, kill_after=0.3)
     supervisor.turn()
-    trainer = halted(lab, group)
-    wait_for(lambda: len(tree(trainer)) == 3)
+    trainer = halted(lab, group, members=3)
     family = tree(trainer)
     if with_its_guard:
         send(process_file(group.runs[0].path)["guard"], signal.SIGSTOP)
