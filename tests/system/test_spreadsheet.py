@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from colora.system.spreadsheet import as_typed, csv_bytes, for_spreadsheet
 
 FORMULAS = (
-    '=HYPERLINK("http://example.org","open")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1+1", " \t", "\u200b=1",
+    '=HYPERLINK("http://example.org","open")',
+    "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1+1", " \t", "\u200b=1",
     "＝1+1", "-",
 )  # fmt: skip
 AS_THEY_ARE = ("", "train-0001", "a=b", "12", "'t Hooft", "''", "note, with; all\n=1", "µ")
