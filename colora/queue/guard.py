@@ -22,7 +22,7 @@ from typing import Any
 
 from colora.system.cgroup import oom_kills
 from colora.system.errors import UserError
-from colora.system.files import read_json, write_json
+from colora.system.files import open_log, read_json, write_json
 from colora.system.gpu import left_mib, used_mib
 from colora.system.process import ASK, identity, is_identity, own_process, own_session, same
 
@@ -84,7 +84,7 @@ def wait_to_be_named(folder: Path) -> dict[str, Any] | None:
 
 def start(folder: Path, command: list[str]) -> subprocess.Popen:
     """The training process, in a session of its own; what it prints goes into log.txt."""
-    with open(folder / "log.txt", "ab") as log:
+    with open_log(folder / "log.txt") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -25,7 +25,7 @@ from colora.runs.lock import editing, info_path, log_path, supervisor_lock, try_
 from colora.runs.silence import times
 from colora.runs.verdict import memory_left, process_file
 from colora.system.errors import UserError
-from colora.system.files import read_json, write_bytes, write_json
+from colora.system.files import open_log, read_json, write_bytes, write_json
 from colora.system.installation import ROOT
 from colora.system.process import Identity, identity, is_alive, is_visible, lives_here, own_process, own_session
 
@@ -175,7 +175,7 @@ class Supervisor:
             written = as_written(folder)
             if written.get("state") != "queued" or (folder / "stop").exists():
                 return
-            with open(folder / "log.txt", "ab") as log:
+            with open_log(folder / "log.txt") as log:
                 guard = subprocess.Popen(
                     [sys.executable, "-m", "colora.queue.guard", str(folder), "--", *self.command(folder)],
                     stdin=subprocess.DEVNULL,

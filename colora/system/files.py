@@ -3,6 +3,7 @@
 Standard library only: the guard of each run writes with these too, and is to start fast and stay small.
 """
 
+import errno
 import json
 import os
 import stat
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from colora.system.beside import beside, sweep
 from colora.system.errors import UserError
@@ -120,6 +121,16 @@ def append_bytes(path: Path, data: bytes) -> None:
             raise
         finally:
             os.close(handle)
+
+
+def open_log(path: Path) -> BinaryIO:
+    """A regular file to add to, made where there is none, for a process to be started with. Raises OSError, also of
+    what else has the name, such as a pipe, which would keep the caller waiting for whoever reads it."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | AT_ONCE | NO_LINK, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "It is no regular file", os.fspath(path))
+    return open(handle, "ab")
 
 
 def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:

@@ -102,12 +102,13 @@ def test_among_a_hundred_bad_folders_a_real_supervisor_trains_the_good_one(tmp_p
     source = whole_run(tmp_path / "kept").path
     write_json(source / "plan.json", {"epochs": 1, "seconds": 0})
     for file in ("group.json", "seed-00/status.json", "seed-00/config.json", "seed-00/queue.json", "seed-00/stop",
-                 "seed-00/process.json"):  # fmt: skip
+                 "seed-00/process.json", "seed-00/log.txt"):  # fmt: skip
         for what, harming in WHOLE.items():
             folder = lab.runs_dir / f"bad-{Path(file).stem}-{what.replace(' ', '-')}"
             shutil.copytree(source, folder)
             status = folder / "seed-00" / "status.json"
-            status.write_text(status.read_text().replace('"done"', '"queued"' if what == "folder" else '"running"'))
+            waits = what == ("pipe" if file.endswith("log.txt") else "folder")
+            status.write_text(status.read_text().replace('"done"', '"queued"' if waits else '"running"'))
             if what != "gone":
                 (folder / file).touch()
                 harming(folder / file)

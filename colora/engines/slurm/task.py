@@ -26,7 +26,7 @@ from colora.runs.proof import is_own
 from colora.runs.verdict import verdict
 from colora.system.errors import UserError
 from colora.system.file_rights import write_as
-from colora.system.files import write_json
+from colora.system.files import open_log, write_json
 from colora.system.process import is_visible, own_process
 
 ATTRIBUTES_SECONDS = 75  # a network file system may show a file's old self for a minute
@@ -64,7 +64,7 @@ def main(arguments: list[str], command: Command = train_command) -> int:
     claim = announce(folder, own)
     before, first_epoch = oom_kills(), status_file(folder)["epoch"]
     if not told:
-        with open(folder / "log.txt", "ab") as log:
+        with open_log(folder / "log.txt") as log:
             child = subprocess.Popen(
                 command(folder),
                 stdin=subprocess.DEVNULL,
