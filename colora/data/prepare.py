@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from colora.system.errors import UserError
-from colora.system.typed import exists, is_file
+from colora.system.typed import exists, is_dir, is_file
 
 RULE = "grey, centre-crop to the short edge, antialiased bicubic resize"
 RULE_VERSION = 1  # counts up when the same file would give other pixels, so that kept ones are made anew
@@ -130,8 +130,8 @@ def read_whole(path: str | Path, image_size: int) -> tuple[np.ndarray, np.ndarra
 @contextmanager
 def opened(path: str | Path) -> Iterator[Image.Image]:
     """An image file of a known format and a possible size. Raises ImageError, also for damage found in the block."""
-    if exists(path) and not is_file(path):  # to open a pipe would be to wait for ever
-        raise ImageError(f"{path} is no image but a folder, a pipe or a device.", "it is no file")
+    if exists(path) and not is_file(path) and not is_dir(path):  # to open a pipe would be to wait for ever
+        raise ImageError(f"{path} is no image but a pipe or a device.", "it is no file")
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:

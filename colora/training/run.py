@@ -12,7 +12,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,10 @@ from colora.runs.folder import ACTIVE, Group, Run, append_json, read_json_lines,
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings
 from colora.settings.config import Resolved, RunConfig
+from colora.system.beside import sweep
 from colora.system.environment import environment
 from colora.system.errors import UserError
+from colora.system.files import naming
 from colora.system.storage import FULL, locked
 from colora.training.checkpoint import (
     has_checkpoint,
@@ -52,6 +55,7 @@ from colora.training.reporter import Reporter, Stopped, heed
 
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
 LEFT_OUT = "data-problems.txt"
+TENSORBOARD = "tensorboard"
 
 
 def train_run(
@@ -67,6 +71,7 @@ def train_run(
         return 0
     if run.state in ACTIVE and str(run.status["process"]["pid"]) != os.environ.get("COLORA_GUARD"):
         raise UserError(f"{run.path} is being trained by process {run.status['process']['pid']} already.")
+    sweep(run.path, unmarked=True)
     reporter = Reporter(run)
     try:
         with reporter.beating():
@@ -151,10 +156,11 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
             metrics.append(row)
             if selected_row(metrics, config.selection) == len(metrics) - 1:
                 save_model(run, model, epoch, resolved)
-            for name, value in row.items():
-                if isinstance(value, float):
-                    board.add_scalar(name.replace("_", "/", 1), value, epoch)
-            board.flush()
+            with naming(run.path / TENSORBOARD):
+                for name, value in row.items():
+                    if isinstance(value, float):
+                        board.add_scalar(name.replace("_", "/", 1), value, epoch)
+                board.flush()
             reporter.write(epoch=epoch, step=0)
             print(_line(row, config.epochs), flush=True)
     model = load_model(run, config, resolved).to(device)
@@ -323,11 +329,18 @@ def _save_predictions(
         write_bytes(path, table.to_parquet(index=False))
 
 
-def _tensorboard(run: Run, epoch: int) -> Any:
+@contextmanager
+def _tensorboard(run: Run, epoch: int) -> Iterator[Any]:
     """Event files, so that `tensorboard --logdir runs` works; later epochs of an interrupted run are overwritten."""
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(run.path / "tensorboard"), purge_step=epoch + 1)
+    with naming(run.path / TENSORBOARD):
+        board = SummaryWriter(str(run.path / TENSORBOARD), purge_step=epoch + 1)
+    try:
+        yield board
+    finally:
+        with naming(run.path / TENSORBOARD):
+            board.close()
 
 
 def _line(row: dict[str, Any], epochs: int) -> str:
