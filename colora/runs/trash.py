@@ -25,7 +25,7 @@ from colora.runs.verdict import processes_live
 from colora.system.errors import Incomplete, UserError
 from colora.system.files import read_json, sync_folder, write_json
 from colora.system.storage import disk_errors, locked
-from colora.system.typed import exists
+from colora.system.typed import exists, shortened
 
 LAST_MOMENTS_SECONDS = 3
 POLL_SECONDS = 0.1
@@ -138,7 +138,7 @@ def restore(runs_dir: Path, name: str, kind: str = "group") -> Path:
     has the name again."""
     there = [entry for entry in listed(runs_dir) if (entry.own_name, entry.kind) == (name, kind)]
     if not there:
-        raise UserError(f"No removed {kind} named '{name}' is in {trash_folder(runs_dir)}.")
+        raise UserError(f"No removed {kind} named '{shortened(name)}' is in {trash_folder(runs_dir)}.")
     return put_back(runs_dir, there[-1])
 
 
@@ -163,10 +163,11 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
         if renamed and entry.path.is_symlink():
             raise UserError(f"{entry.title} is a link to a file elsewhere: it comes back under its own name only.")
         document = read_json(entry.path) | {"name": name} if renamed else None
-        target.parent.mkdir(exist_ok=True)
-        _move(entry, target)
-        if document:  # a cut says its name itself
-            write_json(target, document)
+        with disk_errors(target, "put it back under another name"):
+            target.parent.mkdir(exist_ok=True)
+            _move(entry, target)
+            if document:  # a cut says its name itself
+                write_json(target, document)
     action, group, about = ("undo", name, {}) if entry.kind == "group" else ("cut-undo", "", {"cut": name})
     record(runs_dir, action, group, [], trash=entry.path.name, **about)
     return target
@@ -217,7 +218,7 @@ def found(runs_dir: Path, text: str) -> Entry:
     entries = listed(runs_dir)
     there = [e for e in entries if e.path.name == text] or [e for e in entries if e.name == text]
     if not there:
-        raise UserError(f"There is no '{text}' in {trash_folder(runs_dir)}: colora trash lists what is.")
+        raise UserError(f"There is no '{shortened(text)}' in {trash_folder(runs_dir)}: colora trash lists what is.")
     return there[-1]
 
 

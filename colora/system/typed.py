@@ -19,6 +19,7 @@ QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“”", "‘": "’", "‚"
 ADDRESS = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<place>/.*)", re.IGNORECASE | re.DOTALL)
 WINDOWS = os.name == "nt"
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, on Linux's and macOS' usual disks; on Windows 255 letters
+LONGEST_LINE = 4_000  # letters of a sentence
 SHOWN = 60  # letters of what was typed, in a sentence about it
 NUMBER = re.compile(r"[+-]?(\d{1,3}([ \u00a0\u2009\u202f]\d{3})+|\d+)?([.,]\d*)?(e[+-]?\d+)?", re.IGNORECASE)
 
@@ -37,9 +38,12 @@ def shortened(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on one line, for a sentence: blanks joined, and in place of what cannot be printed, as half a character
-    of a file name in another encoding or what moves a terminal's cursor, its escape."""
+    """The text on one line that somebody can read: blanks joined; in place of what cannot be printed, as half a
+    character of a file name in another encoding or what moves a terminal's cursor, its escape; without the middle of a
+    very long one."""
     joined = " ".join(text.split())
+    if len(joined) > LONGEST_LINE:
+        joined = f"{joined[: LONGEST_LINE // 2]}…{joined[-LONGEST_LINE // 2 :]}"
     return joined if joined.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
 
 

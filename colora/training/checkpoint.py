@@ -121,7 +121,7 @@ def saved_model_epoch(run: Run) -> int | None:
     try:
         with safe_open(path, "pt") as file:
             return json.loads(file.metadata()["about"])["epoch"]
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RecursionError):
         # Damaged: as if it were not there, so that it is written anew where it can be.
         return None
 

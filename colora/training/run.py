@@ -11,7 +11,8 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,10 @@ from colora.runs.folder import Group, Run, append_json, read_json_lines, write_b
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings
 from colora.settings.config import Resolved, RunConfig
+from colora.system.beside import sweep
 from colora.system.environment import environment
 from colora.system.errors import UserError
+from colora.system.files import naming
 from colora.system.storage import FULL, locked
 from colora.training.checkpoint import (
     has_checkpoint,
@@ -51,6 +54,7 @@ from colora.training.reporter import Reporter, Stopped, begun, heed
 
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
 LEFT_OUT = "data-problems.txt"
+TENSORBOARD = "tensorboard"
 
 
 def train_run(
@@ -68,6 +72,7 @@ def train_run(
 def train(reporter: Reporter, should_stop: Callable[[], bool], taken_back: Callable[[], bool]) -> int:
     """`train_run` of a run that tells of itself already."""
     run = reporter.run
+    sweep(run.path, unmarked=True)
     try:
         _train(run, reporter, should_stop)
     except Stopped as stop:
@@ -150,10 +155,11 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
             metrics.append(row)
             if selected_row(metrics, config.selection) == len(metrics) - 1:
                 save_model(run, model, epoch, resolved)
-            for name, value in row.items():
-                if isinstance(value, float):
-                    board.add_scalar(name.replace("_", "/", 1), value, epoch)
-            board.flush()
+            with naming(run.path / TENSORBOARD):
+                for name, value in row.items():
+                    if isinstance(value, float):
+                        board.add_scalar(name.replace("_", "/", 1), value, epoch)
+                board.flush()
             reporter.write(epoch=epoch, step=0)
             print(_line(row, config.epochs), flush=True)
     model = load_model(run, config, resolved).to(device)
@@ -322,11 +328,18 @@ def _save_predictions(
         write_bytes(path, table.to_parquet(index=False))
 
 
-def _tensorboard(run: Run, epoch: int) -> Any:
+@contextmanager
+def _tensorboard(run: Run, epoch: int) -> Iterator[Any]:
     """Event files, so that `tensorboard --logdir runs` works; later epochs of an interrupted run are overwritten."""
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(run.path / "tensorboard"), purge_step=epoch + 1)
+    with naming(run.path / TENSORBOARD):
+        board = SummaryWriter(str(run.path / TENSORBOARD), purge_step=epoch + 1)
+    try:
+        yield board
+    finally:
+        with naming(run.path / TENSORBOARD):
+            board.close()
 
 
 def _line(row: dict[str, Any], epochs: int) -> str:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
@@ -258,3 +258,31 @@ def test_a_warning_counts_adapters_as_large_as_their_layers():
         UserWarning, match=r"2 of 3 adapters are as large as their layers: 0 \(40 for 32\), 2 \(80 for 72\)"
     ):
         adapt(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("adapter_config.json", b""),
+        ("adapter_config.json", b"[" * 100_000),
+        ("adapter_config.json", b"[]"),
+        ("adapter_config.json", b"{}"),
+        ("adapter_model.safetensors", b""),
+        ("adapter_model.safetensors", b"\xff" * 100),
+    ],
+)
+def test_files_that_are_no_adapters_are_said(tmp_path, name, content):
+    base = small_model()
+    save_adapter(adapt(copy.deepcopy(base), CoLoRAConfig()), tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match="holds no adapter that can be read"):
+        load_adapter(base, tmp_path)
+
+
+def test_an_adapter_with_a_tensor_that_the_model_has_no_place_for_is_said(tmp_path):
+    base = small_model()
+    save_adapter(adapt(copy.deepcopy(base), CoLoRAConfig()), tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    save_file(load_file(file) | {"features.9.weight": torch.zeros(3)}, file)
+    with pytest.raises(ValueError, match=r"has 'features\.9\.weight', for which this model has no place"):
+        load_adapter(base, tmp_path)

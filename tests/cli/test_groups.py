@@ -117,3 +117,17 @@ def test_a_launch_of_several_groups_waits_for_all(lab, tiny_npz, capsys):
     ]  # fmt: skip
     told = [line for line in err.splitlines() if line.startswith("colora launch: g-rank")]
     assert [line.split(",")[0] for line in told] == ["colora launch: g-rank-1", "colora launch: g-rank-2"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "ä" * 200, "y" * 100_000, "a\udcffb", "a\nb"])
+def test_a_name_that_no_folder_can_have_is_one_line(runs, capsys, name):
+    for command in ("show", "rm", "rm --undo", "note", "stop", "retry", "queue --first move", "trash put-back"):
+        said = mistake(capsys, *command.split(), name, "--runs-dir", runs)
+        assert len(said) < 600, command
+    said = mistake(capsys, "distil", name, "--name", "d", "--keep", 1, "--runs-dir", runs)
+    assert said.startswith("colora distil: There is no group '")
+
+
+def test_a_home_that_is_not_there_is_one_line(capsys):
+    said = mistake(capsys, "show", "~nobody-has-this-name/runs/first")
+    assert said == "colora show: There is no home folder ~nobody-has-this-name on this computer: type the whole path.\n"

@@ -1,6 +1,7 @@
 """Cuts as files: what they must agree with, their names, the trash; and what they select of a data set."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -216,3 +217,14 @@ def test_a_group_without_a_cut_has_none_pinned(tmp_path):
     (tmp_path / PINNED).write_text("{}")
     with pytest.raises(UserError, match="is not a usable cut"):
         pinned_cut(tmp_path)
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])
+def test_what_is_no_file_is_one_cuts_trouble(tmp_path, put):
+    """A pipe would let whoever reads it wait for ever."""
+    (folder := tmp_path / ".colora" / "cuts").mkdir(parents=True)
+    put(folder / "odd.json")
+    (row,) = list_cuts(tmp_path)
+    assert row["name"] == "odd" and row["reason"] == f"{folder / 'odd.json'} is no file: move what lies there away."
+    with pytest.raises(UserError, match=r"There is no cut odd"):
+        read_cut(tmp_path, "odd")

@@ -1,6 +1,8 @@
 """`npz:FILE`: what is read, and the sentence for each kind of bad file."""
 
 import io
+import shutil
+import warnings
 import zipfile
 
 import numpy as np
@@ -339,3 +341,76 @@ def test_rows_and_whole_are_the_same(tiny_npz):
     with zipfile.ZipFile(tiny_npz) as archive:
         file = NpzFile(tiny_npz, archive)
         assert np.array_equal(np.concatenate(list(file.rows("val_images"))), file.read("val_images"))
+
+
+def array(header, values=b"", version=b"\x01\x00"):
+    """A .npy file with this header."""
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY" + version + len(text).to_bytes(2 if version == b"\x01\x00" else 4, "little") + text + values
+
+
+def says(descr, shape, order=False):
+    return f"{{'descr': {descr!r}, 'fortran_order': {order}, 'shape': {shape}, }}"
+
+
+@pytest.mark.parametrize("key", ["train_labels", "train_images", "class_names", "val_patients"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        array(says("<U0", (10**12,))),  # no bytes, and four for each entry as soon as it is read
+        array(says("|V0", (10**12,))),
+        array(says("|u1", "(6.5,)"), bytes(6)),
+        array(says("|u1", (2**64, 0))),
+        array(says("nothing", (6,)), bytes(6)),
+        array("(" * 9_000),
+        array("[" * 900 + "]" * 900),
+        array("{'descr': '|u1'}", bytes(6)),
+        array("5", bytes(6)),
+        array(says("|u1", (30,), order=7), bytes(30)),
+        array(says("|u1", (30,)), bytes(30), version=b"\x03\x00"),
+        b"\x93NUMPY",
+        b"<html></html>",
+        b"",
+    ],
+    ids=range(14),
+)
+def test_a_header_that_lies_is_a_sentence_whichever_array_it_is_of(tmp_path, tiny_npz, key, content):
+    path = shutil.copy(tiny_npz, tmp_path / "a.npz")
+    rewrite(path, lambda members: members.update({f"{key}.npy": content}))
+    with pytest.raises(UserError) as caught:
+        load(f"npz:{path}")
+    assert str(caught.value).startswith(f"{path}") and "\n" not in str(caught.value) and len(str(caught.value)) < 700
+
+
+def test_a_lack_of_memory_is_said(tmp_path, tiny_npz, monkeypatch):
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(UserError, match=r"tiny\.npz cannot be read as an .npz file \(it needs more memory than"):
+        load(f"npz:{tiny_npz}")
+
+
+@pytest.mark.parametrize("name", ["train_images.npy", "train_images"])
+def test_an_array_that_is_there_twice_is_refused(tmp_path, tiny_npz, name):
+    path = shutil.copy(tiny_npz, tmp_path / "a.npz")
+    with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which zipfile gives
+        archive.writestr(name, b"other")
+    refused(path, "a.npz holds train_images twice, and which one counts is not said: save it anew")
+
+
+def test_a_file_of_thousands_of_members_is_told_in_a_sentence(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for i in range(5_000):
+            archive.writestr(f"../{'x' * 200}\n{i}.npy", b"")
+    with pytest.raises(UserError, match=", 4,988 more") as caught:
+        check(tmp_path / "a.npz")
+    assert len(str(caught.value)) < 2_000 and "\n" not in str(caught.value)
+
+
+def test_more_classes_than_any_data_have_are_refused(tmp_path):
+    named = write_npz(tmp_path / "a.npz", class_names=np.array([f"c{i}" for i in range(10_001)]))
+    refused(named, r"a\.npz has 10,001 classes; there can be up to 10,000")
+    labels = np.arange(10_001)
+    images = np.zeros((10_001, 2, 2), np.uint8)
+    several = {f"{split}_{key}": value for split in SPLITS for key, value in (("images", images), ("labels", labels))}
+    none = {f"{split}_patients": None for split in SPLITS}
+    refused(write_npz(tmp_path / "b.npz", named=False, **several, **none), r"b\.npz has 10,001 classes")

@@ -1,6 +1,7 @@
 """How one image becomes the network's input, and what is said of images that were not 8-bit grey."""
 
 import io
+import os
 import random
 import struct
 import zlib
@@ -159,3 +160,9 @@ def test_damage_anywhere_is_an_image_error(tmp_path, kind):
         except ImageError as error:
             assert error.reason
     assert 0 < opened < 150
+
+
+def test_a_pipe_in_place_of_an_image_is_a_sentence_and_no_wait_for_ever(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png does not open as an image \(it is no regular file"):
+        read_image(tmp_path / "a.png", 32)

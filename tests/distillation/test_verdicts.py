@@ -357,3 +357,25 @@ def test_a_file_that_is_wrong_somewhere_adds_nothing(tmp_path, lines, sentence):
     with pytest.raises(UserError, match=sentence):
         import_csv(tmp_path, file)
     assert readers(tmp_path) == []
+
+
+def test_what_is_no_file_is_written_into_and_not_replaced(tmp_path, capsys):
+    """`colora verdicts export /dev/stdout`, as root too, and a link that somebody has made."""
+    judge(tmp_path, "ann", DATA, "a", "hard")
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    assert export_csv(tmp_path, tmp_path / "link.csv") == 1
+    assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "real.csv").read_text().count("\n") == 2
+    reading, writing = os.pipe()
+    with open(reading) as pipe:
+        assert export_csv(tmp_path, f"/dev/fd/{writing}") == 1
+        os.close(writing)
+        assert pipe.read() == (tmp_path / "real.csv").read_text()
+
+
+def test_a_pipe_that_nobody_writes_or_reads_is_no_wait_for_ever(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="The file cannot be read as CSV"):
+        import_csv(tmp_path, tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"pipe could not be written \(No such device or address\)"):
+        export_csv(tmp_path, tmp_path / "pipe")

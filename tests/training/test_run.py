@@ -6,6 +6,7 @@ import math
 import os
 from collections import OrderedDict
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from colora.results.summary import run_report, run_summary
 from colora.runs.folder import Run
 from colora.runs.selection import selected_row
 from colora.settings.config import make_config
+from colora.system.beside import beside
 from colora.training.checkpoint import load_model
 from colora.training.images import DeviceImages, probabilities
 from colora.training.loop import Fit, make_optimizer
@@ -195,6 +197,45 @@ def test_a_full_disk_is_named(new_run, monkeypatch, number):
     assert train_run(run.path) == 1
     assert f"The disk is full ({run.path})" in reason(run)
     assert "then resume" in reason(run)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "checkpoint/last.safetensors", "history/epoch-01.safetensors", "model.safetensors", "metrics.jsonl",
+        "predictions/epochs/epoch-01.safetensors", "predictions/val.parquet", "tensorboard",
+    ],
+)  # fmt: skip
+def test_the_reason_of_a_full_disk_names_the_file_that_could_not_be_written(new_run, monkeypatch, file):
+    """As the system has it, which names none where writing or syncing fails."""
+    run, real = new_run(epochs=1), os.fsync
+
+    def full(handle):
+        if os.readlink(f"/proc/self/fd/{handle}").startswith(str((run.path / file).parent)):
+            name = Path(os.readlink(f"/proc/self/fd/{handle}")).name
+            if Path(file).name in name:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    if file == "tensorboard":
+        said = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.flush", lambda _: (_ for _ in ()).throw(said))
+    assert train_run(run.path) == 1
+    assert reason(run) == f"The disk is full ({run.path / file}): free some space, then resume this run."
+    monkeypatch.undo()
+    assert train_run(run.path) == 0
+
+
+def test_what_killed_writers_left_in_a_run_goes_when_it_starts(new_run):
+    run = new_run(epochs=1)
+    gone = beside(run.path / "process.json").name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")
+    old = run.path / ".status.json.4711.tmp"  # as earlier versions called it
+    for name in (gone, old.name):
+        (run.path / name).write_bytes(b"half")
+    os.utime(old, (1, 1))
+    assert train_run(run.path) == 0
+    assert [path.name for path in run.path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_mapped_images_train_to_the_same_bits(new_run, tiny_folder, monkeypatch, recwarn):
