@@ -206,7 +206,7 @@ def _read(path: Path) -> Cut:
         where = ".".join(map(str, first["loc"]))
         said = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path} is not a usable cut: {f'{where}: ' if where else ''}{said}.", field="cut") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a cut ({error}).", field="cut") from error
 
 
