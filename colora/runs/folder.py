@@ -181,7 +181,7 @@ class Run:
         return read_table(self._predictions_file(split), classes, split == "train")
 
     def has_predictions(self, split: str) -> bool:
-        return is_file(self._predictions_file(split))
+        return exists(self._predictions_file(split))  # what is there and is no file is a sentence
 
     def _predictions_file(self, split: str) -> Path:
         return self.path / "predictions" / f"{split}.parquet"
