@@ -16,10 +16,10 @@ import numpy as np
 import psutil
 
 from colora.system.errors import UserError
+from colora.system.files import why
 from colora.system.storage import size_text
 from colora.system.typed import is_file, one_line, shortened
 
-LONGEST = 300  # characters of what a library says of a file
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 24
 
 
@@ -135,10 +135,8 @@ def damage(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # zipfile, zlib, lzma, ast and numpy raise nearly everything on damaged bytes
-        why = "it needs more memory than there is" if isinstance(error, MemoryError) else one_line(str(error))[:LONGEST]
         raise UserError(
-            f"{path} cannot be read as an .npz file ({why or type(error).__name__}): is the copy complete?",
-            field="dataset",
+            f"{path} cannot be read as an .npz file ({why(error)}): is the copy complete?", field="dataset"
         ) from error
 
 

@@ -6,7 +6,6 @@ silent: an image that was not 8-bit grey to begin with is counted in `Converted`
 
 import os
 import struct
-import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,8 +26,6 @@ TINT = 8  # grey levels between the channels of a picture that people see as gre
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")  # Pillow knows others, some of which start programs
 # What Pillow raises on damaged files, found by damaging files of each format at random.
 DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error)
-
-warnings.filterwarnings("ignore", module=r"PIL\.")  # what it says of a damaged file, beside the reason that is told
 
 CONVERSIONS = {
     "deep": "More than 8 bits a pixel, brought to 8 (grey over each image's own range)",

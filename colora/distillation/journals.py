@@ -21,7 +21,6 @@ crash left with half a last line is read without it, says so, and takes further 
 import json
 import os
 import re
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,14 +28,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from colora.runs.access import check
 from colora.runs.audit import acting_user, own_folder
 from colora.runs.folder import NAME, check_file_name
 from colora.settings.catalog import MOST_CLASSES, VERDICTS
 from colora.system.errors import UserError
-from colora.system.files import append_bytes, remembered, sync_folder
+from colora.system.files import append_bytes, regular, remembered, sync_folder, why
 from colora.system.storage import disk_errors, locked, size_text
 
 MOST_NOTE = 2_000  # characters
@@ -87,10 +86,9 @@ def journal(runs_dir: Path, reader: str) -> Journal:
     try:
         if not os.path.lexists(path):
             return Journal([], [])
-        check_file(path)
         return remembered(_read, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): no verdict of {reader} counts.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({why(error)}): move it; no verdict of {reader} counts.") from error
 
 
 def told_journal(runs_dir: Path, reader: str) -> Journal:
@@ -102,23 +100,10 @@ def told_journal(runs_dir: Path, reader: str) -> Journal:
         return Journal([], [str(error)])
 
 
-def check_file(path: Path) -> None:
-    """Raises UserError where something else lies in place of a reader's file, OSError where nobody can tell."""
-    about = os.stat(path)
-    if not stat.S_ISREG(about.st_mode):
-        what = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe or a device"
-        raise UserError(f"{path} is {what} and no file of verdicts: move it away; no verdict of this reader counts.")
-    if about.st_size > MOST_BYTES:
-        raise UserError(
-            f"{path} has {size_text(about.st_size)}, and a reader's verdicts {size_text(MOST_BYTES)} at most: move it "
-            "away; no verdict of this reader counts."
-        )
-
-
 @lru_cache(maxsize=REMEMBERED_JOURNALS)
 def _read(path: str, stamp: Any) -> Journal:
     events, said, left_out = [], [], 0
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         for number, (line, ended) in enumerate(_lines(file), start=1):
             if not line.strip():
                 continue
@@ -136,6 +121,15 @@ def _read(path: str, stamp: Any) -> Journal:
     if left_out > MOST_SAID:
         said.append(f"{path} has {left_out - MOST_SAID:,} more lines that were left out.")
     return Journal(events, said)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
+    """Raises OSError and ValueError as `regular` does, the second also of a file larger than a reader's can be."""
+    with open(regular(path), "rb") as file:
+        if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
+            raise ValueError(f"it has {size_text(size)}, and a reader's verdicts {size_text(MOST_BYTES)} at most")
+        yield file
 
 
 def _lines(file: Any) -> Iterator[tuple[bytes, bool]]:
@@ -230,11 +224,13 @@ def append_events(path: Path, events: list[dict[str, Any]]) -> None:
         )
     new, torn = not os.path.lexists(path), False
     if not new:
-        check_file(path)
-        with open(path, "rb") as file:
-            if file.seek(0, os.SEEK_END):
-                file.seek(-1, os.SEEK_END)
-                torn = file.read() != b"\n"
+        try:
+            with _opened(path) as file:
+                if file.seek(0, os.SEEK_END):
+                    file.seek(-1, os.SEEK_END)
+                    torn = file.read() != b"\n"
+        except ValueError as error:
+            raise UserError(f"{path} could not be written ({why(error)}): move it away.") from error
     lines = "".join(json.dumps(event, allow_nan=False) + "\n" for event in events)
     append_bytes(path, (b"\n" if torn else b"") + lines.encode())
     if new:

@@ -2,6 +2,7 @@
 is checked, and whatever is wrong with it is one sentence that names the file.
 """
 
+import pickle
 import tarfile
 import warnings
 import zipfile
@@ -13,10 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from colora.system.errors import UserError
+from colora.system.files import why
 from colora.system.storage import size_text
-from colora.system.typed import is_file, one_line
-
-LONGEST = 200  # characters of what a library says of a file
+from colora.system.typed import is_file, one_line, shortened
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -27,8 +27,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         state = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except UserError:
         raise
+    except pickle.UnpicklingError as error:  # whose own words advise to unpickle it all the same
+        raise _unreadable(path, "it holds something else than tensors, and nothing else is unpickled") from error
     except Exception as error:  # torch, its unpickler and zipfile raise nearly everything on damaged bytes
-        raise _unreadable(path, str(error) or type(error).__name__) from error
+        raise _unreadable(path, why(error)) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"{path} holds no state_dict of tensors.", field="weights")
@@ -36,7 +38,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if not isinstance(name, str):
             raise UserError(f"{path} holds a tensor whose name is no text but {name!r}.", field="weights")
         if value.layout != torch.strided or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
-            what = f"{one_line(name)[:LONGEST]} as {value.dtype}, {value.layout}, on {value.device}"
+            what = f"{one_line(shortened(name))} as {value.dtype}, {value.layout}, on {value.device}"
             raise UserError(f"{path} holds {what}: weights are plain real numbers.", field="weights")
     return state
 
@@ -59,6 +61,5 @@ def _check_size(path: Path) -> None:
         raise _unreadable(path, "it is a tar archive")
 
 
-def _unreadable(path: Path, why: str) -> UserError:
-    first = one_line(why.strip().partition("\n")[0])[:LONGEST]
-    return UserError(f"{path} cannot be read as weights: {first}", field="weights")
+def _unreadable(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} cannot be read as weights: {reason}", field="weights")

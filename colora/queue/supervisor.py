@@ -19,6 +19,7 @@ from colora.queue import order
 from colora.queue.detach import detached
 from colora.queue.slots import Slot, asked_slots, make_slots
 from colora.queue.tended import Tended, as_written
+from colora.runs.documents import contained
 from colora.runs.folder import ACTIVE, Run
 from colora.runs.listing import run_folders, written_state
 from colora.runs.lock import editing, info_path, log_path, supervisor_lock, try_lock
@@ -127,7 +128,7 @@ class Supervisor:
         if not tended.lives():
             return False
         free = {slot.name for slot in self.slots} - {other.slot for other in self.tended.values()}
-        if tended.slot not in list(free):  # a list, since a file may name anything
+        if tended.slot not in free:
             tended.slot = min(free, default=None)
         self.tended[folder] = tended
         self.tell(f"{_name(folder)}: adopted")
@@ -212,10 +213,9 @@ def finds_work(runs_dir: Path) -> bool:
 
 
 def _is_work(folder: Path) -> bool:
-    try:
+    with suppress(UserError), contained(folder):  # its own pages say what is wrong with it
         return written_state(folder) in ("queued", *ACTIVE) and order.is_mine(folder)
-    except Exception:  # whatever is wrong with this folder, others may wait; its own pages say what it is
-        return False
+    return False
 
 
 def supervise(supervisor: Supervisor, linger: float = LINGER_SECONDS, patient: bool = False) -> bool:

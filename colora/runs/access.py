@@ -121,10 +121,9 @@ def check_group(action: str, group: "Group") -> None:
 def owner_of(group: "Group") -> str:
     """Who launched it; "" where its file does not tell."""
     try:
-        found = group.info.get("launched_by") if isinstance(group.info, dict) else None
+        return group.info["launched_by"]
     except UserError:
-        found = None
-    return found if isinstance(found, str) else ""
+        return ""
 
 
 def refuse(runs_dir: Path, action: str, what: str, said: str) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from safetensors import safe_open
 
 from colora.system.errors import UserError
-from colora.system.typed import is_file, one_line
+from colora.system.files import why
+from colora.system.typed import is_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,15 +39,15 @@ def read_table(path: Path, classes: int | None, train: bool) -> "pd.DataFrame":
             raise ValueError(f"it claims {rows:,} images")
         table = pd.read_parquet(path)
     except Exception as error:  # of damaged bytes pyarrow raises errors of very many kinds
-        raise damaged(path, _first_line(error)) from error
+        raise damaged(path, why(error)) from error
     if problem := _problem(table, classes, train):
         raise damaged(path, problem)
     return table
 
 
-def damaged(path: Path, why: str) -> UserError:
+def damaged(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path} cannot be read as predictions ({why}): restore the file from a copy, or train this seed again in a "
+        f"{path} cannot be read as predictions ({reason}): restore the file from a copy, or train this seed again in a "
         "new group. The other seeds are not affected."
     )
 
@@ -112,15 +113,11 @@ def read_epoch(path: Path, split: str, first: int = 0, count: int | None = None)
     except UserError:
         raise
     except Exception as error:  # of damaged bytes it raises errors of several kinds, also of Rust's own
-        raise damaged_epoch(path, _first_line(error)) from error
+        raise damaged_epoch(path, why(error)) from error
     if problem := _not_shares(found):
         raise damaged_epoch(path, problem)
     return found
 
 
-def damaged_epoch(path: Path, why: str) -> UserError:
-    return UserError(f"{path} is damaged ({why}): the other epochs are not affected.")
-
-
-def _first_line(error: Exception) -> str:
-    return one_line(str(error).strip().partition("\n")[0])[:200] or type(error).__name__
+def damaged_epoch(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason}): the other epochs are not affected.")

@@ -17,7 +17,6 @@ from colora.system.process import is_halted
 
 HALTED_SECONDS = 10  # two heartbeats: somebody may only have looked at it with a debugger
 SILENT_SECONDS = 60  # twelve: a busy machine or a disk that is slow to sync keeps one or two waiting
-LONGEST_SECONDS = 1e12  # beyond any clock: a damaged file may hold any number
 DERIVED = ("silent", "silent_says")  # what `silence` adds, which is in no file
 STILL_SECONDS = 600  # longer than the longest step or reading of images that was measured
 
@@ -30,14 +29,10 @@ def times() -> dict[str, float]:
 def ages(status: dict[str, Any]) -> tuple[float, float]:
     """Seconds since (the last heartbeat, the last word of the training itself) of a run on this machine; the second is
     0 where it is not known."""
-    now, beat, worked = time.monotonic(), status.get("beat"), status.get("worked")
-    if not _is_time(beat):
+    now, beat = time.monotonic(), status.get("beat")
+    if beat is None:
         return max(0.0, time.time() - status["heartbeat"]), 0.0
-    return max(0.0, now - beat), max(0.0, now - (worked if _is_time(worked) else beat))
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and -LONGEST_SECONDS < value < LONGEST_SECONDS
+    return max(0.0, now - beat), max(0.0, now - status.get("worked", beat))
 
 
 def silence(folder: Path, status: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from colora.settings.catalog import nearest
 from colora.system.errors import UserError
-from colora.system.files import remembered
+from colora.system.files import read_file, remembered
 from colora.system.installation import settings_places
 from colora.system.typed import shortened, typed_path
 
@@ -174,7 +174,7 @@ def load_access() -> Access | None:
 
 @lru_cache(maxsize=8)
 def _read(path: str, stamp: Any) -> Access:
-    values = tomllib.loads(Path(path).read_text("utf-8"))
+    values = tomllib.loads(read_file(path).decode())
     try:
         return Access(**values)
     except ValidationError as error:

@@ -16,17 +16,19 @@ from typing import Any, BinaryIO
 
 from colora.system.beside import beside, sweep
 from colora.system.errors import UserError
+from colora.system.typed import one_line
 
 WINDOWS = os.name == "nt"
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # where a pipe lies in place of a file, that is an error and no wait for ever
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # what a link in place of a log leads to is not ours to add to
+TO_ADD = os.O_WRONLY | os.O_APPEND | os.O_CREAT | AT_ONCE | NO_LINK
 REPLACE_TRIES = 50  # on Windows a reader's open file forbids the rename for a moment
 REPLACE_PAUSE_SECONDS = 0.02
 SETTLED_SECONDS = 0.1  # a file changed this recently may change again within one tick of its time of change
 REMEMBERED_FILES = 16_384
 PART_BYTES = 2**16
 MOST_BYTES = 64 * 2**20  # of a document: a cut of 100,000 images takes 5
-
+LONGEST_WHY = 200  # characters of what a library says of a file
 
 _swept: set[str] = set()  # folders in which this process has looked once for what killed writers have left
 
@@ -108,7 +110,7 @@ def append_bytes(path: Path, data: bytes) -> None:
     """Adds to a file and syncs it; one write, so that lines of several processes do not mix. A part that a full disk
     has taken is given back, so that the next line does not follow half of one."""
     with naming(path):
-        handle, taken = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | AT_ONCE | NO_LINK, 0o666), 0
+        handle, taken = os.open(path, TO_ADD, 0o666), 0
         try:
             while taken < len(data):  # a second round only where the disk took a part
                 taken += os.write(handle, data[taken:])
@@ -126,7 +128,7 @@ def append_bytes(path: Path, data: bytes) -> None:
 def open_log(path: Path) -> BinaryIO:
     """A regular file to add to, made where there is none, for a process to be started with. Raises OSError, also of
     what else has the name, such as a pipe, which would keep the caller waiting for whoever reads it."""
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | AT_ONCE | NO_LINK, 0o666)
+    handle = os.open(path, TO_ADD, 0o666)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "It is no regular file", os.fspath(path))
@@ -150,17 +152,12 @@ def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:
 
 def regular(path: str | Path) -> int:
     """A handle to read a regular file with; opening waits for nobody. Raises OSError and ValueError as `read_file`."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, os.O_RDONLY | AT_ONCE | getattr(os, "O_BINARY", 0))
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
         raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is no regular file")
     return handle
-
-
-def check_regular(path: str | Path) -> None:
-    """Before a library opens a file that might keep it waiting. Raises as `read_file` does."""
-    os.close(regular(path))
 
 
 def read_json(path: str | Path) -> Any:
@@ -184,15 +181,15 @@ def read_remembered(read: Any, path: str | Path) -> Any:
         raise UserError(f"{_shown(path)} cannot be read ({why(error)}); the run folder is damaged.") from error
 
 
-def why(error: Exception) -> str:
-    """What stands against a file, in a few words."""
+def why(error: BaseException) -> str:
+    """What stands against a file, in a few words; of a library that says much, the beginning of its first line."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, MemoryError):
         return "it takes more memory than there is"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(str(error).strip().partition("\n")[0])[:LONGEST_WHY] or type(error).__name__
 
 
 def _shown(path: str | Path) -> str:

@@ -18,9 +18,9 @@ from colora.networks.backbones import build
 from colora.runs.folder import Run, write_bytes
 from colora.settings.config import Resolved, RunConfig
 from colora.system.errors import UserError
-from colora.system.typed import is_file, one_line
+from colora.system.files import why
+from colora.system.typed import is_file
 
-LONGEST = 200  # characters of what a library says of a file
 Factors = dict[str, dict[str, Tensor]]
 
 
@@ -45,8 +45,7 @@ def _read(run: Run, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _damaged(run: Run, path: Path, error: Exception) -> UserError:
-    why = one_line(str(error).strip())[:LONGEST] or type(error).__name__
-    return UserError(f"{path} is damaged ({why}): {_instead(run)}")
+    return UserError(f"{path} is damaged ({why(error)}): {_instead(run)}")
 
 
 def _instead(run: Run) -> str:

@@ -7,6 +7,7 @@ import os
 import pytest
 from commands import document, mistake
 
+from colora.distillation import journals
 from colora.distillation.journals import MOST_LINE, MOST_NOTE, MOST_SAID, MOST_TEXT, append_events, writing
 from colora.distillation.verdicts import agreement, current, journal, judge, problems, undo, verdicts_folder
 from colora.distillation.verdicts_csv import import_csv
@@ -105,12 +106,12 @@ def _pipe(path):
 @pytest.mark.parametrize(
     ("put", "sentence"),
     [
-        (_pipe, "is a pipe or a device and no file of verdicts: move it away"),
-        (os.mkdir, "is a folder and no file of verdicts: move it away"),
+        (_pipe, r"cannot be read \(it is no regular file\): move it"),
+        (os.mkdir, r"cannot be read \(it is a folder\): move it"),
         (lambda path: os.symlink(path, path), r"cannot be read \(Too many levels of symbolic links\)"),
-        (lambda path: os.symlink("/nowhere", path), r"cannot be read \(No such file or directory\)"),
-        (lambda path: os.symlink("/dev/zero", path), "is a pipe or a device and no file of verdicts"),
-        (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40), "has 1.1 TB, and a reader's"),
+        (lambda path: os.symlink("nowhere", path), r"cannot be read \(No such file or directory\)"),
+        (lambda path: os.symlink("/dev/zero", path), r"cannot be read \(it is no regular file\)"),
+        (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40), "it has 1.1 TB, and a reader's"),
     ],
     ids=["pipe", "folder", "loop", "nothing", "device", "endless"],
 )
@@ -133,16 +134,16 @@ def test_what_is_no_file_is_one_readers_trouble(two, put, sentence, capsys):
 
 def test_a_file_that_may_not_be_read_is_one_readers_trouble(two, monkeypatch):
     path = verdicts_folder(two) / "ann.jsonl"
-    real = open
+    real = journals.regular
 
-    def forbidden(name, *args, **kwargs):
+    def forbidden(name):
         if str(name) == str(path):
             raise PermissionError(13, "Permission denied", str(name))
-        return real(name, *args, **kwargs)
+        return real(name)
 
-    monkeypatch.setattr("builtins.open", forbidden)
+    monkeypatch.setattr(journals, "regular", forbidden)
     assert standing(two) == [("bob", "b")]
-    assert problems(two) == [f"{path} cannot be read (Permission denied): no verdict of ann counts."]
+    assert problems(two) == [f"{path} cannot be read (Permission denied): move it; no verdict of ann counts."]
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,8 @@ def test_one_readers_trouble_keeps_no_others_verdicts_from_being_taken_back(runs
     (verdicts_folder(runs) / "eve.jsonl").mkdir()
     found = remove(runs, image_id="a")
     assert found["readers"] == {"ann": 1, "bob": 1, "carl": 1}
-    assert len(found["problems"]) == 1 and "eve.jsonl is a folder" in found["problems"][0]
-    with pytest.raises(UserError, match="is a folder"):
+    assert len(found["problems"]) == 1 and "eve.jsonl cannot be read (it is a folder)" in found["problems"][0]
+    with pytest.raises(UserError, match="it is a folder"):
         remove(runs, "eve")
     assert bring_back(runs)["restored"] == 3
 

@@ -87,8 +87,6 @@ def test_a_run_of_an_older_version_is_judged_by_the_wall_clock_and_never_by_its_
         write_json(run.path / "status.json", status | {"heartbeat": time.time() - ago})
         assert Run(run.path).status.get("silent") == silent
         assert ages(Run(run.path).written_status())[1] == 0
-    for damage in ("x", None, float("inf"), float("nan"), 10**400, [1]):
-        assert ages(status | {"beat": damage, "heartbeat": time.time()}) == (pytest.approx(0, abs=5), 0)
 
 
 def test_before_its_first_word_the_training_that_its_guard_has_started_is_looked_at(run):

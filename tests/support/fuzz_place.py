@@ -83,7 +83,7 @@ class Place:
         elif what == "pipe":
             os.mkfifo(path)
         elif what != "gone":
-            path.symlink_to(path if what == "loop" else "/nowhere")
+            path.symlink_to(path if what == "loop" else "nowhere")
 
     def neighbour(self) -> tuple[Any, ...]:
         """All bytes of the group that no case names, and the verdicts of the reader whom none names."""

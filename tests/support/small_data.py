@@ -1,13 +1,17 @@
 """Small data in the real formats: a file like MedMNIST's, a folder like Kermany's. A small network learns them fast."""
 
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from colora.data.dataset import Dataset
-from colora.data.sources import load_dataset
+from colora.data.sources import check_dataset, load_dataset
 from colora.settings.config import RunConfig
+from colora.system.errors import UserError
 
 
 def load(spec: str, **settings) -> Dataset:
@@ -54,3 +58,29 @@ def write_folder(root: Path, patients: int = 12, scans: int = 2, size: tuple[int
                     root / name / f"{name}-{100 * c + patient}-{n + 1}.png"
                 )
     return root
+
+
+def check(path: Path) -> None:
+    """What a launch looks at."""
+    check_dataset(RunConfig(dataset=f"npz:{path}"))
+
+
+def refused(path: Path, sentence: str, also_before_launch: bool = True) -> None:
+    """Both the run and the check before it say the same sentence."""
+    with pytest.raises(UserError, match=sentence) as error:
+        load(f"npz:{path}")
+    assert error.value.field == "dataset"
+    if also_before_launch:
+        with pytest.raises(UserError, match=sentence):
+            check(path)
+
+
+def rewrite(path: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    """The archive's members, as {name: bytes} after `change(content)`, stored without compression."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    change(content)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
