@@ -26,7 +26,7 @@ from colora.runs.lock import editing, info_path, log_path, supervisor_lock, try_
 from colora.runs.silence import times
 from colora.runs.verdict import memory_left, process_file
 from colora.system.errors import UserError
-from colora.system.files import open_log, read_json, write_bytes, write_json
+from colora.system.files import open_log, read_json, why, write_bytes, write_json
 from colora.system.installation import ROOT
 from colora.system.process import Identity, identity, is_alive, is_visible, lives_here, own_process, own_session
 
@@ -112,6 +112,15 @@ class Supervisor:
                 known = isinstance(error, OSError | UserError)
                 with suppress(OSError):  # of a disk that is full the log may tell nothing either
                     self.tell(said if known else f"{said}\n{traceback.format_exc()}")
+                self._say_why_it_waits(folder, error)
+
+    def _say_why_it_waits(self, folder: Path, error: Exception) -> None:
+        """A run that cannot be started says so itself, to whoever looks at it and not at this log."""
+        about = f"{error.filename}: {why(error)}" if isinstance(error, OSError) and error.filename else why(error)
+        reason = f"It cannot be started ({about}); this is tried again."
+        with suppress(OSError, UserError), editing(self.runs_dir):
+            if (written := as_written(folder)).get("state") == "queued":
+                write_json(folder / "status.json", written | {"reason": reason})
 
     def _free_slot(self) -> Slot | None:
         taken = [tended.slot for tended in self.tended.values()]

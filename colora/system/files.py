@@ -128,11 +128,9 @@ def append_bytes(path: Path, data: bytes) -> None:
 def open_log(path: Path) -> BinaryIO:
     """A regular file to add to, made where there is none, for a process to be started with. Raises OSError, also of
     what else has the name, such as a pipe, which would keep the caller waiting for whoever reads it."""
-    handle = os.open(path, TO_ADD, 0o666)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "It is no regular file", os.fspath(path))
-    return open(handle, "ab")
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+    return open(os.open(path, TO_ADD, 0o666), "ab")
 
 
 def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:

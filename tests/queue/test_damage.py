@@ -1,5 +1,6 @@
 """Files in run folders damaged in any way: that run is marked, everything else works."""
 
+import os
 import random
 import sys
 
@@ -144,6 +145,19 @@ def test_what_goes_wrong_with_one_run_is_told_and_the_others_start(lab, monkeypa
     assert supervisor.turn() and supervisor.turn()
     assert started == [good, good]
     assert len(told) == 1 and told[0].startswith("bad/seed-00: ZeroDivisionError: no bug") and "Traceback" in told[0]
+
+
+def test_a_run_that_cannot_be_started_says_why_and_starts_once_it_can(lab, capsys):
+    run = lab.group("g", epochs=1, seconds=0.01).runs[0].path
+    os.mkfifo(run / "log.txt")
+    supervisor = Supervisor(lab.runs_dir, make_slots(), stand_in.command, tell=lambda said: None)
+    assert supervisor.turn() and supervisor.turn()
+    reason = f"It cannot be started ({run / 'log.txt'}: it is no regular file); this is tried again."
+    assert (Run(run).state, Run(run).status["reason"]) == ("queued", reason)
+    assert main(["show", "g", "--runs-dir", str(lab.runs_dir)]) == 0 and reason in capsys.readouterr().out
+    (run / "log.txt").unlink()
+    wait_for(lambda: not supervisor.turn())
+    assert (Run(run).state, Run(run).status["reason"]) == ("done", None)
 
 
 def deep(path) -> None:
