@@ -50,7 +50,7 @@ def note(folder: Path, place: int, why: str | None = None) -> str:
 
 def _elsewhere(folder: Path) -> str:
     known = order.place(folder)
-    return f"queued by {known['user']} on {known['host']}: it starts there, or here after colora resume"
+    return f"queued by {known['user']} on {known['host']}: it starts there, or here once it is resumed"
 
 
 def unattended(group: Group, why: str | None) -> str | None:

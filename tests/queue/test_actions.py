@@ -181,7 +181,7 @@ def test_the_queue_on_the_command_line(lab, capsys):
         ("now", "running", None), ("a", "queued", 1), ("a", "queued", 2), ("b", "queued", 3), ("far", "queued", 4)
     ]  # fmt: skip
     assert rows[1]["note"].startswith("waits, nobody trains: ")
-    assert rows[4]["note"] == "queued by ann on elsewhere: it starts there, or here after colora resume"
+    assert rows[4]["note"] == "queued by ann on elsewhere: it starts there, or here once it is resumed"
     document(capsys, "queue", "move", "b", "--first", "--runs-dir", lab.runs_dir)
     assert waiting(lab)[:3] == ["b-0", "a-0", "a-1"]
     document(capsys, "queue", "move", "a/seed-01", "--priority", 5, "--runs-dir", lab.runs_dir)

@@ -100,7 +100,7 @@ def test_a_runs_folder_copied_to_another_machine(tmp_path, monkeypatch, capsys):
     assert "copied from there" in copied.runs[1].status["reason"]
     assert [row["note"] for row in view.rows(here)] == [
         f"queued by {order.place(copied.runs[4].path)['user']} on elsewhere: "
-        "it starts there, or here after colora resume"
+        "it starts there, or here once it is resumed"
     ]
     finished = Group(here / "finished")
     assert {row["name"]: row["state"] for row in listing(here)} == {"finished": "done", "active": "lost"}

@@ -91,7 +91,7 @@ def test_where_nothing_waits_for_this_user_and_host_nothing_is_started(lab, begu
     give(lab.group("there"), host="elsewhere")
     assert see_to(lab.runs_dir) is None and see_to(lab.runs_dir / "nowhere") is None
     rows = {row["name"]: row["unattended"] for row in document(capsys, "list", "--runs-dir", lab.runs_dir)}
-    says = "waits, nobody trains here: queued by {} on {}: it starts there, or here after colora resume"
+    says = "waits, nobody trains here: queued by {} on {}: it starts there, or here once it is resumed"
     theirs, there = says.format("ann", socket.gethostname()), says.format(os_user(), "elsewhere")
     assert rows == {"done": None, "theirs": theirs, "there": there}
     assert begun == []
