@@ -46,7 +46,7 @@ def _rights(folder: Path) -> int:
         if rights in CHECKED_OUT and folder.samefile(ROOT / "runs") and _is_new_and_own(folder, found):
             folder.chmod(PRIVATE)
             return PRIVATE
-    except OSError:  # none yet, or none that this user may look at, which whoever writes will say
+    except (OSError, ValueError):  # none yet, none that can be, or that this user may look at: who writes will say
         return PRIVATE
     return rights & 0o777
 

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from fabricate import fabricate
@@ -185,3 +186,10 @@ def test_public_files_take_after_the_folder_around_them(tmp_path, around, folder
     (path := tmp_path / "set.npz").write_text("")
     like_its_folder(path)
     assert rights(path) == file
+
+
+def test_a_folder_whose_name_no_system_takes_is_as_one_that_is_not_there():
+    os.umask(0o022)
+    file_rights._own_umask.cache_clear()
+    write_as(Path("a\ud800"))
+    assert os.umask(0o022) == 0o077
