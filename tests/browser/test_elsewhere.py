@@ -3,12 +3,15 @@
 from browsing import STORY, idle, served
 from fabricate import fabricate
 
+from colora.queue import order
 from colora.queue.actions import begin_anew
 
 pytestmark = STORY
 
 
-def test_open_pages_of_a_finished_group_notice_a_retry_in_a_terminal(page, tmp_path):
+def test_open_pages_of_a_finished_group_notice_a_retry_in_a_terminal(page, tmp_path, monkeypatch):
+    place = order.last_place  # on another host, or this server would see to it that the seed is trained
+    monkeypatch.setattr(order, "last_place", lambda *given: place(*given) | {"host": "elsewhere"})
     group = fabricate(tmp_path / "runs", "g", ["done"] * 3)
     tabs = {name: page.context.new_page() for name in ("evaluate", "images", "monitor")}
     with served(group.path.parent) as address:

@@ -10,12 +10,13 @@ import pytest
 from browsing import STORY, button, free_port, idle, served, watched
 from fabricate import fabricate
 from provider import Provider
-from queueing import wait_for
+from queueing import Lab, wait_for
 
 from colora.data.cuts import list_cuts
 from colora.distillation.verdicts import current
+from colora.queue import order
 from colora.runs import audit
-from colora.runs.folder import Group
+from colora.runs.folder import Group, write_json
 from colora.runs.trash import listed
 
 pytestmark = [*STORY, pytest.mark.skipif(find_spec("authlib") is None, reason="no Authlib: the extra `auth` has it")]
@@ -46,7 +47,10 @@ def runs(tmp_path, monkeypatch) -> Path:
         ("hers", RESEARCHER, ["queued"]),
     ):
         monkeypatch.setattr(audit, "signed_in", lambda who=who: who)
-        fabricate(tmp_path / "runs", name, states)
+        group = fabricate(tmp_path / "runs", name, states)
+        if name == "theirs":  # on another host, or the server would see to it that it is trained
+            place = order.last_place(tmp_path / "runs") | {"host": "elsewhere"}
+            write_json(group.runs[0].path / "queue.json", place)
     monkeypatch.undo()
     return tmp_path / "runs"
 
@@ -64,6 +68,7 @@ def shared(runs, own_folders, tmp_path, monkeypatch) -> Iterator[Shared]:
             yield Shared(address, provider, rules, runs)
     finally:
         provider.close()
+        Lab(runs).close()
 
 
 @contextmanager
