@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from colora.settings.catalog import nearest
 from colora.system.errors import UserError
-from colora.system.files import read_file, remembered
+from colora.system.files import read_file, remembered, why
 from colora.system.installation import settings_places
 from colora.system.typed import shortened, typed_path
 
@@ -168,8 +168,7 @@ def load_access() -> Access | None:
     try:
         return remembered(_read, path)
     except (OSError, ValueError) as error:  # also what is no TOML, or no text
-        why = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read: {why}.") from error
+        raise UserError(f"{path} cannot be read: {why(error)}.") from error
 
 
 @lru_cache(maxsize=8)

@@ -143,7 +143,7 @@ def test_a_file_that_is_named_and_cannot_be_read_closes_and_does_not_open(access
     with pytest.raises(UserError, match=r"colora-access.toml cannot be read: No such file"):
         load_access()
     monkeypatch.setenv("COLORA_ACCESS", str(tmp_path))
-    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+    with pytest.raises(UserError, match="cannot be read: it is a folder"):
         load_access()
 
 
