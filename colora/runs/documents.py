@@ -58,6 +58,7 @@ def _resolved(value: dict[str, Any] | None) -> dict[str, Any] | None:
 
 Seed = Annotated[int, Field(ge=0, lt=10**9)]
 Seconds = Annotated[float, Field(ge=0, le=10**12)]
+Tick = Annotated[float, Field(ge=-(10**12), le=10**12)]  # of the monotonic clock, whose zero may lie anywhere
 Finite = Annotated[float, Field(ge=-1e300, le=1e300)]
 Place = Annotated[float, Field(ge=-1e15, le=1e15)]
 Text = Annotated[str, Field(max_length=100_000)]
@@ -116,8 +117,8 @@ class Status(TypedDict):
     process: Process
     heartbeat: Seconds
     reason: Text | None
-    beat: NotRequired[Seconds]
-    worked: NotRequired[Seconds]
+    beat: NotRequired[Tick]
+    worked: NotRequired[Tick]
     started: NotRequired[Seconds | None]
     finished: NotRequired[Seconds | None]
     preparing: NotRequired[Annotated[list[Count | None], Len(2, 2)] | None]
