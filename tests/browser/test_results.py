@@ -151,10 +151,11 @@ def test_a_figure_is_saved_under_its_name_as_a_picture_or_as_vectors(page, addre
     for kind, first in (("png", b"\x89PNG"), ("svg", b"<svg")):
         if kind == "svg":
             page.get_by_text("SVG", exact=True).click()
-        chart = page.locator(".stPlotlyChart", has=page.locator(".annotation-text"))
-        chart.wait_for()
-        camera = chart.locator('[data-title="%s"]' % ("Download plot as a PNG" if kind == "png" else "Download plot"))
-        camera.wait_for(state="attached")  # its title follows the choice
+        title = "Download plot as a PNG" if kind == "png" else "Download plot"
+        # Its title follows the choice; the figure of the last choice stays, hidden, until the page has run to its end.
+        chart = page.locator(f'.stPlotlyChart:has(.annotation-text):has([data-title="{title}"])')
+        camera = chart.locator(f'[data-title="{title}"]')
+        camera.wait_for(state="attached")
         idle(page)
         chart.hover()
         with page.expect_download() as download:
