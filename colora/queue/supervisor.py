@@ -112,14 +112,16 @@ class Supervisor:
                 known = isinstance(error, OSError | UserError)
                 with suppress(OSError):  # of a disk that is full the log may tell nothing either
                     self.tell(said if known else f"{said}\n{traceback.format_exc()}")
-                self._say_why_it_waits(folder, error)
+            self._say_why_it_waits(folder, error)
 
     def _say_why_it_waits(self, folder: Path, error: Exception) -> None:
-        """A run that cannot be started says so itself, to whoever looks at it and not at this log."""
+        """A run that cannot be started says so itself, to whoever looks at it and not at this log; also one that was
+        resumed since, and whose status.json is new."""
         about = f"{error.filename}: {why(error)}" if isinstance(error, OSError) and error.filename else why(error)
         reason = f"It cannot be started ({about}); this is tried again."
-        with suppress(OSError, UserError), editing(self.runs_dir):
-            if (written := as_written(folder)).get("state") == "queued":
+        with suppress(OSError, UserError), editing(self.runs_dir), contained(folder):
+            written = as_written(folder)
+            if written.get("state") == "queued" and written["reason"] != reason:
                 write_json(folder / "status.json", written | {"reason": reason})
 
     def _free_slot(self) -> Slot | None:
@@ -145,9 +147,9 @@ class Supervisor:
 
     def _tend(self, tended: Tended) -> None:
         stop = tended.run / "stop"
-        if not stop.exists() and tended.ending_since is None and (why := tended.beyond()):
-            write_bytes(stop, why.encode())
-            self.tell(f"{_name(tended.run)}: {why}")
+        if not stop.exists() and tended.ending_since is None and (limit := tended.beyond()):
+            write_bytes(stop, limit.encode())
+            self.tell(f"{_name(tended.run)}: {limit}")
         if stop.exists() or tended.ending_since is not None:
             gone = tended.see_to_its_end(self.term_after, self.kill_after)
         else:
@@ -209,6 +211,7 @@ class Supervisor:
                 guard.wait()
                 raise
         self.tended[folder] = Tended(folder, slot.name, known, guard)
+        self.trouble.pop(folder, None)  # the same one would be news again
         self.tell(f"{_name(folder)}: started in {slot.name}")
 
 

@@ -13,7 +13,7 @@ import colora.queue.actions
 from colora.cli.main import main
 from colora.engines import view
 from colora.queue import order
-from colora.queue.actions import goes_on, retry, stop
+from colora.queue.actions import ask_to_stop, goes_on, requeue, retry, stop
 from colora.queue.slots import make_slots
 from colora.queue.supervisor import Supervisor, finds_work, supervising
 from colora.results.summary import group_summary
@@ -150,10 +150,16 @@ def test_what_goes_wrong_with_one_run_is_told_and_the_others_start(lab, monkeypa
 def test_a_run_that_cannot_be_started_says_why_and_starts_once_it_can(lab, capsys):
     run = lab.group("g", epochs=1, seconds=0.01).runs[0].path
     os.mkfifo(run / "log.txt")
-    supervisor = Supervisor(lab.runs_dir, make_slots(), stand_in.command, tell=lambda said: None)
+    told = []
+    supervisor = Supervisor(lab.runs_dir, make_slots(), stand_in.command, tell=told.append)
     assert supervisor.turn() and supervisor.turn()
     reason = f"It cannot be started ({run / 'log.txt'}: it is no regular file); this is tried again."
     assert (Run(run).state, Run(run).status["reason"]) == ("queued", reason)
+    ask_to_stop(Group(run.parent))
+    assert not supervisor.turn() and Run(run).state == "stopped"
+    assert requeue(Group(run.parent)) == [0]
+    assert supervisor.turn() and (Run(run).state, Run(run).status["reason"]) == ("queued", reason)
+    assert [said.partition(": ")[2][:7] for said in told] == ["OSError", "stopped"]
     assert main(["show", "g", "--runs-dir", str(lab.runs_dir)]) == 0 and reason in capsys.readouterr().out
     (run / "log.txt").unlink()
     wait_for(lambda: not supervisor.turn())
