@@ -91,8 +91,11 @@ def _launch(args: argparse.Namespace) -> int:
         print_json(started if args.vary else started[0])
         return 0
     for row in started:
-        how = f"wait in SLURM as job {row['job']}" if "job" in row else "are queued and train in turn"
-        print(f"{row['name']}: {len(seeds)} seeds {how}; see colora show {row['path']}")
+        one = len(seeds) == 1
+        how = f"{'waits' if one else 'wait'} in SLURM as job {row.get('job')}"
+        if "job" not in row:
+            how = "is queued and trains in its turn" if one else "are queued and train in turn"
+        print(f"{row['name']}: {len(seeds)} {'seed' if one else 'seeds'} {how}; see colora show {row['path']}")
     return 0
 
 

@@ -250,8 +250,9 @@ def verdicts_for(predictions: SeedPredictions, rule: Rule) -> pd.DataFrame | Non
     table = current(predictions.group.path.parent, predictions.data_checksum)
     for reader in rule.readers or []:
         if reader not in set(table["reader"]):
-            there = ", ".join(sorted(set(table["reader"]))) or "nobody"
-            raise UserError(f"The reader '{reader}' has no verdict on these images; there are: {there}.", "readers")
+            there = ", ".join(sorted(set(table["reader"])))
+            others = f"there are: {there}" if there else "nobody has one"
+            raise UserError(f"The reader '{reader}' has no verdict on these images; {others}.", "readers")
     return table
 
 

@@ -74,6 +74,16 @@ def check_reader(name: str) -> None:
     check_file_name(name, "a reader", "reader")
 
 
+def known_reader(runs_dir: Path, reader: str) -> str:
+    """Raises UserError for a reader without verdicts, or whose file cannot be read."""
+    check_reader(reader)
+    if reader not in (known := readers(runs_dir)):
+        there = f"there are: {', '.join(known)}" if known else "nobody has given a verdict yet"
+        raise UserError(f"There is no reader '{reader}' in {verdicts_folder(runs_dir)}; {there}.", field="reader")
+    journal(runs_dir, reader)
+    return reader
+
+
 def reader_file(runs_dir: Path, reader: str) -> Path:
     """It need not exist. Raises UserError for a name that cannot be a file's."""
     check_reader(reader)

@@ -14,8 +14,7 @@ from typing import Any
 
 from colora.distillation.journals import (
     append_events,
-    check_reader,
-    journal,
+    known_reader,
     new_event,
     not_undone,
     readers,
@@ -49,7 +48,7 @@ def remove(
     """
     if (reader, image_id, after, before) == (None,) * 4:
         raise UserError("Say which verdicts: name a reader, an image, a time, or several of these.")
-    named = [_known(runs_dir, reader)] if reader else readers(runs_dir)
+    named = [known_reader(runs_dir, reader)] if reader else readers(runs_dir)
     removal, problems = uuid.uuid4().hex[:ID_DIGITS], []
     counts: dict[str, int] = {}
     earlier = 0
@@ -78,16 +77,6 @@ def _others_go_on(problems: list[str], alone: bool = False) -> Iterator[None]:
         if alone:
             raise
         problems.append(str(error))
-
-
-def _known(runs_dir: Path, reader: str) -> str:
-    """Raises UserError for a reader without verdicts, or whose file cannot be read."""
-    check_reader(reader)
-    if reader not in readers(runs_dir):
-        there = ", ".join(readers(runs_dir)) or "nobody"
-        raise UserError(f"There is no reader '{reader}' in {verdicts_folder(runs_dir)}; there are: {there}.", "reader")
-    journal(runs_dir, reader)
-    return reader
 
 
 def _standing(events: list[Event], ids: set[str]) -> int:

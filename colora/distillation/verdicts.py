@@ -14,6 +14,7 @@ from colora.distillation.journals import (
     check_reader,
     is_text,
     journal,
+    known_reader,
     new_event,
     not_undone,
     own_reader,
@@ -236,12 +237,7 @@ def agreement(runs_dir: Path, first: str, second: str, data_checksum: str | None
     if first == second:
         raise UserError(f"Agreement is between two readers; '{first}' was named twice.", field="reader")
     for name in (first, second):
-        if name not in readers(runs_dir):
-            known = ", ".join(readers(runs_dir)) or "nobody"
-            raise UserError(
-                f"There is no reader '{name}' in {verdicts_folder(runs_dir)}; there are: {known}.", field="reader"
-            )
-        journal(runs_dir, name)  # where it cannot be read, that is said
+        known_reader(runs_dir, name)
     key = ["data_checksum", "image_id"]
     a, b = (current(runs_dir, data_checksum, name).set_index(key) for name in (first, second))
     both = a.merge(b, left_index=True, right_index=True, suffixes=("_a", "_b"))

@@ -46,7 +46,8 @@ def test_a_launch_keeps_its_limits_and_show_tells_them(tmp_path, tiny_npz, capsy
     ):
         assert said in mistake(capsys, *launch, *flags)
         assert not (tmp_path / "g").exists()
-    document(capsys, *launch, "--max-silence", "600", "--max-hours", "1,5")
+    assert main([*map(str, launch), "--max-silence", "600", "--max-hours", "1,5"]) == 0
+    assert "g: 1 seed is queued and trains in its turn; see colora show " in capsys.readouterr().out
     says = "a seed is ended after 600 s of silence or 1.5 h of running"
     assert read_json(tmp_path / "g" / "group.json")["limits"] == {"max_silence": 600, "max_hours": 1.5}
     assert document(capsys, "show", tmp_path / "g")["limits"] == {"max_silence": 600, "max_hours": 1.5, "says": says}

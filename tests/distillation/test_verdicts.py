@@ -379,3 +379,8 @@ def test_a_pipe_that_nobody_writes_or_reads_is_no_wait_for_ever(tmp_path):
         import_csv(tmp_path, tmp_path / "pipe")
     with pytest.raises(UserError, match=r"pipe could not be written \(No such device or address\)"):
         export_csv(tmp_path, tmp_path / "pipe")
+
+
+def test_where_nobody_has_judged_that_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"There is no reader 'ann' .*; nobody has given a verdict yet\."):
+        agreement(tmp_path, "ann", "bob")

@@ -143,16 +143,16 @@ def show_estimate(
     asked = zip(answers, configs.values(), images, strict=True)
     rows = [taken(one, config, *own) for one, config, own in asked]
     known, runs, device = all(row.seconds is not None for row in rows), seeds * len(rows), rows[0].device
-    grid = st.grid(3, min_column_width=110)
     each, total = NOT_COUNTED, "–"
     if known:
         each = f"{span(min(row.idle_seconds for row in rows), max(row.seconds for row in rows))} a seed"
         total = span(*(seeds * sum(of) for of in zip(*((row.idle_seconds, row.seconds) for row in rows), strict=True)))
-    grid.metric(
+    st.metric(  # alone in its line: a range is long
         "Time",
         total.removeprefix("about "),
         help=f"For {runs} runs one after another, {each}, on this machine's {device}.",
     )
+    grid = st.grid(2, min_column_width=130)
     most = max(row.memory_bytes for row in rows)
     free = free_bytes(rows[0].tried, ())
     grid.metric("Memory", size_text(most), help=f"One run's share; {size_text(free)} are free on {device} now.")
