@@ -15,9 +15,8 @@ from threading import Lock, Thread
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from colora.runs import access
+from colora.runs import access, audit
 from colora.runs.folder import Group
 from colora.settings.config import RunConfig
 from colora.settings.work import MODEL, WORK
@@ -37,7 +36,7 @@ class Unanswered(UserError):
 def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
     """The JSON document that `colora ARGUMENTS --json` prints. Raises UserError with its refusal, and Unanswered."""
     name, command = f"colora {arguments[0]}", [sys.executable, "-m", "colora", *arguments, "--json"]
-    user = {"COLORA_USER": user} if (user := signed_in()) else {}
+    user = {"COLORA_USER": user} if (user := audit.signed_in()) else {}
     environment = os.environ | user | access.passed_on(runs_dir())
     options = {"cwd": ROOT, "capture_output": True, "text": True, "env": environment}
     try:
@@ -64,14 +63,6 @@ def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]
 def on_group(group: Group, job: str, *rest: str, timeout: float = 120) -> dict[str, Any]:
     """`colora JOB GROUP ...` on this very group: refused where another one has its name by now."""
     return run_colora([job, str(group.path), f"--identity={group.identity}", *rest], timeout)
-
-
-def signed_in() -> str | None:
-    """Who is signed in to the app, for the audit log; None where nobody signs in, and for the server's own threads,
-    which ask for everybody."""
-    if get_script_run_ctx(suppress_warning=True) is None:
-        return None
-    return (str(st.user.get("email") or "").lower() or st.user.get("name")) if st.user.get("is_logged_in") else None
 
 
 class Answer(Future):

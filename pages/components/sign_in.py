@@ -15,7 +15,7 @@ from colora.runs import access, audit
 from colora.runs.access import Person
 from colora.settings.access import load_access, show
 from colora.system.errors import UserError
-from pages.components import command, doors
+from pages.components import doors
 from pages.components.runs import runs_dir
 from pages.components.show import literal
 
@@ -59,9 +59,9 @@ def person() -> Person | None:
 
 
 def who() -> str | None:
-    """Who has signed in, for the audit log."""
+    """The name of who has signed in, for `audit`; None as of `person`."""
     found = person()
-    return found.name if found else command.signed_in()
+    return found.name if found else None
 
 
 def begin() -> Admission:

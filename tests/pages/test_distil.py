@@ -180,7 +180,7 @@ def saved(app, name: str):
 
 def test_a_cut_is_saved_listed_removed_and_brought_back(open_distil, runs, monkeypatch):
     monkeypatch.setattr(audit, "signed_in", audit.signed_in)  # app.py sets it: taken back with the test
-    monkeypatch.setattr("pages.components.command.signed_in", lambda: "ann@clinic")
+    monkeypatch.setattr("pages.components.sign_in.who", lambda: "ann@clinic")
     app = saved(open_distil(), "mine")
     expected = distil(read_predictions(Group(runs / "three-done"), "train"), "mine", make_rule(drop=1, keep=29))
     assert read_cut(runs, "mine").hash == expected.hash and "Saved as **mine**" in texts(app)

@@ -187,8 +187,7 @@ def test_a_right_class_that_the_data_do_not_have_is_shown_by_its_number(open_ima
 @pytest.mark.parametrize("who", [None, "bob@clinic"])
 def test_a_file_of_verdicts_is_imported_and_who_signs_in_imports_for_no_one_else(open_images, runs, monkeypatch, who):
     monkeypatch.setattr(audit, "signed_in", audit.signed_in)  # app.py sets it: taken back with the test
-    for module in ("command", "images.who", "images.verdict_list"):
-        monkeypatch.setattr(f"pages.components.{module}.signed_in", lambda: who)
+    monkeypatch.setattr("pages.components.sign_in.who", lambda: who)
     app = open_images("three-done", view="Verdicts")
     head = "reader,image_id,verdict,label,data_checksum\n"
     for label, said in (("4", "Line 2 of the file: There is no class 4"), ("3", "1 verdicts added, 0 stood already.")):

@@ -10,11 +10,11 @@ from colora.distillation import verdicts
 from colora.distillation.scores import SeedPredictions
 from colora.distillation.verdicts_csv import csv_bytes, import_csv
 from colora.plots import SPLIT_NAMES
+from colora.runs import audit
 from colora.runs.folder import Group
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from pages.components import show
-from pages.components.command import signed_in
 from pages.components.images import scored
 from pages.components.images.in_address import open_image
 from pages.components.images.who import reader, who_reads
@@ -144,7 +144,7 @@ def files(judged: pd.DataFrame, checksum: str) -> None:
         given = st.file_uploader("A file in the form of the export", type="csv", key="verdict-file", max_upload_size=20)
         if who is None:
             mine = True
-        elif signed_in():
+        elif audit.signed_in():
             by = show.literal(who)
             st.caption(f"They become verdicts of {by}, whoever the file names: here each reader decides alone.")
             mine = True

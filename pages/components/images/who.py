@@ -13,9 +13,9 @@ from pathlib import Path
 import streamlit as st
 
 from colora.distillation import verdicts
+from colora.runs import audit
 from colora.system.errors import UserError
 from pages.components import show
-from pages.components.command import signed_in
 
 HERE = Path(__file__).parent
 NAME, TYPED, TAB, ASKED, PROBLEM = "reader-name", "reader-typed", "reader-tab", "reader-asked", "reader-problem"
@@ -28,7 +28,7 @@ def reader() -> str | None:
     """Whose verdicts these are; None until the tab has said it."""
     if TAB not in st.session_state:
         return None
-    return verdicts.own_reader() if signed_in() else st.session_state[NAME]
+    return verdicts.own_reader() if audit.signed_in() else st.session_state[NAME]
 
 
 def tab() -> str | None:
@@ -43,7 +43,7 @@ def who_reads() -> None:
     with st.container(horizontal=True, gap=None):  # the browser's element, which is not seen, takes no line of its own
         if who is None:
             st.caption("Asking the browser whose verdicts these are …", width="content")
-        elif not signed_in():
+        elif not audit.signed_in():
             with (
                 st.popover(f"You are {show.brief(who)}", icon=":material/person:", type="tertiary", key="who"),
                 st.container(width=FIELD_PIXELS),
@@ -100,7 +100,7 @@ def browser(who: str | None) -> None:
         data={
             "session": st.session_state[ASKED],
             "known": who is not None,
-            "name": "" if signed_in() else who or "",
+            "name": "" if audit.signed_in() else who or "",
             "typed": st.session_state.get(TYPED, False),
         },
         on_said_change=answered,
