@@ -157,6 +157,44 @@ class QueueFile(TypedDict):
     submission: NotRequired[Count | None]
 
 
+Counts = dict[Text, Count]
+PatientsFound = TypedDict(
+    "PatientsFound", {"known": bool, "n": Count | None, "from": Text | None, "in_several_splits": Count}
+)
+"""How patients were recognised. `n` and `from` are None where they are unknown."""
+
+
+class Duplicates(TypedDict):
+    """Counted by pictures, as `data.leaks` does."""
+
+    exact_across_splits: Count
+    exact_across_classes: Count
+    near_across_splits: Count
+
+
+class NotRead(TypedDict):
+    """Files that are no images of the set."""
+
+    n: Count
+    by_reason: Counts
+    by_class: dict[Text, Counts]
+    examples: dict[Text, list[Text]]
+
+
+class DataCheck(TypedDict):
+    """data.json of a group, and what `colora data check --json` prints: the data as they were before training."""
+
+    __pydantic_config__ = STRICT
+    source: Text
+    classes: list[Text]
+    counts: dict[Text, Counts]
+    split_rule: Text
+    patients: PatientsFound
+    duplicates: Duplicates | None
+    not_read: NotRead
+    warnings: list[Text]
+
+
 @contextmanager
 def contained(folder: Path) -> Iterator[None]:
     """Whatever goes wrong while a group's or a run's files are read becomes a UserError that names its folder, so that
@@ -199,6 +237,11 @@ def group_file(group: str | Path) -> dict[str, Any]:
 def run_file(run: str | Path) -> dict[str, Any]:
     """config.json of a run's folder."""
     return document(RunFile, os.path.join(run, "config.json"))
+
+
+def data_file(group: str | Path) -> dict[str, Any]:
+    """data.json of a group's folder."""
+    return document(DataCheck, os.path.join(group, "data.json"))
 
 
 def status_file(run: str | Path) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from colora.system.errors import UserError
 from colora.system.typed import bare, clean_path, shortened, typed_number, typed_path
 
 SCHEMA_VERSION = 1
-WITH_PATH = ("npz", "folder")
+FILES = ("folder", "table")  # sources of image files, which are split here
+WITH_PATH = ("npz", *FILES)
 SOURCES = (*WITH_PATH, "phantom")  # and MedMNIST's sets by name
 SEED_DIGITS = 9
 KNOWN_WEIGHTS = ("imagenet", "shipped", "none")  # anything else is a file
@@ -43,7 +44,8 @@ class RunConfig(BaseModel):
     dataset: str = _field(
         "phantom",
         "Where the images come from: a MedMNIST set by name (octmnist, pathmnist, ...), 'npz:FILE' (MedMNIST's file "
-        "format), 'folder:DIR' (one sub-folder a class), or 'phantom' (generated, synthetic).",
+        "format), 'folder:DIR' (one sub-folder a class, below train, val and test or not), 'table:FILE' (CSV, TSV, "
+        "Excel or Parquet with a line an image), or 'phantom' (generated, synthetic).",
         "Data",
     )
     data_dir: str | None = _field(
@@ -52,13 +54,37 @@ class RunConfig(BaseModel):
     class_names: list[str] | None = _field(
         None, "Names of the classes in label order, where the file has none (CNV,DME,DRUSEN,NORMAL).", "Data"
     )
-    patient_pattern: str | None = _field(
-        None,
-        "Regular expression with a group named 'patient', searched in each file name of a folder; "
-        "Kermany's CLASS-PATIENT-N is recognised without it.",
+    layout: Literal["auto", "classes", "class-number"] = _field(
+        "auto",
+        "How a folder is arranged: found out ('auto'), every sub-folder is a class whatever its name ('classes'), or "
+        "folders such as AMD1 ... AMD15 are the patients of a class ('class-number').",
         "Data",
     )
-    split_seed: int = _field(0, "Seed of the random split of a folder into train, validation and test.", "Data", ge=0)
+    columns: str | None = _field(
+        None,
+        "Which columns of a table hold what, as path=image,label=disease,split=set,patient=id,eye=side; usual names are "
+        "recognised without it.",
+        "Data",
+    )
+    patient_pattern: str | None = _field(
+        None,
+        "Regular expression with a group named 'patient', searched in each file name, or, with a / in it or where no "
+        "name has it, in the path below the folder; Kermany's CLASS-PATIENT-N, CLASS/PATIENT/N and a table's patients "
+        "are recognised without it.",
+        "Data",
+    )
+    ignore_splits: bool = _field(
+        False, "Pool the train, val and test that a folder or table brings, and split all its images anew.", "Data"
+    )
+    split_seed: int = _field(
+        0, "Seed of the random split of a folder or table, as far as it brings none of its own.", "Data", ge=0
+    )
+    data_roots: list[str] | None = _field(
+        None,
+        "Folders, beside the chosen one, into which links and table entries may lead (such as a cache of DVC or "
+        "Hugging Face).",
+        "Data",
+    )
     train_set: Literal["complete", "balanced"] = _field(
         "complete",
         "'complete' trains on the whole training split; 'balanced' on the first n images of each class (paper).",
@@ -186,6 +212,11 @@ class RunConfig(BaseModel):
     @classmethod
     def _clean(cls, value: str | None) -> str | None:
         return value and _cleaned(value)
+
+    @field_validator("data_roots")
+    @classmethod
+    def _clean_roots(cls, value: list[str] | None) -> list[str] | None:
+        return [_cleaned(root) for root in value if root.strip()] or None if value else None
 
     @field_validator("cut")
     @classmethod
@@ -351,7 +382,9 @@ def absolute_paths(config: RunConfig) -> RunConfig:
     weights = config.weights if config.weights in KNOWN_WEIGHTS else _absolute(config.weights)
     data_dir = _absolute(config.data_dir) if config.data_dir else None
     cut = _absolute(config.cut) if config.cut and names_file(config.cut) else config.cut
-    return config.model_copy(update={"dataset": dataset, "weights": weights, "data_dir": data_dir, "cut": cut})
+    roots = [_absolute(root) for root in config.data_roots] if config.data_roots else None
+    found = {"dataset": dataset, "weights": weights, "data_dir": data_dir, "cut": cut, "data_roots": roots}
+    return config.model_copy(update=found)
 
 
 def names_file(cut: str) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from colora.settings.catalog import BACKBONES
-from colora.settings.config import KNOWN_WEIGHTS, SOURCES, RunConfig
+from colora.settings.config import FILES, KNOWN_WEIGHTS, SOURCES, RunConfig
 
 Values = Mapping[str, Any]  # of every setting; those of a form that is being filled in may be wrong, or None
 
@@ -46,12 +46,19 @@ def _nothing_follows_a_merge(values: Values) -> bool:
 
 
 ADAPTERS = Rule(lambda v: v["method"] != "colora", "method {method} has no adapters")
-SPLIT = Rule(lambda v: _source(v) != "folder", "only a folder is split here, and {source} brings its own splits")
+SPLIT = Rule(
+    lambda v: _source(v) not in FILES, "only a folder or a table is split here, and {source} brings its own splits"
+)
+LINKS = Rule(lambda v: _source(v) not in FILES, "only a folder or a table has links, and {source} is none")
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "data_dir": (Rule(lambda v: _source(v) in SOURCES, "it is where MedMNIST's sets lie, and {source} is none"),),
+    "layout": (Rule(lambda v: _source(v) != "folder", "it is about a folder's sub-folders, and {source} is none"),),
+    "columns": (Rule(lambda v: _source(v) != "table", "it is about a table, and {source} is none"),),
     "patient_pattern": (SPLIT,),
+    "ignore_splits": (SPLIT,),
     "split_seed": (SPLIT,),
+    "data_roots": (LINKS,),
     "per_class": (
         Rule(lambda v: v["train_set"] != "balanced", "it is the n of the balanced set, and train_set is {train_set}"),
     ),

@@ -1,0 +1,72 @@
+"""What a source of image files holds, known from names and tables alone: which files, of which class, in which split, of
+which patient, and what lies beside them that is no image of the set.
+
+`layout` makes it of a folder, `table` of a table. Whoever splits, reads, counts or checks begins here, so that a folder
+and a table that hold the same images mean the same training. No pixel is read.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+MOST_EXAMPLES = 5  # files that are told by name, of each reason
+
+
+@dataclass
+class NotRead:
+    """Files that are no images of the set, by reason: an ending such as ".dcm", or a word such as "thumbnail"."""
+
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)  # {reason: {class name, or "" in none: files}}
+    examples: dict[str, list[str]] = field(default_factory=dict)  # {reason: the first files' paths}
+
+    def add(self, reason: str, class_name: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            own = self.counts.setdefault(reason, {})
+            own[class_name] = own.get(class_name, 0) + 1
+            first = self.examples.setdefault(reason, [])
+            if len(first) < MOST_EXAMPLES:
+                first.append(path)
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        return {reason: sum(own.values()) for reason, own in sorted(self.counts.items())}
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_reason.values())
+
+
+@dataclass(frozen=True)
+class Patients:
+    """Whose images they are. ids (N,) str, one an image; None where nothing tells.
+
+    told_by: where they stand, such as "file name CLASS-PATIENT-N", for a person to read; alone: paths of images whose
+    name tells none beside the others', each of which counts as a patient of its own.
+    """
+
+    ids: np.ndarray | None = None
+    told_by: str = ""
+    alone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The image files of one source, ordered by class and then by path.
+
+    root: real path of the folder that `paths` (N) start from; labels (N,) int64 in [0, classes); given (N,) int64, the
+    place in `dataset.SPLITS` of each image's own split, None where the source has no splits; given_by: who says so,
+    such as "the folders train, test"; metadata: N rows of whatever else a table tells, as text.
+    """
+
+    root: str
+    paths: list[str]
+    class_names: tuple[str, ...]
+    labels: np.ndarray
+    patients: Patients = Patients()
+    given: np.ndarray | None = None
+    given_by: str = ""
+    not_read: NotRead = field(default_factory=NotRead)
+    warnings: tuple[str, ...] = ()
+    metadata: pd.DataFrame | None = None
