@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from colora.data import prepared
-from colora.data.listing import list_folder
+from colora.data.layout import folder_catalogue
 
 IMAGE_SIZE = 16
 STEPS = ("list", "prepare", "map")
@@ -81,7 +81,7 @@ def measure(step: str, folder: Path, image_size: int) -> dict:
     """{step, images, seconds, peak_mib, start_mib} of this process."""
     prepared.MAPPED_FROM = 1
     before, begin = peak_mib(), time.perf_counter()
-    listing = list_folder(folder)
+    listing = folder_catalogue(folder)
     row = {"step": step, "images": len(listing.paths)}
     if step != "list":
         result = prepared.prepare_files(listing.root, listing.paths, image_size)

@@ -12,6 +12,7 @@ from colora.data.samples import Samples
 from colora.networks.weights import IMAGENET, checkpoints_folder
 from colora.runs import access
 from colora.settings.catalog import BACKBONES
+from colora.settings.config import make_config
 from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import UserError
 from colora.system.storage import size_text
@@ -134,12 +135,13 @@ def own_folder(root: str | None) -> None:
     if root is None:
         st.info("Name a folder with one sub-folder of images a class; nothing of it leaves this computer.")
         return
-    found = counts.of_source(f"folder:{root}", SIZES[-1], None)
+    config = make_config({"dataset": f"folder:{root}"})
+    found = counts.of_source(config)
     if found is None:
         st.info("This folder holds too many files to count them while you wait; training counts them.")
         return
-    counts.show_folder(found, Path(root).name)
-    own_samples(counts.samples_of_own("folder", root), root, "A folder of images")
+    counts.show_counts(found, Path(root).name)
+    own_samples(counts.samples_of_own(config), root, "A folder of images")
 
 
 def own_file(path: str | None) -> None:
@@ -147,10 +149,11 @@ def own_file(path: str | None) -> None:
     if path is None:
         st.info("Name a file in MedMNIST's format; nothing of it leaves this computer.")
         return
-    found = counts.of_source(f"npz:{path}", SIZES[-1], None)
+    config = make_config({"dataset": f"npz:{path}"})
+    found = counts.of_source(config)
     assert found is not None  # only a folder may be too large to count
     counts.show_counts(found, Path(path).name)
-    own_samples(counts.samples_of_own("npz", path), path, "A MedMNIST file (.npz)")
+    own_samples(counts.samples_of_own(config), path, "A MedMNIST file (.npz)")
 
 
 def own_samples(samples: Samples, place: str, source: str) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from colora.data.counts import ClassCounts
 from colora.data.cuts import Cut, read_cut
-from colora.settings.config import names_file, parse_seeds
+from colora.settings.config import DATA_FIELDS, make_config, names_file, parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import acting, cluster, show
@@ -18,7 +18,7 @@ from pages.components.launch import fields, form, limits, plan, several, start
 from pages.components.runs import runs_dir
 from pages.components.sign_in import only_for
 
-IMAGES = ("dataset", "data_dir", "image_size", "train_set", "per_class", "cut")  # what decides what is trained on
+IMAGES = (*DATA_FIELDS, "train_set", "per_class", "cut")  # what decides what is trained on
 Images = tuple[ClassCounts | None, Cut | None]
 EACH_GROUP_SECONDS = 120  # how long a launch may take, for each group
 
@@ -46,19 +46,23 @@ def group_fields(found: dict[str, str]) -> None:
 
 def images_of(every: list[form.Values], found: dict[str, str]) -> list[Images]:
     """What each group trains on; groups that take the same are looked at once."""
-    kinds = [tuple(values[field] for field in IMAGES) for values in every]
+    kinds = [_kind(values) for values in every]
     known = dict(zip(kinds, every, strict=True))
     looked_at = {kind: (training_images(one, found), chosen_cut(one, found)) for kind, one in known.items()}
     return [looked_at[kind] for kind in kinds]
 
 
+def _kind(values: form.Values) -> tuple[str, ...]:
+    return tuple(repr(values[field]) for field in IMAGES)
+
+
 def training_images(values: form.Values, found: dict[str, str]) -> ClassCounts | None:
     """Images of each class in the chosen data, where known quickly; what is wrong with them goes into `found`."""
-    if found.keys() & {"image_size", "data_dir"} or ("dataset" in found and "dataset" not in form.needed(values)):
+    if found.keys() & (set(DATA_FIELDS) - {"dataset"}) or ("dataset" in found and "dataset" not in form.needed(values)):
         return None
     try:
-        classes = counts.of_source(values["dataset"], values["image_size"], values["data_dir"])
-        if classes and "train" in classes.counts and "per_class" not in found:
+        classes = counts.of_source(make_config({field: values[field] for field in DATA_FIELDS}))
+        if classes and "per_class" not in found:
             classes.used(values["train_set"], values["per_class"])
         return classes
     except UserError as error:
@@ -123,7 +127,7 @@ def show_images(values: form.Values, varied: form.Series, found: dict[str, str],
     """What is trained on; of groups that differ in it each kind once."""
     shown = set()
     for one, (classes, cut) in zip(form.each_group(values, varied), images, strict=True):
-        kind = tuple(one[field] for field in IMAGES)
+        kind = _kind(one)
         if kind in shown:
             continue
         shown.add(kind)

@@ -1,5 +1,5 @@
-"""What a source of image files holds, known from names and tables alone: which files, of which class, in which split, of
-which patient, and what lies beside them that is no image of the set.
+"""What a source of image files holds, known from names and tables alone: which files, of which class, in which split,
+of which patient, and what lies beside them that is no image of the set.
 
 `layout` makes it of a folder, `table` of a table. Whoever splits, reads, counts or checks begins here, so that a folder
 and a table that hold the same images mean the same training. No pixel is read.
@@ -22,12 +22,21 @@ class NotRead:
     examples: dict[str, list[str]] = field(default_factory=dict)  # {reason: the first files' paths}
 
     def add(self, reason: str, class_name: str, paths: Iterable[str]) -> None:
-        for path in paths:
-            own = self.counts.setdefault(reason, {})
-            own[class_name] = own.get(class_name, 0) + 1
-            first = self.examples.setdefault(reason, [])
-            if len(first) < MOST_EXAMPLES:
-                first.append(path)
+        if paths := list(paths):
+            self.merge(reason, class_name, len(paths), paths)
+
+    def merge(self, reason: str, class_name: str, count: int, examples: Iterable[str]) -> None:
+        """So many files at once, of which these are the first."""
+        own = self.counts.setdefault(reason, {})
+        own[class_name] = own.get(class_name, 0) + count
+        first = self.examples.setdefault(reason, [])
+        first += list(examples)[: MOST_EXAMPLES - len(first)]
+
+    def copy(self) -> "NotRead":
+        return NotRead(
+            {reason: dict(own) for reason, own in self.counts.items()},
+            {reason: list(some) for reason, some in self.examples.items()},
+        )
 
     @property
     def by_reason(self) -> dict[str, int]:

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from colora.data.dataset import SPLITS, balanced_index
-from colora.data.listing import list_folder
+from colora.data.dataset import SPLITS, Dataset, balanced_index
 from colora.data.medmnist import class_counts, on_disk
-from colora.data.npz import FORMAT, check_npz, checked
-from colora.data.npz_file import open_npz
+from colora.data.npz import labels_of
 from colora.data.phantom import CLASS_NAMES, class_labels
+from colora.data.sources import outline
 from colora.runs.access import named_place
+from colora.settings.config import WITH_PATH, RunConfig
 from colora.settings.medmnist_info import SIZES, info, stored_size
 from colora.system.errors import UserError
 from colora.system.typed import is_dir
 
 FOLDER_LIMIT = 20_000  # directory entries; more take too long to count while someone waits
+COUNTED_FROM = {"folder": "file names in", "table": "lines of", "npz": "labels in"}
 PUBLISHED = {
     "octmnist": {
         "train": (33_484, 10_213, 7_754, 46_026),
@@ -30,7 +31,7 @@ NOTES = {"octmnist": "The paper's table 1 prints 2,708 images for each class of 
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Images of each class, by split; a folder that is not split yet has the one split "all"."""
+    """Images of each class, by split."""
 
     class_names: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
@@ -58,12 +59,6 @@ def phantom_counts() -> ClassCounts:
     )
 
 
-def npz_counts(path: Path) -> ClassCounts:
-    """Raises UserError for a file that is not in MedMNIST's format."""
-    check_npz(path)
-    return _from_labels(*_labels(path), path)
-
-
 def medmnist_counts(name: str, size: int | None = None, data_dir: str | None = None) -> ClassCounts | None:
     """Of a MedMNIST set: from its files here (of `size` if given, else of any: all have the same images), else as
     published; None where neither is known."""
@@ -76,7 +71,7 @@ def medmnist_counts(name: str, size: int | None = None, data_dir: str | None = N
             return ClassCounts(facts.class_names, by_split, f"Counted from the labels in {found.folder}.")
         if found.state == "downloaded":
             try:
-                return _from_labels(_labels(found.npz)[0], facts.class_names, found.npz)
+                return _from_labels(labels_of(found.npz), facts.class_names, found.npz)
             except UserError:
                 continue  # the file's own card, or the launch, says what is wrong with it
     published = PUBLISHED.get(name)
@@ -85,34 +80,22 @@ def medmnist_counts(name: str, size: int | None = None, data_dir: str | None = N
     return None
 
 
-def folder_counts(root: Path) -> ClassCounts | None:
-    """Of a folder with a sub-folder a class; None where it is too large to count at once.
-
-    Raises UserError as `list_folder` does.
-    """
-    if is_dir(root) and _larger_than(root, FOLDER_LIMIT):
-        return None
-    listing = list_folder(root)
-    counts = {"all": _count(listing.labels, len(listing.class_names))}
-    return ClassCounts(listing.class_names, counts, f"Counted from the file names in {root}.")
-
-
-def source_counts(dataset: str, image_size: int, data_dir: str | None = None) -> ClassCounts | None:
+def source_counts(config: RunConfig) -> ClassCounts | None:
     """Of a config's data source; None where that is not known quickly. Raises UserError for bad input."""
-    kind, _, place = dataset.partition(":")
+    kind, _, place = config.dataset.partition(":")
     if kind == "phantom":
         return phantom_counts()
-    if kind == "npz":
-        return npz_counts(named_place(place, "dataset"))
-    if kind == "folder":
-        return folder_counts(named_place(place, "dataset"))
-    return medmnist_counts(kind, stored_size(image_size), data_dir)
+    if kind not in WITH_PATH:
+        return medmnist_counts(kind, stored_size(config.image_size), config.data_dir)
+    path = named_place(place, "dataset")
+    if kind == "folder" and is_dir(path) and _larger_than(path, FOLDER_LIMIT):
+        return None
+    return counted(outline(config), f"Counted from the {COUNTED_FROM[kind]} {path}.")
 
 
-def _labels(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The labels of each split of an .npz, (N,), and the class names, which are counted where it has none."""
-    with open_npz(path, FORMAT) as file:
-        return checked(file)
+def counted(data: Dataset, source: str) -> ClassCounts:
+    """Of a data set, with or without its pixels; `source` says where the counts come from."""
+    return ClassCounts(data.class_names, {split: tuple(data.counts(split)) for split in SPLITS}, source)
 
 
 def _from_labels(labels: dict[str, np.ndarray], names: tuple[str, ...], path: Path) -> ClassCounts:

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 
+from colora.data.catalogue import NotRead
 from colora.system.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -54,8 +56,12 @@ def image_checksum(image: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Splits with what a reader of the results has to know about them; left_out: `image: reason`, one a file that did
-    not open."""
+    """Splits with what a reader of the results has to know about them.
+
+    left_out: `image: reason`, one a file that did not open; patients_from: where the patient ids stand, such as "file
+    name CLASS-PATIENT-N"; names_there: the classes as the source calls them, where a person gave them other names;
+    metadata: what else a table tells, as text, one row an image id.
+    """
 
     splits: dict[str, Split]
     class_names: tuple[str, ...]
@@ -66,6 +72,10 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     known_checksum: str | None = None  # what checksum() would say, where hashing gigabytes at every start is spared
     left_out: tuple[str, ...] = ()
+    patients_from: str = ""
+    not_read: NotRead = field(default_factory=NotRead)
+    names_there: tuple[str, ...] = ()
+    metadata: pd.DataFrame | None = None
 
     @property
     def classes(self) -> int:
@@ -92,10 +102,15 @@ class Dataset:
         if len(class_names) != self.classes:
             raise UserError(
                 f"{len(class_names)} class names were given ({', '.join(class_names)}), but {self.source} has "
-                f"{self.classes} classes.",
+                f"{self.classes} classes ({', '.join(self.class_names)}).",
                 field="class_names",
             )
-        return replace(self, class_names=tuple(class_names), class_names_given=True)
+        return replace(self, class_names=tuple(class_names), class_names_given=True, names_there=self.class_names)
+
+
+def outline_split(labels: np.ndarray, patient_ids: np.ndarray | None = None) -> Split:
+    """A split (N,) of which labels and patients are known, and neither pixels nor ids: images (N, 0, 0)."""
+    return Split(np.empty((len(labels), 0, 0), np.uint8), labels, np.empty(len(labels), dtype="U1"), patient_ids)
 
 
 def checked(dataset: Dataset) -> Dataset:

@@ -8,7 +8,10 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from colora.data.dataset import Dataset, Split
+import numpy as np
+
+from colora.data import npz
+from colora.data.dataset import Dataset, Split, outline_split
 from colora.data.prepare import prepare_array
 from colora.data.unpack import bytes_in, checksum, facts, is_unpacked, opened, read_splits, unpack
 from colora.runs.access import named_place
@@ -134,8 +137,27 @@ def read_medmnist(
             key: Split(prepare_array(split.images, image_size), split.labels, split.image_ids)
             for key, split in splits.items()
         }
+    return _dataset(name, size, splits, known["colour"], known["checksum"] if as_stored else None)
+
+
+def outline_medmnist(name: str, image_size: int, data_dir: str | Path | None = None) -> Dataset:
+    """What `read_medmnist` would return without its pixels. Raises UserError as `check_medmnist`, and for a downloaded
+    file whose labels cannot be read."""
+    check_medmnist(name, image_size, data_dir)
+    size = stored_size(image_size)
+    counts = class_counts(name, size, data_dir)
+    if counts is not None:
+        labels = {split: np.repeat(np.arange(len(own)), own) for split, own in counts.items()}
+    else:
+        labels = npz.labels_of(remote_file(name, size, data_dir).path)
+    return _dataset(name, size, {split: outline_split(own) for split, own in labels.items()}, info(name).colour)
+
+
+def _dataset(
+    name: str, size: int, splits: dict[str, Split], colour: bool, known_checksum: str | None = None
+) -> Dataset:
     warnings = [SHARED_PATIENTS[name]] if name in SHARED_PATIENTS else []
-    if known["colour"]:
+    if colour:
         warnings.append(f"{info(name).title} is in colour; its images were converted to grey.")
     names = info(name).class_names
     return Dataset(
@@ -145,7 +167,7 @@ def read_medmnist(
         source=f"{info(name).title} ({size} px)",
         split_rule=SPLIT_RULE,
         warnings=tuple(warnings),
-        known_checksum=known["checksum"] if as_stored else None,
+        known_checksum=known_checksum,
     )
 
 

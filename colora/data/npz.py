@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from colora.data.dataset import SPLITS, Dataset, Split
+from colora.data.dataset import SPLITS, Dataset, Split, outline_split
 from colora.data.listing import shown
 from colora.data.npz_file import Header, NpzFile, need_memory, open_npz
 from colora.data.prepare import MAX_PIXELS, Converted, Progress, coloured, prepare_array, quiet, upper_bits
@@ -45,28 +45,39 @@ def read_npz(path: Path, image_size: int, on_progress: Progress = quiet) -> Data
             ids = np.array([f"{name}/{i:06d}" for i in range(filled)], dtype=str)
             splits[name] = Split(images, labels[name], ids, patients(file, name))
         on_progress(total, total)
+    return _dataset(path, splits, names, "class_names" in file, tuple(converted.sentences(total)))
+
+
+def outline_npz(path: Path) -> Dataset:
+    """What `read_npz` would return without its pixels. Raises UserError as that does for keys, types, shapes and
+    labels; damaged pixels are found in small files."""
+    with open_npz(path, FORMAT) as file:
+        labels, names = checked(file)
+        if sum(member.file_size for member in file.members.values()) <= VERIFIED_BYTES:
+            file.verify()
+        splits = {name: outline_split(labels[name], patients(file, name)) for name in SPLITS}
+        return _dataset(path, splits, names, "class_names" in file)
+
+
+def _dataset(
+    path: Path, splits: dict[str, Split], names: tuple[str, ...], given: bool, warnings: tuple[str, ...] = ()
+) -> Dataset:
+    known = splits["train"].patient_ids is not None
     return Dataset(
         splits,
         names,
-        class_names_given="class_names" in file,
+        class_names_given=given,
         source=f"npz:{path.name}",
-        split_rule=OWN_SPLITS if splits["train"].patient_ids is not None else OWN_SPLITS + UNKNOWN_PATIENTS,
-        warnings=tuple(converted.sentences(total)),
+        split_rule=OWN_SPLITS if known else OWN_SPLITS + UNKNOWN_PATIENTS,
+        warnings=warnings,
+        patients_from="the file's train_patients, val_patients, test_patients" if known else "",
     )
 
 
-def check_npz(path: Path) -> None:
-    """Raises what `read_npz` would say of keys, types, shapes and labels; damaged pixels are found in small files."""
+def labels_of(path: Path) -> dict[str, np.ndarray]:
+    """(N,) int64 of each split. Raises UserError as `read_npz`."""
     with open_npz(path, FORMAT) as file:
-        labels, names = checked(file)
-        present = np.unique(labels["train"])
-        if len(present) < 2:
-            raise UserError(
-                f"{path} has only one class to train on ({names[present[0]]}); at least two are needed.",
-                field="dataset",
-            )
-        if sum(member.file_size for member in file.members.values()) <= VERIFIED_BYTES:
-            file.verify()
+        return checked(file)[0]
 
 
 def checked(file: NpzFile) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:

@@ -103,6 +103,11 @@ def draw(split: str, index: int, image_size: int) -> np.ndarray:
     return _draw_scan(CLASS_NAMES[label], image_size, (0, SPLITS.index(split), patient), scan, SETTINGS)[0]
 
 
+def patients(split: str) -> np.ndarray:
+    """(count,) str, whose each image of a split is, without drawing one."""
+    return np.array([f"{split}-{patient:04d}" for _, patient, _ in _plan(split)], dtype=str)
+
+
 @cache
 def _plan(split: str) -> tuple[tuple[int, int, int], ...]:
     return tuple(_scans(split, 0, SETTINGS))

@@ -42,6 +42,10 @@ def quiet(done: int, total: int) -> None:
     """Progress that nobody looks at."""
 
 
+class Mask(UserError):
+    """An image file that holds two grey values only, as segmentation masks do and scans never."""
+
+
 class ImageError(UserError):
     """An image file that does not open; `reason` is why, without the file's name."""
 
@@ -112,11 +116,21 @@ def coloured(images: np.ndarray) -> np.ndarray:
     return spread.max((-2, -1)) > TINT
 
 
-def read_image(path: str | Path, image_size: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(image_size, image_size) uint8 from an image file, and the kinds of CONVERSIONS it took. Raises ImageError."""
+def read_image(path: str | Path, image_size: int, masks: bool = True) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(image_size, image_size) uint8 from an image file, and the kinds of CONVERSIONS it took.
+
+    Raises ImageError where it does not open, and Mask, unless `masks` are taken too, where it is one.
+    """
     with opened(path) as image:
+        if not masks and two_valued(image):
+            raise Mask(f"{path} holds two grey values only, as masks do.")
         kinds = _conversions(image)
         return prepare(ImageOps.exif_transpose(image), image_size), kinds
+
+
+def two_valued(image: Image.Image) -> bool:
+    """Whether an opened image has exactly two values: a scan tells at once, by its third, that it has more."""
+    return not _is_deep(image) and len(image.getcolors(2) or ()) == 2
 
 
 def read_whole(path: str | Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -29,7 +29,7 @@ import numpy as np
 import PIL
 
 from colora.data.listing import shown
-from colora.data.prepare import RULE, RULE_VERSION, Converted, ImageError, Progress, quiet, read_image
+from colora.data.prepare import RULE, RULE_VERSION, Converted, ImageError, Mask, Progress, quiet, read_image
 from colora.system.errors import UserError
 from colora.system.process import cpu_count
 from colora.system.storage import check_room, disk_errors, locked, made_folder
@@ -39,6 +39,7 @@ MAPPED_FROM = 2_000  # files; fewer are prepared in seconds, and leave no copy o
 CHUNK = 256  # files under way at once
 UNREADABLE_SHARE = 0.05  # more images than this that do not open: something is wrong with the whole folder
 KEEP_DAYS = 30
+NOTES_VERSION = 2  # counts up when an entry holds other files, or other notes, than before
 ELSEWHERE = "set COLORA_CACHE to a folder that has room and that you may write to"
 README = """Images of your folders as the networks read them, kept so that the next run starts at once.
 Everything here may be deleted at any time. What no run has used for 30 days is deleted when something new is added.
@@ -47,10 +48,12 @@ Everything here may be deleted at any time. What no run has used for 30 days is 
 
 @dataclass
 class Notes:
-    """What happened to some of the files: (position, reason) of those that did not open, and what was converted."""
+    """What happened to some of the files: (position, reason) of those that did not open, what was converted, and the
+    positions of those that are masks."""
 
     left_out: list[tuple[int, str]] = field(default_factory=list)
     converted: Converted = field(default_factory=Converted)
+    masks: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -78,19 +81,19 @@ def prepare_files(root: str, paths: list[str], image_size: int, on_progress: Pro
     else:
         images, notes = _mapped(root, paths, image_size, on_progress)
     opened = np.ones(len(paths), dtype=bool)
-    opened[[position for position, _ in notes.left_out]] = False
+    opened[[*(position for position, _ in notes.left_out), *notes.masks]] = False
     return Prepared(images, np.flatnonzero(opened), notes)
 
 
 def _chunks(
     root: str, paths: list[str], image_size: int, notes: Notes, on_progress: Progress
 ) -> Iterator[list[np.ndarray]]:
-    """Prepared images (S, S), up to CHUNK at a time, in order; those that do not open go into the notes."""
+    """Prepared images (S, S), up to CHUNK at a time, in order; those that do not open, and masks, go into the notes."""
 
-    def read(path: str) -> tuple[np.ndarray, tuple[str, ...]] | ImageError:
+    def read(path: str) -> tuple[np.ndarray, tuple[str, ...]] | ImageError | Mask:
         try:
-            return read_image(os.path.join(root, path), image_size)
-        except ImageError as error:
+            return read_image(os.path.join(root, path), image_size, masks=False)
+        except (ImageError, Mask) as error:
             return error
 
     with ThreadPoolExecutor(cpu_count()) as pool:  # decoding releases the interpreter's lock
@@ -100,6 +103,8 @@ def _chunks(
             for position, result in enumerate(pool.map(read, part), start):
                 if isinstance(result, ImageError):
                     notes.left_out.append((position, result.reason))
+                elif isinstance(result, Mask):
+                    notes.masks.append(position)
                 else:
                     image, kinds = result
                     if kinds:
@@ -141,17 +146,19 @@ def _mapped(root: str, paths: list[str], image_size: int, on_progress: Progress)
     try:
         os.utime(entry)  # used today
         found = json.loads((entry / "notes.json").read_text())
-        notes = Notes([(position, reason) for position, reason in found["left_out"]], Converted(found["converted"]))
+        left_out = [(position, reason) for position, reason in found["left_out"]]
+        notes = Notes(left_out, Converted(found["converted"]), found["masks"])
         images = np.load(entry / "images.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{entry} is damaged ({error}): delete that folder and start again.") from error
-    if images.shape != (len(paths) - len(notes.left_out), image_size, image_size):
+    opened = len(paths) - len(notes.left_out) - len(notes.masks)
+    if images.shape != (opened, image_size, image_size):
         raise UserError(f"{entry} is damaged (it holds {images.shape}): delete that folder and start again.")
     return images, notes
 
 
 def _key(root: str, paths: list[str], image_size: int, on_progress: Progress) -> str:
-    digest = hashlib.sha256(f"{RULE_VERSION} {RULE} {PIL.__version__} {image_size}\n".encode())
+    digest = hashlib.sha256(f"{RULE_VERSION} {NOTES_VERSION} {RULE} {PIL.__version__} {image_size}\n".encode())
     digest.update(os.fsencode(root) + b"\n")
     for number, path in enumerate(paths):
         if number % CHUNK == 0:
@@ -181,10 +188,10 @@ def _write(entry: Path, root: str, paths: list[str], image_size: int, on_progres
                 _write_all(file, np.stack(images).data.cast("B"))
         with disk_errors(part, ELSEWHERE):
             file.seek(0)
-            opened = len(paths) - len(notes.left_out)
+            opened = len(paths) - len(notes.left_out) - len(notes.masks)
             assert _write_header(file, (opened, *shape[1:])) == start  # numpy leaves room for a longer axis
             os.fsync(file.fileno())
-            found = {"left_out": notes.left_out, "converted": notes.converted.found}
+            found = {"left_out": notes.left_out, "converted": notes.converted.found, "masks": notes.masks}
             (part / "notes.json").write_text(json.dumps(found))
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from colora.data.dataset import SPLITS
-from colora.data.folder import patients_of
-from colora.data.listing import list_folder
+from colora.data.files import catalogue_of
 from colora.data.medmnist import SPLIT_RULE, on_disk
 from colora.data.npz import FORMAT, OWN_SPLITS, UNKNOWN_PATIENTS, checked, patients, prepared
 from colora.data.npz_file import NpzFile, open_npz
 from colora.data.phantom import CLASS_NAMES, class_labels, draw
 from colora.data.prepare import Converted, read_image
 from colora.data.unpack import opened
+from colora.settings.config import RunConfig
 from colora.settings.medmnist_info import SIZES, info
 from colora.system.errors import UserError
 
@@ -58,24 +58,23 @@ def phantom_samples(each: int = EACH) -> Samples:
     return Samples(CLASS_NAMES, images, "SYNTHETIC: the first generated training images of each class.", patients)
 
 
-def folder_samples(root: Path, pattern: str | None = None, each: int = EACH) -> Samples:
-    """Images spread evenly over each class's files, prepared as for training; one that does not open is left out.
-
-    Raises UserError as `list_folder` does, and for a pattern that is wrong.
-    """
-    listing = list_folder(root)
+def file_samples(config: RunConfig, each: int = EACH) -> Samples:
+    """Of a folder or table: images spread evenly over each class's files, prepared as for training; one that does not
+    open is left out. Raises UserError as `catalogue_of` does."""
+    found = catalogue_of(config)
     images = []
-    for c in range(len(listing.class_names)):
-        own = np.flatnonzero(listing.labels == c)
+    for c in range(len(found.class_names)):
+        own = np.flatnonzero(found.labels == c)
         spread = own[np.unique(np.linspace(0, len(own) - 1, each).astype(int))]
-        images.append([image for i in spread if (image := _opened(listing.root, listing.paths[i])) is not None])
-    ids = patients_of(listing.paths, pattern)
+        images.append([image for i in spread if (image := _opened(found.root, found.paths[i])) is not None])
+    ids = found.patients.ids
     if ids is None:
-        told = "The file names do not tell the patient: the split would be by image."
+        told = "Nothing tells the patients: what is not split yet would be split by image."
     else:
-        told = f"{len(np.unique(ids)):,} patients by the file names: the split is by patient."
-    size = sum(os.path.getsize(os.path.join(listing.root, path)) for path in listing.paths)
-    return Samples(listing.class_names, images, "Spread evenly over each class's files.", told, size)
+        told = f"{len(np.unique(ids)):,} patients, by {found.patients.told_by}."
+    size = sum(os.path.getsize(os.path.join(found.root, path)) for path in found.paths)
+    names = tuple(config.class_names or found.class_names)
+    return Samples(names, images, "Spread evenly over each class's files.", told, size)
 
 
 def npz_samples(path: Path, each: int = EACH) -> Samples:

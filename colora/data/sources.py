@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked
-from colora.data.folder import check_folder, split_folder, whole_folder
-from colora.data.listing import list_folder
-from colora.data.medmnist import check_medmnist, known_checksum, read_medmnist
-from colora.data.npz import VERIFIED_BYTES, check_npz, read_npz
-from colora.data.phantom import CLASS_NAMES, generate
+from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked, outline_split
+from colora.data.files import catalogue_of, outline_files, split_files, whole_files
+from colora.data.medmnist import known_checksum, outline_medmnist, read_medmnist
+from colora.data.npz import VERIFIED_BYTES, outline_npz, read_npz
+from colora.data.phantom import CLASS_NAMES, class_labels, generate, patients
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import MAPPED_FROM
 from colora.runs.access import named_place
-from colora.settings.config import WITH_PATH, RunConfig, make_config
+from colora.settings.config import FILES, WITH_PATH, RunConfig, make_config
 from colora.settings.medmnist_info import stored_size
 from colora.system import download
 from colora.system.errors import UserError
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from colora.data.cuts import Cut
 
 __all__ = [
-    "SPLITS", "Dataset", "Split", "check_cut", "check_dataset", "checksums_of_unchanged", "load_dataset",
-    "load_outside", "training_labels", "used_index",
+    "SPLITS", "Dataset", "Split", "check_cut", "checksums_of_unchanged", "load_dataset", "load_outside", "outline",
+    "training_labels", "used_index",
 ]  # fmt: skip
 
 
@@ -38,15 +37,35 @@ def load_dataset(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
     path = named_place(place, "dataset")
     if kind == "npz":
         dataset = read_npz(path, config.image_size, on_progress)
-    elif kind == "folder":
-        dataset = split_folder(path, config.image_size, config.patient_pattern, config.split_seed, on_progress)
+    elif kind in FILES:
+        dataset = split_files(config, on_progress)
     elif kind == "phantom":
-        dataset = _phantom(config.image_size)
+        drawn = {name: generate(name, config.image_size) for name in SPLITS}
+        dataset = _phantom({n: Split(d.images, d.labels, d.image_ids, d.patient_ids) for n, d in drawn.items()})
     else:
         dataset = read_medmnist(kind, config.image_size, config.data_dir, _in_images(config.image_size, on_progress))
-    if config.class_names:
-        dataset = dataset.renamed(config.class_names)
-    return checked(dataset)
+    return _named(dataset, config)
+
+
+def outline(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
+    """The same without its pixels (`dataset.outline_split`), in seconds: from names, tables and labels alone.
+
+    Raises UserError for what `load_dataset` would certainly refuse.
+    """
+    kind, _, place = config.dataset.partition(":")
+    if kind == "npz":
+        dataset = outline_npz(named_place(place, "dataset"))
+    elif kind in FILES:
+        dataset = outline_files(config, on_progress)
+    elif kind == "phantom":
+        dataset = _phantom({name: outline_split(class_labels(name), patients(name)) for name in SPLITS})
+    else:
+        dataset = outline_medmnist(kind, config.image_size, config.data_dir)
+    return _named(dataset, config)
+
+
+def _named(dataset: Dataset, config: RunConfig) -> Dataset:
+    return checked(dataset.renamed(config.class_names) if config.class_names else dataset)
 
 
 def checksums_of_unchanged(
@@ -73,27 +92,16 @@ def _in_images(image_size: int, on_progress: Progress) -> download.Progress:
     return tell
 
 
-def check_dataset(config: RunConfig) -> None:
-    """Quickly, without reading the pixels: raises UserError for what `load_dataset` would certainly refuse."""
-    kind, _, place = config.dataset.partition(":")
-    if kind == "npz":
-        check_npz(named_place(place, "dataset"))
-    elif kind == "folder":
-        check_folder(named_place(place, "dataset"), config.patient_pattern, config.split_seed)
-    elif kind != "phantom":
-        check_medmnist(kind, config.image_size, config.data_dir)
-
-
-def _phantom(image_size: int) -> Dataset:
-    drawn = {name: generate(name, image_size) for name in SPLITS}
+def _phantom(splits: dict[str, Split]) -> Dataset:
     return Dataset(
-        {name: Split(d.images, d.labels, d.image_ids, d.patient_ids) for name, d in drawn.items()},
+        splits,
         CLASS_NAMES,
         class_names_given=True,
         source="phantom (synthetic)",
         split_rule="generated apart, no patient in two splits",
         synthetic=True,
         warnings=("These images are synthetic: generated, of no patient. The figures say nothing about real eyes.",),
+        patients_from="generated with the images",
     )
 
 
@@ -111,7 +119,7 @@ def check_cut(config: RunConfig, cut: "Cut") -> None:
     kind, _, place = config.dataset.partition(":")
     if (kind == "phantom") != cut.synthetic:
         raise UserError(_other_data(cut, config), field="cut")
-    if _quick(kind, named_place(place, "dataset")):
+    if _quick(config, kind, named_place(place, "dataset")):
         used_index(with_checksum(load_dataset(config), cut, config), config, cut)
     elif kind not in (*WITH_PATH, "phantom"):
         checksum = known_checksum(kind, config.image_size, config.data_dir)
@@ -119,11 +127,11 @@ def check_cut(config: RunConfig, cut: "Cut") -> None:
             raise UserError(_other_data(cut, config), field="cut")
 
 
-def _quick(kind: str, path: Path) -> bool:
+def _quick(config: RunConfig, kind: str, path: Path) -> bool:
     """Whether a file or folder of images can be read in a few seconds."""
     if kind == "npz":
         return path.stat().st_size <= VERIFIED_BYTES
-    return kind == "folder" and len(list_folder(path).paths) < MAPPED_FROM
+    return kind in FILES and len(catalogue_of(config).paths) < MAPPED_FROM
 
 
 def _other_data(cut: "Cut", config: RunConfig) -> str:
@@ -181,8 +189,7 @@ def load_outside(
     Raises UserError as `load_dataset` does; a folder needs no split here, so it may be small.
     """
     config = make_config({"dataset": spec, "image_size": image_size, "class_names": class_names, "data_dir": data_dir})
-    kind, _, place = config.dataset.partition(":")
-    if kind != "folder":
+    if config.dataset.partition(":")[0] not in FILES:
         return load_dataset(config, on_progress), split
-    dataset = whole_folder(named_place(place, "dataset"), image_size, on_progress)
+    dataset = whole_files(config, on_progress)
     return (dataset.renamed(class_names) if class_names else dataset), "all"

@@ -6,7 +6,7 @@ faster (benchmarks/README.md):
     MedMNIST            the unpacked .npy files
     npz, not compressed the file itself, inside the archive
     npz, compressed     a copy of the array, made once and mapped (npz_images)
-    folder              each image file, as the network reads it
+    folder, table       each image file, as the network reads it
     phantom             drawn, and kept for a while: 25 of 224 pixels take 0.4 s
 """
 
@@ -25,7 +25,8 @@ from PIL import Image
 
 from colora.data import phantom
 from colora.data.dataset import SPLITS, image_checksum
-from colora.data.listing import list_folder, plain
+from colora.data.files import allowed_places
+from colora.data.listing import inside, list_tree, plain
 from colora.data.medmnist import on_disk, read_medmnist
 from colora.data.npz_images import npz_images
 from colora.data.prepare import (
@@ -40,7 +41,7 @@ from colora.data.prepare import (
 from colora.data.rows import unmapped
 from colora.data.unpack import opened
 from colora.runs.access import named_place
-from colora.settings.config import RunConfig
+from colora.settings.config import FILES, RunConfig
 from colora.settings.medmnist_info import SIZES, stored_size
 from colora.system.errors import UserError
 from colora.system.process import cpu_count
@@ -112,8 +113,8 @@ def open_pictures(config: RunConfig, splits: Sequence[str] = SPLITS, on_progress
     path = named_place(place, "dataset")
     if kind == "phantom":
         return Drawn(config.image_size)
-    if kind == "folder":
-        return Files(path, config.image_size)
+    if kind in FILES:
+        return Files(path if kind == "folder" else path.parent, config.image_size, allowed_places(config))
     if kind == "npz":
         return Mapped({split: npz_images(path, split, on_progress) for split in splits}, config.image_size)
     return _medmnist(kind, config.image_size, config.data_dir, on_progress)
@@ -169,10 +170,11 @@ class Files:
 
     checksum = None
 
-    def __init__(self, root: Path, image_size: int):
+    def __init__(self, root: Path, image_size: int, allowed: Sequence[str] = ()):
+        """`allowed` as `listing.list_tree` has it."""
         if not is_dir(root):
             raise UserError(f"There is no folder {root}.", field="dataset")
-        self.root, self.image_size = os.path.realpath(root), image_size
+        self.root, self.image_size, self.allowed = os.path.realpath(root), image_size, tuple(allowed)
 
     def read(self, places: Sequence[Place]) -> list[np.ndarray | UserError]:
         with ThreadPoolExecutor(cpu_count()) as pool:  # decoding releases the interpreter's lock
@@ -185,16 +187,19 @@ class Files:
             return error
 
     def path(self, image_id: str) -> str:
-        """The file of an image. Raises UserError for one that is not, or not any more, a plain file in the folder."""
-        path = os.path.normpath(os.path.join(self.root, *image_id.split("/")))
+        """The file of an image. Raises UserError for one that is not, or not any more, in the folder or where its links
+        may lead."""
+        path = os.path.normpath(os.path.join(self.root, image_id))
         if "\\x" in image_id and not os.path.exists(path):  # a name that is no UTF-8, as `plain` writes it
             path = self._listed().get(image_id, path)
-        if not path.startswith(os.path.join(self.root, "")) or os.path.realpath(path) != path:
+        places = (self.root, *self.allowed)
+        if not inside(path, places) or not inside(os.path.realpath(path), places):
             raise UserError(f"{image_id} is no image file in {self.root}.")
         return path
 
     def _listed(self) -> dict[str, str]:
-        return {plain(path): os.path.join(self.root, path) for path in list_folder(Path(self.root)).paths}
+        paths = list_tree(Path(self.root), self.allowed).top.paths()
+        return {plain(path): os.path.join(self.root, path) for path in paths}
 
     def large(self, place: Place) -> tuple[np.ndarray, np.ndarray | None]:
         seen, whole = read_whole(self.path(place.image_id), self.image_size)

@@ -6,19 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colora.data.check import document
 from colora.data.cuts import PINNED, read_cut
 from colora.data.sizes import dataset_sizes
-from colora.data.sources import check_cut, check_dataset
+from colora.data.sources import check_cut, outline
 from colora.engines.engine import engine_named
 from colora.queue import order
 from colora.queue.slots import sharing
 from colora.queue.supervisor import slot_names
 from colora.runs.access import check, named_place
 from colora.runs.audit import record
+from colora.runs.documents import DATA
 from colora.runs.folder import Group, check_name, create_group
 from colora.runs.limits import Limits
 from colora.runs.lock import editing
-from colora.settings.config import KNOWN_WEIGHTS, RunConfig, absolute_paths
+from colora.settings.config import DATA_FIELDS, KNOWN_WEIGHTS, RunConfig, absolute_paths
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 from colora.training.total import check_disk
@@ -68,12 +70,15 @@ def launch_groups(
         engine_named(engine).check(runs_dir, name, seeds, asked or {}, priority)
     cuts = {config.cut: read_cut(runs_dir, config.cut) for config in configs.values() if config.cut}
     found: list[Preflight] = []
+    looks: dict[str, dict[str, Any]] = {}  # at the data of each group
     measured: dict[str, Preflight | None] = {}  # what differs in nothing that matters to it is measured once
     for name, config in configs.items():
         alike = config.model_copy(update=NO_MATTER).model_dump_json()
         with _naming(name, of_several=len(configs) > 1):
+            data = config.model_dump_json(include=set(DATA_FIELDS))
+            if data not in looks:
+                looks[data] = document(outline(config), config)
             if alike not in measured:
-                check_dataset(config)
                 if config.cut:
                     check_cut(config, cuts[config.cut])
                 _check_model(config, on_progress)
@@ -90,7 +95,9 @@ def launch_groups(
         groups: list[Group] = []
         try:
             for name, config in configs.items():
-                documents = {PINNED: cuts[config.cut].model_dump()} if config.cut else None
+                documents = {DATA: looks[config.model_dump_json(include=set(DATA_FIELDS))]}
+                if config.cut:
+                    documents[PINNED] = cuts[config.cut].model_dump()
                 place = order.last_place(runs_dir, priority)
                 more = place, documents, engine, asked, limits.as_dict()
                 groups.append(create_group(runs_dir, name, config, seeds, *more))

@@ -27,6 +27,7 @@ from colora.system.typed import shortened
 
 State = Literal["queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost", "damaged"]
 MOST_SEEDS = 10_000
+DATA = "data.json"
 STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # strict: True is no 1, "1" neither
 
 
@@ -241,7 +242,7 @@ def run_file(run: str | Path) -> dict[str, Any]:
 
 def data_file(group: str | Path) -> dict[str, Any]:
     """data.json of a group's folder."""
-    return document(DataCheck, os.path.join(group, "data.json"))
+    return document(DataCheck, os.path.join(group, DATA))
 
 
 def status_file(run: str | Path) -> dict[str, Any]:

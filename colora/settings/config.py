@@ -23,6 +23,10 @@ FILES = ("folder", "table")  # sources of image files, which are split here
 WITH_PATH = ("npz", *FILES)
 SOURCES = (*WITH_PATH, "phantom")  # and MedMNIST's sets by name
 SEED_DIGITS = 9
+DATA_FIELDS = (  # what decides images, classes and splits
+    "dataset", "data_dir", "class_names", "layout", "columns", "patient_pattern", "ignore_splits", "split_seed",
+    "data_roots", "image_size",
+)  # fmt: skip
 KNOWN_WEIGHTS = ("imagenet", "shipped", "none")  # anything else is a file
 
 
@@ -62,8 +66,8 @@ class RunConfig(BaseModel):
     )
     columns: str | None = _field(
         None,
-        "Which columns of a table hold what, as path=image,label=disease,split=set,patient=id,eye=side; usual names are "
-        "recognised without it.",
+        "Which columns of a table hold what, as path=image,label=disease,split=set,patient=id,eye=side; usual names "
+        "are recognised without it.",
         "Data",
     )
     patient_pattern: str | None = _field(

@@ -17,7 +17,7 @@ from colora.system.errors import UserError
 def assert_as_loaded(dataset: str, **settings) -> None:
     """The same classes and counts as `load_dataset` finds, complete and balanced."""
     config = make_config({"dataset": dataset, "image_size": 28, **settings})
-    loaded, found = load_dataset(config), source_counts(dataset, 28, settings.get("data_dir"))
+    loaded, found = load_dataset(config), source_counts(config)
     assert found.class_names == loaded.class_names
     assert {split: list(found.counts[split]) for split in SPLITS} == {s: loaded.counts(s) for s in SPLITS}
     for train_set, per_class in (("complete", None), ("balanced", None), ("balanced", 3)):
@@ -51,7 +51,7 @@ def test_a_set_that_is_not_here_or_damaged_has_no_counts_unless_published(medmni
 
 
 def test_published_counts_of_octmnist(tmp_path):
-    found = source_counts("octmnist", 224, str(tmp_path))
+    found = source_counts(make_config({"dataset": "octmnist", "data_dir": str(tmp_path)}))
     assert [found.total(split) for split in SPLITS] == [97_477, 10_832, 1_000]
     assert found.used("balanced") == (7_754,) * 4 and sum(found.used("balanced")) == 31_016
     assert found.used("complete") == (33_484, 10_213, 7_754, 46_026)
@@ -65,17 +65,18 @@ def test_counts_of_the_generated_images_are_those_that_are_drawn():
     for split in SPLITS:
         drawn = generate(split, 16, settings=settings).labels
         assert class_labels(split, settings).tolist() == drawn.tolist()
-    found = source_counts("phantom", 64)
+    found = source_counts(make_config({"dataset": "phantom"}))
     assert found.synthetic and found.source.startswith("SYNTHETIC")
     assert found.used("balanced") == (194,) * 4
 
 
 def test_counts_of_a_folder_are_its_files(tmp_path, monkeypatch):
-    folder = write_folder(tmp_path / "oct", patients=2, scans=3)
+    folder = write_folder(tmp_path / "oct", patients=4, scans=3)
     (folder / "ONE" / "notes.txt").touch()
-    found = source_counts(f"folder:{folder}", 64)
-    assert (found.class_names, found.counts) == (("ONE", "THREE", "TWO"), {"all": (6, 6, 6)})
-    monkeypatch.setattr(counting, "FOLDER_LIMIT", 20)
-    assert source_counts(f"folder:{folder}", 64) is None  # 3 folders and 19 files
+    assert_as_loaded(f"folder:{folder}")
+    found = source_counts(make_config({"dataset": f"folder:{folder}"}))
+    assert found.class_names == ("ONE", "THREE", "TWO") and sum(map(found.total, SPLITS)) == 36
+    monkeypatch.setattr(counting, "FOLDER_LIMIT", 38)
+    assert source_counts(make_config({"dataset": f"folder:{folder}"})) is None  # 3 folders and 37 files
     with pytest.raises(UserError, match="There is no folder"):
-        source_counts(f"folder:{tmp_path / 'gone'}", 64)
+        source_counts(make_config({"dataset": f"folder:{tmp_path / 'gone'}"}))

@@ -9,8 +9,8 @@ from PIL import Image
 from small_data import load, write_folder
 
 from colora.data import prepare
-from colora.data.listing import list_folder
-from colora.data.sources import SPLITS, check_dataset, load_dataset, load_outside
+from colora.data.layout import folder_catalogue
+from colora.data.sources import SPLITS, load_dataset, load_outside, outline
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
@@ -21,7 +21,7 @@ def root(tmp_path):
 
 
 def check(root):
-    check_dataset(RunConfig(dataset=f"folder:{root}"))
+    outline(RunConfig(dataset=f"folder:{root}"))
 
 
 def refused(root, sentence):
@@ -92,7 +92,7 @@ def test_without_patients_the_split_is_by_image_and_says_so(tmp_path):
 )
 def test_wrong_patient_patterns(tiny_folder, pattern, sentence):
     config = RunConfig(dataset=f"folder:{tiny_folder}", patient_pattern=pattern, image_size=32)
-    for meet in (load_dataset, check_dataset):  # before the launch, and not in each seed after it
+    for meet in (load_dataset, outline):  # before the launch, and not in each seed after it
         with pytest.raises(UserError, match=sentence) as error:
             meet(config)
         assert error.value.field == "patient_pattern"
@@ -116,7 +116,7 @@ def test_too_few_images_or_patients_to_split_are_refused_before_the_launch(tmp_p
 def test_a_pattern_that_takes_all_for_few_patients_is_named(tiny_folder):
     config = RunConfig(dataset=f"folder:{tiny_folder}", patient_pattern="(?P<patient>[A-Z]+)")  # finds the class
     with pytest.raises(UserError, match=r"The 72 images of 3 patients in .* correct patient_pattern '\(\?P<patient>\["):
-        check_dataset(config)
+        outline(config)
 
 
 def test_no_folder_no_class_one_class(tmp_path, root):
@@ -139,8 +139,9 @@ def test_what_is_left_out_is_said(root):
     data = load(f"folder:{root}")
     assert images_in(data) == 72
     assert data.warnings == (
-        "Images beside the class folders, in no class, left out: 2; the first: a.png.",
-        "Sub-folders without an image (.bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp) are no class: EMPTY, NOTES.",
+        "Images beside the class folders, in no class, left out: 2; first: a.png.",
+        "Sub-folders without an image (.bmp, .gif, .jfif, .jpe, .jpeg, .jpg, .png, .tif, .tiff, .webp) are no class: EMPTY, NOTES.",
+        "Files in the class folders that are not read: 1 .txt; the first: NOTES/readme.txt.",
     )
 
 
@@ -210,7 +211,7 @@ def test_links_out_of_the_folder_are_refused(tmp_path, root, what):
         "broken": (root / "ONE" / "ONE-5000-1.png", tmp_path / "gone.png"),
     }[what]
     link.symlink_to(target)
-    refused(root, f"{link} is a link that leads out of the folder, to {target}: put a copy in its place, or take it")
+    refused(root, f"{link} is a link that leads out of the folder, to {target}: put a copy in its place, take it out, or")
 
 
 def test_links_that_stay_inside_are_left_out_and_said(tmp_path, root):
@@ -219,7 +220,8 @@ def test_links_that_stay_inside_are_left_out_and_said(tmp_path, root):
     (root / "AGAIN").symlink_to("ONE")
     data = load(f"folder:{root}")
     assert images_in(data) == 72
-    assert data.warnings == ("Links to places inside the folder, not followed: 3; the first: AGAIN.",)
+    said = "Links to images or folders that are there already, not followed: 3; the first: AGAIN."
+    assert data.warnings == (said,)
     (tmp_path / "way").symlink_to(root)  # the folder that a person names may be a link itself
     assert load(f"folder:{tmp_path / 'way'}").checksum() == data.checksum()
     only = tmp_path / "only"
@@ -227,7 +229,7 @@ def test_links_that_stay_inside_are_left_out_and_said(tmp_path, root):
     (only / "store").mkdir()
     for n in range(3):
         (only / "A" / f"{n}.png").symlink_to(only / "store" / "x")
-    refused(only, "Its 3 links are not followed: put copies in their place")
+    refused(only, "has no sub-folder with images")  # what they lead to is not there
 
 
 def test_a_pipe_named_like_an_image_is_refused(root):
@@ -333,7 +335,7 @@ def test_listing_is_in_path_order_and_tells_how_far_it_is(tmp_path, monkeypatch)
         (tmp_path / name).write_bytes(b"")
     monkeypatch.setattr("colora.data.listing.TELL_EVERY", 2)
     told = []
-    listing = list_folder(tmp_path, lambda *done: told.append(done))
+    listing = folder_catalogue(tmp_path, on_progress=lambda *done: told.append(done))
     assert listing.paths == ["A/B.JPG", "A/b/2.png", "A/b-1.png", "A/b.png", "B/z.png"]
     assert listing.paths == [str(p) for p in sorted(map(type(tmp_path), listing.paths))]
     assert listing.labels.tolist() == [0, 0, 0, 0, 1]

@@ -17,7 +17,7 @@ from small_data import write_npz
 
 from colora.data.medmnist import class_counts, damages, get, on_disk, read_medmnist
 from colora.data.prepare import prepare_array
-from colora.data.sources import SPLITS, check_dataset, load_dataset, load_outside
+from colora.data.sources import SPLITS, load_dataset, load_outside, outline
 from colora.settings import medmnist_info
 from colora.settings.config import absolute_paths, config_problems, make_config
 from colora.settings.medmnist_info import file_name, info, names, stored_size
@@ -145,7 +145,7 @@ def test_a_download_of_medmnists_own_is_used(medmnist, tmp_path):
         folder.mkdir(exist_ok=True)
         (folder / "octmnist.npz").write_bytes(medmnist.files["octmnist.npz"])
         config = make_config({"dataset": "octmnist", "image_size": 28, **settings})
-        check_dataset(config)
+        outline(config)
         assert not (folder / "octmnist").exists()  # a launch must not wait for it; the first run unpacks
         assert isinstance(load_dataset(config).splits["train"].images, np.memmap)
     assert medmnist.asked == []
@@ -153,7 +153,7 @@ def test_a_download_of_medmnists_own_is_used(medmnist, tmp_path):
 
 def test_a_missing_set_says_how_to_get_it(medmnist, tmp_path):
     with pytest.raises(UserError) as caught:
-        check_dataset(make_config({"dataset": "octmnist", "image_size": 128}))
+        outline(make_config({"dataset": "octmnist", "image_size": 128}))
     said = str(caught.value)
     assert f"OCTMNIST at 128 px is not in {medmnist.root}: run `colora data get octmnist --size 128`, or fetch" in said
     assert f"{medmnist.url('octmnist_128.npz')}?download=1 on a machine with a network (MD5 " in said
@@ -172,7 +172,7 @@ def test_a_damaged_file_is_never_unpacked(medmnist):
     path = medmnist.root / "octmnist.npz"
     path.write_bytes(medmnist.files["octmnist.npz"][:-500])
     with pytest.raises(UserError, match=r"octmnist\.npz is not complete: delete it, then run `colora data get"):
-        check_dataset(make_config({"dataset": "octmnist", "image_size": 28}))
+        outline(make_config({"dataset": "octmnist", "image_size": 28}))
     write_npz(path, 28, named=False, train_labels=np.zeros((30, 1), np.uint8))  # whole, but another file
     for unpacking in (load, lambda: get("octmnist", 28)):
         with pytest.raises(UserError, match=r"is damaged or another file: MD5 \w+ was expected, \w+ was found"):
@@ -191,7 +191,7 @@ def test_damage_to_the_unpacked_copy_is_found(medmnist):
     with open(folder / "val_images.npy", "r+b") as file:
         file.truncate(1000)
     with pytest.raises(UserError, match=r"octmnist is not complete \(val: .*delete the folder .* and get the set"):
-        check_dataset(make_config({"dataset": "octmnist", "image_size": 28}))
+        outline(make_config({"dataset": "octmnist", "image_size": 28}))
     (folder / "set.json").write_text("{}")
     shutil.copy(folder / "test_images.npy", folder / "val_images.npy")
     with pytest.raises(UserError, match=r"set\.json cannot be read"):

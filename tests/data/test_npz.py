@@ -6,7 +6,7 @@ import pytest
 from small_data import check, load, refused, striped_images, write_npz
 
 from colora.data import npz_file
-from colora.data.sources import SPLITS, check_dataset, load_dataset
+from colora.data.sources import SPLITS, load_dataset, outline
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
@@ -93,7 +93,7 @@ def test_16_bit_colour_is_what_it_would_be_from_an_image_file_and_said(tmp_path,
     low = np.random.default_rng(0).integers(0, 256, colour.shape)  # Pillow reads the upper 8 bits of a file's 16
     deep = (colour.astype(np.int64) * 256 + low).astype(f"{order}u2")
     path = write_npz(tmp_path / "a.npz", counts=(4, 4), **every_split(deep, labels))
-    check_dataset(RunConfig(dataset=f"npz:{path}"))
+    outline(RunConfig(dataset=f"npz:{path}"))
     data = load(f"npz:{path}")
     eight = load(f"npz:{write_npz(tmp_path / 'b.npz', counts=(4, 4), **every_split(colour, labels))}")
     assert data.checksum() == eight.checksum()

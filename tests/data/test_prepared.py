@@ -16,7 +16,7 @@ from queueing import PATIENCE_SECONDS
 from small_data import load, write_folder
 
 from colora.data import prepared
-from colora.data.listing import list_folder
+from colora.data.layout import folder_catalogue
 from colora.data.prepared import cache_dir, prepare_files
 from colora.data.sources import load_dataset
 from colora.settings.config import RunConfig
@@ -38,9 +38,9 @@ def opened(monkeypatch) -> list[str]:
     paths: list[str] = []
     read = prepared.read_image
 
-    def listed(path, image_size):
+    def listed(path, image_size, **options):
         paths.append(path)
-        return read(path, image_size)
+        return read(path, image_size, **options)
 
     monkeypatch.setattr(prepared, "read_image", listed)
     return paths
@@ -51,7 +51,7 @@ def entries() -> list[Path]:
 
 
 def whole(root, image_size=32, **how):
-    listing = list_folder(root)
+    listing = folder_catalogue(root)
     return prepare_files(listing.root, listing.paths, image_size, **how)
 
 
@@ -114,7 +114,7 @@ def test_progress_and_order(root):
     result = whole(root, on_progress=lambda *done: told.append(done))
     assert [done for done, _ in told][-6:] == [0, 16, 32, 48, 64, 72]
     assert {total for _, total in told} == {72}
-    in_order = [np.asarray(Image.open(root / p).convert("L"))[:, 8:40] for p in list_folder(root).paths]
+    in_order = [np.asarray(Image.open(root / p).convert("L"))[:, 8:40] for p in folder_catalogue(root).paths]
     assert np.array_equal(result.images, in_order)
     assert result.kept.tolist() == list(range(72))
 
@@ -148,17 +148,17 @@ PREPARE = """
 import sys, time
 from pathlib import Path
 from colora.data import prepared
-from colora.data.listing import list_folder
+from colora.data.layout import folder_catalogue
 assert "torch" not in sys.modules
 prepared.MAPPED_FROM, prepared.CHUNK = 1, 8
 read = prepared.read_image
-def slow(path, size):
+def slow(path, size, **options):
     with open(sys.argv[2], "a") as log:
         log.write(path + "\\n")
     time.sleep(0.02)
-    return read(path, size)
+    return read(path, size, **options)
 prepared.read_image = slow
-listing = list_folder(Path(sys.argv[1]))
+listing = folder_catalogue(Path(sys.argv[1]))
 told = []
 result = prepared.prepare_files(listing.root, listing.paths, 32, on_progress=lambda *done: told.append(done))
 print(result.images.shape, int(result.images.sum()), len(told))
@@ -199,7 +199,7 @@ def test_who_waits_for_another_process_may_stop(root):
     class Enough(Exception):
         pass
 
-    listing = list_folder(root)
+    listing = folder_catalogue(root)
     key = prepared._key(listing.root, listing.paths, 32, lambda done, total: None)
     waited = []
 

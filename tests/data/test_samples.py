@@ -5,7 +5,8 @@ from small_data import write_folder, write_npz
 
 from colora.data.medmnist import get
 from colora.data.phantom import PhantomSettings, generate
-from colora.data.samples import SIDE, folder_samples, medmnist_samples, npz_samples, phantom_samples
+from colora.data.samples import SIDE, file_samples, medmnist_samples, npz_samples, phantom_samples
+from colora.settings.config import make_config
 
 
 def test_of_a_set_the_first_training_images_of_each_class(medmnist):
@@ -31,13 +32,14 @@ def test_generated_ones_are_those_of_training():
 
 def test_of_a_folder_spread_over_the_files(tmp_path):
     root = write_folder(tmp_path / "oct", patients=6, scans=2)
-    found = folder_samples(root, each=3)
+    found = file_samples(make_config({"dataset": f"folder:{root}"}), each=3)
     assert found.class_names == ("ONE", "THREE", "TWO")
     assert [len(shown) for shown in found.images] == [3, 3, 3] and found.images[0][0].shape == (SIDE, SIDE)
-    assert found.patients == "18 patients by the file names: the split is by patient."
+    assert found.patients == "18 patients, by file name CLASS-PATIENT-N."
     (root / "ONE" / "scan.png").write_bytes(b"no image")
-    named = folder_samples(root, each=100)
-    assert len(named.images[0]) == 12 and "do not tell the patient" in named.patients
+    named = file_samples(make_config({"dataset": f"folder:{root}", "class_names": "1,3,2"}), each=100)
+    assert len(named.images[0]) == 12 and named.class_names == ("1", "3", "2")
+    assert named.patients == "19 patients, by file name CLASS-PATIENT-N."  # the one that tells none is one of its own
     assert named.size == sum(path.stat().st_size for path in root.rglob("*.png"))
 
 

@@ -9,7 +9,7 @@ from small_data import write_npz
 
 from colora.data.cuts import list_cuts, read_cut, remove_cut, save_cut
 from colora.data.rules import make_rule
-from colora.data.sources import check_dataset, load_dataset
+from colora.data.sources import load_dataset, outline
 from colora.data.thumbnails import open_pictures
 from colora.distillation import verdicts
 from colora.distillation.distil import distil
@@ -247,11 +247,11 @@ def roots(tmp_path, monkeypatch) -> Path:
 
 def test_what_lies_elsewhere_is_refused_in_the_same_words_whether_it_is_there_or_not(roots):
     inside = make_config({"dataset": f"npz:{roots}/oct/tiny.npz", "image_size": 28})
-    check_dataset(inside)
+    outline(inside)
     said = set()
     for place in ("tiny.npz", "none.npz", "oct/../tiny.npz", "oct2/tiny.npz", "\u200b", "no/such/folder.npz"):
         outside = make_config({"dataset": f"npz:{roots}/{place}", "image_size": 28})
-        for act in (check_dataset, load_dataset, open_pictures):
+        for act in (outline, load_dataset, open_pictures):
             with pytest.raises(Refused) as refused:
                 act(outside)
             said.add(str(refused.value))

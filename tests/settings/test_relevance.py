@@ -15,11 +15,15 @@ from colora.system.errors import UserError
 from colora.training.run import train_run
 
 OTHERS = {  # of each setting values to draw from, allowed beside most others
-    "dataset": ["phantom", "octmnist", "npz:/a.npz", "folder:/a"],
+    "dataset": ["phantom", "octmnist", "npz:/a.npz", "folder:/a", "table:/a.csv"],
     "data_dir": [None, "/sets"],
     "class_names": [None, ["A", "B"]],
+    "layout": ["auto", "classes"],
+    "columns": [None, "path=image"],
     "patient_pattern": [None, "(?P<patient>x)"],
+    "ignore_splits": [False, True],
     "split_seed": [0, 3],
+    "data_roots": [None, ["/cache"]],
     "train_set": ["complete", "balanced"],
     "per_class": [None, 5],
     "cut": [None, "mine"],
@@ -144,7 +148,7 @@ def test_reasons_are_sentences():
     why = unused(values)
     assert why["lr"] == "method head with lr_head trains the head alone, at that rate"
     assert why["rank"] == "method head has no adapters"
-    assert why["split_seed"] == "only a folder is split here, and npz brings its own splits"
+    assert why["split_seed"] == "only a folder or a table is split here, and npz brings its own splits"
     assert why["batch_norm"] == "vgg16 has no batch norm"
 
 

@@ -77,6 +77,8 @@ def test_flags_read_back_as_the_same_values(field):
 def test_every_setting_can_be_varied():
     """One by one: its groups have those values, under names that a group may have."""
     values = EVERY_KIND | {
+        "layout": ["auto", "classes"], "columns": [None, "path=image,label=disease"], "ignore_splits": [False, True],
+        "data_roots": [None, ["/cache", "/more"]],
         "split_seed": ["0", "1"], "train_set": ["complete", "balanced"], "per_class": [None, "5"],
         "image_size": ["32", "64"], "augment": ["none", "flip+shift"], "method": ["colora", "head", "full"],
         "order": ["inception", "separable"], "bias": ["auto", "all", "none"], "merge_every": ["1", "2"],
@@ -87,7 +89,9 @@ def test_every_setting_can_be_varied():
     }  # fmt: skip
     used_beside = {
         "data_dir": {"dataset": "octmnist"}, "patient_pattern": {"dataset": "folder:/a"},
-        "split_seed": {"dataset": "folder:/a"}, "per_class": {"train_set": "balanced"},
+        "split_seed": {"dataset": "folder:/a"}, "layout": {"dataset": "folder:/a"},
+        "columns": {"dataset": "table:/a.csv"}, "ignore_splits": {"dataset": "table:/a.csv"},
+        "data_roots": {"dataset": "folder:/a"}, "per_class": {"train_set": "balanced"},
         "partial_weights": {"weights": "/w.pth"}, "batch_norm": {"backbone": "resnet18"},
     }  # fmt: skip
     assert values.keys() == RunConfig.model_fields.keys()

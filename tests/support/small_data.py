@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from colora.data.dataset import Dataset
-from colora.data.sources import check_dataset, load_dataset
+from colora.data.sources import load_dataset, outline
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
@@ -62,7 +62,7 @@ def write_folder(root: Path, patients: int = 12, scans: int = 2, size: tuple[int
 
 def check(path: Path) -> None:
     """What a launch looks at."""
-    check_dataset(RunConfig(dataset=f"npz:{path}"))
+    outline(RunConfig(dataset=f"npz:{path}"))
 
 
 def refused(path: Path, sentence: str, also_before_launch: bool = True) -> None:

@@ -11,8 +11,9 @@ from colora import plots
 from colora.data.counts import ClassCounts, medmnist_counts, source_counts
 from colora.data.cuts import Cut
 from colora.data.medmnist import on_disk
-from colora.data.samples import Samples, folder_samples, medmnist_samples, npz_samples, phantom_samples
+from colora.data.samples import Samples, file_samples, medmnist_samples, npz_samples, phantom_samples
 from colora.runs.access import named_place
+from colora.settings.config import DATA_FIELDS, RunConfig
 from colora.settings.medmnist_info import SIZES, known, stored_size
 from pages.components import show
 from pages.components.runs import place_stamps
@@ -25,12 +26,13 @@ SAYS = (
 )
 
 
-def of_source(dataset: str, image_size: int, data_dir: str | None) -> ClassCounts | None:
+def of_source(config: RunConfig) -> ClassCounts | None:
     """`counts.source_counts`, kept until the files change. Raises UserError for bad input."""
-    kind, _, place = dataset.partition(":")
+    kind, _, place = config.dataset.partition(":")
     if known(kind):
-        return of_set(kind, data_dir, stored_size(image_size))
-    return _of_source(dataset, image_size, place_stamps(named_place(place, "dataset")) if place else None)
+        return of_set(kind, config.data_dir, stored_size(config.image_size))
+    key = config.model_dump_json(include=set(DATA_FIELDS))
+    return _of_source(config, key, place_stamps(named_place(place, "dataset")) if place else None)
 
 
 def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCounts | None:
@@ -41,8 +43,8 @@ def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCou
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=FOLDER_SECONDS)
-def _of_source(dataset: str, image_size: int, stamps: Any) -> ClassCounts | None:
-    return source_counts(dataset, image_size)
+def _of_source(_config: RunConfig, key: str, stamps: Any) -> ClassCounts | None:
+    return source_counts(_config)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -51,14 +53,11 @@ def _of_set(name: str, size: int | None, data_dir: str | None, stamps: Any) -> C
 
 
 def show_training(counts: ClassCounts, train_set: str, per_class: int | None) -> None:
-    """How many images a launch trains on, and where the figures come from; of a folder, which is split later, all."""
+    """How many images a launch trains on, and where the figures come from."""
     st.markdown("**Training images**")
-    if "train" in counts.counts:
-        used = counts.used(train_set, per_class)
-        each = f"{used[0]:,} of each class" if len(set(used)) == 1 else _listed(counts.class_names, used)
-        line = f"Trains on {sum(used):,} images: {each} ({train_set})."
-    else:
-        line = f"{counts.total('all'):,} images: {_listed(counts.class_names, counts.counts['all'])}; about 70 % train."
+    used = counts.used(train_set, per_class)
+    each = f"{used[0]:,} of each class" if len(set(used)) == 1 else _listed(counts.class_names, used)
+    line = f"Trains on {sum(used):,} images: {each} ({train_set})."
     st.caption(f"{show.literal(line)}  \n{show.literal(counts.source)}")
 
 
@@ -110,28 +109,6 @@ def show_counts(counts: ClassCounts, title: str, note: str = "") -> None:
         )
 
 
-def show_folder(counts: ClassCounts, title: str) -> None:
-    """Of a folder that is split only when a run starts: one bar and one line a class."""
-    table = pd.DataFrame({"Class": counts.class_names, "Images": counts.counts["all"]})
-    grid = st.grid(2, min_column_width=300)
-    with grid.cell():
-        show.show_figure(
-            plots.class_shares({"All images": counts.counts["all"]}, counts.class_names),
-            "Share of each class",
-            SAYS,
-            f"Share of each class in the images of {title}",
-            table,
-            f"{title}-class-counts",
-            counts.source,
-        )
-    with grid.cell():
-        st.markdown("**Images of each class**")
-        st.caption(show.literal(counts.source))
-        shown = pd.concat([table, pd.DataFrame([{"Class": "All", "Images": counts.total("all")}])], ignore_index=True)
-        show.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
-        st.caption("About 70 % of them train, 15 % validate and 15 % test; the split is made when a run starts.")
-
-
 def samples_of_set(name: str, data_dir: str | None) -> Samples | None:
     """`samples.medmnist_samples`, read anew only when the files change."""
     stamps = [place_stamps(on_disk(name, size, data_dir).folder / "set.json") for size in SIZES]
@@ -148,15 +125,15 @@ def samples_of_phantom() -> Samples:
     return phantom_samples()
 
 
-def samples_of_own(kind: str, place: str) -> Samples:
-    """Of a "folder" or an "npz" file. Raises UserError as `folder_samples` and `npz_samples` do."""
-    path = named_place(place)
-    return _samples_of_own(kind, path, place_stamps(path))
+def samples_of_own(config: RunConfig) -> Samples:
+    """Of a folder, table or file. Raises UserError as `file_samples` and `npz_samples` do."""
+    path = named_place(config.dataset.partition(":")[2])
+    return _samples_of_own(config, config.model_dump_json(include=set(DATA_FIELDS)), path, place_stamps(path))
 
 
 @st.cache_data(show_spinner="Reading the images …", max_entries=8, ttl=FOLDER_SECONDS)
-def _samples_of_own(kind: str, path: Path, stamps: Any) -> Samples:
-    return folder_samples(path) if kind == "folder" else npz_samples(path)
+def _samples_of_own(_config: RunConfig, key: str, path: Path, stamps: Any) -> Samples:
+    return npz_samples(path) if _config.dataset.startswith("npz:") else file_samples(_config)
 
 
 def show_samples(samples: Samples | None, title: str) -> None:

@@ -31,6 +31,8 @@ LABELS = {
     "per_class": "Images per class",
     "train_set": "Training set",
     "split_seed": "Seed of the split",
+    "layout": "Arrangement of the folder",
+    "ignore_splits": "Ignore the splits it brings",
     "data_dir": "Folder of MedMNIST's files",
     "lr": "Learning rate",
     "lr_head": "Learning rate of the head",
@@ -47,12 +49,17 @@ LABELS = {
 SOURCE_TITLES = {
     "phantom": "Generated images (synthetic)",
     "folder": "A folder of images",
+    "table": "A table of images (CSV, Excel ...)",
     "npz": "A MedMNIST file (.npz)",
 } | {name: f"{info(name).title} (MedMNIST)" for name in sorted(names(), key=lambda name: name != "octmnist")}
 SOURCE_PATHS = {
     "folder": (
         "Folder",
         f"A folder {HERE}, with one sub-folder of images for each class.",
+    ),
+    "table": (
+        "Table",
+        f"A file {HERE}: CSV, TSV, Excel or Parquet with a line an image, its path and its class.",
     ),
     "npz": (
         "File",
@@ -71,6 +78,11 @@ OPTION_TITLES: dict[str, dict[str, str]] = {
     "schedule": {"constant": "constant", "cosine": "falls to 0 (cosine)"},
     "train_figures": {"full": "from the model after the epoch", "pass": "from the training pass (faster)"},
     "augment": {"none": "none", "flip": "mirrored", "flip+shift": "mirrored and moved"},
+    "layout": {
+        "auto": "found out",
+        "classes": "every sub-folder is a class",
+        "class-number": "patients of a class: AMD1, AMD2, ...",
+    },
     "train_set": {"complete": "complete", "balanced": "balanced: as many of each class"},
 }
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import streamlit as st
 
-from colora.data.folder import patient_expression
 from colora.data.medmnist import check_medmnist
+from colora.data.patients import patient_expression
 from colora.networks.weights import IMAGENET
 from colora.runs.access import named_place
 from colora.settings.config import KNOWN_WEIGHTS, SOURCES, WITH_PATH, RunConfig, config_problems

@@ -1,0 +1,158 @@
+"""`folder:DIR` and `table:FILE`: image files in a catalogue, split and read into a data set."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from colora.data import not_images
+from colora.data.catalogue import Catalogue, NotRead, Patients
+from colora.data.dataset import SPLITS, Dataset, Split, outline_split
+from colora.data.layout import folder_catalogue
+from colora.data.listing import plain, shown
+from colora.data.patients import by_pattern, says_alone
+from colora.data.prepare import Progress, quiet
+from colora.data.prepared import Notes, prepare_files
+from colora.data.splits import divide
+from colora.runs.access import named_place
+from colora.settings.config import RunConfig
+
+DAMAGED = "does not open"
+MASK = "a mask: two grey values only"
+
+
+def catalogue_of(config: RunConfig, on_progress: Progress = quiet) -> Catalogue:
+    """What the folder or table of a config holds, by names alone. Raises UserError for what has to be put right first,
+    or asked about."""
+    place = config.dataset.partition(":")[2]
+    path, allowed = named_place(place, "dataset"), allowed_places(config)
+    found = folder_catalogue(path, config.layout, config.ignore_splits, allowed, on_progress)
+    if config.patient_pattern:
+        found = _with_patients(found, by_pattern(found.paths, config.patient_pattern))
+    return found
+
+
+def allowed_places(config: RunConfig) -> tuple[str, ...]:
+    """Real paths of the folders, beside the source's own, that its links and entries may lead to."""
+    return tuple(os.path.realpath(named_place(root, "data_roots")) for root in config.data_roots or ())
+
+
+def split_files(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
+    """The images as a data set of three splits, as `splits.divide` says.
+
+    Raises UserError as `catalogue_of` and `divide` do, or where more than 5 % of the images do not open.
+    """
+    catalogue = catalogue_of(config, on_progress)
+    division = divide(catalogue, config.split_seed, source_path(config), config.patient_pattern)
+    splits, notes = _read(catalogue, division.which, SPLITS, config.image_size, on_progress)
+    return _dataset(catalogue, splits, notes, source_name(config), division.rule, list(division.warnings))
+
+
+def whole_files(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
+    """Every image, in the splits that the source has, or in path order as the one split "all".
+
+    Raises UserError as `catalogue_of` does, or where more than 5 % of the images do not open.
+    """
+    catalogue = catalogue_of(config, on_progress)
+    names, which = ("all",), np.zeros(len(catalogue.paths), dtype=np.int64)
+    rule = "every image of it"
+    if catalogue.given is not None:
+        names, which, rule = SPLITS, catalogue.given, f"as given by {catalogue.given_by}"
+    splits, notes = _read(catalogue, which, names, config.image_size, on_progress)
+    return _dataset(catalogue, splits, notes, config.dataset, rule, [])
+
+
+def outline_files(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
+    """What `split_files` would return, as far as names tell: no image is opened, and all are taken to open.
+
+    Raises UserError as `catalogue_of` and `divide` do.
+    """
+    catalogue = catalogue_of(config, on_progress)
+    division = divide(catalogue, config.split_seed, source_path(config), config.patient_pattern)
+    splits, patients = {}, catalogue.patients.ids
+    for i, name in enumerate(SPLITS):
+        own = np.flatnonzero(division.which == i)
+        splits[name] = outline_split(catalogue.labels[own], None if patients is None else patients[own])
+    return _dataset(catalogue, splits, Notes(), source_name(config), division.rule, list(division.warnings))
+
+
+def source_path(config: RunConfig) -> str:
+    return str(named_place(config.dataset.partition(":")[2], "dataset"))
+
+
+def source_name(config: RunConfig) -> str:
+    """As results name it: the kind, and the folder's or file's own name."""
+    kind, _, place = config.dataset.partition(":")
+    return f"{kind}:{named_place(place, 'dataset').name}"
+
+
+def _with_patients(catalogue: Catalogue, patients: Patients) -> Catalogue:
+    old = tuple(says_alone(catalogue.patients))
+    kept = tuple(said for said in catalogue.warnings if said not in old)
+    return replace(catalogue, patients=patients, warnings=(*says_alone(patients), *kept))
+
+
+def _read(
+    catalogue: Catalogue, which: np.ndarray, names: tuple[str, ...], image_size: int, on_progress: Progress
+) -> tuple[dict[str, Split], Notes]:
+    """The splits by name, from split numbers (N,); the positions in the notes are those in the catalogue.
+
+    The files are read split by split, so that each split is a slice of one array and no image is held twice.
+    """
+    order = np.argsort(which, kind="stable")
+    prepared = prepare_files(catalogue.root, [catalogue.paths[i] for i in order], image_size, on_progress)
+    source = order[prepared.kept]  # (n,) position in the catalogue of each prepared image
+    ids = np.array([plain(catalogue.paths[i]) for i in source], dtype=str)
+    ends = np.searchsorted(which[source], np.arange(len(names) + 1))
+    splits, patients = {}, catalogue.patients.ids
+    for i, name in enumerate(names):
+        part = slice(ends[i], ends[i + 1])
+        own = None if patients is None else patients[source[part]]
+        splits[name] = Split(prepared.images[part], catalogue.labels[source[part]], ids[part], own)
+    notes = prepared.notes
+    left_out = sorted((int(order[position]), reason) for position, reason in notes.left_out)
+    return splits, Notes(left_out, notes.converted, sorted(int(order[position]) for position in notes.masks))
+
+
+def _dataset(
+    catalogue: Catalogue, splits: dict[str, Split], notes: Notes, source: str, rule: str, warnings: list[str]
+) -> Dataset:
+    total = len(catalogue.paths)
+    left_out = [f"{shown(catalogue.paths[position])}: {reason}" for position, reason in notes.left_out]
+    if left_out:
+        warnings.append(
+            f"{len(left_out):,} of {total:,} images did not open and were left out: "
+            f"{_first(catalogue, [position for position, _ in notes.left_out])}."
+        )
+    if notes.masks:
+        left_out += [f"{shown(catalogue.paths[position])}: {MASK}" for position in notes.masks]
+        warnings.append(
+            f"{len(notes.masks):,} of {total:,} images have two grey values only, as masks have, and were left out: "
+            f"{_first(catalogue, notes.masks)}."
+        )
+    warnings += [*notes.converted.sentences(total), *catalogue.warnings]
+    return Dataset(
+        splits,
+        catalogue.class_names,
+        class_names_given=True,
+        source=source,
+        split_rule=rule,
+        warnings=tuple(warnings),
+        left_out=tuple(left_out),
+        patients_from=catalogue.patients.told_by,
+        not_read=_not_read(catalogue, notes),
+        metadata=catalogue.metadata,
+    )
+
+
+def _not_read(catalogue: Catalogue, notes: Notes) -> NotRead:
+    """What the catalogue left out, and what was left out when the files were read."""
+    found = catalogue.not_read.copy()
+    for reason, positions in ((DAMAGED, [p for p, _ in notes.left_out]), (not_images.MASK, notes.masks)):
+        for position in positions:
+            found.add(reason, catalogue.class_names[catalogue.labels[position]], [catalogue.paths[position]])
+    return found
+
+
+def _first(catalogue: Catalogue, positions: list[int]) -> str:
+    return ", ".join(shown(catalogue.paths[i]) for i in positions[:5]) + (", ..." if len(positions) > 5 else "")
