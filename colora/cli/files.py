@@ -1,14 +1,15 @@
 """`colora data` and `colora weights`: list, get and verify the files that runs start from. Imports no torch."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from colora.cli.data_check import add_data_check
 from colora.cli.printing import print_json
+from colora.cli.progress import Bar
 from colora.networks.weights import IMAGENET
 from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import Cancelled, UserError
@@ -17,8 +18,10 @@ from colora.system.storage import size_text
 
 def add_file_commands(command: Callable, with_json: Callable) -> None:
     """Registers both commands; `command` and `with_json` are the command line's own."""
-    data = command("data", _data_list, "MedMNIST's sets: list, download and check them")
-    jobs = data.add_subparsers(dest="job", required=True, metavar="list|get|verify")
+    data = command("data", _data_list, "look at data before training; MedMNIST's sets: list, download and verify them")
+    jobs = data.add_subparsers(dest="job", required=True, metavar="check|list|get|verify")
+    about = "what is in data, how they are split, whose they are, what leaks and what is not read"
+    add_data_check(with_json(jobs.add_parser("check", help=about, description=about)))
 
     def data_job(name: str, run: Callable, about: str) -> argparse.ArgumentParser:
         job = with_json(jobs.add_parser(name, help=about, description=about))
@@ -193,42 +196,3 @@ def _keeping(again: str) -> Iterator[None]:
         raise SystemExit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class Bar:
-    """Bytes, or what `unit` says, on stderr, where that is a terminal; starts anew with each state."""
-
-    def __init__(self, name: str, unit: str = "B"):
-        self.name, self.unit, self.state, self.bar = name, unit, "", None
-
-    def __enter__(self) -> "Bar":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def __call__(self, state: str, done: int, total: int | None) -> None:
-        from tqdm import tqdm
-
-        if self.bar is None:
-            shape = _assumed_shape()
-            self.bar = tqdm(
-                unit=self.unit, unit_scale=self.unit == "B", file=sys.stderr, disable=None, leave=False, **shape
-            )
-        if state != self.state or done < self.bar.n:
-            self.state = state
-            self.bar.reset(total)
-            # What is there already did not arrive now: it counts for how far, not for how fast.
-            self.bar.initial = self.bar.n = self.bar.last_print_n = done
-            self.bar.set_description(f"{state} {self.name}")
-        self.bar.total = total
-        self.bar.update(done - self.bar.n)
-
-
-def _assumed_shape() -> dict[str, int]:
-    """Columns and rows for tqdm where the terminal has none, as one that a program opened and gave no size."""
-    if not sys.stderr.isatty():
-        return {}
-    columns, rows = os.get_terminal_size(sys.stderr.fileno())
-    return {} if columns and rows else {"ncols": 79, "nrows": 24}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from colora.cli.asked import add_config, add_seeds, asked_groups, asked_seeds, not_used, tell_unused
-from colora.cli.files import Bar
 from colora.cli.printing import print_json, show_groups
+from colora.cli.progress import Bar
 from colora.cli.runs import follow, report_end
 from colora.engines.engine import ENGINES, engine_named
 from colora.runs.folder import Group

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from colora.cli.asked import names
-from colora.cli.files import Bar
 from colora.cli.groups import add_group, add_groups, add_runs_dir, group_of, groups_of
 from colora.cli.printing import print_json, show_evaluation, show_groups, show_predictions
+from colora.cli.progress import Bar
 from colora.cli.runs import look_beyond
 from colora.engines.view import unattended
 from colora.queue.worked import COMMAND_WAIT_SECONDS, see_to

@@ -150,7 +150,7 @@ def test_ctrl_c_keeps_what_arrived_and_says_how_to_continue(medmnist):
 
 BAR = """
 import time
-from colora.cli.files import Bar
+from colora.cli.progress import Bar
 with Bar("set.npz") as bar:
     for done in (900_000, 900_000, 910_000, 920_000):
         bar("downloading", done, 1_000_000)

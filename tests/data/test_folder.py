@@ -10,6 +10,7 @@ from small_data import load, write_folder
 
 from colora.data import prepare
 from colora.data.layout import folder_catalogue
+from colora.data.listing import SUFFIXES
 from colora.data.sources import SPLITS, load_dataset, load_outside, outline
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
@@ -140,7 +141,7 @@ def test_what_is_left_out_is_said(root):
     assert images_in(data) == 72
     assert data.warnings == (
         "Images beside the class folders, in no class, left out: 2; first: a.png.",
-        "Sub-folders without an image (.bmp, .gif, .jfif, .jpe, .jpeg, .jpg, .png, .tif, .tiff, .webp) are no class: EMPTY, NOTES.",
+        f"Sub-folders without an image ({', '.join(SUFFIXES)}) are no class: EMPTY, NOTES.",
         "Files in the class folders that are not read: 1 .txt; the first: NOTES/readme.txt.",
     )
 
@@ -211,7 +212,7 @@ def test_links_out_of_the_folder_are_refused(tmp_path, root, what):
         "broken": (root / "ONE" / "ONE-5000-1.png", tmp_path / "gone.png"),
     }[what]
     link.symlink_to(target)
-    refused(root, f"{link} is a link that leads out of the folder, to {target}: put a copy in its place, take it out, or")
+    refused(root, f"{link} is a link that leads out of the folder, to {target}: put a copy in its place, take it out")
 
 
 def test_links_that_stay_inside_are_left_out_and_said(tmp_path, root):

@@ -1,0 +1,70 @@
+"""`colora data check`: what is in data, how they are split, whose they are, what leaks and what is not read, before any
+training. Imports no torch."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from colora.cli.arguments import Parser
+from colora.cli.asked import add_config
+from colora.cli.printing import print_json
+from colora.cli.progress import Bar
+from colora.runs.data_said import SPLITS, says_duplicates, says_not_read, says_patients
+from colora.settings.config import DATA_FIELDS, make_config
+from colora.settings.relevance import unused
+from colora.system.errors import UserError
+
+SIDE = 64  # pixels, at which images are compared unless another size is asked for
+OF_TABLE = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
+
+
+def add_data_check(job: Parser) -> None:
+    """Its arguments."""
+    job.add_argument("spec", metavar="SPEC", help="folder:DIR, table:FILE, npz:FILE, a MedMNIST set, or a path alone")
+    job.add_argument("--quick", action="store_true", help="names and labels only: no image is read")
+    add_config(job, tuple(field for field in DATA_FIELDS if field != "dataset"))
+    job.set_defaults(run=_check)
+
+
+def named(spec: str) -> str:
+    """A path alone as the source that it is by its kind."""
+    if ":" in spec or not Path(spec).exists():
+        return spec
+    if Path(spec).is_dir():
+        return f"folder:{spec}"
+    ending = Path(spec).suffix.lower()
+    return f"{'table' if ending in OF_TABLE else 'npz'}:{spec}" if ending in (*OF_TABLE, ".npz") else spec
+
+
+def _check(args: argparse.Namespace) -> int:
+    from colora.data.check import check, look
+
+    given = {field: value for field in DATA_FIELDS if (value := getattr(args, field, None)) is not None}
+    values = {"image_size": SIDE} | given | {"dataset": named(args.spec)}
+    config = make_config(values)
+    idle = unused(config.model_dump())
+    for field in given:
+        if field in idle:
+            raise UserError(f"--{field.replace('_', '-')} does nothing here: {idle[field]}.", field=field)
+    with Bar(config.dataset, unit=" images") as bar:
+        found = (look if args.quick else check)(config, lambda done, total: bar("Reading", done, total or None))
+    if args.json:
+        return print_json(found)
+    print(text_of(found))
+    return 0
+
+
+def text_of(found: dict[str, Any]) -> str:
+    """The document for people."""
+    lines = [found["source"]]
+    renamed = found["renamed"]
+    width = max(len(name) for name in ["Class", *found["classes"]])
+    lines.append(f"  {'Class':<{width}}" + "".join(f"{title:>12}" for title in SPLITS.values()))
+    names = dict(zip(found["classes"], renamed or found["classes"], strict=True))
+    for name in found["classes"]:
+        counts = "".join(f"{found['counts'][split][name]:>12,}" for split in SPLITS)
+        lines.append(f"  {name:<{width}}{counts}" + (f"   called {names[name]} there" if renamed else ""))
+    totals = "".join(f"{sum(found['counts'][split].values()):>12,}" for split in SPLITS)
+    lines += [f"  {'All':<{width}}{totals}", f"  Split: {found['split_rule']}.", f"  {says_patients(found)}"]
+    lines += [f"  {says_duplicates(found)}", f"  {says_not_read(found)}"]
+    return "\n".join(lines + [f"  Warning: {said}" for said in found["warnings"]])
