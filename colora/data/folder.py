@@ -19,14 +19,14 @@ KERMANY = r"^(?P<class>[A-Za-z]+)-(?P<patient>\d+)-\d+$"  # CLASS-PATIENT-N, doi
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
-def whole_folder(root: Path, image_size: int, on_progress: Progress = quiet) -> Dataset:
-    """Every image of the folder, in path order, as the one split "all".
+def whole_folder(root: Path, image_size: int, on_progress: Progress = quiet, pattern: str | None = None) -> Dataset:
+    """Every image of the folder, in path order, as the one split "all"; `pattern` as in `split_folder`.
 
     Raises UserError for what `list_folder` refuses, or more than 5 % of images that do not open.
     """
     listing = list_folder(root, on_progress)
     which = np.zeros(len(listing.paths), dtype=np.int64)
-    splits, notes = _read(listing, which, ("all",), patients_of(listing.paths, None), image_size, on_progress)
+    splits, notes = _read(listing, which, ("all",), patients_of(listing.paths, pattern), image_size, on_progress)
     return _dataset(listing, splits, notes, f"folder:{root}", "every image of the folder", [])
 
 

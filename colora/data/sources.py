@@ -1,8 +1,9 @@
 """Data sources. Each becomes a `Dataset`; a new source is one file here and one line in `load_dataset`."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from colora.data.folder import check_folder, split_folder, whole_folder
 from colora.data.listing import list_folder
 from colora.data.medmnist import check_medmnist, known_checksum, read_medmnist
 from colora.data.npz import VERIFIED_BYTES, check_npz, read_npz
+from colora.data.npz_file import need_memory
 from colora.data.phantom import CLASS_NAMES, generate
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import MAPPED_FROM
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     from colora.data.cuts import Cut
 
 __all__ = [
-    "SPLITS", "Dataset", "Split", "check_cut", "check_dataset", "checksums_of_unchanged", "load_dataset",
-    "load_outside", "training_labels", "used_index",
+    "SPLITS", "Dataset", "Outside", "Split", "check_cut", "check_dataset", "checksums_of_unchanged", "load_dataset",
+    "load_outside", "outside_split", "training_labels", "used_index",
 ]  # fmt: skip
 
 
@@ -34,19 +36,21 @@ def load_dataset(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
 
     `on_progress` is called now and then with (images done, images in all); what it raises ends the preparation.
     """
+    dataset = _read(config, on_progress)
+    return checked(dataset.renamed(config.class_names) if config.class_names else dataset)
+
+
+def _read(config: RunConfig, on_progress: Progress) -> Dataset:
+    """The data set under its own names, whatever it may be good for."""
     kind, _, place = config.dataset.partition(":")
     path = named_place(place, "dataset")
     if kind == "npz":
-        dataset = read_npz(path, config.image_size, on_progress)
-    elif kind == "folder":
-        dataset = split_folder(path, config.image_size, config.patient_pattern, config.split_seed, on_progress)
-    elif kind == "phantom":
-        dataset = _phantom(config.image_size)
-    else:
-        dataset = read_medmnist(kind, config.image_size, config.data_dir, _in_images(config.image_size, on_progress))
-    if config.class_names:
-        dataset = dataset.renamed(config.class_names)
-    return checked(dataset)
+        return read_npz(path, config.image_size, on_progress)
+    if kind == "folder":
+        return split_folder(path, config.image_size, config.patient_pattern, config.split_seed, on_progress)
+    if kind == "phantom":
+        return _phantom(config.image_size)
+    return read_medmnist(kind, config.image_size, config.data_dir, _in_images(config.image_size, on_progress))
 
 
 def checksums_of_unchanged(
@@ -168,21 +172,61 @@ def used_index(dataset: Dataset, config: RunConfig, cut: "Cut | None" = None) ->
     return np.arange(len(train))
 
 
-def load_outside(
-    spec: str,
-    image_size: int,
-    split: str,
-    class_names: list[str] | None = None,
-    data_dir: str | None = None,
-    on_progress: Progress = quiet,
-) -> tuple[Dataset, str]:
-    """Data to meet a finished model with, and the split to take: of a folder every image ("all"), else `split`.
+@dataclass(frozen=True)
+class Outside:
+    """Data to meet finished models with.
 
-    Raises UserError as `load_dataset` does; a folder needs no split here, so it may be small.
+    dataset: its classes named as a person asked, if one did; images: those to take, which are its `split`, one of
+    SPLITS or "all"; own_names (C,): of its classes, as the source itself has them.
     """
-    config = make_config({"dataset": spec, "image_size": image_size, "class_names": class_names, "data_dir": data_dir})
+
+    dataset: Dataset
+    split: str
+    images: Split
+    own_names: tuple[str, ...]
+
+
+def load_outside(settings: Mapping[str, Any], split: str | None = None, on_progress: Progress = quiet) -> Outside:
+    """The data that `settings` name, which are those of RunConfig about data, and `image_size`; None is the default.
+
+    Raises UserError for what cannot be read, and where `split` is not there or empty. Nothing is trained on these data,
+    so they may be small, without a training split, or of one class.
+    """
+    config = make_config({name: value for name, value in settings.items() if value is not None})
     kind, _, place = config.dataset.partition(":")
-    if kind != "folder":
-        return load_dataset(config, on_progress), split
-    dataset = whole_folder(named_place(place, "dataset"), image_size, on_progress)
-    return (dataset.renamed(class_names) if class_names else dataset), "all"
+    if kind == "folder":
+        place = named_place(place, "dataset")
+        dataset = whole_folder(place, config.image_size, on_progress, config.patient_pattern)
+    else:
+        dataset = _read(config, on_progress)
+    taken = outside_split(dataset, split)
+    images = dataset.splits[taken] if taken in dataset.splits else _pooled(dataset)
+    if not len(images):
+        raise UserError(f"{dataset.source} has no image in its {taken} split: take another one.", field="split")
+    named = dataset.renamed(config.class_names) if config.class_names else dataset
+    return Outside(named, taken, images, dataset.class_names)
+
+
+def outside_split(dataset: Dataset, asked: str | None) -> str:
+    """The split to meet models with: "all" of data without splits of their own, else "test", unless another is asked
+    for; "all" pools every split. Raises UserError for one that is not there."""
+    own = "all" not in dataset.splits
+    wanted = asked or ("test" if own else "all")
+    if wanted in dataset.splits or wanted == "all":
+        return wanted
+    there = f"it has {', '.join(dataset.splits)}" if own else "it has no splits of its own"
+    raise UserError(f"{dataset.source} has no {wanted} split ({there}): take all of it, --split all.", field="split")
+
+
+def _pooled(dataset: Dataset) -> Split:
+    """Every split's images as one, in the splits' order; patients only where each split knows them."""
+    parts = list(dataset.splits.values())
+    size = sum(part.images.nbytes for part in parts)
+    need_memory(size, f"{dataset.source}, all splits as one,", "take one split, or more memory")
+    patients = [part.patient_ids for part in parts if part.patient_ids is not None]
+    return Split(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.image_ids for part in parts]),
+        np.concatenate(patients) if len(patients) == len(parts) else None,
+    )
