@@ -10,6 +10,7 @@ from colora.runs.finished import counted, says_not_counted, seeds_of
 from colora.runs.folder import Group
 from colora.runs.verdict import short
 from colora.settings.config import RunConfig
+from colora.system.typed import one_line
 
 
 def print_json(value: Any) -> int:
@@ -80,7 +81,7 @@ def _print_over_seeds(spreads: dict[str, dict[str, Any] | None], seeds: int, of:
 
 
 def _figure(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
+    return "not defined" if value is None else f"{value:.3f}"
 
 
 def _settings(summary: dict[str, Any]) -> str:
@@ -94,12 +95,16 @@ def _settings(summary: dict[str, Any]) -> str:
 
 def show_evaluation(result: dict[str, Any]) -> None:
     print(f"{result['name']} on {result['data']['source']} ({result['data']['split']}), {result['n']} images")
+    if any(row["images"] and row["model"] != row["own"] for row in result["classes"]):
+        print(f"  Classes of the data: {one_line('; '.join(map(_class_of_data, result['classes'])))}")
     for row in result["seeds"]:
         print(f"  seed {row['seed']:>2}  accuracy {_figure(row['accuracy'])}  AUC {_figure(row['auc'])}")
         for name, figures in row["per_class"].items():
+            called = f"  called so {row['called_absent'][name]}" if name in row["called_absent"] else ""
             print(
-                f"    {name:<12} n {figures['n']:>5}  recall {_figure(figures['recall'])}  "
+                f"    {one_line(name):<12} n {figures['n']:>5}  recall {_figure(figures['recall'])}  "
                 f"precision {_figure(figures['precision'])}  specificity {_figure(figures['specificity'])}"
+                f"  AUC {_figure(figures['auc'])}{called}"
             )
     seeds = seeds_of(result)
     if joint := result["ensemble"]:
@@ -111,8 +116,15 @@ def show_evaluation(result: dict[str, Any]) -> None:
     for told in says_not_counted(result):
         print(f"  {told}")
     for warning in result["warnings"]:
-        print(f"  Note: {warning}")
+        print(f"  Note: {one_line(warning)}")
     print(f"  {result['notice']}")
+
+
+def _class_of_data(row: dict[str, Any]) -> str:
+    """`0, named cnv, is CNV: 12 images`: which folder or label was taken for which class of the models."""
+    given = f", named {row['given']}," if row["given"] not in (None, row["own"]) else ""
+    taken = f" is {row['model']}" if row["model"] else " is unknown to the models"
+    return f"{row['own']}{given}{taken}: {row['images']:,} image{'s' * (row['images'] != 1)}"
 
 
 def show_predictions(result: dict[str, Any]) -> None:

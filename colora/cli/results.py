@@ -4,17 +4,20 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from colora.cli.asked import names
+from colora.cli.asked import add_config, asked_config, names, tell_unused
 from colora.cli.groups import add_group, add_groups, add_runs_dir, group_of, groups_of
 from colora.cli.printing import print_json, show_evaluation, show_groups, show_predictions
 from colora.cli.progress import Bar
 from colora.cli.runs import look_beyond
+from colora.data.dataset import SPLITS
 from colora.engines.view import unattended
 from colora.queue.worked import COMMAND_WAIT_SECONDS, see_to
 from colora.runs.folder import Group
 from colora.runs.listing import listing
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
+
+OUTSIDE = ("layout", "columns", "patient_pattern", "ignore_splits", "data_roots")  # settings of the data, as a launch's
 
 
 def add_result_commands(command: Callable, with_json: Callable) -> None:
@@ -25,10 +28,16 @@ def add_result_commands(command: Callable, with_json: Callable) -> None:
     add_runs_dir(groups)
     evaluate = with_json(command("evaluate", _evaluate, "the selected models of groups on other labelled images"))
     add_groups(evaluate)
-    evaluate.add_argument("--dataset", required=True, help="octmnist, npz:FILE, folder:DIR (all of it) or phantom")
+    evaluate.add_argument("--dataset", required=True, help="octmnist, npz:FILE, folder:DIR, table:FILE or phantom")
     evaluate.add_argument("--data-dir", help="folder of MedMNIST's files (default the group's own)")
-    evaluate.add_argument("--split", default="test", choices=("train", "val", "test"), help="of a file with splits")
+    evaluate.add_argument(
+        "--split", choices=(*SPLITS, "all"), help="default test, or all of data that have no splits of their own"
+    )
     evaluate.add_argument("--class-names", type=names, help="the data's classes in label order: CNV,DME,...")
+    evaluate.add_argument(
+        "--leave-out-unknown", action="store_true", help="leave out images of classes that the models do not know"
+    )
+    add_config(evaluate, only=OUTSIDE)
     predict = with_json(command("predict", _predict, "probabilities and entropy of single images"))
     add_group(predict)
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
@@ -72,11 +81,14 @@ def _needs_a_supervisor(group: Group) -> bool:
 
 def _evaluate(args: argparse.Namespace) -> int:
     groups, results = groups_of(args), []
+    tell_unused(args, {"": asked_config(args)})
+    asked = {name: getattr(args, name) for name in ("dataset", "data_dir", "class_names", *OUTSIDE)}
+    data = {name: value for name, value in asked.items() if value is not None}
     from colora.training.predict import evaluate_group
 
     for group in groups:
         with Bar(group.name, unit="") as bar:
-            results.append(evaluate_group(group, args.dataset, args.split, args.class_names, args.data_dir, bar))
+            results.append(evaluate_group(group, data, args.split, args.leave_out_unknown, bar))
         if not args.json:
             show_evaluation(results[-1])
     if args.json:

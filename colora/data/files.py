@@ -21,12 +21,12 @@ DAMAGED = "does not open"
 MASK = "a mask: two grey values only"
 
 
-def catalogue_of(config: RunConfig, on_progress: Progress = quiet) -> Catalogue:
+def catalogue_of(config: RunConfig, on_progress: Progress = quiet, to_train: bool = True) -> Catalogue:
     """What the folder or table of a config holds, by names alone. Raises UserError for what has to be put right first,
-    or asked about."""
+    or asked about, and for what cannot be trained on where that is wanted."""
     place = config.dataset.partition(":")[2]
     path, allowed = named_place(place, "dataset"), allowed_places(config)
-    found = folder_catalogue(path, config.layout, config.ignore_splits, allowed, on_progress)
+    found = folder_catalogue(path, config.layout, config.ignore_splits, allowed, on_progress, to_train)
     if config.patient_pattern:
         found = _with_patients(found, by_pattern(found.paths, config.patient_pattern))
     return found
@@ -49,15 +49,17 @@ def split_files(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
 
 
 def whole_files(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
-    """Every image, in the splits that the source has, or in path order as the one split "all".
+    """Every image, in the splits that the source has, or in path order as the one split "all": to meet models with, so
+    it may have one class.
 
     Raises UserError as `catalogue_of` does, or where more than 5 % of the images do not open.
     """
-    catalogue = catalogue_of(config, on_progress)
+    catalogue = catalogue_of(config, on_progress, to_train=False)
     names, which = ("all",), np.zeros(len(catalogue.paths), dtype=np.int64)
     rule = "every image of it"
     if catalogue.given is not None:
-        names, which, rule = SPLITS, catalogue.given, f"as given by {catalogue.given_by}"
+        present, which = np.unique(catalogue.given, return_inverse=True)
+        names, rule = tuple(SPLITS[i] for i in present), f"as given by {catalogue.given_by}"
     splits, notes = _read(catalogue, which, names, config.image_size, on_progress)
     return _dataset(catalogue, splits, notes, config.dataset, rule, [])
 

@@ -52,15 +52,17 @@ def folder_catalogue(
     ignore_splits: bool = False,
     allowed: Sequence[str] = (),
     on_progress: Progress = quiet,
+    to_train: bool = True,
 ) -> Catalogue:
     """`layout` and `ignore_splits` as RunConfig has them; `allowed` as `list_tree` has it.
 
-    Raises UserError as `list_tree` does, for fewer than two classes with images, and for what has to be asked about.
+    Raises UserError as `list_tree` does, for what has to be asked about, and, `to_train`, for fewer than two classes or
+    splits that cannot be trained on.
     """
     tree = list_tree(root, allowed, on_progress)
     top = _below_common_folders(tree.top)
-    parts = _parts(root, top, layout, checked=not ignore_splits)
-    names = _class_names(root, top, parts, tree)
+    parts = _parts(root, top, layout, checked=to_train and not ignore_splits)
+    names = _class_names(root, top, parts, tree, at_least=2 if to_train else 1)
     of_name = {name: c for c, name in enumerate(names)}
     parts.sort(key=lambda part: (of_name[part.class_name], part.folder.path))
     paths = [list(part.folder.paths()) for part in parts]
@@ -225,8 +227,8 @@ def _classes(root: Path, folders: list[Folder], layout: str) -> list[Part]:
     return [Part(shown(folder.name), folder) for folder in folders]
 
 
-def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree) -> list[str]:
-    """Sorted; numbers in their own order. Raises UserError for fewer than two, too many, or two that look the same."""
+def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree, at_least: int) -> list[str]:
+    """Sorted; numbers in their own order. Raises UserError for too few, too many, or two that look the same."""
     names = {part.class_name for part in parts}
     if not names:
         links = f" Its {len(tree.twice)} links lead to images that are elsewhere in it." if tree.twice else ""
@@ -234,7 +236,7 @@ def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree) -> list
             f"{root} has no sub-folder with images ({', '.join(SUFFIXES)}): each class is one sub-folder.{links}",
             field="dataset",
         )
-    if len(names) == 1:
+    if len(names) < at_least:
         only, inner = next(iter(names)), top.with_images()[0].with_images() if not parts[0].split else []
         below = ", ".join(shown(one.name) for one in inner[:MOST_EXAMPLES]) + (", ..." if len(inner) > 5 else "")
         deeper = f" If its sub-folders ({below}) are the classes, choose folder:{root / parts[0].folder.path}."

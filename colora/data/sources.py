@@ -1,8 +1,9 @@
 """Data sources. Each becomes a `Dataset`; a new source is one file here and one line in `load_dataset`."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked,
 from colora.data.files import catalogue_of, outline_files, split_files, whole_files
 from colora.data.medmnist import known_checksum, outline_medmnist, read_medmnist
 from colora.data.npz import VERIFIED_BYTES, outline_npz, read_npz
+from colora.data.npz_file import need_memory
 from colora.data.phantom import CLASS_NAMES, class_labels, generate, patients
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import MAPPED_FROM
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from colora.data.cuts import Cut
 
 __all__ = [
-    "SPLITS", "Dataset", "Split", "check_cut", "checksums_of_unchanged", "load_dataset", "load_outside", "outline",
-    "training_labels", "used_index",
+    "SPLITS", "Dataset", "Outside", "Split", "check_cut", "checksums_of_unchanged", "load_dataset", "load_outside",
+    "outline", "outside_split", "training_labels", "used_index",
 ]  # fmt: skip
 
 
@@ -33,18 +35,21 @@ def load_dataset(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
 
     `on_progress` is called now and then with (images done, images in all); what it raises ends the preparation.
     """
+    return checked(_named(_read(config, on_progress), config))
+
+
+def _read(config: RunConfig, on_progress: Progress) -> Dataset:
+    """The data set under its own names, whatever it may be good for."""
     kind, _, place = config.dataset.partition(":")
     path = named_place(place, "dataset")
     if kind == "npz":
-        dataset = read_npz(path, config.image_size, on_progress)
-    elif kind in FILES:
-        dataset = split_files(config, on_progress)
-    elif kind == "phantom":
+        return read_npz(path, config.image_size, on_progress)
+    if kind in FILES:
+        return split_files(config, on_progress)
+    if kind == "phantom":
         drawn = {name: generate(name, config.image_size) for name in SPLITS}
-        dataset = _phantom({n: Split(d.images, d.labels, d.image_ids, d.patient_ids) for n, d in drawn.items()})
-    else:
-        dataset = read_medmnist(kind, config.image_size, config.data_dir, _in_images(config.image_size, on_progress))
-    return _named(dataset, config)
+        return _phantom({n: Split(d.images, d.labels, d.image_ids, d.patient_ids) for n, d in drawn.items()})
+    return read_medmnist(kind, config.image_size, config.data_dir, _in_images(config.image_size, on_progress))
 
 
 def outline(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
@@ -54,18 +59,18 @@ def outline(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
     """
     kind, _, place = config.dataset.partition(":")
     if kind == "npz":
-        dataset = outline_npz(named_place(place, "dataset"))
+        found = outline_npz(named_place(place, "dataset"))
     elif kind in FILES:
-        dataset = outline_files(config, on_progress)
+        found = outline_files(config, on_progress)
     elif kind == "phantom":
-        dataset = _phantom({name: outline_split(class_labels(name), patients(name)) for name in SPLITS})
+        found = _phantom({name: outline_split(class_labels(name), patients(name)) for name in SPLITS})
     else:
-        dataset = outline_medmnist(kind, config.image_size, config.data_dir)
-    return _named(dataset, config)
+        found = outline_medmnist(kind, config.image_size, config.data_dir)
+    return checked(_named(found, config))
 
 
 def _named(dataset: Dataset, config: RunConfig) -> Dataset:
-    return checked(dataset.renamed(config.class_names) if config.class_names else dataset)
+    return dataset.renamed(config.class_names) if config.class_names else dataset
 
 
 def checksums_of_unchanged(
@@ -176,20 +181,56 @@ def used_index(dataset: Dataset, config: RunConfig, cut: "Cut | None" = None) ->
     return np.arange(len(train))
 
 
-def load_outside(
-    spec: str,
-    image_size: int,
-    split: str,
-    class_names: list[str] | None = None,
-    data_dir: str | None = None,
-    on_progress: Progress = quiet,
-) -> tuple[Dataset, str]:
-    """Data to meet a finished model with, and the split to take: of a folder every image ("all"), else `split`.
+@dataclass(frozen=True)
+class Outside:
+    """Data to meet finished models with.
 
-    Raises UserError as `load_dataset` does; a folder needs no split here, so it may be small.
+    dataset: its classes named as a person asked, if one did; images: those to take, which are its `split`, one of
+    SPLITS or "all"; own_names (C,): of its classes, as the source itself has them.
     """
-    config = make_config({"dataset": spec, "image_size": image_size, "class_names": class_names, "data_dir": data_dir})
-    if config.dataset.partition(":")[0] not in FILES:
-        return load_dataset(config, on_progress), split
-    dataset = whole_files(config, on_progress)
-    return (dataset.renamed(class_names) if class_names else dataset), "all"
+
+    dataset: Dataset
+    split: str
+    images: Split
+    own_names: tuple[str, ...]
+
+
+def load_outside(settings: Mapping[str, Any], split: str | None = None, on_progress: Progress = quiet) -> Outside:
+    """The data that `settings` name, which are those of RunConfig about data, and `image_size`; None is the default.
+
+    Raises UserError for what cannot be read, and where `split` is not there or empty. Nothing is trained on these data,
+    so they may be small, without a training split, or of one class.
+    """
+    config = make_config({name: value for name, value in settings.items() if value is not None})
+    files = config.dataset.partition(":")[0] in FILES
+    dataset = whole_files(config, on_progress) if files else _read(config, on_progress)
+    taken = outside_split(dataset, split)
+    images = dataset.splits[taken] if taken in dataset.splits else _pooled(dataset)
+    if not len(images):
+        raise UserError(f"{dataset.source} has no image in its {taken} split: take another one.", field="split")
+    return Outside(_named(dataset, config), taken, images, dataset.class_names)
+
+
+def outside_split(dataset: Dataset, asked: str | None) -> str:
+    """The split to meet models with: "all" of data without splits of their own, else "test", unless another is asked
+    for; "all" pools every split. Raises UserError for one that is not there."""
+    own = "all" not in dataset.splits
+    wanted = asked or ("test" if own else "all")
+    if wanted in dataset.splits or wanted == "all":
+        return wanted
+    there = f"it has {', '.join(dataset.splits)}" if own else "it has no splits of its own"
+    raise UserError(f"{dataset.source} has no {wanted} split ({there}): take all of it, --split all.", field="split")
+
+
+def _pooled(dataset: Dataset) -> Split:
+    """Every split's images as one, in the splits' order; patients only where each split knows them."""
+    parts = list(dataset.splits.values())
+    size = sum(part.images.nbytes for part in parts)
+    need_memory(size, f"{dataset.source}, all splits as one,", "take one split, or more memory")
+    patients = [part.patient_ids for part in parts if part.patient_ids is not None]
+    return Split(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.image_ids for part in parts]),
+        np.concatenate(patients) if len(patients) == len(parts) else None,
+    )

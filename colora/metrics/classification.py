@@ -103,7 +103,9 @@ def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarra
 def per_class(matrix: np.ndarray) -> list[dict[str, float | int | None]]:
     """For each class of a confusion matrix: n, recall (sensitivity), precision, specificity, in [0, 1].
 
-    None where the denominator is zero: recall of a class without images, precision of one that was never predicted.
+    None where nothing can be said: recall and precision of a class without images (whatever is called so is wrong, with
+    any model), precision of one that was never predicted. Specificity is also of a class without images: the share of
+    the others that are not called so.
     """
 
     def share(part: float, whole: float) -> float | None:
@@ -119,7 +121,7 @@ def per_class(matrix: np.ndarray) -> list[dict[str, float | int | None]]:
             {
                 "n": int(matrix[c].sum()),
                 "recall": share(true_positive, true_positive + false_negative),
-                "precision": share(true_positive, true_positive + false_positive),
+                "precision": share(true_positive, true_positive + false_positive) if matrix[c].any() else None,
                 "specificity": share(true_negative, true_negative + false_positive),
             }
         )

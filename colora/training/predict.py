@@ -1,6 +1,6 @@
 """Finished models meet other images: `colora evaluate` on a labelled set, `colora predict` on single files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from colora.data.matching import match_classes, named
+from colora.data.overlap import overlap, overlap_warnings
 from colora.data.prepare import RULE, Converted, read_image
-from colora.data.sources import Dataset, load_outside
+from colora.data.sources import load_outside
 from colora.metrics import classification
 from colora.metrics.over_seeds import Spread, ensemble
 from colora.runs.finished import finished, under_way
@@ -17,7 +19,7 @@ from colora.runs.folder import Group, Run
 from colora.runs.selection import SELECTION, selected_epoch
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
-from colora.settings.config import Resolved
+from colora.settings.config import FILES, Resolved
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 from colora.training.checkpoint import load_model
@@ -27,108 +29,108 @@ from colora.training.loop import eval_batch_size
 
 def evaluate_group(
     group: Group,
-    spec: str,
-    split: str = "test",
-    class_names: list[str] | None = None,
-    data_dir: str | None = None,
+    data: Mapping[str, Any],
+    split: str | None = None,
+    leave_out_unknown: bool = False,
     on_progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """Every finished seed's selected model on `spec`, and of several their ensemble (the mean of their probabilities):
-    every image of a folder, or one split of a file or set.
+    """Every finished seed's selected model on other images, and of several their ensemble (the mean of their
+    probabilities).
 
-    `data_dir` has the files of a MedMNIST set; by default the folder that the group was launched with. `on_progress` is
-    called with ("preparing images" or "predicting with seeds", done, all).
+    `data` are settings of RunConfig that say which, such as {"dataset": "folder:DIR"}; a MedMNIST set is looked for in
+    the folder that the group was launched with, unless `data_dir` names another. `split` as in `outside_split`.
+    `on_progress` is called with ("preparing images" or "predicting with seeds", done, all).
 
     Raises UserError where no seed is done, the data cannot be read, or the classes do not fit.
     """
     runs, resolved = _finished(group)
-    dataset, split = load_outside(
-        spec,
-        group.config.image_size,
+    outside = load_outside(
+        {"data_dir": group.config.data_dir, **data, "image_size": group.config.image_size},
         split,
-        class_names,
-        data_dir or group.config.data_dir,
         lambda done, total: on_progress("preparing images", done, total),
     )
-    outside = dataset.splits[split]
-    to_model, warnings = match_classes(resolved, dataset)
-    labels = to_model[outside.labels]
-    warnings = [*dataset.warnings, *warnings, *_overlap(runs[0], outside.patient_ids)]
+    dataset, names = outside.dataset, resolved.class_names
+    matched = match_classes(resolved, outside, leave_out_unknown)
+    images, labels = matched.images, matched.images.labels
+    found = overlap(runs[0], images)
     seeds, predicted = [], []
     for done, (run, model, device) in enumerate(_models(runs, resolved)):
         on_progress("predicting with seeds", done, len(runs))
-        images = DeviceImages(outside.images, labels, device)
-        p = probabilities(model, images, eval_batch_size(run.config, device), choose_precision("auto", device))
+        at_once = eval_batch_size(run.config, device)
+        p = probabilities(model, DeviceImages(images.images, labels, device), at_once, choose_precision("auto", device))
         predicted.append(p)
-        report = classification.report(labels, p, resolved.class_names)
-        seeds.append({"seed": run.seed, "selected_epoch": selected_epoch(run), **report})
+        seeds.append(
+            {"seed": run.seed, "selected_epoch": selected_epoch(run), **_report(labels, p, names, matched.absent)}
+        )
+    joint = _report(labels, ensemble(predicted), names, matched.absent) if len(seeds) > 1 else None
     return {
         "name": group.name,
-        "n": len(outside),
+        "n": len(images),
         "data": {
             "source": dataset.source,
-            "split": split,
+            "split": outside.split,
             "synthetic": dataset.synthetic,
             "image_size": group.config.image_size,
             "preparation": RULE,
         },
-        "class_names": resolved.class_names,
+        "class_names": names,
+        "classes": matched.classes,
+        "absent": list(matched.absent),
         "selection": {"rule": group.config.selection, "says": SELECTION[group.config.selection]},
         "seeds": seeds,
         "finished": len(runs),
         "under_way": under_way(group),
         "apart": apart_rows(group),
-        "ensemble": (
-            classification.report(labels, ensemble(predicted), resolved.class_names) if len(seeds) > 1 else None
-        ),
+        "ensemble": joint,
         "over_seeds": {
             m: s.as_dict() if (s := Spread.of([x[m] for x in seeds])) else None for m in ("accuracy", "auc")
         },
-        "warnings": warnings,
+        "overlap": found.as_dict(),
+        "warnings": [
+            *dataset.warnings,
+            *matched.warnings,
+            *_absent_warnings(matched.absent, names, seeds, joint),
+            *overlap_warnings(found, images, group.config.selection, _ways_to_patients(dataset.source)),
+        ],
         "left_out": list(dataset.left_out),
+        "left_out_unknown": matched.left_out,
         "notice": NOTICE,
     }
 
 
-def match_classes(resolved: Resolved, dataset: Dataset) -> tuple[np.ndarray, list[str]]:
-    """(C,) model label of each data label, with warnings: by name where both sides have names, else by sorted order.
-
-    Raises UserError where the numbers of classes differ, or the names do.
-    """
-    ours, theirs = resolved.class_names, list(dataset.class_names)
-    if len(ours) != len(theirs):
-        raise UserError(
-            f"The models know {len(ours)} classes ({', '.join(ours)}), but {dataset.source} has {len(theirs)} "
-            f"({', '.join(theirs)}).",
-            field="dataset",
-        )
-    if resolved.class_names_given and dataset.class_names_given:
-        position = {name.casefold(): c for c, name in enumerate(ours)}
-        unknown = [name for name in theirs if name.casefold() not in position]
-        if unknown:
-            raise UserError(
-                f"{dataset.source} has the class {unknown[0]}, unknown to the models; they know {', '.join(ours)}. "
-                "Name the data's classes in label order with --class-names.",
-                field="class_names",
-            )
-        return np.array([position[name.casefold()] for name in theirs]), []
-    order = np.arange(len(ours))
-    pairs = ", ".join(f"{a} as {b}" for a, b in zip(theirs, ours, strict=True))
-    return order, [f"Only one side names its classes, so they were matched by sorted order: {pairs}."]
+def _report(labels: np.ndarray, p: np.ndarray, names: list[str], absent: tuple[str, ...]) -> dict[str, Any]:
+    """`classification.report`, with how many images were called each class that none of them is of."""
+    called = np.bincount(np.argmax(p, axis=1), minlength=len(names))
+    so_called = {name: int(n) for name, n in zip(names, called, strict=True) if name in absent}
+    return classification.report(labels, p, names) | {"called_absent": so_called}
 
 
-def _overlap(run: Run, patients: np.ndarray | None) -> list[str]:
-    """A warning where patients of the data were trained on."""
-    trained = run.predictions("train").query("used")["patient_id"].dropna()
-    if patients is None or not len(trained):
-        return ["Whether these patients were also in training is not known: one of the two sets has no patient ids."]
-    shared = np.isin(patients, trained.to_numpy(dtype=str))
-    if not shared.any():
-        return []
-    return [
-        f"{int(shared.sum())} of {len(patients)} images are of patients the models were trained on: "
-        "these figures are no estimate for new patients."
-    ]
+def _absent_warnings(
+    absent: tuple[str, ...], names: list[str], seeds: list[dict[str, Any]], joint: dict[str, Any] | None
+) -> Iterator[str]:
+    """What follows from classes of the models without an image."""
+    if not absent:
+        return
+    there, n = [name for name in names if name not in absent], seeds[0]["n"]
+    them = f"class {absent[0]}: its" if len(absent) == 1 else f"the classes {named(absent)}: their"
+    if len(there) == 1:
+        means = f"; all are of {there[0]}, so no AUC is defined, nor its specificity"
+    else:
+        means = f", and the mean AUC is over the other {len(there)} classes"
+    called = [sum(row["called_absent"].values()) for row in seeds]
+    low, high = min(called), max(called)
+    wrong = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    if joint:
+        wrong += f" by each seed, {sum(joint['called_absent'].values()):,} by the ensemble"
+    yield (
+        f"No image is of {them} sensitivity (recall), precision and AUC are not defined{means}. The accuracy is over "
+        f"all {n:,} images. Called so, which is wrong for any of them: {wrong}."
+    )
+
+
+def _ways_to_patients(source: str) -> str:
+    can = source.partition(":")[0] in FILES
+    return "; --patient-pattern tells them where names of files or folders do" if can else ""
 
 
 def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:

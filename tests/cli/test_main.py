@@ -1,5 +1,6 @@
 """The command line: its JSON, its exit codes, its mistakes."""
 
+import json
 
 import numpy as np
 import pytest
@@ -155,7 +156,8 @@ def test_evaluate_warns_of_patients_seen_in_training(trained, tmp_path, capsys):
     )  # patients 0, 1, 100, 101, 200, 201; 0 and 1 are in training
     got = document(capsys, "evaluate", trained, "--dataset", f"folder:{root}")
     assert got["warnings"] == [
-        "2 of 6 images are of patients the models were trained on: these figures are no estimate for new patients."
+        "2 of 6 images are of patients the models were trained on (the same ids): these figures are no estimate for "
+        "new patients."
     ]
 
 
@@ -168,12 +170,48 @@ def test_evaluate_without_names_matches_by_order_and_says_so(trained, tmp_path, 
     )
     assert not any("sorted order" in w for w in named["warnings"])
     line = mistake(capsys, "evaluate", trained, "--dataset", f"npz:{path}", "--class-names", "ONE,TWO,SIX", "--json")
-    assert "has the class SIX, unknown to the models; they know ONE, TWO, THREE" in line
+    assert "has the class SIX (8 images), unknown to the models; they know ONE, TWO, THREE" in line
 
 
-def test_evaluate_with_another_number_of_classes_is_a_mistake(trained, capsys, few_phantoms):
+def test_evaluate_with_classes_of_which_none_is_known_is_a_mistake(trained, capsys, few_phantoms):
     line = mistake(capsys, "evaluate", trained, "--dataset", "phantom", "--json")
-    assert "The models know 3 classes (ONE, TWO, THREE), but phantom (synthetic) has 4" in line
+    assert "phantom (synthetic) has no image of a class that the models know: it has CNV, DME, DRUSEN, NORMAL" in line
+
+
+def test_evaluate_takes_the_settings_of_data_and_says_which_do_nothing(trained, tiny_npz, capsys):
+    arguments = ["evaluate", trained, "--dataset", f"npz:{tiny_npz}", "--split", "all", "--json"]
+    arguments += ["--layout", "classes", "--columns", "path=a", "--ignore-splits", "--data-roots", "/a,/b"]
+    assert main([str(a) for a in arguments]) == 0
+    out, err = capsys.readouterr()
+    got = json.loads(out)
+    assert got["n"] == 90 and got["overlap"]["images_trained_on"] == 30 and got["overlap"]["patients_trained_on"] == 15
+    lines = [line for line in err.splitlines() if "is not used" in line]
+    assert [line.split()[0] for line in lines] == ["layout", "columns", "ignore_splits", "data_roots"]
+    assert lines[1] == "columns is not used: it is about a table, and npz is none."
+    line = mistake(capsys, "evaluate", trained, "--dataset", f"npz:{tiny_npz}", "--layout", "other")
+    assert "layout: input should be 'auto', 'classes' or 'class-number'" in line
+
+
+def test_evaluate_for_people_says_what_is_not_defined(trained, tmp_path, capsys):
+    kept = write_npz(tmp_path / "a.npz", counts=(12, 10), named=False)
+    arguments = ["evaluate", trained, "--dataset", f"npz:{kept}", "--class-names", "two,six", "--leave-out-unknown"]
+    seed = document(capsys, *arguments)["seeds"][0]
+    assert main([str(a) for a in arguments]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[:3] == [
+        "tiny on npz:a.npz (test), 12 images",
+        "  Classes of the data: 0, named two, is TWO: 12 images; 1, named six, is unknown to the models: 10 images",
+        f"  seed  0  accuracy {seed['accuracy']:.3f}  AUC not defined",
+    ]
+    assert said[3] == (
+        "    ONE          n     0  recall not defined  precision not defined  "
+        f"specificity {seed['per_class']['ONE']['specificity']:.3f}  AUC not defined  "
+        f"called so {seed['called_absent']['ONE']}"
+    )
+    assert said[4].startswith(f"    TWO          n    12  recall {seed['per_class']['TWO']['recall']:.3f}  precision ")
+    assert said[4].endswith("  specificity not defined  AUC not defined")
+    assert any(line.startswith("  Note: No image is of the classes ONE, THREE: their sens") for line in said)
+    assert any("Left out, since the models do not know the class: six (10 images)." in line for line in said)
 
 
 def test_predict(trained, tiny_folder, capsys):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_data import load, write_npz
 
-from colora.data.dataset import balanced_index
+from colora.data.dataset import SPLITS, balanced_index
 from colora.data.sources import load_dataset, load_outside, used_index
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
@@ -36,11 +36,51 @@ def test_balanced_leaves_out_a_class_without_images():
         balanced_index(labels, 3, 4)
 
 
+def outside(spec, split=None, **settings):
+    return load_outside({"dataset": spec, "image_size": 32, **settings}, split)
+
+
 def test_outside_data_take_every_image_of_a_folder_and_one_split_of_a_file(tiny_folder, tiny_npz):
-    data, split = load_outside(f"folder:{tiny_folder}", 32, "test")
-    assert (split, len(data.splits[split])) == ("all", 72)
-    data, split = load_outside(f"npz:{tiny_npz}", 32, "val")
-    assert (split, len(data.splits[split])) == ("val", 30)
+    found = outside(f"folder:{tiny_folder}")
+    assert (found.split, len(found.images), list(found.dataset.splits)) == ("all", 72, ["all"])
+    assert outside(f"folder:{tiny_folder}", "all").split == "all"
+    for split, taken in ((None, "test"), ("val", "val")):
+        found = outside(f"npz:{tiny_npz}", split)
+        assert (found.split, len(found.images)) == (taken, 30)
+        assert found.images is found.dataset.splits[taken]
+    with pytest.raises(UserError, match=r"has no test split \(it has no splits of its own\): take all of it") as error:
+        outside(f"folder:{tiny_folder}", "test")
+    assert error.value.field == "split"
+
+
+def test_all_of_a_file_is_its_splits_one_after_the_other(tiny_npz, tmp_path):
+    found = outside(f"npz:{tiny_npz}", "all")
+    parts = [found.dataset.splits[name] for name in SPLITS]
+    assert found.split == "all" and len(found.images) == 90
+    assert np.array_equal(found.images.images[30:60], parts[1].images)
+    assert np.array_equal(found.images.labels, np.concatenate([part.labels for part in parts]))
+    assert found.images.image_ids[60] == "test/000000" and found.images.patient_ids[60] == "200"
+    path = write_npz(tmp_path / "a.npz", val_patients=None)
+    assert outside(f"npz:{path}", "all").images.patient_ids is None
+
+
+def test_outside_data_need_nothing_to_train_on_and_say_nothing_about_it(tmp_path):
+    same = {f"{split}_patients": np.zeros(30, int) for split in SPLITS}
+    path = write_npz(tmp_path / "a.npz", train_labels=np.zeros((30, 1), int), **same)
+    found = outside(f"npz:{path}")
+    assert len(found.images) == 30 and found.dataset.warnings == ()
+
+
+def test_outside_data_keep_their_own_names_beside_those_that_a_person_gave(tmp_path):
+    path = write_npz(tmp_path / "a.npz", named=False)
+    found = outside(f"npz:{path}", class_names="A,B,C", layout=None)
+    assert (found.own_names, found.dataset.class_names, found.dataset.class_names_given) == (
+        ("0", "1", "2"), ("A", "B", "C"), True
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"2 class names were given \(A, B\), but npz:a.npz has 3 classes"):
+        outside(f"npz:{path}", class_names=["A", "B"])
+    with pytest.raises(UserError, match="There is no setting 'colour'"):
+        outside(f"npz:{path}", colour=True)
 
 
 def test_patients_in_two_splits_are_said(tmp_path):

@@ -56,8 +56,7 @@ def test_folder_splits_by_patient(tiny_folder):
 
 def test_each_image_keeps_its_label_and_patient(tiny_folder):
     """The files are read in split order; whatever the order, id, pixels, label and patient belong together."""
-    whole, _ = load_outside(f"folder:{tiny_folder}", 32, "test")
-    every = whole.splits["all"]
+    every = load_outside({"dataset": f"folder:{tiny_folder}", "image_size": 32}).images
     row = {image_id: i for i, image_id in enumerate(every.image_ids)}
     data = load(f"folder:{tiny_folder}")
     for split in data.splits.values():
@@ -346,10 +345,11 @@ def test_listing_is_in_path_order_and_tells_how_far_it_is(tmp_path, monkeypatch)
 
 def test_real_folder_and_npz_hold_the_same_eyes(shared):
     from_file = load(f"npz:{shared / 'data' / 'oct2017-sample_224.npz'}", image_size=224)
-    from_folder, _ = load_outside(f"folder:{shared / 'data' / 'oct2017-sample'}", 224, "test")
+    outside = load_outside({"dataset": f"folder:{shared / 'data' / 'oct2017-sample'}", "image_size": 224})
+    from_folder = outside.dataset
     assert from_file.class_names == from_folder.class_names == ("CNV", "DME", "DRUSEN", "NORMAL")
     assert [len(from_file.splits[s]) for s in SPLITS] == [482, 102, 116]
-    every = from_folder.splits["all"]
+    every = outside.images
     assert every.images.shape == (700, 224, 224)
     assert len(set(every.patient_ids)) == 439
     assert from_folder.warnings == ()

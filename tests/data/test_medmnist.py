@@ -302,8 +302,9 @@ def test_what_a_killed_process_left_is_cleared(medmnist):
 
 def test_outside_data_by_name(medmnist, tmp_path):
     get("octmnist", 28, tmp_path / "sets")
-    data, split = load_outside("octmnist", 28, "val", data_dir=str(tmp_path / "sets"))
-    assert (split, len(data.splits[split])) == ("val", 30)
+    settings = {"dataset": "octmnist", "image_size": 28, "data_dir": str(tmp_path / "sets")}
+    found = load_outside(settings, "val")
+    assert (found.split, len(found.images)) == ("val", 30)
 
 
 @pytest.mark.filterwarnings("error:.*not writable")
@@ -334,7 +335,8 @@ def test_a_run_trains_on_the_mapped_files_without_a_copy(medmnist, tmp_path, mon
         assert resolved.data_checksum == load().checksum()
         assert resolved.warnings == list(load().warnings)
     told = []
-    outside = evaluate_group(Group(run.path.parent), "octmnist", on_progress=lambda *step: told.append(step))
+    group = Group(run.path.parent)
+    outside = evaluate_group(group, {"dataset": "octmnist"}, on_progress=lambda *step: told.append(step))
     assert outside["n"] == 30
     assert told[-1] == ("predicting with seeds", 0, 1)
     assert outside["seeds"][0]["accuracy"] == Run(run.path).metrics["test_accuracy"].iloc[-1]

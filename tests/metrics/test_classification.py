@@ -32,6 +32,8 @@ def test_undefined_figures_are_none_not_zero():
     assert rows[1]["recall"] is None
     assert rows[1]["precision"] is None
     assert rows[0]["specificity"] is None
+    rows = classification.per_class(np.array([[2, 1, 3], [0, 0, 0], [0, 1, 1]]))  # nothing is of B, two are called so
+    assert rows[1] == {"n": 0, "recall": None, "precision": None, "specificity": 6 / 8}
     p = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]])
     assert classification.class_auc(np.array([0, 1]), p) == [1.0, 1.0, None]
     assert classification.macro_auc(np.array([0, 1]), p) == 1.0

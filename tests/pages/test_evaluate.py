@@ -222,9 +222,21 @@ def test_where_the_test_split_lacks_classes(open_page, tmp_path, present):
     for page in ("evaluate", "monitor", "overview", "compare"):
         app = open_page(page, "lacks", folder=tmp_path)
         assert not app.error
-    classes = class_table(open_page("evaluate", "lacks", folder=tmp_path)).drop("Average")
-    assert classes["Recall"].tolist().count("–") == 4 - len(present)
+    app = open_page("evaluate", "lacks", folder=tmp_path)
+    classes = class_table(app)
+    average = classes.loc["Average"]
+    classes = classes.drop("Average")
+    for figure in ("Recall", "Precision"):
+        assert classes[figure].tolist().count("–") == 4 - len(present)
     assert classes["AUC"].tolist().count("–") == (4 if len(present) == 1 else 2)
+    absent = [name for c, name in enumerate(classes.index) if c not in present]
+    assert f"No image here is of {', '.join(absent)}: recall, precision and AUC are not defined there" in texts(app)
+    if len(present) == 1:
+        assert average["Specificity"] == average["AUC"] == "–"
+    else:
+        for figure in ("Specificity", "Precision"):  # in brackets: the interval of a class's share
+            there = [float(text.split()[0]) for text in classes.iloc[present][figure]]
+            assert float(average[figure]) == pytest.approx(np.mean(there), abs=1e-3)
 
 
 def test_a_seed_that_is_not_done_is_evaluated_with_the_labels_of_one_that_is(open_page, runs):

@@ -280,7 +280,7 @@ def test_evaluate_and_predict_take_the_seeds_that_count_and_say_so(tmp_path, tin
     assert train_run(group.runs[0].path) == 0
     shutil.copytree(group.runs[0].path, group.runs[1].path, dirs_exist_ok=True)
     train_on(Group(group.path).runs[1], weights_checksum="2")
-    result = evaluate_group(Group(group.path), f"npz:{tiny_npz}")
+    result = evaluate_group(Group(group.path), {"dataset": f"npz:{tiny_npz}"})
     assert [row["seed"] for row in result["seeds"]] == [0] and result["ensemble"] is None
     assert result["apart"] == [{"seed": 1, "state": "done", "differs": "from other weights", "than": [0]}]
     said = "A mixed group: seed 1 was trained from other weights than seed 0."

@@ -234,8 +234,13 @@ def class_table(view: View, origin: str) -> None:
             else "In brackets: 95 % interval of a share (Wilson)."
         )
     )
+    if absent := [name for name, n in zip(view.class_names, found.matrix.sum(axis=1), strict=True) if not n]:
+        st.caption(
+            f"No image here is of {show.literal(', '.join(absent))}: recall, precision and AUC are not defined there "
+            "(–), and the average is over the other classes."
+        )
     rows = [class_row(view, name, c) for c, name in enumerate(view.class_names)]
-    means = found.figures.groupby("seed")[list(CLASS_COLUMNS)].mean()
+    means = found.figures[found.figures["n"] > 0].groupby("seed")[list(CLASS_COLUMNS)].mean()
     rows.append(
         {"Class": "Average", "Images": found.images} | {t: spread_text(means[c]) for c, t in CLASS_COLUMNS.items()}
     )
@@ -266,7 +271,7 @@ def counted_shares(matrix: np.ndarray, c: int) -> dict[str, tuple[int, int]]:
     others = int(matrix.sum()) - own
     return {
         "Recall": (hit, own),
-        "Precision": (hit, called),
+        "Precision": (hit, called if own else 0),  # of a class without images it is not defined
         "Specificity": (others - (called - hit), others),
     }
 
