@@ -54,7 +54,8 @@ def paired(names: Iterable[str], beside: Collection[str] = ()) -> dict[str, str]
     found = {}
     for name in suspects:
         for reason, pattern in (*ENDS, *BEGINS):
-            if (match := pattern.fullmatch(stem(name))) and stem(match[1]).lower() in stems | {match[1].lower()}:
+            match = pattern.fullmatch(stem(name))
+            if match and {match[1].lower(), stem(match[1]).lower()} & stems:  # scan_mask, and scan.jpg_mask
                 found[name] = reason
                 break
     return found
