@@ -80,7 +80,7 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
     export = job(parts, "export", _verdicts_export, "write what stands as CSV")
     export.add_argument("file", type=Path)
     export.add_argument("--reader", help="only this reader's (default everyone's)")
-    load = job(parts, "import", _verdicts_import, "add the verdicts of a CSV file in the form of export")
+    load = job(parts, "import", _verdicts_import, "add the verdicts of a table in the form of export (CSV, Excel ...)")
     load.add_argument("file", type=Path)
     load.add_argument("--reader", help="in whose name (default the file's column reader)")
     back = job(parts, "rm", _verdicts_rm, "take verdicts back that fit all that is named; --undo brings them back")

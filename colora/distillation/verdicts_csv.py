@@ -1,8 +1,10 @@
-"""Verdicts as CSV: what stands, one line an image and reader, to carry to another machine or a spreadsheet and back."""
+"""Verdicts as a table: what stands, one line an image and reader, to carry to another machine or a spreadsheet and
+back.
 
-import io
+It goes out as CSV and comes back as that or as whatever a spreadsheet makes of it.
+"""
+
 import os
-import warnings
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +31,7 @@ from colora.system import spreadsheet
 from colora.system.errors import UserError
 from colora.system.files import AT_ONCE, write_bytes
 from colora.system.storage import disk_errors, size_text
+from colora.system.table_file import Table, table_of
 from colora.system.typed import exists, is_dir, is_file, shortened
 
 MOST_BYTES = 1 << 27  # of a file that is imported: some 500,000 verdicts
@@ -61,24 +64,25 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) -> dict[str, int]:
     """Append what a file (or its bytes) in the form of `export_csv` holds: {"added", "known"}; lines that stand already
     are left out. Needs the columns image_id, verdict, data_checksum, and reader where `reader` does not replace it.
+    Any file that `table_file` reads will do: with semicolons, of Excel ...
 
     A verdict keeps the time and the user that the file gives it, and says who imported it, and when. All or nothing:
     raises UserError that names the line for anything wrong, also a right class that the data do not have, where a group
     in `runs_dir` was trained on them.
     """
-    table = _read_csv(source)
+    table = _read(source)
     needed = ["image_id", "verdict", "data_checksum"] + ([] if reader else ["reader"])
-    if missing := [name for name in needed if name not in table]:
+    if missing := [name for name in needed if name not in table.cells]:
         raise UserError(f"The file lacks the column {missing[0]}; it needs {', '.join(needed)}.", field="file")
-    classes = classes_of_data(runs_dir, set(table["data_checksum"]))
+    classes = classes_of_data(runs_dir, set(table.cells["data_checksum"]))
     events: dict[str, list[dict[str, Any]]] = {}
-    for line, row in enumerate(table.to_dict("records"), start=2):
+    for number, row in enumerate(table.cells.to_dict("records")):
         name = reader or row["reader"]
         try:
             check_reader(name)
             event = _event_of(name, row, classes.get(row["data_checksum"]))
         except UserError as error:
-            raise UserError(f"Line {line} of the file: {error}", field="file") from error
+            raise UserError(f"{table.place(number).capitalize()} of the file: {error}", field="file") from error
         events.setdefault(name, []).append(event)
     for name in events:
         check_writer(runs_dir, name)
@@ -130,19 +134,12 @@ def _time(text: str) -> str:
         raise UserError(f"the time of a verdict is such as 2026-01-31T12:00:00Z, or empty; got '{found}'.") from error
 
 
-def _read_csv(source: Path | bytes) -> pd.DataFrame:
+def _read(source: Path | bytes) -> Table:
     try:
         content = source if isinstance(source, bytes) else _content_of(source)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of more cells in a line than the first one has
-            table = pd.read_csv(
-                io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-            )
-        return table.map(spreadsheet.as_typed)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror}.", field="file") from error
-    except (ValueError, pd.errors.ParserWarning) as error:  # also what is not UTF-8, and an empty file
-        raise UserError(f"The file cannot be read as CSV: {str(error).strip()}.", field="file") from error
+    return table_of(content, "The file", field="file", may_lack=True)
 
 
 def _pipe(path: Path, flag: int) -> BinaryIO:

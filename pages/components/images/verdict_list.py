@@ -14,6 +14,7 @@ from colora.runs import audit
 from colora.runs.folder import Group
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
+from colora.system.table_file import ENDINGS
 from pages.components import show
 from pages.components.images import scored
 from pages.components.images.in_address import open_image
@@ -140,8 +141,9 @@ def files(judged: pd.DataFrame, checksum: str) -> None:
             disabled=judged.empty,
             on_click="ignore",
         )
-    with st.expander("Import a CSV file", icon=":material/upload:", key="import"):
-        given = st.file_uploader("A file in the form of the export", type="csv", key="verdict-file", max_upload_size=20)
+    with st.expander("Import a file", icon=":material/upload:", key="import"):
+        kinds = [ending.removeprefix(".") for ending in ENDINGS]
+        given = st.file_uploader("A file in the form of the export", kinds, key="verdict-file", max_upload_size=20)
         if who is None:
             mine = True
         elif audit.signed_in():

@@ -1,0 +1,58 @@
+"""The words by which tables say that an image is for training, validation or test."""
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from colora.data.dataset import SPLITS
+from colora.system.errors import UserError
+from colora.system.typed import one_line, shortened
+
+WORDS = {
+    "train": "train training trn trainset trainingset",
+    "val": "val valid validation validate dev development valset validationset",
+    "test": "test testing tst testset holdout heldout",
+}
+PLACE = {word: SPLITS.index(split) for split, words in WORDS.items() for word in words.split()}
+NONE = ("", "unassigned")  # as Vertex AI says that it is to split itself
+MOST_TOLD = 8  # words in a sentence
+
+
+def is_split(text: str) -> bool:
+    """Whether a cell is such a word, or says that there is none."""
+    return (word := _word(text)) in PLACE or word in NONE
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).lower()
+
+
+def given_splits(texts: Iterable[str], told_by: str) -> np.ndarray | None:
+    """(N,) int64, places in SPLITS; None where no cell tells any.
+
+    Raises UserError for words that are none of these, and where some cells tell a split and others do not.
+    """
+    texts = list(texts)
+    words = {text: _word(text) for text in set(texts)}
+    place = {text: PLACE.get(word, -1) for text, word in words.items()}
+    if unknown := sorted(text for text, word in words.items() if word not in PLACE and word not in NONE):
+        more = f" and {len(unknown) - MOST_TOLD:,} more" if len(unknown) > MOST_TOLD else ""
+        raise UserError(
+            f"{told_by[0].upper()}{told_by[1:]} has words that are no split: "
+            f"{', '.join(repr(one_line(shortened(text))) for text in unknown[:MOST_TOLD])}{more}. train, val and test "
+            "are (also training, validation, holdout and the like). Correct them, or give --ignore-splits, by which "
+            "all images are split anew (in the app: Ignore splits); --columns split= says that the column is none.",
+            field="columns",
+        )
+    found = np.array([place[text] for text in texts], dtype=np.int64)
+    if (found < 0).all():
+        return None
+    if empty := int((found < 0).sum()):
+        raise UserError(
+            f"{told_by[0].upper()}{told_by[1:]} tells the split of {len(found) - empty:,} images and not that of "
+            f"{empty:,}: fill it in, take these rows out, or give --ignore-splits, by which all images are split anew "
+            "(in the app: Ignore splits).",
+            field="ignore_splits",
+        )
+    return found
