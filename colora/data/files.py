@@ -10,10 +10,12 @@ from colora.data.catalogue import Catalogue, NotRead, Patients
 from colora.data.dataset import SPLITS, Dataset, Split, outline_split
 from colora.data.layout import folder_catalogue
 from colora.data.listing import plain, shown
-from colora.data.patients import by_pattern, says_alone
+from colora.data.patients import by_file_name, by_pattern, says_alone
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import Notes, prepare_files
 from colora.data.splits import divide
+from colora.data.table import table_catalogue
+from colora.data.table_beside import tables_beside
 from colora.runs.access import named_place
 from colora.settings.config import RunConfig
 
@@ -24,9 +26,17 @@ MASK = "a mask: two grey values only"
 def catalogue_of(config: RunConfig, on_progress: Progress = quiet, to_train: bool = True) -> Catalogue:
     """What the folder or table of a config holds, by names alone. Raises UserError for what has to be put right first,
     or asked about, and for what cannot be trained on where that is wanted."""
-    place = config.dataset.partition(":")[2]
-    path, allowed = named_place(place, "dataset"), allowed_places(config)
-    found = folder_catalogue(path, config.layout, config.ignore_splits, allowed, on_progress, to_train)
+    kind, _, place = config.dataset.partition(":")
+    path = named_place(place, "dataset")
+    if kind == "table":
+        found = table_catalogue(path, config.columns, config.data_roots, config.ignore_splits, on_progress)
+        if found.patients.ids is None and (named := by_file_name(found.paths, found.labels, found.class_names)):
+            found = _with_patients(found, named)
+    else:
+        allowed = allowed_places(config)
+        found = folder_catalogue(path, config.layout, config.ignore_splits, allowed, on_progress, to_train)
+        if offer := tables_beside(found.root, found.paths):
+            found = replace(found, warnings=(*found.warnings, offer))
     if config.patient_pattern:
         found = _with_patients(found, by_pattern(found.paths, config.patient_pattern))
     return found
