@@ -185,7 +185,7 @@ def test_a_cut_is_saved_listed_removed_and_brought_back(open_distil, runs, monke
     expected = distil(read_predictions(Group(runs / "three-done"), "train"), "mine", make_rule(drop=1, keep=29))
     assert read_cut(runs, "mine").hash == expected.hash and "Saved as **mine**" in texts(app)
     row = app.dataframe[-1].value.iloc[0]
-    assert (row["Cut"], row["Images"], row["From group"]) == ("mine", 4 * 29, "three-done")
+    assert (row["Cut"], row["Images"], row["From"]) == ("mine", 4 * 29, "three-done")
     app.button(key="remove-cut").click()
     ran(app)
     assert list_cuts(runs) == [] and "The cut **mine** is in the trash." in texts(app)
