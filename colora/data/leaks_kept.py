@@ -11,8 +11,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from colora.data.dataset import SPLITS, Dataset
@@ -34,7 +33,10 @@ def leaks_of(dataset: Dataset, on_progress: Progress = quiet) -> Leaks:
     if place is None:
         return find_leaks(dataset, on_progress)
     total = sum(map(len, dataset.splits.values()))
-    with _alone(place, lambda: on_progress(0, total)):
+    with ExitStack() as lock:
+        if _has_state():
+            with suppress(OSError):
+                lock.enter_context(locked(place, on_wait=lambda: on_progress(0, total)))
         found = _read(place)  # another process may have found them while this one waited
         if found is None:
             found = find_leaks(dataset, on_progress)
@@ -75,13 +77,13 @@ def _place(dataset: Dataset) -> Path | None:
     return folder / f"leaks-{RULE_VERSION}-{dataset.checksum()}-{digest.hexdigest()[:16]}.json"
 
 
-def _alone(place: Path, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
-    """The lock of a file; none where this user's state cannot be written: then two processes may do the same work."""
+def _has_state() -> bool:
+    """Whether this user has a folder for locks. Without one two processes may do the same work."""
     try:
         state_folder("locks")
     except UserError:
-        return nullcontext()
-    return locked(place, on_wait=on_wait)
+        return False
+    return True
 
 
 def _read(place: Path) -> Leaks | None:

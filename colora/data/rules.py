@@ -125,7 +125,7 @@ class Rule(BaseModel):
             said = f"{kept} drawn at random (seed {self.seed})"
         elif self.kind == "leaks":
             theirs = " those of their patients," if self.patients else ""
-            said = f"leave out images that validation or test have too, or nearly,{theirs} and pictures under two labels"
+            said = f"leave out what validation or test have too, or nearly,{theirs} and pictures under two labels"
         else:
             said = "keep every image that the verdicts leave"
         return said + self._verdicts_say()
