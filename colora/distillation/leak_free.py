@@ -104,8 +104,8 @@ def _check_left(dataset: Dataset, pool: list[int], left: list[int], reasons: dic
         return
     there = f"only images of {classes[0]} are left" if classes else "no image is left"
     raise UserError(
-        f"Without leaks {there} to train on, of {sum(pool):,} training images: {_said(reasons)}. Split the data anew "
-        "(ignore_splits) so that validation and test hold others, or correct them at their source.",
+        f"Without leaks {there} to train on, of {sum(pool):,} training images: {_said(reasons)}. Split the data "
+        "otherwise, so that validation and test hold other images, or mend them where they come from.",
         field="dataset",
     )
 
