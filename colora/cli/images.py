@@ -5,11 +5,11 @@ import shlex
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from colora.cli.groups import add_group, add_runs_dir, default_runs_dir, group_of
 from colora.cli.printing import print_json, say
-from colora.data.rules import EXCLUDABLE, Kind
+from colora.data.rules import EXCLUDABLE, OF_PREDICTIONS
 from colora.engines.engine import engine_of
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
@@ -27,7 +27,7 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
     )
     add_group(distil, "name or path of the group, of which a seed is done")
     distil.add_argument("--name", required=True, help="name of the new cut")
-    distil.add_argument("--rule", dest="kind", choices=get_args(Kind), help="how each class is divided (default rank)")
+    distil.add_argument("--rule", dest="kind", choices=OF_PREDICTIONS, help="how each class is divided (default rank)")
     distil.add_argument("--drop", type=int, metavar="N", help="rank: discard the N hardest of each class (paper: 10)")
     distil.add_argument("--keep", type=int, metavar="N", help="rank: keep the next N (paper: 7040); random: draw N")
     distil.add_argument("--score", metavar="NAME", help=f"what sorts: {', '.join(SCORES)} (default entropy)")
@@ -176,7 +176,7 @@ def _cut_list(args: argparse.Namespace) -> int:
         return print_json(rows)
     for row in rows:
         about = (
-            row["reason"] or f"{row['hash'][:12]}  {row['images']:>7,} images  {row['source']['group']}: {row['says']}"
+            row["reason"] or f"{row['hash'][:12]}  {row['images']:>7,} images  {row['made_from']}: {row['says']}"
         )
         print(f"{row['name']:<24} {about}")
     print("" if rows else f"No cut in {args.runs_dir} yet.", end="" if rows else "\n")

@@ -33,15 +33,16 @@ ELSEWHERE = "choose another --runs-dir"
 
 
 class Source(BaseModel):
-    """Where the scores come from."""
+    """Where the scores come from; of a cut by a check of the data, which needs none, which data that was."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    group: str
+    group: str = Field(description="Empty: a check of the data, of no group.")
     seeds: list[int] = Field(description="Whose predictions were read.")
     whose: str = Field(description="'best', 'mean' or a seed.")
     whose_says: str
     selection: str = Field(description="The group's rule for the epoch: validation or paper.")
+    settings: dict[str, Any] = Field({}, description="Of a check: RunConfig's settings of its data, but for defaults.")
 
 
 class Cut(BaseModel):
@@ -64,8 +65,8 @@ class Cut(BaseModel):
     image_ids: list[str] = Field(description="Sorted.")
     labels: dict[str, int] = Field(description="Corrected labels by image id; the source data stay as they are.")
     counts: dict[str, list[Count]] = Field(
-        description="Images of each class: pool, excluded (by verdicts), dropped (harder), kept, rest (easier or not "
-        "drawn); after correction of labels."
+        description="Images of each class: pool, excluded (by verdicts or a check), dropped (harder), kept, rest "
+        "(easier or not drawn); after correction of labels."
     )
     notes: list[str] = Field([], description="What a reader has to know, such as verdicts that contradict each other.")
     hash: str
@@ -78,6 +79,8 @@ class Cut(BaseModel):
             raise ValueError("it corrects labels of images that it does not keep")
         if not all(0 <= label < len(self.class_names) for label in self.labels.values()):
             raise ValueError(f"a corrected label is none of its {len(self.class_names)} classes")
+        if not self.source.group and self.rule.kind != "leaks":
+            raise ValueError("it names no group whose predictions it was made from")
         if not {"pool", "excluded", "dropped", "kept", "rest"} <= self.counts.keys():
             raise ValueError("its counts lack a part")
         if any(len(counts) != len(self.class_names) for counts in self.counts.values()):
@@ -99,16 +102,22 @@ class Cut(BaseModel):
         return self.hash[:12]
 
     @property
+    def made_from(self) -> str:
+        """The group whose predictions were read, or what else it was made from."""
+        return self.source.group or "a check of the data"
+
+    @property
     def source_says(self) -> str:
         """Whose scores sorted the images, without a full stop."""
         if self.rule.uses_score:
             return f"Sorted by {self.source.whose_says} of {self.source.group}"
-        return f"From the images of {self.source.group}"
+        return f"From the images of {self.source.group}" if self.source.group else "From a check of the data"
 
     def summary(self) -> dict[str, Any]:
         """Everything but the image ids, for results and lists."""
         return self.model_dump(exclude={"image_ids", "labels"}) | {
             "says": self.rule.says(),
+            "made_from": self.made_from,
             "images": len(self.image_ids),
             "corrected_labels": len(self.labels),
         }

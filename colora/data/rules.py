@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from colora.settings.catalog import SCORES, VERDICTS, nearest
 from colora.system.errors import UserError
 
-Kind = Literal["rank", "share", "threshold", "random", "verdicts"]
+Kind = Literal["rank", "share", "threshold", "random", "verdicts", "leaks"]
+OF_PREDICTIONS: tuple[Kind, ...] = ("rank", "share", "threshold", "random", "verdicts")  # the others need no model
 EXCLUDABLE = tuple(name for name in VERDICTS if name != "fine")
 OWN = {  # the settings that mean something for one kind only
     "drop": ("rank",),
@@ -18,6 +19,7 @@ OWN = {  # the settings that mean something for one kind only
     "lowest": ("threshold",),
     "highest": ("threshold",),
     "seed": ("random",),
+    "patients": ("leaks",),
 }
 
 
@@ -29,7 +31,9 @@ class Rule(BaseModel):
     threshold: keep `lowest` <= score <= `highest`; what lies on the harder side is discarded.
     random: keep `keep` of each class, or `keep_each`, a number for each class, drawn with `seed`.
     verdicts: keep whatever `exclude` and `correct_labels` leave.
-    `exclude`, `correct_labels` and `readers` work with every kind, and come before it.
+    leaks: leave out what stands in validation or test too, or nearly, and what stands under two labels; with `patients`
+    whatever is of a patient who is there as well. No model is asked: `leak_free` makes such a cut.
+    `exclude`, `correct_labels` and `readers` work with every kind but leaks, and come before it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +51,7 @@ class Rule(BaseModel):
     exclude: list[str] = Field([], description="Verdicts whose images are left out: artefact, hard, wrong_label.")
     correct_labels: bool = Field(False, description="Train with the right label where a reader named it.")
     readers: list[str] | None = Field(None, description="Whose verdicts count; None: everyone's.")
+    patients: bool = Field(False, description="Leave out images whose patient is in validation or test.")
 
     @field_validator("score")
     @classmethod
@@ -86,6 +91,8 @@ class Rule(BaseModel):
             raise ValueError("random needs keep, how many of each class to draw, or keep_each, a number for each class")
         if self.kind == "verdicts" and not self.uses_verdicts:
             raise ValueError("verdicts needs exclude (such as artefact), correct_labels, or both")
+        if self.kind == "leaks" and self.uses_verdicts:
+            raise ValueError("exclude and correct_labels do not go with the rule leaks: cut by verdicts from a group")
         if self.readers is not None and not self.uses_verdicts:
             raise ValueError("readers says whose verdicts count, so it needs exclude or correct_labels")
         return self
@@ -116,6 +123,9 @@ class Rule(BaseModel):
             each = " + ".join(f"{n:,}" for n in self.keep_each or [])
             kept = f"of each class, keep {sizes[0]:,}" if len(sizes) == 1 else f"keep {each} of the classes"
             said = f"{kept} drawn at random (seed {self.seed})"
+        elif self.kind == "leaks":
+            theirs = " those of their patients," if self.patients else ""
+            said = f"leave out what validation or test have too, or nearly,{theirs} and pictures under two labels"
         else:
             said = "keep every image that the verdicts leave"
         return said + self._verdicts_say()

@@ -118,7 +118,8 @@ def check_cut(config: RunConfig, cut: "Cut") -> None:
     if cut.image_size != config.image_size:
         raise UserError(
             f"The cut {cut.name} is of {cut.data_source} at {cut.image_size} px, and its checksum holds for that size "
-            f"only: train at --image-size {cut.image_size}, or make a cut from a group at {config.image_size} px.",
+            f"only: train at --image-size {cut.image_size}, or make a cut "
+            f"{'from a group' if cut.source.group else 'of the data'} at {config.image_size} px.",
             field="cut",
         )
     kind, _, place = config.dataset.partition(":")
@@ -142,8 +143,8 @@ def _quick(config: RunConfig, kind: str, path: Path) -> bool:
 def _other_data(cut: "Cut", config: RunConfig) -> str:
     return (
         f"The cut {cut.name} is of other images than {config.dataset} has at {config.image_size} px (it was made from "
-        f"{cut.source.group} on {cut.data_source}, and the checksums differ): train on those, or make a cut from a "
-        "group trained on these."
+        f"{cut.made_from} on {cut.data_source}, and the checksums differ): train on those, or make a cut "
+        f"{'from a group trained on these' if cut.source.group else 'of these'}."
     )
 
 

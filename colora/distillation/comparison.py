@@ -57,6 +57,11 @@ def plan_comparison(
     runs_dir = Path(runs_dir)
     if cut.rule.kind == "random":
         raise UserError(f"The cut {cut.name} was drawn at random: compare one made by a score or by verdicts.")
+    if not cut.source.group:
+        raise UserError(
+            f"The cut {cut.name} was made from {cut.made_from}, so there is no group to compare it with: launch one on "
+            "the cut and one without it."
+        )
     source = open_group(runs_dir / cut.source.group)
     predictions = read_predictions(source, "train")
     if predictions.data_checksum != cut.data_checksum:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from colora.data.cuts import Cut, Source, cut_hash, pinned_cut
-from colora.data.rules import Rule
+from colora.data.rules import OF_PREDICTIONS, Rule
 from colora.distillation.scores import SeedPredictions, Whose, score_images, score_one_model, whose_says
 from colora.distillation.verdicts import Decision, current, decide
 from colora.runs.audit import acting_user
@@ -59,8 +59,11 @@ def divide(table: pd.DataFrame, class_names: list[str], rule: Rule, verdicts: pd
     """Apply a rule to a pool's score table, saving nothing: the live preview.
 
     `verdicts` as `verdicts.current` gives it, of this data; without them a rule that excludes or corrects finds
-    none. Raises UserError (`field` set) where a class has too few images, with the largest cut that works.
+    none. Raises UserError (`field` set) where a class has too few images, with the largest cut that works, and for a
+    rule that asks no model.
     """
+    if rule.kind not in OF_PREDICTIONS:
+        raise UserError(f"The rule {rule.kind} is about the data and no model's predictions: choose another.", "kind")
     images = table.copy()
     decision = _decided(rule, verdicts)
     images["class"] = _corrected(images, decision, rule, class_names)

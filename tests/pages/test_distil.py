@@ -12,12 +12,16 @@ from image_pages import shown
 from opened import opener, ran, texts
 
 from colora.data.cuts import list_cuts, read_cut
+from colora.data.leaks import find_leaks
 from colora.data.rules import make_rule
+from colora.data.sources import load_dataset
 from colora.distillation import verdicts
 from colora.distillation.distil import distil, divide, overlap, pool_of
+from colora.distillation.leak_free import leak_free_cut
 from colora.distillation.scores import read_predictions, score_images
 from colora.runs import audit
 from colora.runs.folder import Group
+from colora.settings.config import make_config
 from colora.system.errors import UserError
 from pages.components.launch.origin import dataset_of
 
@@ -185,7 +189,7 @@ def test_a_cut_is_saved_listed_removed_and_brought_back(open_distil, runs, monke
     expected = distil(read_predictions(Group(runs / "three-done"), "train"), "mine", make_rule(drop=1, keep=29))
     assert read_cut(runs, "mine").hash == expected.hash and "Saved as **mine**" in texts(app)
     row = app.dataframe[-1].value.iloc[0]
-    assert (row["Cut"], row["Images"], row["From group"]) == ("mine", 4 * 29, "three-done")
+    assert (row["Cut"], row["Images"], row["From"]) == ("mine", 4 * 29, "three-done")
     app.button(key="remove-cut").click()
     ran(app)
     assert list_cuts(runs) == [] and "The cut **mine** is in the trash." in texts(app)
@@ -244,6 +248,23 @@ def test_a_cut_whose_group_is_gone_fills_the_form_with_what_it_tells(open_distil
     preset = app.selectbox(key="launch-preset")
     preset.set_value(preset.options[0])
     assert "from which the cut was made" not in texts(ran(app))
+
+
+def test_a_cut_of_a_check_is_listed_and_trained_on_without_a_group(open_distil, runs, tiny_npz):
+    config = make_config({"dataset": f"npz:{tiny_npz}", "image_size": 32})
+    dataset = load_dataset(config)
+    leak_free_cut(runs, "clean", dataset, config, find_leaks(dataset))
+    app = open_distil()
+    row = app.dataframe[-1].value.iloc[0]
+    assert (row["Cut"], row["Images"], row["From"]) == ("clean", 30, "a check of the data")
+    said = texts(app)
+    assert "Rule: leave out what validation or test have too, or nearly, those of their patients, and pictures" in said
+    assert "From a check of the data. Hash" in said and "Does the cut help?" not in said
+    app.button(key="train-on-cut").click()
+    ran(app)
+    assert [header.value for header in app.header] == ["Launch"]
+    assert app.session_state["launch.cut"] == "clean"
+    assert app.session_state["launch.dataset.path"] == str(tiny_npz)
 
 
 def test_the_data_of_a_cut_are_known_by_its_own_words_but_for_files():

@@ -2,15 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fabricate import fabricate
 from opened import ran, texts
+from small_data import write_npz
 
-from colora.data.cuts import save_cut
+from colora.data.cuts import read_cut, save_cut
+from colora.data.leaks import find_leaks
+from colora.data.npz import read_npz
 from colora.data.rules import make_rule
+from colora.data.sources import load_dataset
 from colora.distillation.distil import distil
+from colora.distillation.leak_free import leak_free_cut
 from colora.distillation.scores import read_predictions
 from colora.runs.folder import Group
+from colora.settings.config import make_config
 from colora.settings.presets import PRESETS
 
 QUICK = PRESETS[0].title
@@ -24,6 +31,18 @@ def runs(tmp_path_factory) -> Path:
     first = fabricate(path, "first", ["done"], {"lr": 3e-3})
     fabricate(path, "real", ["done"], {"dataset": "npz:/data/octmnist_224.npz", "lr": 0.0012345678, "lr_head": 2e-4})
     save_cut(path, distil(read_predictions(Group(first.path), "train"), "hard10", make_rule(drop=1, keep=9)))
+    return path
+
+
+@pytest.fixture
+def leak_free(runs, tmp_path) -> Path:
+    """A file with one test image in training, of which a check made the cut `clean`."""
+    clean = read_npz(write_npz(tmp_path / "clean.npz"), 32)
+    train = np.concatenate([clean.splits["test"].images[:1], clean.splits["train"].images[1:]])
+    path = write_npz(tmp_path / "leaky.npz", train_images=train)
+    config = make_config({"dataset": f"npz:{path}", "image_size": 32})
+    dataset = load_dataset(config)
+    leak_free_cut(runs, "clean", dataset, config, find_leaks(dataset), patients=False, replace=True)
     return path
 
 
@@ -42,6 +61,29 @@ def test_a_cut_is_named_with_its_group(open_page):
 
 def test_a_cut_alone_names_the_group_that_it_was_made_from(open_page):
     assert start(open_page("launch", cut="hard10")) == "Cut hard10 of group first"
+
+
+def test_a_cut_of_a_check_brings_the_data_that_were_checked(open_page, runs, leak_free):
+    app = open_page("launch", cut="clean")
+    assert start(app) == "Cut clean"
+    assert "The cut clean and the data that were checked; all else is as usual." in texts(app)
+    state = app.session_state
+    assert (state["launch.dataset"], state["launch.dataset.path"]) == ("npz", str(leak_free))
+    assert (state["launch.cut"], state["launch.image_size"], state["launch-seeds"]) == ("clean", 32, PRESETS[0].seeds)
+    said = texts(app)
+    assert "Trains on 29 images: ONE 11, TWO 10, THREE 8, of the cut clean" in said
+    rule = "leave out what validation or test have too, or nearly, and pictures under two labels"
+    assert f"Made from a check of the data on npz:leaky.npz: {rule}." in said
+
+
+def test_a_cut_of_a_check_whose_settings_are_none_any_more_fills_what_it_tells(open_page, runs, leak_free):
+    cut = read_cut(runs, "clean")
+    unknown = cut.source.model_copy(update={"settings": {"dataset": "npz:x.npz", "of_tomorrow": 1}})
+    save_cut(runs, cut.model_copy(update={"source": unknown}))
+    app = open_page("launch", cut="clean")
+    said = texts(app)
+    assert "What was checked cannot be read, so all but the cut and its image size is as usual" in said
+    assert "There is no setting 'of_tomorrow'" in said and app.session_state["launch.image_size"] == 32
 
 
 def test_a_copy_of_real_images_is_not_said_to_mean_nothing(open_page):

@@ -69,7 +69,7 @@ def show_cut(cut: Cut) -> None:
     st.caption(
         f"Trains on {sum(used):,} images: {show.literal(each)}, of the cut {show.literal(cut.name)} "
         f"({cut.short_hash}).  \nMade from "
-        + show.literal(f"{cut.source.group} on {cut.data_source}: {cut.rule.says()}.")
+        + show.literal(f"{cut.made_from} on {cut.data_source}: {cut.rule.says()}.")
     )
 
 

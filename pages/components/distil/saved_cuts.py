@@ -45,7 +45,7 @@ def saved_cuts() -> None:
                 "Cut": row["name"],
                 "Images": row["images"],
                 "Rule": row["says"],
-                "From group": row["source"]["group"],
+                "From": row["made_from"],
                 "Data": row["data_source"],
                 "Made": f"{show.time_text(row['created'])}, {row['user']}",
                 "Hash": row["hash"][:12],
@@ -114,7 +114,8 @@ def one_cut(cut: Cut) -> None:
         about = {"needs": "cut-rm", "icon": ":material/delete:", "help": "Groups trained on it keep theirs."}
         if removed := acting.button("Remove", [cut], "remove-cut", CUTS, **about):
             remove(*removed)
-    comparison(cut)
+    if cut.source.group:
+        comparison(cut)
 
 
 def remove(cut: Cut) -> None:
@@ -147,9 +148,10 @@ def undo_removal() -> None:
 
 
 def train_on(cut: Cut) -> None:
-    """To the Launch form, filled as the cut's group was launched, with the cut."""
+    """To the Launch form, filled as the cut's group was launched, or with the data that were checked, with the cut."""
     ask_anew()
-    st.switch_page("pages/launch.py", query_params={"clone": cut.source.group, "cut": cut.name})
+    clone = {"clone": cut.source.group} if cut.source.group else {}
+    st.switch_page("pages/launch.py", query_params={**clone, "cut": cut.name})
 
 
 def comparison(cut: Cut) -> None:

@@ -13,7 +13,7 @@ import streamlit as st
 from colora.data.cuts import Cut, read_cut
 from colora.runs.documents import contained
 from colora.runs.folder import NAME, open_group
-from colora.settings.config import format_seeds
+from colora.settings.config import format_seeds, make_config
 from colora.settings.medmnist_info import names as medmnist_names
 from colora.settings.presets import PRESETS, Preset
 from colora.system.errors import UserError
@@ -88,22 +88,28 @@ def _from_group(asked: Asked) -> None:
     name, cut_name, note = *asked, ""
     try:
         name = name or read_cut(runs_dir(), cut_name).source.group
-        values, seeds = _settings(name)
+        values, seeds = _settings(name) if name else _checked(cut_name)
     except UserError as error:
         if not cut_name:
             raise
         cut = read_cut(runs_dir(), cut_name)
-        values, seeds = {"image_size": cut.image_size} | dataset_of(cut), format_seeds(cut.source.seeds)
+        values = {"image_size": cut.image_size} | dataset_of(cut)
+        seeds = format_seeds(cut.source.seeds) or PRESETS[0].seeds
+        made = f"The group {cut.source.group}, from which the cut was made," if cut.source.group else "What was checked"
         note = (
-            f"The group {cut.source.group}, from which the cut was made, cannot be read, so all but the cut and its "
-            f"image size is as usual: choose the network, and the data where they are not {cut.data_source}. {error}"
+            f"{made} cannot be read, so all but the cut and its image size is as usual: choose the network, and the "
+            f"data where they are not {cut.data_source}. {error}"
         )
     if not cut_name:
         origin = Origin(f"A copy of {name}", f"The settings of {name}.", asked)
         _fill(origin, values, name, seeds)
     else:
-        about = f"The cut {cut_name} and its image size." if note else f"The settings of {name}, on the cut {cut_name}."
-        origin = Origin(f"Cut {cut_name} of group {name}", about, asked, note)
+        about = f"The settings of {name}, on the cut {cut_name}."
+        if note:
+            about = f"The cut {cut_name} and its image size."
+        elif not name:
+            about = f"The cut {cut_name} and the data that were checked; all else is as usual."
+        origin = Origin(f"Cut {cut_name}" + (f" of group {name}" if name else ""), about, asked, note)
         alone = {"cut": cut_name, "train_set": "complete", "per_class": None}  # the cut names the images itself
         _fill(origin, values | alone, cut_name if NAME.fullmatch(cut_name) else name, seeds)
     st.session_state[ASKED] = asked
@@ -116,6 +122,13 @@ def _settings(name: str) -> tuple[dict[str, Any], str]:
     group = open_group(runs_dir() / name)
     with contained(group.path):
         return group.config.model_dump(), format_seeds(group.info["seeds"])
+
+
+def _checked(cut_name: str) -> tuple[dict[str, Any], str]:
+    """The settings of the data from whose check a cut was made, and usual seeds. Raises UserError for what are none."""
+    cut = read_cut(runs_dir(), cut_name)
+    found = make_config(cut.source.settings | {"image_size": cut.image_size}).model_dump()
+    return {name: found[name] for name in (*cut.source.settings, "image_size")}, PRESETS[0].seeds
 
 
 def dataset_of(cut: Cut) -> dict[str, str]:

@@ -68,7 +68,7 @@ def problems(values: form.Values, varied: form.Series) -> dict[str, str]:
 
 def _cut_wanted() -> str:
     """Which distilled cuts there are to choose from, or how to come to one."""
-    names = [row["name"] for row in list_cuts(runs_dir()) if not row["reason"]]
+    names = [row["name"] for row in list_cuts(runs_dir()) if not row["reason"] and row["source"]["group"]]
     if names:
         return f"Name the distilled cut to train on: {', '.join(names[:8])}."
     return "There is no distilled cut yet: train the balanced set first, then make one from that group."
