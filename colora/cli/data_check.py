@@ -7,10 +7,13 @@ from typing import Any
 
 from colora.cli.arguments import Parser
 from colora.cli.asked import add_config
+from colora.cli.groups import add_runs_dir
 from colora.cli.printing import print_json
 from colora.cli.progress import Bar
+from colora.data.cuts import Cut
+from colora.data.prepare import Progress
 from colora.runs.data_said import SPLITS, says_duplicates, says_not_read, says_patients
-from colora.settings.config import DATA_FIELDS, make_config
+from colora.settings.config import DATA_FIELDS, RunConfig, make_config
 from colora.settings.relevance import unused
 from colora.system.errors import UserError
 
@@ -22,6 +25,9 @@ def add_data_check(job: Parser) -> None:
     """Its arguments."""
     job.add_argument("spec", metavar="SPEC", help="folder:DIR, table:FILE, npz:FILE, a MedMNIST set, or a path alone")
     job.add_argument("--quick", action="store_true", help="names and labels only: no image is read")
+    about = "keep a cut of this name: the training images without those that leak, at --image-size"
+    job.add_argument("--cut", metavar="NAME", help=about)
+    add_runs_dir(job)
     add_config(job, tuple(field for field in DATA_FIELDS if field != "dataset"))
     job.set_defaults(run=_check)
 
@@ -39,6 +45,8 @@ def named(spec: str) -> str:
 def _check(args: argparse.Namespace) -> int:
     from colora.data.check import check, look
 
+    if args.quick and args.cut:
+        raise UserError("--cut needs every image compared: leave out --quick.", field="cut")
     given = {field: value for field in DATA_FIELDS if (value := getattr(args, field, None)) is not None}
     values = {"image_size": SIDE} | given | {"dataset": named(args.spec)}
     config = make_config(values)
@@ -47,11 +55,30 @@ def _check(args: argparse.Namespace) -> int:
         if field in idle:
             raise UserError(f"--{field.replace('_', '-')} does nothing here: {idle[field]}.", field=field)
     with Bar(config.dataset, unit=" images") as bar:
-        found = (look if args.quick else check)(config, lambda done, total: bar("Reading", done, total or None))
+
+
+        def tell(done: int, total: int) -> None:
+            bar("Reading", done, total or None)
+
+        found = (look if args.quick else check)(config, tell)
+        cut = _leak_free(args, config, tell) if args.cut else None
+    if cut:
+        found |= {"cut": {"name": cut.name, "hash": cut.hash, "images": len(cut.image_ids), "notes": cut.notes}}
     if args.json:
         return print_json(found)
     print(text_of(found))
+    if cut:
+        print(f"  Cut {cut.name} ({cut.short_hash}): {len(cut.image_ids):,} training images. {' '.join(cut.notes)}")
     return 0
+
+
+def _leak_free(args: argparse.Namespace, config: RunConfig, tell: Progress) -> Cut:
+    from colora.data.leaks_kept import leaks_of
+    from colora.data.sources import load_dataset
+    from colora.distillation.leak_free import leak_free_cut
+
+    data = load_dataset(config, tell)
+    return leak_free_cut(args.runs_dir, args.cut, data, config, leaks_of(data, tell))
 
 
 def text_of(found: dict[str, Any]) -> str:

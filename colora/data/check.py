@@ -1,18 +1,27 @@
 """One look at data before training: what is in them, how they are split, whose they are, what leaks, what is left out.
 
 `look` knows names and labels alone, in seconds; `check` has read every image, so it also knows which do not open and
-which stand in several splits. Both are the document `runs/documents.py:DataCheck`, which a group keeps as data.json.
+which stand in several splits. Both are the document `runs/documents.py:DataCheck`, which a group keeps as data.json: a
+look when it is launched, a check once its first seed has read the images.
 """
 
+import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from colora.data.dataset import SPLITS, Dataset
+from colora.data.leaks import Leaks
+from colora.data.leaks_kept import leaks_of
 from colora.data.listing import shown
 from colora.data.prepare import Progress, quiet
 from colora.data.sources import load_dataset, outline
+from colora.runs.documents import DATA, Duplicates, data_file
 from colora.settings.config import RunConfig
+from colora.system.files import write_bytes, write_json
+
+METADATA = "metadata.parquet"
 
 
 def look(config: RunConfig, on_progress: Progress = quiet) -> dict[str, Any]:
@@ -21,12 +30,28 @@ def look(config: RunConfig, on_progress: Progress = quiet) -> dict[str, Any]:
 
 
 def check(config: RunConfig, on_progress: Progress = quiet) -> dict[str, Any]:
-    """After every image was read. Raises UserError as `look`, and where too many do not open."""
-    return document(load_dataset(config, on_progress), config)
+    """After every image was read, with the `pairs` of images that leak. Raises UserError as `look`, and where too many
+    do not open."""
+    data = load_dataset(config, on_progress)
+    leaks = leaks_of(data, on_progress)
+    return document(data, config, leaks) | {"pairs": [*leaks.pairs], "pairs_left_out": leaks.pairs_left_out}
 
 
-def document(data: Dataset, config: RunConfig) -> dict[str, Any]:
-    """Of a data set with or without its pixels, as JSON has it."""
+def keep_check(group: Path, data: Dataset, config: RunConfig, on_progress: Progress = quiet) -> None:
+    """Writes into the group's folder what was found in `data`, which its seeds are trained on, and what else a table
+    tells of the images; at once where that stands there."""
+    place = group / DATA
+    if place.exists() and data_file(group).get("checksum") == data.checksum():
+        return
+    write_json(place, document(data, config, leaks_of(data, on_progress)))
+    if data.metadata is not None:
+        content = io.BytesIO()
+        data.metadata.to_parquet(content)
+        write_bytes(group / METADATA, content.getvalue())
+
+
+def document(data: Dataset, config: RunConfig, leaks: Leaks | None = None) -> dict[str, Any]:
+    """Of a data set with or without its pixels, as JSON has it; without them there are no `leaks`, nor a checksum."""
     names = data.class_names
     found = data.not_read
     return {
@@ -36,7 +61,7 @@ def document(data: Dataset, config: RunConfig) -> dict[str, Any]:
         "counts": {split: dict(zip(names, data.counts(split), strict=True)) for split in SPLITS},
         "split_rule": data.split_rule,
         "patients": _patients(data),
-        "duplicates": None,
+        "duplicates": None if leaks is None else {kind: getattr(leaks, kind) for kind in Duplicates.__annotations__},
         "not_read": {
             "n": found.total,
             "by_reason": found.by_reason,
@@ -46,6 +71,7 @@ def document(data: Dataset, config: RunConfig) -> dict[str, Any]:
             "examples": {reason: [shown(path) for path in some] for reason, some in found.examples.items()},
         },
         "warnings": list(data.warnings),
+        "checksum": None if leaks is None else data.checksum(),
     }
 
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from colora.data import not_images
 from colora.data.catalogue import Catalogue, NotRead, Patients
@@ -153,8 +154,15 @@ def _dataset(
         left_out=tuple(left_out),
         patients_from=catalogue.patients.told_by,
         not_read=_not_read(catalogue, notes),
-        metadata=catalogue.metadata,
+        metadata=_metadata(catalogue),
     )
+
+
+def _metadata(catalogue: Catalogue) -> pd.DataFrame | None:
+    if catalogue.metadata is None or not len(catalogue.metadata.columns):
+        return None
+    ids = pd.Index(map(plain, catalogue.paths), name="image_id")
+    return catalogue.metadata.set_axis(ids)
 
 
 def _not_read(catalogue: Catalogue, notes: Notes) -> NotRead:

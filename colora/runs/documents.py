@@ -194,6 +194,7 @@ class DataCheck(TypedDict):
     duplicates: Duplicates | None
     not_read: NotRead
     warnings: list[Text]
+    checksum: NotRequired[Text | None]
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from torch import nn
 
 from colora.adapters.history import save_epoch
 from colora.adapters.model import adapted_layers, count_parameters
+from colora.data.check import keep_check
 from colora.data.cuts import PINNED, Cut, pinned_cut
 from colora.data.prepare import RULE, Progress
 from colora.data.sources import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
@@ -120,6 +121,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     labels = training_labels(dataset, used, cut)
     model = build(config.backbone, dataset.classes, config.image_size, seed)
     resolved, device = _resolve(run, config, dataset, labels, cut, model)
+    keep_check(run.path.parent, dataset, config, _preparing(run, reporter, should_stop))
     reporter.write(state="running", preparing=None)
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
 
