@@ -18,7 +18,7 @@ from colora.data.table_columns import Columns, columns_of, names_columns
 from colora.data.table_images import counted, images_of
 from colora.data.table_labels import class_names, labels_of, whole_numbers
 from colora.data.table_places import Places, brief
-from colora.data.table_splits import given_splits
+from colora.data.table_splits import given_splits, split_places
 from colora.runs.access import named_place
 from colora.system.errors import UserError
 from colora.system.table_file import Table, read_table
@@ -52,7 +52,7 @@ def table_catalogue(
     chosen = columns_of(table, columns)
     labels = labels_of(table, chosen.label)
     told_split = _column(table, chosen.split)
-    splits = given_splits(table.cells[chosen.split], told_split) if chosen.split and not ignore_splits else None
+    splits = split_places(table.cells[chosen.split], told_split) if chosen.split and not ignore_splits else None
     patients = _patients(table, chosen.patient) if chosen.patient else None
 
     not_read, warnings = NotRead(), [f"{table.name}: {warning}" for warning in table.warnings]
@@ -62,14 +62,15 @@ def table_catalogue(
     number = {name: i for i, name in enumerate(names)}
     rows.sort(key=lambda row: (number[labels[row]], images[row].replace(os.sep, "\0")))  # folder by folder
     paths = [images[row] for row in rows]
+    given = None if splits is None else given_splits(splits[rows], told_split)
     return Catalogue(
         root,
         paths,
         names,
         np.array([number[labels[row]] for row in rows], dtype=np.int64),
         _known(patients, rows, paths, _column(table, chosen.patient), warnings),
-        None if splits is None else splits[rows],
-        "" if splits is None else told_split,
+        given,
+        "" if given is None else told_split,
         not_read,
         tuple(warnings),
         _metadata(table.cells, chosen, rows),

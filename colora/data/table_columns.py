@@ -155,10 +155,13 @@ def names_columns(first: list[str], told: str | None, is_image: Callable[[str], 
     such a file, with an ending or without."""
     if told and any(bare(part.partition("=")[2]) in map(bare, first) for part in told.split(",") if "=" in part):
         return True
+    cells = set(map(plain_name, first))
+    known = {role: cells & {name for either in names for name in either.split()} for role, names in NAMES.items()}
+    if known["path"] and known["label"]:
+        return True
     if any(_is_file(cell) for cell in first):
         return False
-    known = {name for names in NAMES.values() for either in names for name in either.split()}
-    return any(plain_name(cell) in known for cell in first) or not any(is_image(bare(cell)) for cell in first if cell)
+    return any(known.values()) or not any(is_image(bare(cell)) for cell in first if cell)
 
 
 def _is_file(cell: str) -> bool:

@@ -83,18 +83,20 @@ class _Rows:
         return f"{self.table.place(row).capitalize()} of {self.table.name} names {brief(self.texts[row])}"
 
     def only_one_each(self) -> None:
-        """What a row names exactly is no other row's by the end of its path; and two rows with different paths, whose
-        end one file has, are of files that are not both here."""
-        if not self.by_end:
+        """Of rows that name a file wholly, by its path or by the end of it, it is; and no other row's, of whose path it
+        has only the end. Two such rows with different paths are of two files, of which at most one is here."""
+        whole = {row for row in self.by_end if self.places.is_end(self.texts[row], self.found[row] or "")}
+        partly = [row for row in self.by_end if row not in whole]
+        if not partly:
             return
-        ends = set(self.by_end)
-        exact = {path for row, path in enumerate(self.found) if path is not None and row not in ends}
+        skip = set(partly)
+        named = {path for row, path in enumerate(self.found) if path is not None and row not in skip}
         claimed: dict[str, int] = {}
-        for row in self.by_end:
-            path = self.found[row]
-            if path in exact:
+        for row in partly:
+            path = self.found[row] or ""
+            if path in named:
                 self.found[row] = None
-            elif path is not None and self.texts[first := claimed.setdefault(path, row)] != self.texts[row]:
+            elif self.texts[first := claimed.setdefault(path, row)] != self.texts[row]:
                 raise UserError(
                     f"{self.named(row)}, and {self.table.place(first)} {brief(self.texts[first])}; neither is in "
                     f"{brief(self.places.root)}, and by its end {brief(path)} may be either: put the other beside it, "

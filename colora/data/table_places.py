@@ -136,7 +136,7 @@ class Places:
     def ending_alike(self, text: str, label: str) -> list[str]:
         """Images below the root whose path has the longest end in common with this one; its name, which may lack the
         ending, at least. Of several those in a folder named as the row's label. Raises as `named` does."""
-        parts = ELSEWHERE.sub("", plain_path(text)).casefold().split("/")
+        parts = _parts(text)
         alike = self._by_end().get(parts[-1], [])
         if len(alike) > 1:
             agreeing = [_common_end(parts[:-1], path.casefold().split(os.sep)[:-1]) for path in alike]
@@ -144,6 +144,12 @@ class Places:
         if len(alike) > 1:
             alike = [path for path in alike if label.casefold() in shown(path).casefold().split("/")[:-1]] or alike
         return [self._checked(path) for path in alike]
+
+    def is_end(self, text: str, path: str) -> bool:
+        """Whether all that a text tells of a path is its end, with the file's ending or without."""
+        parts, own = _parts(text), _parts(shown(path))
+        names = (own[-1], posixpath.splitext(own[-1])[0])
+        return parts[-1] in names and _common_end(parts[:-1], own[:-1]) == len(parts) - 1
 
     def _by_end(self) -> dict[str, list[str]]:
         """{a file's name, or its name without ending, in small letters: paths}."""
@@ -166,6 +172,11 @@ def plain_path(text: str) -> str:
     if text[:5].lower() == "file:":
         text = clean_path(text, "dataset")
     return shown(text.replace("\\", "/")) if not text.isascii() or "\\" in text else text
+
+
+def _parts(text: str) -> list[str]:
+    """Of a path, in small letters, without what names a computer or a disk."""
+    return ELSEWHERE.sub("", plain_path(text)).casefold().split("/")
 
 
 def _common_end(one: list[str], other: list[str]) -> int:

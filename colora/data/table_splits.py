@@ -7,7 +7,7 @@ import numpy as np
 
 from colora.data.dataset import SPLITS
 from colora.system.errors import UserError
-from colora.system.typed import one_line, shortened
+from colora.system.typed import shortened
 
 WORDS = {
     "train": "train training trn trainset trainingset",
@@ -28,31 +28,33 @@ def _word(text: str) -> str:
     return re.sub(r"[\W_]", "", text).lower()
 
 
-def given_splits(texts: Iterable[str], told_by: str) -> np.ndarray | None:
-    """(N,) int64, places in SPLITS; None where no cell tells any.
-
-    Raises UserError for words that are none of these, and where some cells tell a split and others do not.
-    """
+def split_places(texts: Iterable[str], told_by: str) -> np.ndarray:
+    """(N,) int64, places in SPLITS, -1 where a cell tells none. Raises UserError for words that are no split."""
     texts = list(texts)
     words = {text: _word(text) for text in set(texts)}
-    place = {text: PLACE.get(word, -1) for text, word in words.items()}
     if unknown := sorted(text for text, word in words.items() if word not in PLACE and word not in NONE):
         more = f" and {len(unknown) - MOST_TOLD:,} more" if len(unknown) > MOST_TOLD else ""
         raise UserError(
             f"{told_by[0].upper()}{told_by[1:]} has words that are no split: "
-            f"{', '.join(repr(one_line(shortened(text))) for text in unknown[:MOST_TOLD])}{more}. train, val and test "
+            f"{', '.join(repr(shortened(text)) for text in unknown[:MOST_TOLD])}{more}. train, val and test "
             "are (also training, validation, holdout and the like). Correct them, or give --ignore-splits, by which "
             "all images are split anew (in the app: Ignore splits); --columns split= says that the column is none.",
             field="columns",
         )
-    found = np.array([place[text] for text in texts], dtype=np.int64)
-    if (found < 0).all():
+    place = {text: PLACE.get(word, -1) for text, word in words.items()}
+    return np.array([place[text] for text in texts], dtype=np.int64)
+
+
+def given_splits(places: np.ndarray, told_by: str) -> np.ndarray | None:
+    """The places (N,) of the images that are taken, None where no cell tells any. Raises UserError where some tell a
+    split and others do not."""
+    if (places < 0).all():
         return None
-    if empty := int((found < 0).sum()):
+    if empty := int((places < 0).sum()):
         raise UserError(
-            f"{told_by[0].upper()}{told_by[1:]} tells the split of {len(found) - empty:,} images and not that of "
+            f"{told_by[0].upper()}{told_by[1:]} tells the split of {len(places) - empty:,} images and not that of "
             f"{empty:,}: fill it in, take these rows out, or give --ignore-splits, by which all images are split anew "
             "(in the app: Ignore splits).",
             field="ignore_splits",
         )
-    return found
+    return places

