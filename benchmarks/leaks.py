@@ -3,9 +3,9 @@ r"""Looking for leaks between the splits of many images: seconds and peak memory
     python benchmarks/leaks.py --out benchmarks/results/leaks.json
 
 Generated images, noise with a bright line at one of 16 heights: 70 % for training, 15 % each for validation and test,
-of which 1 % are brighter copies of training images. They are mapped from files in a temporary folder, 5 GB for 100,000 at
-224 px, which the system's cache still holds. Two worst cases: `equal`, all images black; `alike`, all of them copies of
-one picture under noise of their own. `private_mib` is the highest memory beside what was there before, without the
+of which 1 % are brighter copies of training images. They are mapped from files in a temporary folder, 5 GB for 100,000
+at 224 px, which the system's cache still holds. Two worst cases: `equal`, all images black; `alike`, all of them copies
+of one picture under noise of their own. `private_mib` is the highest memory beside what was there before, without the
 mapped files (Linux's RssAnon); each row is a process of its own.
 """
 
