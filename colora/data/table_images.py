@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from colora.data.catalogue import NotRead
 from colora.data.listing import SUFFIXES
@@ -36,6 +36,7 @@ def images_of(
         for row in numbers:
             not_read.add(reason, labels[row], [rows.texts[row]])
             rows.found[row] = None
+    rows.by_end = [row for row in rows.by_end if rows.found[row] is not None]
     for path in sorted(set(places.files.values()) - rows.in_table - places.meant):
         not_read.add("not in the table", "", [path])
     warnings += _said(rows, left_out)
@@ -83,10 +84,11 @@ class _Rows:
         return f"{self.table.place(row).capitalize()} of {self.table.name} names {brief(self.texts[row])}"
 
     def only_one_each(self) -> None:
-        """Of rows that name a file wholly, by its path or by the end of it, it is; and no other row's, of whose path it
-        has only the end. Two such rows with different paths are of two files, of which at most one is here."""
-        whole = {row for row in self.by_end if self.places.is_end(self.texts[row], self.found[row] or "")}
-        partly = [row for row in self.by_end if row not in whole]
+        """A file that a row names wholly, by its path or by the end of it, is no other row's, with whose path it shares
+        its end alone. Two such rows with different paths mean two files, of which at most one is here."""
+        rows = Counter(self.found)
+        shared = [row for row in self.by_end if rows[self.found[row]] > 1]
+        partly = [row for row in shared if not self.places.is_end(self.texts[row], self.found[row] or "")]
         if not partly:
             return
         skip = set(partly)
@@ -95,7 +97,7 @@ class _Rows:
         for row in partly:
             path = self.found[row] or ""
             if path in named:
-                self.found[row] = None
+                self.found[row] = None  # its own file is not here
             elif self.texts[first := claimed.setdefault(path, row)] != self.texts[row]:
                 raise UserError(
                     f"{self.named(row)}, and {self.table.place(first)} {brief(self.texts[first])}; neither is in "
@@ -103,7 +105,6 @@ class _Rows:
                     "or write the paths from the table's folder on.",
                     field="dataset",
                 )
-        self.by_end = [row for row in self.by_end if self.found[row] is not None]
 
     def left_out(self) -> dict[str, list[int]]:
         """{reason: rows}"""
@@ -126,9 +127,9 @@ def _ending(text: str) -> str | None:
 def _check(rows: _Rows, left_out: dict[str, list[int]]) -> None:
     table, root = rows.table, brief(rows.places.root)
     missing = left_out.get("missing", [])
-    absolute = any(rows.texts[row].startswith(("/", "..")) for row in rows.by_end)  # written on another computer
+    moved = any(rows.found[row] and rows.texts[row].startswith(("/", "..")) for row in rows.by_end)
     outside = [row for row in missing if row in rows.outside]
-    if outside and not absolute:
+    if outside and not moved:  # else the table was written elsewhere, and its images are here but for these
         row = outside[0]
         raise UserError(
             f"{rows.named(row)}, which is not in the table's folder {root} but in {brief(rows.outside[row])}: if "

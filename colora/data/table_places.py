@@ -17,9 +17,8 @@ from colora.system.errors import UserError
 from colora.system.files import WINDOWS
 from colora.system.typed import bare, clean_path, one_line
 
-ELSEWHERE = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]+://[^/]*/?" + ("" if WINDOWS else "|[A-Za-z]:(?=/)")
-)  # gs://bucket/, C:
+DISK = "" if WINDOWS else "|[A-Za-z]:(?=/)"
+ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/]*/?" + DISK)  # gs://bucket/, C:
 LONGEST_SHOWN = 300  # letters
 NOT_LOOKED_INTO = ("__MACOSX",)  # and names that begin with . or @: what systems keep beside files
 
@@ -86,8 +85,8 @@ class Places:
     def _checked(self, path: str) -> str:
         if path in self.odd:
             raise UserError(
-                f"{shown(os.path.join(self.root, path))} is named like an image but is a folder, pipe, socket or "
-                "device: take it out of the table.",
+                f"{shown(os.path.join(self.root, path))} is named like an image but is a pipe, socket or device: "
+                "take it out of the table.",
                 field="dataset",
             )
         if path in self.links:
@@ -148,7 +147,7 @@ class Places:
     def is_end(self, text: str, path: str) -> bool:
         """Whether all that a text tells of a path is its end, with the file's ending or without."""
         parts, own = _parts(text), _parts(shown(path))
-        names = (own[-1], posixpath.splitext(own[-1])[0])
+        names = (own[-1], own[-1].rpartition(".")[0])
         return parts[-1] in names and _common_end(parts[:-1], own[:-1]) == len(parts) - 1
 
     def _by_end(self) -> dict[str, list[str]]:
@@ -156,9 +155,9 @@ class Places:
         if self._ends is None:
             self._ends = {}
             for typed, path in self.files.items():
-                name = posixpath.basename(typed).casefold()
+                name = typed.rpartition("/")[2].casefold()
                 self._ends.setdefault(name, []).append(path)
-                self._ends.setdefault(posixpath.splitext(name)[0], []).append(path)
+                self._ends.setdefault(name.rpartition(".")[0], []).append(path)
         return self._ends
 
     def is_image(self, text: str) -> bool:

@@ -23,11 +23,12 @@ from colora.system.table_rows import (
     MOST_CELLS,
     MOST_ROWS,
     TOO_LARGE,
-    Columns,
+    Gathered,
     HasHeader,
     NoTable,
     Record,
     check_names,
+    numbered,
 )
 from colora.system.typed import one_line, shortened
 
@@ -39,7 +40,7 @@ PARQUET_ROWS = 4096  # read at once
 
 
 class Sheet(NamedTuple):
-    columns: Columns
+    columns: Gathered
     told: str
     warnings: tuple[str, ...]
 
@@ -57,7 +58,7 @@ def read_workbook(content: bytes, has_header: HasHeader) -> Sheet:
             chosen = next((sheet for sheet in sheets if any(any(row) for _, row in _sheet_records(sheet))), None)
             if chosen is None:
                 raise NoTable("it is empty")
-            found = Columns(_sheet_records(chosen), has_header, True, "", "row")
+            found = Gathered(_sheet_records(chosen), has_header, True, "", "row")
     except NoTable:
         raise
     except Exception as error:  # openpyxl, zipfile and expat raise nearly everything on damaged bytes
@@ -170,7 +171,9 @@ def _read_batches(file: Any, names: list[str]) -> pd.DataFrame:
     columns = {name: pa.chunked_array(parts, pa.large_string()) for name, parts in found.items()}
     for column in columns.values():
         column.validate(full=True)  # text in name only is told here and not by whoever looks at a cell
-    return pd.DataFrame({name: pd.Series(column.to_numpy(), dtype=str) for name, column in columns.items()})
+    return pd.DataFrame(
+        {name or numbered(i): pd.Series(c.to_numpy(), dtype=str) for i, (name, c) in enumerate(columns.items())}
+    )
 
 
 def _check_cells(texts: Any, name: str) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from colora.system.errors import UserError
 from colora.system.files import read_file, why
 from colora.system.table_book import read_parquet, read_workbook
-from colora.system.table_rows import Columns, HasHeader, NoTable
+from colora.system.table_rows import Gathered, HasHeader, NoTable
 from colora.system.table_text import text_records
 from colora.system.typed import one_line, shortened
 
@@ -21,6 +21,7 @@ ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
 MOST_BYTES = 1 << 28  # of a table: three million lines of an image, its class, split and patient
 FOREIGN = {
     b"\xd0\xcf\x11\xe0": "it is Excel's old format (.xls), or protected by a password: save it as .xlsx, without one",
+    b"version https://git-lfs": "it is Git LFS' note of a file and not the file: fetch it with git lfs pull",
     b"\x1f\x8b": "it is packed by gzip: unpack it",
     b"BZh": "it is packed by bzip2: unpack it",
     b"\xfd7zXZ": "it is packed by xz: unpack it",
@@ -96,9 +97,9 @@ def table_of(
         else:
             text = text_records(content)
             told, warnings, word = text.told, text.warnings, "line"
-            found = Columns(text.records, has_header, may_lack, f"{told}, ")
+            found = Gathered(text.records, has_header, may_lack, f"{told}, ")
     except NoTable as error:
-        raise UserError(f"{name} cannot be read as {kind}: {error}.", field=field) from error
+        raise UserError(f"{name} cannot be read as {kind}: {str(error).rstrip('.')}.", field=field) from error
     return Table(name, found.cells, found.lines, tuple(found.first), found.headed, told, warnings, word)
 
 

@@ -23,7 +23,7 @@ class NoTable(Exception):
     """Why a file is no table, as the end of a sentence without its full stop."""
 
 
-class Columns:
+class Gathered:
     """What records make: `cells` (N rows of text), `lines` (N,) int64, and whether the first one named the columns;
     `first` is that one as it stands."""
 
@@ -74,8 +74,8 @@ def _even(records: Iterable[Record], names: list[str], may_lack: bool, told: str
     for line, cells in records:
         if any(cells[width:]) or (len(cells) < needed and not may_lack):
             raise NoTable(
-                f"{told}{word} {line:,} has {len(cells):,} cells where the first has {width:,}. Give each the same "
-                f"number, and put quotes around a text that holds what stands between columns"
+                f"{told}{word} {line:,} has {len(cells):,} cell{'s' * (len(cells) > 1)} where the first has {width:,}. "
+                "Give each the same number, and put quotes around a text that holds what stands between columns"
             )
         yield line, cells[:width] if len(cells) > width else cells + [""] * (width - len(cells))
 

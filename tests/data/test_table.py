@@ -250,6 +250,7 @@ def test_the_order_of_lines_changes_nothing(root):
 
 def test_what_is_not_taken_is_counted_and_said(root):
     path = flat(root)
+    path.write_text(path.read_text().replace("\n", "\n003,\n", 1))
     put(root, "images/other.png", "images/notes.txt", "raw/scan.dcm", ".hidden/x.png", "@eaDir/000.png/000.png")
     path.write_text(path.read_text() + "raw/scan.dcm,CNV\n100.png,CNV\n007.png,\n101.png,NORMAL\n007,CNV\n")
     found = table_catalogue(path)
@@ -257,15 +258,15 @@ def test_what_is_not_taken_is_counted_and_said(root):
     assert found.not_read.counts == {
         ".dcm": {"CNV": 1},
         "missing": {"CNV": 1, "NORMAL": 1},
-        "no label": {"": 1},
+        "no label": {"": 2},
         "not in the table": {"": 1},
     }
     assert found.not_read.examples["not in the table"] == ["images/other.png"]
     assert (
-        "Images that labels.csv names and that are not there, left out: 2; the first: 100.png (line 11)."
+        "Images that labels.csv names and that are not there, left out: 2; the first: 100.png (line 12)."
         in found.warnings
     )
-    assert "Rows of labels.csv without a label, left out: 1; the first: 007.png (line 12)." in found.warnings
+    assert "Rows of labels.csv without a label, left out: 2; the first: 003 (line 2)." in found.warnings
 
 
 def test_images_most_of_which_are_not_there_are_refused(root):
@@ -381,7 +382,7 @@ def test_what_is_no_file_is_refused(root):
     (root / "folder.png").mkdir()
     put(root, "folder.png/b.png")
     os.mkfifo(root / "pipe.png")
-    refused(written(root, "path,label\na.png,x\npipe.png,y\n"), "pipe.png is named like an image but is a folder, pipe")
+    refused(written(root, "path,label\na.png,x\npipe.png,y\n"), "pipe.png is named like an image but is a pipe, socket")
     found = table_catalogue(written(root, "path,label\na.png,x\nfolder.png/b.png,y\n"))
     assert found.paths == ["a.png", "folder.png/b.png"] and found.not_read.examples == {
         "not in the table": ["pipe.png"]

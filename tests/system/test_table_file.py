@@ -156,6 +156,7 @@ def test_the_first_line_may_be_no_names():
         (b'a,b\n1,"' + b"x" * 200_000 + b'"\n', "line 2 has a cell of more than 131,072 characters"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), r"Excel's old format \(\.xls\), or protected by a password"),
         (b"\x1f\x8b\x08\x00", "packed by gzip: unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "fetch it with git lfs pull"),
         (b"PAR1" + bytes(100), "cannot be read as Parquet"),
         (b"PK\x03\x04" + bytes(100), "cannot be read as a workbook of Excel"),
         (b"\n".join([b",".join(b"%d" % i for i in range(5_001))] * 2), "5,001 columns, and 5,000 are read"),
