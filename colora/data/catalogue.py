@@ -5,13 +5,21 @@ of which patient, and what lies beside them that is no image of the set.
 and a table that hold the same images mean the same training. No pixel is read.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 MOST_EXAMPLES = 5  # files that are told by name, of each reason
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Class names as they are numbered: sorted, and where all are whole numbers by these."""
+    names = sorted(names)
+    return sorted(names, key=int) if all(map(WHOLE.fullmatch, names)) else names
 
 
 @dataclass

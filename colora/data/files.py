@@ -15,8 +15,8 @@ from colora.data.patients import by_file_name, by_pattern, says_alone
 from colora.data.prepare import Progress, quiet
 from colora.data.prepared import Notes, prepare_files
 from colora.data.splits import divide
-from colora.data.table import table_catalogue
-from colora.data.table_beside import tables_beside
+from colora.data.tables.beside import tables_beside
+from colora.data.tables.table import table_catalogue
 from colora.runs.access import named_place
 from colora.settings.config import RunConfig
 
@@ -30,7 +30,9 @@ def catalogue_of(config: RunConfig, on_progress: Progress = quiet, to_train: boo
     kind, _, place = config.dataset.partition(":")
     path = named_place(place, "dataset")
     if kind == "table":
-        found = table_catalogue(path, config.columns, config.data_roots, config.ignore_splits, on_progress)
+        found = table_catalogue(
+            path, config.columns, config.data_roots, config.ignore_splits, on_progress, to_train
+        )
         if found.patients.ids is None and (named := by_file_name(found.paths, found.labels, found.class_names)):
             found = _with_patients(found, named)
     else:

@@ -19,19 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from colora.data import not_images
-from colora.data.catalogue import MOST_EXAMPLES, Catalogue, NotRead, Patients
+from colora.data.catalogue import MOST_EXAMPLES, Catalogue, NotRead, Patients, in_order
 from colora.data.dataset import SPLITS
 from colora.data.listing import SUFFIXES, Folder, Tree, list_tree, shown
 from colora.data.patients import by_file_name, by_folder, says_alone
 from colora.data.prepare import Progress, quiet
+from colora.data.splits import split_named
 from colora.settings.catalog import MOST_CLASSES
 from colora.system.errors import UserError
 
-SPLIT_WORDS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 CLASS_NUMBER = re.compile(r"(?P<word>.*[^\d\s_.-])[\s_.-]*\d+")
 SMALL = 0.02  # a class with a smaller share of the images may be no class
 
@@ -101,7 +97,7 @@ def _below_common_folders(top: Folder) -> Folder:
     """
     while not top.images and len(inner := top.with_images()) == 1:
         below = inner[0].with_images()
-        split = inner[0].name.strip().lower() in SPLIT_WORDS
+        split = split_named(inner[0].name) is not None
         if inner[0].images or len(below) == 0:
             break
         if len(below) > 1 and not split and all(any(letter.isdigit() for letter in one.name) for one in below):
@@ -114,7 +110,7 @@ def _parts(root: Path, top: Folder, layout: str, checked: bool) -> list[Part]:
     """The class folders, in the splits that they lie in, `checked` to be splits that can be trained on."""
     folders = top.with_images()
     if layout != "classes":
-        words = {folder.path: SPLIT_WORDS.get(shown(folder.name).strip().lower()) for folder in folders}
+        words = {folder.path: split_named(shown(folder.name)) for folder in folders}
         if any(words.values()):
             parts = _given_parts(root, folders, words, layout)
             if checked:
@@ -122,7 +118,7 @@ def _parts(root: Path, top: Folder, layout: str, checked: bool) -> list[Part]:
             return parts
         if folders and all(_holds_splits(folder) for folder in folders):
             parts = [
-                Part(shown(folder.name), inner, SPLIT_WORDS[shown(inner.name).strip().lower()])
+                Part(shown(folder.name), inner, split_named(shown(inner.name)))
                 for folder in folders
                 for inner in folder.with_images()
             ]
@@ -134,7 +130,7 @@ def _parts(root: Path, top: Folder, layout: str, checked: bool) -> list[Part]:
 
 def _holds_splits(folder: Folder) -> bool:
     inner = folder.with_images()
-    return not folder.images and len(inner) > 1 and all(shown(one.name).strip().lower() in SPLIT_WORDS for one in inner)
+    return not folder.images and len(inner) > 1 and all(split_named(shown(one.name)) for one in inner)
 
 
 def _given_parts(root: Path, folders: list[Folder], words: dict[str, str | None], layout: str) -> list[Part]:
@@ -258,13 +254,6 @@ def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree, at_leas
     return in_order(names)
 
 
-def in_order(names: set[str]) -> list[str]:
-    """Class names as they are numbered: sorted, and where all are whole numbers by these."""
-    if all(name.isascii() and name.isdigit() for name in names):
-        return sorted(names, key=lambda name: (int(name), name))
-    return sorted(names)
-
-
 def _patients(paths: list[str], labels: np.ndarray, names: list[str], parts: list[Part], counts: list[int]) -> Patients:
     if parts[0].patient is not None:
         return Patients(np.repeat([part.patient for part in parts], counts), "folder CLASSNUMBER")
@@ -345,7 +334,7 @@ def _split_folders(parts: list[Part]) -> list[str]:
     found: dict[str, str] = {}
     for part in parts:
         for name in part.folder.path.split("/"):
-            if SPLIT_WORDS.get(shown(name).strip().lower()) == part.split:
+            if split_named(shown(name)) == part.split:
                 found.setdefault(part.split, shown(name))
     return [found[split] for split in SPLITS if split in found]
 

@@ -4,6 +4,7 @@ By patient where patients are known, so that no eye is trained on and tested on;
 is said. Names and labels alone decide, so an image that does not open moves no other one.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,12 @@ from colora.data.catalogue import Catalogue
 from colora.data.dataset import SPLITS
 from colora.system.errors import UserError
 
+WORDS = {  # as folders and tables name a split, but for case and what is no letter
+    "train": "train training trn trainset trainingset",
+    "val": "val valid validation validate dev development valset validationset",
+    "test": "test testing tst testset holdout heldout",
+}
+SPLIT_OF = {word: split for split, words in WORDS.items() for word in words.split()}
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 TITLES = {"train": "training", "val": "validation", "test": "test"}
 UNKNOWN = (
@@ -19,6 +26,16 @@ UNKNOWN = (
     "test, which makes the results look better than they are. Give --patient-pattern if the names have one."
 )
 UNKNOWN_IN_GIVEN = "Nothing tells the patients, so whether one is in several of the given splits is not known."
+
+
+def bare_word(text: str) -> str:
+    """"TEST set" -> "testset"."""
+    return re.sub(r"[\W_]", "", text).lower()
+
+
+def split_named(text: str) -> str | None:
+    """The one of SPLITS that a folder's name or a table's cell means; None where it means none."""
+    return SPLIT_OF.get(bare_word(text))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from colora.data.table import table_catalogue
-from colora.data.table_beside import tables_beside
+from colora.data.tables.beside import tables_beside
+from colora.data.tables.table import table_catalogue
 from colora.runs.access import Refused
 from colora.system.errors import UserError
 
@@ -459,7 +459,7 @@ def test_hostile_labels_and_headers_are_text(root, text):
 
 
 def test_what_stops_the_listing_is_passed_on(root, monkeypatch):
-    monkeypatch.setattr("colora.data.table_places.TELL_EVERY", 4)
+    monkeypatch.setattr("colora.data.tables.places.TELL_EVERY", 4)
     put(root, *(f"{i}.png" for i in range(6)))
     path = written(root, "path,label\n0.png,a\n1.png,b\n")
     seen = []
@@ -472,7 +472,7 @@ def test_what_stops_the_listing_is_passed_on(root, monkeypatch):
 def test_two_hundred_thousand_rows_take_seconds(root, monkeypatch):
     for n, start, end in ((200_000, "", None), (20_000, "gs://bucket/x/", None), (20_000, "x/", -4)):
         names = [f"img/{i // 1000:03d}/{i:06d}.png" for i in range(n)]
-        monkeypatch.setattr("colora.data.table_places.Places._listed", lambda places, names=names: iter(names))
+        monkeypatch.setattr("colora.data.tables.places.Places._listed", lambda places, names=names: iter(names))
         frame = pd.DataFrame({"path": names, "label": np.array(["CNV", "NORMAL"])[np.arange(n) % 2], "patient": "p1"})
         frame.assign(path=start + frame["path"].str[:end]).to_csv(root / "labels.csv", index=False)
         begun = time.monotonic()

@@ -32,7 +32,6 @@ LABELS = {
     "train_set": "Training set",
     "split_seed": "Seed of the split",
     "layout": "Arrangement of the folder",
-    "ignore_splits": "Ignore the splits it brings",
     "data_dir": "Folder of MedMNIST's files",
     "lr": "Learning rate",
     "lr_head": "Learning rate of the head",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colora.data.listing import shown
-from colora.data.table_columns import Columns, columns_of, names_columns
-from colora.data.table_places import brief, plain_path
+from colora.data.tables.columns import Columns, columns_of, names_columns
+from colora.data.tables.places import brief, plain_path
 from colora.system.errors import UserError
 from colora.system.table_file import Table, read_table
 from colora.system.typed import one_line, shortened

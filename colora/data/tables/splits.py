@@ -1,38 +1,27 @@
 """The words by which tables say that an image is for training, validation or test."""
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
 
 from colora.data.dataset import SPLITS
+from colora.data.splits import bare_word, split_named
 from colora.system.errors import UserError
 from colora.system.typed import shortened
 
-WORDS = {
-    "train": "train training trn trainset trainingset",
-    "val": "val valid validation validate dev development valset validationset",
-    "test": "test testing tst testset holdout heldout",
-}
-PLACE = {word: SPLITS.index(split) for split, words in WORDS.items() for word in words.split()}
 NONE = ("", "unassigned")  # as Vertex AI says that it is to split itself
 MOST_TOLD = 8  # words in a sentence
 
 
 def is_split(text: str) -> bool:
     """Whether a cell is such a word, or says that there is none."""
-    return (word := _word(text)) in PLACE or word in NONE
-
-
-def _word(text: str) -> str:
-    return re.sub(r"[\W_]", "", text).lower()
+    return split_named(text) is not None or bare_word(text) in NONE
 
 
 def split_places(texts: Iterable[str], told_by: str) -> np.ndarray:
     """(N,) int64, places in SPLITS, -1 where a cell tells none. Raises UserError for words that are no split."""
     texts = list(texts)
-    words = {text: _word(text) for text in set(texts)}
-    if unknown := sorted(text for text, word in words.items() if word not in PLACE and word not in NONE):
+    if unknown := sorted(text for text in set(texts) if not is_split(text)):
         more = f" and {len(unknown) - MOST_TOLD:,} more" if len(unknown) > MOST_TOLD else ""
         raise UserError(
             f"{told_by[0].upper()}{told_by[1:]} has words that are no split: "
@@ -41,7 +30,7 @@ def split_places(texts: Iterable[str], told_by: str) -> np.ndarray:
             "all images are split anew (in the app: Ignore splits); --columns split= says that the column is none.",
             field="columns",
         )
-    place = {text: PLACE.get(word, -1) for text, word in words.items()}
+    place = {text: SPLITS.index(split) if (split := split_named(text)) else -1 for text in set(texts)}
     return np.array([place[text] for text in texts], dtype=np.int64)
 
 

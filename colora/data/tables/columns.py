@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from colora.data.listing import SUFFIXES
-from colora.data.table_splits import is_split
+from colora.data.tables.splits import is_split
 from colora.system.errors import UserError
 from colora.system.table_file import Table, columns_text
 from colora.system.table_rows import numbered

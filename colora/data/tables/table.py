@@ -14,11 +14,11 @@ import pandas as pd
 from colora.data.catalogue import Catalogue, NotRead, Patients
 from colora.data.listing import plain
 from colora.data.prepare import Progress, quiet
-from colora.data.table_columns import Columns, columns_of, names_columns
-from colora.data.table_images import counted, images_of
-from colora.data.table_labels import class_names, labels_of, whole_numbers
-from colora.data.table_places import Places, brief
-from colora.data.table_splits import given_splits, split_places
+from colora.data.tables.columns import Columns, columns_of, names_columns
+from colora.data.tables.images import counted, images_of
+from colora.data.tables.labels import class_names, labels_of, whole_numbers
+from colora.data.tables.places import Places, brief
+from colora.data.tables.splits import given_splits, split_places
 from colora.runs.access import named_place
 from colora.system.errors import UserError
 from colora.system.table_file import Table, read_table
@@ -34,12 +34,13 @@ def table_catalogue(
     data_roots: Sequence[str] | None = None,
     ignore_splits: bool = False,
     on_progress: Progress = quiet,
+    to_train: bool = True,
 ) -> Catalogue:
     """What the table at `path` names, beside it or in `data_roots`. No image is opened.
 
-    `ignore_splits` leaves the split that it tells unread. Raises UserError for a table that cannot be read, of which it
-    is not clear what its columns hold, whose labels, splits or paths mean two things, or most of whose images are not
-    there; Refused for places that may not be named.
+    `ignore_splits` leaves the split that it tells unread; what is not `to_train` may have one class. Raises UserError
+    for a table that cannot be read, of which it is not clear what its columns hold, whose labels, splits or paths mean
+    two things, or most of whose images are not there; Refused for places that may not be named.
     """
     path = named_place(path, "dataset")
     root = os.path.realpath(named_place(path.parent, "dataset"))
@@ -58,7 +59,7 @@ def table_catalogue(
     not_read, warnings = NotRead(), [f"{table.name}: {warning}" for warning in table.warnings]
     images = images_of(table, chosen.path, labels, places, not_read, warnings)
     rows = _once(table, images, {"labels": labels, "splits": splits, "patients": patients}, warnings)
-    names = class_names([labels[row] for row in rows], table, chosen.label)
+    names = class_names([labels[row] for row in rows], table, chosen.label, at_least=2 if to_train else 1)
     number = {name: i for i, name in enumerate(names)}
     rows.sort(key=lambda row: (number[labels[row]], images[row].replace(os.sep, "\0")))  # folder by folder
     paths = [images[row] for row in rows]

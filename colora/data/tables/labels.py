@@ -4,12 +4,12 @@ import re
 import unicodedata
 from collections import Counter
 
+from colora.data.catalogue import WHOLE, in_order
 from colora.settings.catalog import MOST_CLASSES
 from colora.system.errors import UserError
 from colora.system.table_file import Table, columns_text
 from colora.system.typed import bare, one_line, shortened
 
-WHOLE = re.compile(r"[+-]?\d{1,18}")
 WHOLE_AS_FLOAT = re.compile(r"([+-]?\d{1,18})[.,]0*")
 LONGEST_NAME = 255  # letters
 EACH_ITS_OWN = 20  # so many images, and every one of another class: that column holds something else
@@ -55,12 +55,10 @@ def whole_numbers(texts: list[str]) -> list[str]:
     return [m[1] if m else text for m, text in zip(found, texts, strict=True)]
 
 
-def class_names(labels: list[str], table: Table, column: str) -> tuple[str, ...]:
-    """The classes that there are, in number order where all are numbers, else by name. Raises UserError for one class
-    only, for more than data may have, and where every image has its own."""
-    names = sorted(set(labels))
-    if all(map(WHOLE.fullmatch, names)):
-        names.sort(key=int)
+def class_names(labels: list[str], table: Table, column: str, at_least: int = 2) -> tuple[str, ...]:
+    """The classes that there are, `in_order`. Raises UserError for fewer than `at_least`, for more than data may have,
+    and where every image has its own."""
+    names = in_order(set(labels))
     about = f"The column {one_line(shortened(column))} of {table.name}"
     long = max(map(len, names), default=0) > LONGEST_NAME
     such = ", ".join(one_line(shortened(name)) for name in sorted(names, key=len)[-3:])
@@ -71,7 +69,7 @@ def class_names(labels: list[str], table: Table, column: str) -> tuple[str, ...]
             f"columns are: {columns_text(table)}.",
             field="columns",
         )
-    if len(names) == 1:
+    if len(names) < at_least:
         raise UserError(
             f"{about} has images of one class only ({one_line(shortened(names[0]))}); at least two are needed. If "
             "another column holds the class, say so with --columns label=... (in the app: the field Columns); its "

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 from colora.data.catalogue import NotRead
 from colora.data.listing import SUFFIXES
-from colora.data.table_places import Outside, Places, brief, plain_path
+from colora.data.tables.places import Outside, Places, brief, plain_path
 from colora.system.errors import UserError
 from colora.system.table_file import Table
 
