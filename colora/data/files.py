@@ -17,7 +17,7 @@ from colora.data.prepared import Notes, prepare_files
 from colora.data.splits import divide
 from colora.data.tables.beside import tables_beside
 from colora.data.tables.table import table_catalogue
-from colora.runs.access import named_place
+from colora.runs.access import Refused, named_place
 from colora.settings.config import RunConfig
 
 DAMAGED = "does not open"
@@ -38,11 +38,22 @@ def catalogue_of(config: RunConfig, on_progress: Progress = quiet, to_train: boo
     else:
         allowed = allowed_places(config)
         found = folder_catalogue(path, config.layout, config.ignore_splits, allowed, on_progress, to_train)
-        if offer := tables_beside(found.root, found.paths):
+        if offer := _offered(found):
             found = replace(found, warnings=(*found.warnings, offer))
     if config.patient_pattern:
         found = _with_patients(found, by_pattern(found.paths, config.patient_pattern))
     return found
+
+
+def _offered(catalogue: Catalogue) -> str | None:
+    """A table in the folder, or in the one that it lies in where that may be named too."""
+    if offer := tables_beside(catalogue.root, catalogue.paths):
+        return offer
+    try:
+        above = named_place(os.path.dirname(catalogue.root), "dataset")
+    except Refused:
+        return None
+    return tables_beside(str(above), catalogue.paths)
 
 
 def allowed_places(config: RunConfig) -> tuple[str, ...]:

@@ -36,8 +36,9 @@ class _Beside(NamedTuple):
 def tables_beside(root: str, paths: Sequence[str]) -> str | None:
     """The sentence that offers the table directly in `root` which names most of these images, paths below it; None
     where none does, or none can be read."""
-    stems = [_stem(path) for path in paths]
-    found = [beside for path in _tables(root) if (beside := _of(path, stems))]
+    tables = _tables(root)
+    stems = [_stem(path) for path in paths] if tables else []
+    found = [beside for path in tables if (beside := _of(path, stems))]
     return _offer(max(found, key=lambda beside: beside.named), len(stems)) if found else None
 
 
