@@ -93,14 +93,16 @@ def folder_catalogue(
 def _below_common_folders(top: Folder) -> Folder:
     """Past folders that hold nothing but one other, as an unpacked archive begins: down to where classes or splits lie.
 
-    Not past a class: a folder whose sub-folders are all numbered may be one, with its patients.
+    Not past a class: a folder whose sub-folders are all numbered, and nothing else, may be one, with its patients.
     """
     while not top.images and len(inner := top.with_images()) == 1:
         below = inner[0].with_images()
         split = split_named(inner[0].name) is not None
         if inner[0].images or len(below) == 0:
             break
-        if len(below) > 1 and not split and all(any(letter.isdigit() for letter in one.name) for one in below):
+        words = {(CLASS_NUMBER.fullmatch(one.name) or {"word": ""})["word"] for one in below}
+        numbered = all(any(letter.isdigit() for letter in one.name) for one in below)
+        if len(below) > 1 and not split and numbered and len(words) == 1:
             break
         top = inner[0]
     return top
@@ -265,9 +267,9 @@ def _not_read(tree: Tree, top: Folder, parts: list[Part]) -> NotRead:
     """What lies in the class folders and is no image, by class; of what lies above them only what is told by more than
     its ending, since a table or a README beside the classes is in its place."""
     found = NotRead()
-    of_class = {folder.path: part.class_name for part in parts for folder in part.folder.everywhere()}
-    for child in top.folders:  # one without images is no class, and what is in it is not read either
-        of_class |= {one.path: shown(child.name) for one in child.everywhere() if not one.holds_images()} | of_class
+    empty = [child for child in top.folders if not child.holds_images()]  # no classes, and not read either
+    of_class = {one.path: shown(child.name) for child in empty for one in child.everywhere()}
+    of_class |= {folder.path: part.class_name for part in parts for folder in part.folder.everywhere()}
     for folder in tree.top.everywhere():
         name = of_class.get(folder.path, "")
         for reason, own in folder.left_out.counts.items():

@@ -20,6 +20,7 @@ from colora.system.typed import is_dir
 
 SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 TELL_EVERY = 4096  # directory entries
+DEEPEST = 100  # folders within folders; more are a loop, or a joke
 
 
 @dataclass
@@ -115,8 +116,10 @@ class _Walk:
 
     def folder(self, real: str, path: str) -> Folder:
         """The folder at a real path as it appears below the root, links left for later."""
+        if path.count(os.sep) > DEEPEST:
+            raise UserError(f"{shown(real)} lies more than {DEEPEST} folders deep: take it out.", field="dataset")
         own = self.visited[real] = Folder(path)
-        hidden, system, others = [], [], []
+        hidden, system, others, inner = [], [], [], []
         for entry in self._entries(real):
             name = entry.name
             if name.startswith("."):
@@ -128,21 +131,21 @@ class _Walk:
                 if name.lower() in not_images.SYSTEM_FOLDERS:
                     system.append(name)
                 elif entry.path not in self.visited:  # as a link may have led below it before
-                    own.folders.append(self.folder(entry.path, os.path.join(path, name)))
+                    inner.append(name)
             elif name.lower().endswith(SUFFIXES):
                 _check_file(entry)
                 own.images.append(name)
             else:
                 others.append(name)
         own.images.sort()
-        own.folders.sort(key=lambda folder: folder.name)
+        own.folders = [self.folder(os.path.join(real, name), os.path.join(path, name)) for name in sorted(inner)]
         own.left_out.add(not_images.HIDDEN, "", [os.path.join(path, name) for name in sorted(hidden)])
         for name in sorted(others):
             reason = not_images.SYSTEM_FILES.get(name.lower()) or not_images.ending(name)
             own.left_out.add(reason, "", [os.path.join(path, name)])
         for name in sorted(system):
-            inner = (os.path.join(base, file) for base, _, files in os.walk(os.path.join(real, name)) for file in files)
-            files = (os.path.relpath(file, self.root) for file in inner)
+            below = (os.path.join(base, file) for base, _, files in os.walk(os.path.join(real, name)) for file in files)
+            files = (os.path.relpath(file, self.root) for file in below)
             own.left_out.add(not_images.SYSTEM_FOLDERS[name.lower()], "", files)
         return own
 

@@ -361,3 +361,20 @@ def test_a_linked_folder_is_walked_once_and_loops_end(tmp_path):
     document = found(tmp_path / "set", data_roots=[str(tmp_path)])
     assert document["classes"] == list(FOUR) and sum(totals(document)) == 48
     assert document["not_read"]["by_reason"] == {not_images.TWICE: 2}
+
+
+def test_a_bottomless_folder_ends_in_a_sentence(tmp_path):
+    kermany(tmp_path)
+    deep = tmp_path / "CNV" / "/".join("d" * 150)
+    deep.mkdir(parents=True)
+    refused(tmp_path, "lies more than 100 folders deep: take it out", "dataset")
+
+
+def test_patients_of_a_lone_class_are_not_taken_for_classes(tmp_path):
+    for patient in ("1", "2", "3"):
+        scan(tmp_path / "AMD" / patient / "a.png")
+    refused(tmp_path, r"one class only \(AMD\).* If its sub-folders \(1, 2, 3\) are the classes, choose folder:.*AMD",
+            "dataset")  # fmt: skip
+    for name in ("AMD1", "AMD2", "DME1", "DME2"):
+        scan(tmp_path / "above" / "set" / name / "a.png")
+    refused(tmp_path / "above", r"2 classes \(AMD, DME\) of 4 patients", "layout")
