@@ -2,31 +2,41 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import streamlit as st
 
 from colora.data.counts import NOTES, phantom_counts
 from colora.data.medmnist import SHARED_PATIENTS, SPLIT_RULE
-from colora.data.samples import Samples
 from colora.networks.weights import IMAGENET, checkpoints_folder
 from colora.runs import access
 from colora.settings.catalog import BACKBONES
 from colora.settings.config import make_config
 from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import UserError
-from colora.system.storage import size_text
 from colora.system.typed import clean_path
 from pages.components import address, show
-from pages.components.data import counts, downloads
+from pages.components.data import carried, counts, downloads, duplicates, look
 from pages.components.frame import inside_app, one_of
+from pages.components.own_images import own_images
 
-PHANTOM, FOLDER, NPZ = "phantom", "folder", "npz"
-SETS = (*sorted(names(), key=lambda name: name != "octmnist"), PHANTOM, FOLDER, NPZ)
-TITLES = {name: info(name).title for name in names()} | {
-    PHANTOM: "Generated images (SYNTHETIC)",
-    FOLDER: "A folder of your own",
-    NPZ: "A file of your own (.npz)",
+COMPARED_SIDE = 64  # pixels, at which a public set is looked through for duplicates, where it is here at that size
+SETS = (*sorted(names(), key=lambda name: name != "octmnist"), *carried.TITLES)
+OWN_FIELDS = {
+    "folder": (
+        "Folder of images",
+        "/path/to/folder",
+        "On the computer that runs this app, with one sub-folder of images for each class.",
+    ),
+    "table": (
+        "Table of images",
+        "/path/to/labels.csv",
+        "On the computer that runs this app: CSV, TSV, Excel or Parquet with a line an image, its path and its class.",
+    ),
+    "npz": (
+        "File of images",
+        "/path/to/file.npz",
+        "On the computer that runs this app, in MedMNIST's format: images and labels of train, val and test.",
+    ),
 }
 
 
@@ -37,27 +47,14 @@ def choose() -> tuple[str, str | None]:
         name = st.selectbox(
             "Set",
             SETS,
-            format_func=TITLES.get,
-            key=address.one("set", SETS, TITLES.get),
+            format_func=carried.set_title,
+            key=address.one("set", SETS, carried.set_title),
             help="MedMNIST's sets of small images with one label each, generated images, or your own. Type to search.",
         )
     with grid.cell():
-        if name == FOLDER:
-            own = st.text_input(
-                "Folder of images",
-                key=address.text("images"),
-                placeholder="/path/to/folder",
-                help="On the computer that runs this app, with one sub-folder of images for each class.",
-            )
-            return name, clean_path(own) or None
-        if name == NPZ:
-            own = st.text_input(
-                "File of images",
-                key=address.text("file"),
-                placeholder="/path/to/file.npz",
-                help="On the computer that runs this app, in MedMNIST's format: images and labels of train, val and "
-                "test.",
-            )
+        if name in OWN_FIELDS:
+            label, example, about = OWN_FIELDS[name]
+            own = st.text_input(label, key=address.text(carried.PATHS[name]), placeholder=example, help=about)
             return name, clean_path(own) or None
         folder = st.text_input(
             "Folder of MedMNIST's files",
@@ -65,7 +62,7 @@ def choose() -> tuple[str, str | None]:
             placeholder=str(default_folder()),
             help="On the computer that runs this app; empty: where the medmnist package keeps them. "
             "A launch asks for the same folder.",
-            disabled=name == PHANTOM,
+            disabled=name == carried.PHANTOM,
         )
     return name, clean_path(folder) or None
 
@@ -108,15 +105,21 @@ def image_set(name: str, folder: str | None, shown: downloads.Shown) -> None:
     with st.expander("This computer has no network", icon=":material/usb:", key="offline-set"):
         size = st.selectbox("Size", SIZES, index=len(SIZES) - 1, format_func="{} px".format, key="offline-size")
         downloads.by_hand(targets[size])
-    st.subheader(f"Classes of {TITLES[name]}")
+    title = info(name).title
+    st.subheader(f"Classes of {show.literal(title)}")
     if found := counts.of_set(name, folder):
-        counts.show_counts(found, TITLES[name], NOTES.get(name, ""))
+        counts.show_counts(found, title, NOTES.get(name, ""))
     else:
         st.info("Images of each class are counted as soon as the set is on this computer.", icon=":material/info:")
     caption(f":material/warning: {SHARED_PATIENTS[name]}" if name in SHARED_PATIENTS else "")
     samples = counts.samples_of_set(name, folder)
     caption("" if samples else f"{SPLIT_RULE}.")
-    counts.show_samples(samples, TITLES[name])
+    counts.show_samples(samples, title)
+    if here := [side for side, target in targets.items() if target.state in ("ready", "downloaded")]:
+        compared = next((side for side in here if side >= COMPARED_SIDE), here[-1])
+        values = {"dataset": name, "image_size": compared} | ({"data_dir": folder} if folder else {})
+        config = make_config(values)
+        duplicates.show_duplicates(config, look.stamps_of(config), shown)
 
 
 def generated() -> None:
@@ -128,39 +131,6 @@ def generated() -> None:
     )
     counts.show_counts(phantom_counts(), "SYNTHETIC images")
     counts.show_samples(counts.samples_of_phantom(), "SYNTHETIC images")
-
-
-def own_folder(root: str | None) -> None:
-    """Images of each class in a folder, its patients, and some images."""
-    if root is None:
-        st.info("Name a folder with one sub-folder of images a class; nothing of it leaves this computer.")
-        return
-    config = make_config({"dataset": f"folder:{root}"})
-    found = counts.of_source(config)
-    if found is None:
-        st.info("This folder holds too many files to count them while you wait; training counts them.")
-        return
-    counts.show_counts(found, Path(root).name)
-    own_samples(counts.samples_of_own(config), root, "A folder of images")
-
-
-def own_file(path: str | None) -> None:
-    """Images of each class in each split of a file, its patients, and some images."""
-    if path is None:
-        st.info("Name a file in MedMNIST's format; nothing of it leaves this computer.")
-        return
-    config = make_config({"dataset": f"npz:{path}"})
-    found = counts.of_source(config)
-    assert found is not None  # only a folder may be too large to count
-    counts.show_counts(found, Path(path).name)
-    own_samples(counts.samples_of_own(config), path, "A MedMNIST file (.npz)")
-
-
-def own_samples(samples: Samples, place: str, source: str) -> None:
-    """Some of one's own images, what they take on the disk, and the way to train on them as this `source`."""
-    counts.show_samples(samples, Path(place).name)
-    st.caption(f"{size_text(samples.size)} in {show.literal(place)}.")
-    st.page_link("pages/launch.py", label=f"Launch: train on it as *{source}*", icon=":material/play_arrow:")
 
 
 def weights(shown: downloads.Shown) -> None:
@@ -201,13 +171,11 @@ with sentences():
     name, folder = choose()
     if folder:
         access.check_looking("name", folder)
-    with one_of(4, {PHANTOM: 1, FOLDER: 2, NPZ: 3}.get(name, 0)):
-        if name == PHANTOM:
+    with one_of(2 + len(OWN_FIELDS), 1 + [carried.PHANTOM, *OWN_FIELDS].index(name) if name in carried.TITLES else 0):
+        if name == carried.PHANTOM:
             generated()
-        elif name == FOLDER:
-            own_folder(folder)
-        elif name == NPZ:
-            own_file(folder)
+        elif name in OWN_FIELDS:
+            own_images(name, folder, shown)
         else:
             image_set(name, folder, shown)
 show.picture_format()

@@ -12,7 +12,7 @@ from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import acting, cluster, show
 from pages.components.command import run_colora
-from pages.components.data import counts, downloads
+from pages.components.data import counts, downloads, look
 from pages.components.frame import inside_app, one_of
 from pages.components.launch import fields, form, limits, plan, several, start
 from pages.components.runs import runs_dir
@@ -66,7 +66,7 @@ def training_images(values: form.Values, found: dict[str, str]) -> ClassCounts |
             classes.used(values["train_set"], values["per_class"])
         return classes
     except UserError as error:
-        found.setdefault(error.field or "dataset", str(error))
+        found.setdefault(look.field_of(error), str(error))
         return None
 
 
@@ -94,9 +94,16 @@ def downloads_below(every: list[form.Values], found: dict[str, str]) -> dict[str
     return below
 
 
+def answers_below(values: form.Values, found: dict[str, str]) -> dict[str, Callable[[str], None]]:
+    """{field: draws what is wrong with the data, with the answers that can be clicked}."""
+    alone = {field: value for field, value in values.items() if field not in form.chosen()}
+    asked = [field for field, said in found.items() if look.answers(said, alone)]
+    return {field: partial(look.mark_with_answers, now=alone, key=form.key) for field in asked}
+
+
 def settings(values: form.Values, every: list[form.Values], found: dict[str, str]) -> None:
     """The config's sections: what nearly everyone sets in the open, the rest folded until it is wrong."""
-    below = downloads_below(every, found)
+    below = answers_below(values, found) | downloads_below(every, found)
     for section in form.SECTIONS:
         meant = [f for f in form.FIELDS if form.section(f) == section and form.applies(f, values)]
         basic = [f for f in fields.BASIC if f in meant]
@@ -115,7 +122,8 @@ def settings(values: form.Values, every: list[form.Values], found: dict[str, str
 def review(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:
     """What will run, the command that does the same, and the button."""
     st.subheader("What will run")
-    show_images(values, varied, found, images)
+    with st.container():  # one place, however much is in it
+        show_images(values, varied, found, images)
     with one_of(2, 0 if found else 1):
         if found:
             not_yet(found)
@@ -135,6 +143,23 @@ def show_images(values: form.Values, varied: form.Series, found: dict[str, str],
             counts.show_cut(cut)
         elif classes and "per_class" not in found:
             counts.show_training(classes, one["train_set"], one["per_class"])
+        if not found.keys() & set(DATA_FIELDS):
+            show_look(one)
+
+
+def show_look(values: form.Values) -> None:
+    """The one look at these data, or how far it is; of generated ones all is said."""
+    if values["dataset"] == "phantom":
+        return
+    config = make_config({field: values[field] for field in DATA_FIELDS})
+    try:
+        looked = look.at(config)
+        if looked.found:
+            look.show_briefly(looked.found, config)
+        elif looked.process:
+            shown.look(looked.process, st.empty())
+    except UserError as error:  # since a moment ago
+        show.say(error)
 
 
 def not_yet(found: dict[str, str]) -> None:

@@ -1,8 +1,13 @@
-"""A bar on stderr for what takes a while: downloads, images being read."""
+"""A bar on stderr for what takes a while, downloads, images being read; or lines, for a program that reads them."""
 
+import json
 import os
 import sys
+import time
 from typing import Any
+
+LINES = "COLORA_PROGRESS"  # in the environment, "lines": a line of JSON now and then, terminal or not
+EACH_SECONDS = 0.3  # between two of these lines
 
 
 class Bar:
@@ -10,6 +15,7 @@ class Bar:
 
     def __init__(self, name: str, unit: str = "B"):
         self.name, self.unit, self.state, self.bar = name, unit, "", None
+        self.told = 0.0
 
     def __enter__(self) -> "Bar":
         return self
@@ -19,6 +25,9 @@ class Bar:
             self.bar.close()
 
     def __call__(self, state: str, done: int, total: int | None) -> None:
+        if os.environ.get(LINES) == "lines":
+            self._line(state, done, total)
+            return
         from tqdm import tqdm
 
         if self.bar is None:
@@ -34,6 +43,12 @@ class Bar:
             self.bar.set_description(f"{state} {self.name}")
         self.bar.total = total
         self.bar.update(done - self.bar.n)
+
+    def _line(self, state: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if state != self.state or now - self.told >= EACH_SECONDS:
+            self.state, self.told = state, now
+            print(json.dumps({"progress": state, "done": done, "total": total}), file=sys.stderr, flush=True)
 
 
 def _assumed_shape() -> dict[str, int]:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +11,14 @@ from colora.data.dataset import SPLITS, Dataset, balanced_index
 from colora.data.medmnist import class_counts, on_disk
 from colora.data.npz import labels_of
 from colora.data.phantom import CLASS_NAMES, class_labels
-from colora.data.sources import outline
 from colora.runs.access import named_place
-from colora.settings.config import WITH_PATH, RunConfig
-from colora.settings.medmnist_info import SIZES, info, stored_size
+from colora.settings.config import RunConfig
+from colora.settings.medmnist_info import SIZES, info
 from colora.system.errors import UserError
-from colora.system.typed import is_dir
+from colora.system.typed import is_dir, is_file
 
 FOLDER_LIMIT = 20_000  # directory entries; more take too long to count while someone waits
+TABLE_LIMIT = 4 << 20  # bytes of a table, for the same reason: some 50,000 lines
 COUNTED_FROM = {"folder": "file names in", "table": "lines of", "npz": "labels in"}
 PUBLISHED = {
     "octmnist": {
@@ -80,17 +81,22 @@ def medmnist_counts(name: str, size: int | None = None, data_dir: str | None = N
     return None
 
 
-def source_counts(config: RunConfig) -> ClassCounts | None:
-    """Of a config's data source; None where that is not known quickly. Raises UserError for bad input."""
+def too_large(config: RunConfig) -> bool:
+    """Whether a folder or table holds more than can be looked at while someone waits. Raises UserError for a place that
+    may not be named."""
     kind, _, place = config.dataset.partition(":")
-    if kind == "phantom":
-        return phantom_counts()
-    if kind not in WITH_PATH:
-        return medmnist_counts(kind, stored_size(config.image_size), config.data_dir)
     path = named_place(place, "dataset")
-    if kind == "folder" and is_dir(path) and _larger_than(path, FOLDER_LIMIT):
-        return None
-    return counted(outline(config), f"Counted from the {COUNTED_FROM[kind]} {path}.")
+    if kind == "folder":
+        return is_dir(path) and _larger_than(path, FOLDER_LIMIT)
+    return kind == "table" and is_file(path) and path.stat().st_size > TABLE_LIMIT
+
+
+def found_counts(found: dict[str, Any], config: RunConfig) -> ClassCounts:
+    """Of a folder, table or file that was looked at (`check.look`, `check.check`)."""
+    kind, _, place = config.dataset.partition(":")
+    counts = {split: tuple(found["counts"][split].values()) for split in SPLITS}
+    source = f"Counted from the {COUNTED_FROM[kind]} {named_place(place, 'dataset')}."
+    return ClassCounts(tuple(found["classes"]), counts, source)
 
 
 def counted(data: Dataset, source: str) -> ClassCounts:

@@ -33,29 +33,44 @@ class Unanswered(UserError):
     """The command was killed, ran out of time or broke: nothing is known of what was asked; it can be tried again."""
 
 
-def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
-    """The JSON document that `colora ARGUMENTS --json` prints. Raises UserError with its refusal, and Unanswered."""
-    name, command = f"colora {arguments[0]}", [sys.executable, "-m", "colora", *arguments, "--json"]
+def command_of(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """`colora ARGUMENTS --json` as a process of its own: the command, and where it runs, held to what whoever has
+    signed in may do. Asked for where that is known, in the page's own thread."""
     user = {"COLORA_USER": user} if (user := audit.signed_in()) else {}
     environment = os.environ | user | access.passed_on(runs_dir())
-    options = {"cwd": ROOT, "capture_output": True, "text": True, "env": environment}
+    return [sys.executable, "-m", "colora", *arguments, "--json"], {"cwd": ROOT, "env": environment}
+
+
+def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:
+    """The JSON document that `colora ARGUMENTS --json` prints. Raises UserError with its refusal, and Unanswered."""
+    name, (command, where) = f"colora {arguments[0]}", command_of(arguments)
     try:
-        done = subprocess.run(command, **options, timeout=timeout, check=False)
+        done = subprocess.run(command, **where, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise Unanswered(f"{name} has not answered within {timeout:.0f} s; it was ended.") from error
     except (OSError, ValueError) as error:
-        said = f"{name} cannot be started with what was typed ({error})."
-        typed = isinstance(error, ValueError) or error.errno == errno.E2BIG  # a NUL, or too many letters
-        raise (UserError if typed else Unanswered)(said) from error
-    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    if done.returncode == 2:
+        raise not_started(name, error) from error
+    return document_of(name, done.returncode, done.stdout, done.stderr)
+
+
+def not_started(name: str, error: OSError | ValueError) -> UserError:
+    said = f"{name} cannot be started with what was typed ({error})."
+    typed = isinstance(error, ValueError) or error.errno == errno.E2BIG  # a NUL, or too many letters
+    return (UserError if typed else Unanswered)(said)
+
+
+def document_of(name: str, code: int, written: str, said: str) -> dict[str, Any]:
+    """What a command that has ended wrote as JSON. Raises UserError with its refusal, the last line that it `said`, and
+    Unanswered."""
+    last = (said.strip().splitlines() or ["it said nothing"])[-1]
+    if code == 2:
         raise UserError(last.removeprefix(f"{name}: "))
-    if done.returncode < 0:
-        raise Unanswered(f"{name} was killed by signal {-done.returncode}: {last}")
-    if done.returncode:
-        raise Unanswered(f"{name} ended with exit code {done.returncode}: {last}")
+    if code < 0:
+        raise Unanswered(f"{name} was killed by signal {-code}: {last}")
+    if code:
+        raise Unanswered(f"{name} ended with exit code {code}: {last}")
     try:
-        return json.loads(done.stdout)
+        return json.loads(written)
     except ValueError as error:
         raise Unanswered(f"What {name} has written cannot be read ({error}).") from error
 

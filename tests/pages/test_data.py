@@ -197,8 +197,11 @@ def test_a_folder_of_ones_own_shows_counts_samples_patients_and_size(open_page, 
     assert "Name a folder with one sub-folder of images a class" in texts(app)
     app.text_input(key="images").set_value(str(tiny_folder))
     said = texts(ran(app))
-    assert app.table[0].value["Images"].to_dict() == {"ONE": "24", "THREE": "24", "TWO": "24", "All": "72"}
-    assert "36 patients by the file names: the split is by patient." in said
+    assert app.table[0].value.loc["All"].tolist() == ["48", "12", "12", "48"]
+    assert app.table[0].value.loc["TWO"].tolist() == ["16", "4", "4", "16"]
+    assert "36 patients, by file name CLASS-PATIENT-N." in said
+    assert "**Split**: by patient, 70 / 15 / 15 % of the images, split seed 0." in said
+    assert "**Not read**: nothing." in said
     (size,) = [c.value for c in app.caption if c.value.endswith(f" in {tiny_folder}.") and "Counted" not in c.value]
     assert size == f"{size_text(sum(p.stat().st_size for p in tiny_folder.rglob('*.png')))} in {tiny_folder}."
     (strips,) = app.get("image")

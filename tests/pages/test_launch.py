@@ -99,12 +99,12 @@ def test_launch_form_turns_each_preset_into_its_own_command(open_page, tmp_path,
         if "dataset" in values and ":" in values["dataset"]:  # its file is not here; the form waits for one
             kind = values["dataset"].partition(":")[0]
             place = tmp_path / f"images-{kind}"
-            for scan in ("CNV/CNV-1-1.png", "DME/DME-2-1.png", "DME/DME-3-1.png"):
+            for scan in (f"{name}/{name}-{patient}-1.png" for name in ("CNV", "DME") for patient in range(10)):
                 (place / scan).parent.mkdir(parents=True, exist_ok=True)
                 (place / scan).touch()
             values["dataset"] = f"{kind}:{place}"
             app.text_input(key="launch.dataset.path").set_value(str(place))
-            assert "3 images: CNV 1, DME 2; about 70 % train." in texts(ran(app))
+            assert "Trains on 12 images: 6 of each class (complete)." in texts(ran(app))
         elif values.get("dataset") == "octmnist":  # nor is the set, until its download lies in the folder
             values["data_dir"] = str(tmp_path / "sets")
             app.text_input(key="launch.data_dir").set_value(values["data_dir"])
@@ -232,7 +232,7 @@ def test_launch_names_the_differences_from_the_papers_protocol(open_page, tmp_pa
 def test_a_folder_takes_the_time_of_its_share_of_training_images():
     from pages.components.launch.taken import taken
 
-    folder = ClassCounts(("A", "B"), {"all": (60, 40)}, "")
+    folder = ClassCounts(("A", "B"), {"train": (42, 28), "val": (9, 6), "test": (9, 6)}, "")
     config = make_config({"epochs": 2, "dataset": "folder:/scans"})
     answer = ESTIMATE | {"measured": MEASURED | {"seconds_per_image": 0.3, "eval_seconds_per_image": 0.1}}
     assert taken(answer, config, folder, None).seconds == pytest.approx(6 + 2 * (0.3 * 70 + 0.1 * 100) + 0.1 * 100)

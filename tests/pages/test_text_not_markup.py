@@ -52,6 +52,8 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/overview.py": {"names, each literal": ["who"]},
     "pages/components/cluster.py": {OWN: ["Site.model_fields[name].description"]},
     "pages/components/data/counts.py": {PASSED: ["note"], NUMBER: ["cut.short_hash"]},
+    "pages/components/data/duplicates.py": {OWN: ["titles.get"], "its notes, each literal": ["said_of_cut(found)"]},
+    "pages/components/data/look.py": {OWN: ["words"]},
     "pages/components/data/downloads.py": {
         PASSED: ["label", "title"],
         OWN: ["target.title", "target.whole", "target.file.checksum_text", "_amount_here(target, shown)"],
@@ -87,6 +89,7 @@ REVIEWED = {  # {file: {why: what is said there}}
     },
     "pages/components/launch/several.py": {OWN: ["label"]},
     "pages/components/launch/start.py": {"is literal where it quotes": ["origin.says(filled)"]},
+    "pages/components/leaks.py": {"names, each literal": ["_names(whose, groups)"]},
     "pages/components/machine.py": {PASSED: ["title", "text", "word"], NUMBER: ["gpu.index", "found.cores"]},
     "pages/components/monitor/run_actions.py": {
         PASSED: ["label", "meaning", "doing"],
@@ -100,7 +103,7 @@ REVIEWED = {  # {file: {why: what is said there}}
         "of literal cells and headings, for all pages": ["st.table"],
     },
     "pages/data.py": {
-        PASSED: ["source", "text"],
+        PASSED: ["text"],
         OWN: ["facts.urls[SIZES[0]].partition('/files/')[0]", "size",
               "st.selectbox('Size', SIZES, index=len(SIZES) - 1, format_func='{} px'.format, key='offline-size')"],
     },

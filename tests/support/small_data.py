@@ -1,5 +1,6 @@
 """Small data in the real formats: a file like MedMNIST's, a folder like Kermany's. A small network learns them fast."""
 
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,13 @@ def write_folder(root: Path, patients: int = 12, scans: int = 2, size: tuple[int
                 Image.fromarray(image[: size[1], : size[0]]).save(
                     root / name / f"{name}-{100 * c + patient}-{n + 1}.png"
                 )
+    return root
+
+
+def write_leaky(root: Path) -> Path:
+    """`write_folder` of four patients a class, and one picture of class ONE in class TWO too."""
+    write_folder(root, patients=4, scans=1)
+    shutil.copy(root / "ONE" / "ONE-0-1.png", root / "TWO" / "TWO-900-1.png")
     return root
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.data.counts import ClassCounts, medmnist_counts, source_counts
+from colora.data.counts import ClassCounts, found_counts, medmnist_counts, phantom_counts
 from colora.data.cuts import Cut
 from colora.data.medmnist import on_disk
 from colora.data.samples import Samples, file_samples, medmnist_samples, npz_samples, phantom_samples
@@ -16,10 +16,11 @@ from colora.runs.access import named_place
 from colora.settings.config import DATA_FIELDS, RunConfig
 from colora.settings.medmnist_info import SIZES, known, stored_size
 from pages.components import show
+from pages.components.data import look
+from pages.components.data.look import FOLDER_SECONDS
 from pages.components.runs import place_stamps
 
 STRIP_WIDTH, GAP = 340, 8  # pixels
-FOLDER_SECONDS = 60  # after which a folder is counted anew; files deep inside it leave no mark at its top
 SAYS = (
     "How much of each split a class makes up. A model trained on unequal classes comes to prefer the frequent ones; "
     "the balanced training set takes equally many of each."
@@ -27,12 +28,15 @@ SAYS = (
 
 
 def of_source(config: RunConfig) -> ClassCounts | None:
-    """`counts.source_counts`, kept until the files change. Raises UserError for bad input."""
+    """Of a config's data, kept until the files change; None where that is not known quickly, or not yet. Raises
+    UserError for bad input."""
     kind, _, place = config.dataset.partition(":")
     if known(kind):
         return of_set(kind, config.data_dir, stored_size(config.image_size))
-    key = config.model_dump_json(include=set(DATA_FIELDS))
-    return _of_source(config, key, place_stamps(named_place(place, "dataset")) if place else None)
+    if not place:
+        return phantom_counts()
+    found = look.at(config).found
+    return found and found_counts(found, config)
 
 
 def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCounts | None:
@@ -40,11 +44,6 @@ def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCou
     found = [on_disk(name, stored, data_dir) for stored in ((size,) if size else SIZES)]
     stamps = [place_stamps(path) for on in found for path in (on.npz, on.folder / "set.json")]
     return _of_set(name, size, data_dir, stamps)
-
-
-@st.cache_data(show_spinner=False, max_entries=64, ttl=FOLDER_SECONDS)
-def _of_source(_config: RunConfig, key: str, stamps: Any) -> ClassCounts | None:
-    return source_counts(_config)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -68,8 +67,7 @@ def show_cut(cut: Cut) -> None:
     st.markdown("**Training images**")
     st.caption(
         f"Trains on {sum(used):,} images: {show.literal(each)}, of the cut {show.literal(cut.name)} "
-        f"({cut.short_hash}).  \nMade from "
-        + show.literal(f"{cut.made_from} on {cut.data_source}: {cut.rule.says()}.")
+        f"({cut.short_hash}).  \nMade from " + show.literal(f"{cut.made_from} on {cut.data_source}: {cut.rule.says()}.")
     )
 
 
@@ -77,14 +75,16 @@ def _listed(names: tuple[str, ...], counts: tuple[int, ...]) -> str:
     return ", ".join(f"{name} {n:,}" for name, n in zip(names, counts, strict=True))
 
 
-def show_counts(counts: ClassCounts, title: str, note: str = "") -> None:
-    """A chart of the classes' shares and the table of their counts, with where these come from and a remark."""
+def show_counts(counts: ClassCounts, title: str, note: str = "", renamed: dict[str, str] | None = None) -> None:
+    """A chart of the classes' shares and the table of their counts, with where these come from and a remark. `renamed`:
+    {the name there: the class's}."""
     balanced = counts.used("balanced")
     table = pd.DataFrame({"Class": counts.class_names})
     for split in plots.SPLIT_NAMES:
         table[plots.SPLIT_NAMES[split]] = counts.counts[split]
     table["Balanced training set"] = balanced
     totals = table.drop(columns="Class").sum()
+    there = {"Called there": [*(renamed or {}), ""]} if renamed else {}
     grid = st.grid(2, min_column_width=300)
     with grid.cell():
         show.show_figure(
@@ -101,7 +101,8 @@ def show_counts(counts: ClassCounts, title: str, note: str = "") -> None:
         source = show.literal(counts.source)
         st.caption(f"{source}  \n{note}" if note else source)
         shown = pd.concat([table, pd.DataFrame([{"Class": "All", **totals}])], ignore_index=True)
-        show.table(shown.set_index("Class").map("{:,}".format), alt=f"Images of each class in {title}")
+        shown = shown.set_index("Class").map("{:,}".format).assign(**there)
+        show.table(shown, alt=f"Images of each class in {title}")
         n = min(k for k in counts.counts["train"] if k)
         st.caption(
             f"**Complete** training set: all {counts.total('train'):,} training images. **Balanced**: the first {n:,} "

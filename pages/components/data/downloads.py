@@ -25,6 +25,7 @@ from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import exists, is_file
 from pages.components import acting, address, show
+from pages.components.data.beside import Look
 from pages.components.runs import file_stamp
 
 POLL_SECONDS = 0.4
@@ -110,7 +111,8 @@ def weights_target(spec: str) -> Target:
 
 
 class Shown:
-    """The downloads as this run of the page found them, and the places of those that it has drawn."""
+    """The downloads as this run of the page found them, and the places of those that it has drawn; and of looks at data
+    in a process beside the server, which it follows as well."""
 
     def __init__(self) -> None:
         try:
@@ -119,6 +121,7 @@ class Shown:
             show.say(error)
             self.transfers = {}
         self.places: dict[str, DeltaGenerator] = {}
+        self.looks: list[tuple[Look, DeltaGenerator]] = []
 
     def active(self, target: Target) -> Transfer | None:
         found = self.transfers.get(target.id)
@@ -136,14 +139,23 @@ class Shown:
         self.places[transfer.id] = place
         _progress(transfer, place)
 
+    def look(self, look: Look, place: DeltaGenerator) -> None:
+        """A look at data under way."""
+        self.looks.append((look, place))
+        place.progress(look.share, text=show.literal(look.says()))
+
     def follow(self) -> None:
-        """The page's last call: fresh figures until a download begins or ends, then the page anew."""
+        """The page's last call: fresh figures until a download begins or ends, or a look ends; then the page anew."""
         begun = {known for known, transfer in self.transfers.items() if transfer.active}
         address.tell()
-        if self.places:
+        if self.places or self.looks:
             st.html(NOT_BUSY)
-        while self.places:
+        while self.places or self.looks:
             time.sleep(POLL_SECONDS)
+            if not all(look.under_way for look, _ in self.looks):
+                st.rerun()
+            for look, place in self.looks:
+                place.progress(look.share, text=show.literal(look.says()))
             try:
                 now = {transfer.id: transfer for transfer in downloads() if transfer.active}
             except UserError:

@@ -119,13 +119,18 @@ def _shown(part: Any) -> bool:
 
 
 def _generic(field: str) -> None:
-    """The widget that a field's annotation asks for.
+    widget(field, key(field), persist_state="session")
+
+
+def widget(field: str, place: str, placeholder: str | None = None, persist_state: str | None = None) -> None:
+    """The widget that a field's annotation asks for, whose value the session keeps under `place`; `placeholder` stands
+    in an empty one for a whole number.
 
     Numbers have no bounds here: the browser would drop what lies outside without a word; the config says why. Those
     with a fraction are typed as text, since a browser's field for numbers drops the comma of "0,01" and makes it 1.
     """
     plain, about = kind(field), FIELDS[field]
-    common = {"label": label(field), "key": key(field), "help": about.description, "persist_state": "session"}
+    common = {"label": label(field), "key": place, "help": about.description, "persist_state": persist_state}
     if field in COMMAS:
         common["help"] += f" Several values with {separators(field)} make one group each."
         st.text_input(**common)
@@ -136,7 +141,8 @@ def _generic(field: str) -> None:
     elif plain is bool:
         st.checkbox(**common)
     elif plain is int:
-        st.number_input(value=None, step=1, format="%d", placeholder="automatic" if optional(field) else None, **common)
+        empty = placeholder or ("automatic" if optional(field) else None)
+        st.number_input(value=None, step=1, format="%d", placeholder=empty, **common)
     elif plain is float:
         st.text_input(placeholder="as the learning rate" if optional(field) else None, **common)
     else:

@@ -57,24 +57,34 @@ def fill(values: dict[str, Any]) -> None:
     """Put `values`, and the defaults of all other fields, into the form; none has several values then."""
     st.session_state[CHOSEN] = []
     for field, about in FIELDS.items():
-        value = values.get(field, about.default)
-        st.session_state[key(f"{field}.several")] = None
-        if field == "dataset":
-            source, _, path = value.partition(":")
-            st.session_state[key("dataset")], st.session_state[key("dataset.path")] = source, path
-        elif field == "backbone":
-            name, _, cut = value.partition(":")
-            st.session_state[key("backbone")], st.session_state[key("backbone.cut")] = name, cut
-        elif field == "weights":
-            known = value in KNOWN_WEIGHTS
-            st.session_state[key("weights")] = value if known else "file"
-            st.session_state[key("weights.path")] = "" if known else value
-        elif kind(field) is list:
-            st.session_state[key(field)] = ", ".join(value or [])
-        elif field in COMMAS or kind(field) is float:
-            st.session_state[key(field)] = "" if value is None else number_text(value)
-        else:
-            st.session_state[key(field)] = "" if value is None and kind(field) is str else value
+        put(field, values.get(field, about.default))
+
+
+def put(field: str, value: Any) -> None:
+    """One value into the form."""
+    st.session_state[CHOSEN] = [other for other in st.session_state[CHOSEN] if other != field]
+    st.session_state[key(f"{field}.several")] = None
+    if field == "dataset":
+        source, _, path = value.partition(":")
+        st.session_state[key("dataset")], st.session_state[key("dataset.path")] = source, path
+    elif field == "backbone":
+        name, _, cut = value.partition(":")
+        st.session_state[key("backbone")], st.session_state[key("backbone.cut")] = name, cut
+    elif field == "weights":
+        known = value in KNOWN_WEIGHTS
+        st.session_state[key("weights")] = value if known else "file"
+        st.session_state[key("weights.path")] = "" if known else value
+    else:
+        st.session_state[key(field)] = in_widget(field, value)
+
+
+def in_widget(field: str, value: Any) -> Any:
+    """How the value of a field with one widget stands in that; `plain` reads it."""
+    if kind(field) is list:
+        return ", ".join(value or [])
+    if field in COMMAS or kind(field) is float:
+        return "" if value is None else number_text(value)
+    return "" if value is None and kind(field) is str else value
 
 
 def read() -> Values:
@@ -105,6 +115,11 @@ def read_one(field: str) -> Any:
         return f"{value}:{cut}" if cut else value
     if field == "weights":
         return _place(st.session_state[key("weights.path")]) if value == "file" else value
+    return plain(field, value)
+
+
+def plain(field: str, value: Any) -> Any:
+    """The value of a field with one widget, from what stands in that."""
     if kind(field) is float:
         with suppress(ValueError):
             return typed_number(value)
@@ -230,7 +245,7 @@ def problems(values: Values, varied: Series) -> dict[str, str]:
             )
     every = each_group(values, varied)
     for one in every:
-        found = {field: _without_name(field, said) for field, said in config_problems(one).items()} | found
+        found = {field: without_name(field, said) for field, said in config_problems(one).items()} | found
     if not found:
         found |= _of_the_groups(values, varied)
     wrong = set(found)
@@ -252,7 +267,7 @@ def _of_the_groups(values: Values, varied: Series) -> dict[str, str]:
     try:
         groups("name", values, varied)
     except UserError as error:
-        return {error.field or next(iter(varied)): _without_name(error.field or "", str(error))}
+        return {error.field or next(iter(varied)): without_name(error.field or "", str(error))}
     return {}
 
 
@@ -277,7 +292,7 @@ def _files_missing(values: Values, wrong: set[str]) -> dict[str, str]:
         try:
             patient_expression(values["patient_pattern"])
         except UserError as error:
-            missing["patient_pattern"] = _without_name("patient_pattern", str(error))
+            missing["patient_pattern"] = without_name("patient_pattern", str(error))
     if values["weights"] not in KNOWN_WEIGHTS and (said := _missing(values["weights"], folder=False)):
         missing["weights"] = said
     return missing
@@ -316,7 +331,7 @@ def _missing(place: str, folder: bool) -> str | None:
     return None if found else f"There is no {what} {path} {HERE}."
 
 
-def _without_name(field: str, sentence: str) -> str:
+def without_name(field: str, sentence: str) -> str:
     """The config names the field, as the command line needs it; beside the field itself that is noise."""
     text = sentence.removeprefix(f"{field}: ").replace("input should be", "must be")
     return text[0].upper() + text[1:]

@@ -1,11 +1,13 @@
 """What the Launch form was filled from: a preset, a group, or a cut of a group; and what was changed since.
 
 It lives in `st.session_state` beside the form's values, so that it outlasts a visit to another page. The address names
-a group and a cut (`?clone=GROUP&cut=NAME`), for a reload and for whoever the address is sent to.
+a group and a cut (`?clone=GROUP&cut=NAME`), or data with their settings (`?dataset=folder:DIR&layout=classes`), for a
+reload and for whoever the address is sent to.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -19,11 +21,13 @@ from colora.settings.presets import PRESETS, Preset
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists, shortened
 from pages.components import address, show
+from pages.components.data import carried
 from pages.components.launch import fields, form
 from pages.components.runs import runs_dir
 
-ORIGIN, ASKED = "launch-origin", "launch-asked"
+ORIGIN, ASKED, ASKED_DATA = "launch-origin", "launch-asked", "launch-asked-data"
 TITLES = {preset.title: preset for preset in PRESETS}
+OWN_DATA = next(preset for preset in PRESETS if preset.values["dataset"].startswith("folder:"))
 SHOWN_CHANGES = 4
 Asked = tuple[str | None, str | None]  # a group and a cut, as the address names them
 
@@ -63,8 +67,8 @@ def from_preset(preset: Preset) -> None:
 
 
 def from_address() -> None:
-    """Fill the form from the group and the cut that the address names, once for each time that they are asked for; what
-    stands against it is said."""
+    """Fill the form from the group and the cut, or the data, that the address names, once for each time that they are
+    asked for; what stands against it is said."""
     asked = address.get("clone") or None, address.get("cut") or None
     if any(asked) and st.session_state.get(ASKED) != asked:
         try:
@@ -72,10 +76,45 @@ def from_address() -> None:
         except UserError as error:
             show.say(f"No copy. {error}")
             return
+    if not any(asked):
+        _data_from_address()
     group, cut = current().asked
     for name, value in (("clone", group), ("cut", cut)):
         if value:
             address.put(name, value)
+
+
+def _data_from_address() -> None:
+    if (data := carried.from_address(address.get)) is None:
+        return
+    for name, text in data:
+        address.put(name, text)
+    if st.session_state.get(ASKED_DATA) == (asked := (data, address.opened())):
+        return
+    st.session_state[ASKED_DATA] = asked
+    try:
+        _take_data(make_config(dict(data)).model_dump(include=set(carried.CARRIED)))
+    except UserError as error:
+        show.say(f"These data cannot be taken over. {error}")
+
+
+def _take_data(values: dict[str, Any]) -> None:
+    """Into the form that somebody has begun to fill, its data alone; into one as it is at first, with what suits one's
+    own images."""
+    if values["split_seed"] >= 2**53:
+        raise UserError(f"The seed of the split, {values['split_seed']}, is larger than a browser's numbers.")
+    now = form.read()
+    if all(now[field] == value for field, value in values.items()):
+        return
+    if current().preset is PRESETS[0] and not changed(current()):
+        kind, _, place = values["dataset"].partition(":")
+        about = f"The data of the Data page; all else as in the preset {OWN_DATA.title}."
+        _fill(
+            Origin(f"Data: {Path(place).name or kind}", about), OWN_DATA.values | values, OWN_DATA.name, OWN_DATA.seeds
+        )
+    else:
+        for field, value in (values | {"cut": None}).items():
+            form.put(field, value)
 
 
 def ask_anew() -> None:

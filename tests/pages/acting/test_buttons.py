@@ -22,6 +22,9 @@ HARMLESS = {
     "next": "turns over the grid",
     "launch-button": "the disabled one",
     "verify-{target.id}": "reads, and bears the name of its file",
+    "look-duplicates": "reads the images beside the page",
+    "stop-looking": "ends that",
+    "answer-{field}-{value}": "fills a field of the form it stands in",
     "again-{command}": "asks once more what a model takes",
     "show-anew": "draws the page anew",
     "sign-in-{name}": "leads to where one signs in",
@@ -63,7 +66,7 @@ def acting_keys() -> set[str]:
 def test_every_button_that_acts_is_pressed_here():
     pressed = {key for keys in (*ON_MONITOR, *ON_OVERVIEW) for key in keys}
     pressed |= {"undo", "put-back", "delete", "confirm-delete", "empty-trash", "train-on-cut", "remove-cut", "save-cut"}
-    pressed |= {"launch-comparison", "train-now", "undo-cut", "launch-button"}
+    pressed |= {"launch-comparison", "train-now", "undo-cut", "launch-button", "cut-leaks"}
     pressed |= {"start-{target.id}", "cancel-{transfer.id}"}
     assert acting_keys() == pressed
 
