@@ -23,7 +23,7 @@ from colora.settings.relevance import config_checksum
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import shortened
-from pages.components import address, show
+from pages.components import address, leaks, show
 from pages.components.evaluate.readers import epoch_band
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir, show_damage, show_damaged_seeds, summary
@@ -86,11 +86,13 @@ def readable(groups: list[Group]) -> tuple[list[Group], Summaries]:
     return [group for group in groups if group.name in found], found
 
 
-def what_to_know(summaries: Summaries) -> None:
+def what_to_know(groups: list[Group], summaries: Summaries) -> None:
     """The selection rule where it is one, and every reason not to trust the comparison."""
     rules = {about["selection"]["rule"]: about["selection"]["says"] for about in summaries.values()}
     data = {show.data_title(about): None for about in summaries.values()}
     st.caption(show.literal(f"Data: {', '.join(data)} · Selection: {' or '.join(rules.values())}."))
+    leaks.data_lines(groups, [about["data"] for about in summaries.values()])
+    leaks.banner(groups, [about["data"] for about in summaries.values()])
     found = cautions(summaries)
     for weight, tell, icon in (("wrong", st.error, ":material/error:"), ("mind", st.info, ":material/info:")):
         if sentences := [caution.says for caution in found if caution.weight == weight]:
@@ -239,7 +241,7 @@ def settings(groups: list[Group], short: dict[str, str]) -> None:
 
 def comparison(groups: list[Group], summaries: Summaries) -> None:
     """Every section takes the same groups in the same order, so that a further one is a line here."""
-    what_to_know(summaries)
+    what_to_know(groups, summaries)
     split, metric = choices()
     short = labels(summaries)
     rule = {show.chosen_on(about["selection"]["rule"]): None for about in summaries.values()}

@@ -9,7 +9,7 @@ from colora.distillation.scores import SeedPredictions, Whose, whose_says
 from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group
 from colora.system.errors import UserError
-from pages.components import acting, show
+from pages.components import acting, leaks, show
 from pages.components.distil import cut_preview, cut_rule
 from pages.components.distil.saved_cuts import SHOWN, saved_cuts, train_on
 from pages.components.frame import inside_app
@@ -123,6 +123,7 @@ def divide(group: Group) -> None:
         show_damage(group, error)
         return
     show.about_line(about)
+    leaks.line_and_banner(group, about["data"])
     show_damaged_seeds(about)
     show.not_counted(about)
     st.caption(WHY)

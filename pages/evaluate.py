@@ -14,7 +14,7 @@ from colora.runs.finished import counted, finished, standing
 from colora.runs.folder import Group
 from colora.settings.config import format_seeds
 from colora.system.errors import UserError
-from pages.components import address, elsewhere, show
+from pages.components import address, elsewhere, leaks, show
 from pages.components.evaluate.evaluation import class_table, confusions_and_images, threshold_curves
 from pages.components.evaluate.readers import View, seeds_with_predictions
 from pages.components.frame import inside_app
@@ -39,8 +39,9 @@ HEADLINES = {
 
 
 def what_to_know(about: dict[str, Any]) -> None:
-    """The rule that chose the epochs, and everything the runs warned of."""
-    rule, warnings = about["selection"], list(map(show.literal, about["warnings"]))
+    """The rule that chose the epochs, and everything the runs warned of that the banner has not said."""
+    rule, leak = about["selection"], about["data"]["leak"] or ""
+    warnings = [show.literal(said) for said in about["warnings"] if said not in leak]
     best = next((row for row in about["seeds"] if row["seed"] == about["best_seed"]), None)
     if best and rule["rule"] == "paper":
         warnings.insert(
@@ -54,7 +55,7 @@ def what_to_know(about: dict[str, Any]) -> None:
         warnings.insert(0, f"**Optimistic figures.** The rule of this group takes {rule['says']}.")
     else:
         st.caption(f"Selection: {rule['says']}. The test images played no part in it.")
-    if about["data"]["split"]:
+    if about["data"]["split"] and not about["data"]["check"]:
         st.caption(f"Train, validation and test were separated so: {show.literal(about['data']['split'])}.")
     if warnings:
         st.warning("\n\n".join(warnings), icon=":material/warning:")
@@ -256,6 +257,7 @@ group = chosen_group("evaluate")
 try:
     about = summary(group)
     show.about_line(about)
+    leaks.line_and_banner(group, about["data"])
     show_damaged_seeds(about)
     show.not_counted(about)
     elsewhere.say_changes(group)

@@ -10,7 +10,7 @@ from colora.distillation.scores import SeedPredictions, whose_says
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
-from pages.components import address, elsewhere, show, sign_in
+from pages.components import address, elsewhere, leaks, show, sign_in
 from pages.components.frame import inside_app, one_of
 from pages.components.images import listed, scored
 from pages.components.images.browse import browse
@@ -97,6 +97,7 @@ group = chosen_group("look at")
 try:
     about = summary(group)
     show.about_line(about)
+    leaks.line_and_banner(group, about["data"])
     show_damaged_seeds(about)
     show.not_counted(about)
     elsewhere.say_changes(group)

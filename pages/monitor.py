@@ -8,19 +8,19 @@ from colora import plots
 from colora.engines import view
 from colora.queue import worked
 from colora.results.overview import Line
-from colora.results.summary import preparing, progress
-from colora.runs.documents import contained
+from colora.results.summary import data_found, preparing, progress
+from colora.runs.documents import DATA, contained
 from colora.runs.finished import says_reached
 from colora.runs.folder import Group
 from colora.runs.siblings import apart_rows, says_apart
 from colora.system.duration import duration
 from colora.system.errors import UserError
-from pages.components import address, cluster, elsewhere, group_actions, show, sign_in
+from pages.components import address, cluster, elsewhere, group_actions, leaks, show, sign_in
 from pages.components.frame import inside_app
 from pages.components.monitor.run_actions import actions
 from pages.components.monitor.seen import Seen, curves_of, seen, waiting_rows
 from pages.components.removed import unless_removed
-from pages.components.runs import chosen_group, show_damage
+from pages.components.runs import chosen_group, file_stamp, show_damage
 
 REFRESH_SECONDS = 2
 CURVES = {
@@ -132,13 +132,14 @@ def log(group: Group) -> None:
         st.code(by_seed[seed].log_tail() or "This seed has written nothing yet.", language=None, wrap_lines=True)
 
 
-def standing(group: Group) -> tuple[bool, bool]:
-    """What the page's buttons depend on: whether something runs, and whether the queue is worked."""
-    return group.active, worked.watched(group.path.parent) is None
+def standing(group: Group) -> tuple[Any, ...]:
+    """What the page's head and buttons depend on: whether something runs, whether the queue is worked, and the check of
+    the data, which the first seed writes anew."""
+    return group.active, worked.watched(group.path.parent) is None, file_stamp(group.path / DATA)
 
 
 @unless_removed
-def live(group: Group, drawn: tuple[bool, bool]) -> None:
+def live(group: Group, drawn: tuple[Any, ...]) -> None:
     """Everything that changes while the group runs, read anew at each call."""
     sign_in.still()
     try:
@@ -186,11 +187,12 @@ st.header("Monitor")
 group = chosen_group("monitor")
 try:
     with contained(group.path):
-        told = about(Line(group))
+        told, data = about(Line(group)), data_found(group)
 except UserError as error:
     show_damage(group, error)
     st.stop()
 show.about_line(told)
+leaks.line_and_banner(group, data)
 drawn = standing(group)
 actions(group)
 st.fragment(live, run_every=REFRESH_SECONDS if group.active else None)(group, drawn)

@@ -6,6 +6,7 @@ from typing import Any
 
 from colora.engines.view import unattended
 from colora.queue.worked import found
+from colora.runs import data_said
 from colora.runs.finished import counted, says_not_counted, seeds_of
 from colora.runs.folder import Group
 from colora.runs.verdict import short
@@ -45,6 +46,10 @@ def _show_summary(summary: dict[str, Any]) -> None:
     if cut := data["cut"]:
         each = ", ".join(f"{name} {n:,}" for name, n in zip(cut["class_names"], cut["counts"]["kept"], strict=True))
         print(f"  trained on the cut {cut['name']} ({cut['hash'][:12]}): {each}; {cut['says']}")
+    if data["check"]:
+        print(f"  {data_said.one_line(data['check'])}")
+    if data["leak"] and data["leak"] not in summary["warnings"]:
+        print(f"  Note: {data['leak']}")
     print(f"  settings {_settings(summary)}")
     if limits := summary["limits"]["says"]:
         print(f"  limits: {limits}")

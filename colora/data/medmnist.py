@@ -23,7 +23,8 @@ from colora.system.storage import Stop, file_size, locked, made_folder, never
 SPLIT_RULE = "MedMNIST's own splits; it has no patient ids, so they may share patients"
 SHARED_PATIENTS = {
     "octmnist": "OCTMNIST's validation split is drawn from its source's training images, and 3,663 of those belong to "
-    "patients of the test split (TVST 2778252): the figures may be better than they would be on new patients."
+    "patients of the test split (TVST 2778252): the figures may be better than they would be on new patients. "
+    "It names no patients, so that this cannot be repaired."
 }
 
 

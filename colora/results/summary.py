@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from colora.data.cuts import pinned_cut
+from colora.data.medmnist import SHARED_PATIENTS
 from colora.metrics.classification import report
 from colora.metrics.over_seeds import SPREAD, Spread, spreads
+from colora.runs.data_said import leak, of_group
 from colora.runs.documents import contained
 from colora.runs.finished import finished, is_finished, under_way
 from colora.runs.folder import ACTIVE, Group, Run
@@ -115,7 +117,8 @@ def _group_summary(group: Group) -> dict[str, Any]:
             "image_size": config.image_size,
             "train_set": "cut" if config.cut else config.train_set,
             "cut": cut_summary(group),
-        },
+        }
+        | data_found(group),
         "parameters": resolved.parameters if resolved else None,
         "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
         "best_seed": best.seed if best else None,
@@ -133,6 +136,16 @@ def _group_summary(group: Group) -> dict[str, Any]:
         "warnings": resolved.warnings if resolved else [],
         "notice": NOTICE,
     }
+
+
+def data_found(group: Group) -> dict[str, Any]:
+    """`check`: the group's data.json, None of a group that kept none; `leak`: a sentence where the data leak from
+    training into what judges it, as far as that or what is published tells, else None: as where the group was trained
+    on a cut that leaves out what leaks. Raises UserError where a file is damaged."""
+    check, cut = of_group(group.path), cut_summary(group)
+    without = cut is not None and cut["rule"]["kind"] == "leaks"
+    told = [leak(check) if check and not without else None, SHARED_PATIENTS.get(group.config.dataset)]
+    return {"check": check, "leak": " ".join(filter(None, told)) or None}
 
 
 def exact_config(group: Group) -> RunConfig:

@@ -22,12 +22,13 @@ def says_duplicates(found: dict[str, Any]) -> str:
     several = found["duplicates"]
     if several is None:
         return "Duplicates: not looked for yet."
+    near = "of validation or test nearly the same as one of an earlier split"
     parts = [
-        f"{several[key]:,} {words}"
-        for key, words in (
-            ("exact_across_splits", "pictures in several splits"),
-            ("near_across_splits", "images of validation or test that are nearly the same as one of an earlier split"),
-            ("exact_across_classes", "pictures under several classes"),
+        f"{several[key]:,} {thing if several[key] == 1 else f'{thing}s'} {words}"
+        for key, thing, words in (
+            ("exact_across_splits", "picture", "in several splits"),
+            ("near_across_splits", "image", near),
+            ("exact_across_classes", "picture", "under several classes"),
         )
         if several[key]
     ]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from colora.results.summary import group_summary
-from colora.runs.documents import contained
+from colora.runs.documents import DATA, contained
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
 from colora.system.errors import UserError
@@ -62,7 +62,8 @@ def summary(group: Group) -> dict[str, Any]:
     files = ("status.json", "config.json", "metrics.jsonl")
     with contained(group.path):
         stamps = [(run.state, *(file_stamp(run.path / name) for name in files)) for run in group.runs]
-        return _summary(group, str(group.path), file_stamp(group.path / "group.json"), stamps)
+        whole = [file_stamp(group.path / name) for name in ("group.json", DATA)]
+        return _summary(group, str(group.path), whole, stamps)
 
 
 @st.cache_data(show_spinner=False, max_entries=256)

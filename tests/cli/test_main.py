@@ -74,12 +74,16 @@ def test_show_gives_each_seed_and_the_spread(trained, capsys):
     assert spread["range"] == values
     assert spread["median"] == pytest.approx(np.mean(values))
     assert shown["notice"] == "Research use only. Not a medical device."
+    assert shown["data"]["check"]["patients"]["n"] == 45 and shown["data"]["leak"] is None
 
 
 def test_show_for_people(trained, capsys):
     assert main(["show", str(trained)]) == 0
     text = capsys.readouterr().out
     assert "tiny: done; colora on resnet18:layer1, npz:tiny.npz" in text
+    patients = "45, by the file's train_patients, val_patients, test_patients; none of them in several splits."
+    checked = f"  Split the file's own splits. Patients: {patients} Duplicates: none across splits or classes."
+    assert checked in text.splitlines() and "These data leak" not in text
     assert "Selection: each seed's epoch is the one of best accuracy on validation" in text
     assert "Research use only" in text
 
