@@ -85,6 +85,13 @@ def test_mistakes_are_one_line(root, tmp_path, capsys):
     ]  # fmt: skip
 
 
+def test_a_table_of_test_images_alone_is_not_trained_on(root, tmp_path, capsys):
+    rows = [f"{path.relative_to(tmp_path)},{path.parent.name},test" for path in sorted(root.rglob("*.png"))]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,split", *rows]))
+    line = mistake(capsys, "data", "check", tmp_path / "t.csv")
+    assert "has no training images: the column split of t.csv tells test only." in line and "--ignore-splits" in line
+
+
 def test_leaks_are_counted_told_and_left_out_by_a_cut(leaky, tmp_path, capsys):
     found = document(capsys, "data", "check", leaky, "--cut", "clean", "--runs-dir", tmp_path / "runs")
     assert found["duplicates"] == {"exact_across_splits": 1, "exact_across_classes": 1, "near_across_splits": 0}
