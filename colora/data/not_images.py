@@ -14,7 +14,7 @@ HIDDEN, THUMBNAIL, MASK, NO_ENDING = "hidden", "thumbnail", "mask", "no ending"
 LONGEST_ENDING = 12  # with its dot
 TWICE, BROKEN, LOOSE = "link to an image that is there", "broken link", "in no class"
 SYSTEM_FOLDERS = {  # of systems and drives, by their names in small letters
-    name.lower(): name
+    name.lower(): name.lstrip(".")  # since what begins with a dot is an ending
     for name in (
         "__MACOSX",
         "@eaDir",  # Synology
