@@ -19,7 +19,7 @@ import numpy as np
 from colora.data import not_images
 from colora.data.catalogue import MOST_EXAMPLES, Catalogue, NotRead, Patients, in_order
 from colora.data.dataset import SPLITS
-from colora.data.layout_parts import Part, below_common_folders, parts_of, split_folders
+from colora.data.layout_parts import NoClasses, Part, below_common_folders, parts_of, split_folders
 from colora.data.listing import SUFFIXES, Folder, Tree, list_tree, shown
 from colora.data.patients import by_file_name, by_folder, says_alone
 from colora.data.prepare import Progress, quiet
@@ -27,6 +27,9 @@ from colora.settings.catalog import MOST_CLASSES
 from colora.system.errors import UserError
 
 SMALL = 0.02  # a class with a smaller share of the images may be no class
+SMALL_OF_MANY = 0.2  # or, of many classes, one with so much less than an even share
+MOST_TOLD = 20  # folders in a sentence
+LAST_FOLDER = "(?P<patient>[^/]+)/[^/]+$"
 
 
 def folder_catalogue(
@@ -39,8 +42,8 @@ def folder_catalogue(
 ) -> Catalogue:
     """`layout` and `ignore_splits` as RunConfig has them; `allowed` as `list_tree` has it.
 
-    Raises UserError as `list_tree` does, for what has to be asked about, and, `to_train`, for fewer than two classes or
-    splits that cannot be trained on.
+    Raises UserError as `list_tree` does, for what has to be asked about, and, `to_train`, for splits that cannot be
+    trained on; NoClasses for images in no class folder, and, `to_train`, in one.
     """
     tree = list_tree(root, allowed, on_progress)
     top = below_common_folders(tree.top)
@@ -80,19 +83,27 @@ def folder_catalogue(
 def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree, at_least: int) -> list[str]:
     """Sorted; numbers in their own order. Raises UserError for too few, too many, or two that look the same."""
     names = {part.class_name for part in parts}
+    links = ""
+    if tree.twice:
+        links = (
+            f" Its {len(tree.twice):,} links, such as {shown(tree.twice[0])}, were not followed, since what they "
+            "lead to is in it already: to take images where the links are, choose the folder that these lie in, and "
+            "name the other one with --data-roots (in the app: Data roots)."
+        )
     if not names:
-        links = f" Its {len(tree.twice)} links lead to images that are elsewhere in it." if tree.twice else ""
-        raise UserError(
-            f"{root} has no sub-folder with images ({', '.join(SUFFIXES)}): each class is one sub-folder.{links}",
-            field="dataset",
+        raise NoClasses(
+            f"{root} has no sub-folder with images ({', '.join(SUFFIXES)}): each class is one sub-folder."
+            f"{_what_is_there(tree)}{links}",
+            list(tree.top.paths()),
         )
     if len(names) < at_least:
         only, inner = next(iter(names)), top.with_images()[0].with_images() if not parts[0].split else []
         below = ", ".join(shown(one.name) for one in inner[:MOST_EXAMPLES]) + (", ..." if len(inner) > 5 else "")
         deeper = f" If its sub-folders ({below}) are the classes, choose folder:{root / parts[0].folder.path}."
-        raise UserError(
-            f"{root} has images of one class only ({only}); at least two are needed.{deeper if len(inner) > 1 else ''}",
-            field="dataset",
+        raise NoClasses(
+            f"{root} has images of one class only ({only}); at least two are needed."
+            f"{deeper if len(inner) > 1 else ''}{links}",
+            list(tree.top.paths()),
         )
     if len(names) > MOST_CLASSES:
         raise UserError(f"{root} has {len(names):,} classes; there can be up to {MOST_CLASSES:,}.", field="dataset")
@@ -108,6 +119,30 @@ def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree, at_leas
     return in_order(names)
 
 
+def _what_is_there(tree: Tree) -> str:
+    """Of a folder without classes, for a sentence."""
+    if loose := len(tree.top.images):
+        images = f"{loose:,} images lie" if loose > 1 else "1 image lies"
+        return f" {images} in no sub-folder: put them into one a class, or name a table that tells their classes."
+    found = NotRead()
+    for folder in tree.top.everywhere():
+        for reason, own in folder.left_out.counts.items():
+            found.merge(reason, "", sum(own.values()), ())
+    kinds = sorted((n, reason) for reason, n in found.by_reason.items() if _is_ending(reason))[::-1]
+    if not kinds:
+        return ""
+    listed = ", ".join(_kind(reason, n) for n, reason in kinds[:MOST_EXAMPLES])
+    return f" What is there is not read: {listed}. Export the images as PNG or TIFF."
+
+
+def _is_ending(reason: str) -> bool:
+    return reason.startswith(".") or reason == not_images.NO_ENDING
+
+
+def _kind(reason: str, n: int) -> str:
+    return f"{n:,} {'without an ending' if reason == not_images.NO_ENDING else reason}"
+
+
 def _patients(paths: list[str], labels: np.ndarray, names: list[str], parts: list[Part], counts: list[int]) -> Patients:
     if parts[0].patient is not None:
         return Patients(np.repeat([part.patient for part in parts], counts), "folder CLASSNUMBER")
@@ -119,18 +154,24 @@ def _not_read(tree: Tree, top: Folder, parts: list[Part]) -> NotRead:
     """What lies in the class folders and is no image, by class; of what lies above them only what is told by more than
     its ending, since a table or a README beside the classes is in its place."""
     found = NotRead()
-    empty = [child for child in top.folders if not child.holds_images()]  # no classes, and not read either
-    of_class = {one.path: shown(child.name) for child in empty for one in child.everywhere()}
+    of_class = {one.path: shown(child.name) for child in _empty(top, parts) for one in child.everywhere()}
     of_class |= {folder.path: part.class_name for part in parts for folder in part.folder.everywhere()}
     for folder in tree.top.everywhere():
         name = of_class.get(folder.path, "")
         for reason, own in folder.left_out.counts.items():
-            if name or not (reason.startswith(".") or reason == not_images.NO_ENDING):
+            if name or not _is_ending(reason):
                 found.merge(reason, name, sum(own.values()), folder.left_out.examples[reason])
         if not name and folder.images:
             found.add(not_images.LOOSE, "", [os.path.join(folder.path, image) for image in folder.images])
     found.add(not_images.TWICE, "", tree.twice)
     return found
+
+
+def _empty(top: Folder, parts: list[Part]) -> list[Folder]:
+    """The folders without images beside those that are classes or splits: no classes, and not read either."""
+    above = {os.path.dirname(part.folder.path) for part in parts}
+    places = [folder for folder in top.everywhere() if folder is top or folder.path in above]
+    return [child for folder in places for child in folder.folders if not child.holds_images()]
 
 
 def _said(tree: Tree, top: Folder, parts: list[Part], not_read: NotRead) -> Iterator[str]:
@@ -141,10 +182,10 @@ def _said(tree: Tree, top: Folder, parts: list[Part], not_read: NotRead) -> Iter
 
     if loose := by_reason.get(not_images.LOOSE):
         yield f"Images beside the class folders, in no class, left out: {loose:,}; first: {first(not_images.LOOSE)}."
-    if not parts[0].split:
-        of_parts = {part.folder.path for part in parts}
-        if empty := [shown(folder.name) for folder in top.folders if folder.path not in of_parts]:
-            yield f"Sub-folders without an image ({', '.join(SUFFIXES)}) are no class: {', '.join(empty)}."
+    if empty := [shown(os.path.relpath(folder.path, top.path or ".")) for folder in _empty(top, parts)]:
+        more = ", ..." if len(empty) > MOST_TOLD else ""
+        what = "no class and no split" if parts[0].split else "no class"
+        yield f"Sub-folders without an image ({', '.join(SUFFIXES)}) are {what}: {', '.join(empty[:MOST_TOLD])}{more}."
     if tree.twice:
         yield (
             f"Links to images or folders that are there already, not followed: {len(tree.twice):,}; the first: "
@@ -155,9 +196,9 @@ def _said(tree: Tree, top: Folder, parts: list[Part], not_read: NotRead) -> Iter
     for reason in (not_images.MASK, not_images.THUMBNAIL):
         if count := by_reason.get(reason):
             yield f"Files named as {reason}s of other images, left out: {count:,}; the first: {first(reason)}."
-    endings = {reason: n for reason, n in by_reason.items() if reason.startswith(".") or reason == not_images.NO_ENDING}
+    endings = {reason: n for reason, n in by_reason.items() if _is_ending(reason)}
     if endings:
-        listed = ", ".join(f"{n:,} {reason}" for reason, n in endings.items())
+        listed = ", ".join(_kind(reason, n) for reason, n in endings.items())
         yield f"Files in the class folders that are not read: {listed}; the first: {first(next(iter(endings)))}."
 
 
@@ -167,17 +208,23 @@ def _doubtful_classes(names: list[str], labels: np.ndarray, parts: list[Part], p
     for name in names:
         if (other := seen.setdefault(name.strip().casefold(), name)) != name:
             yield f"The classes {other!r} and {name!r} differ only in case or blanks; they are trained as two classes."
-    counts = np.bincount(labels, minlength=len(names))
-    for name, count in zip(names, counts.tolist(), strict=True):
-        if count < SMALL * len(labels):
-            yield f"The class {name} has {count:,} of {len(labels):,} images, under {SMALL:.0%}: is it one?"
+    counts = np.bincount(labels, minlength=len(names)).tolist()
+    least = min(SMALL, SMALL_OF_MANY / len(names))
+    small = [(name, n) for name, n in zip(names, counts, strict=True) if n < least * len(labels)]
+    for name, count in small[:MOST_EXAMPLES]:
+        yield f"The class {name} has {count:,} of {len(labels):,} images, under {100 * least:.2g}%: is it one?"
+    if (more := len(small) - MOST_EXAMPLES) > 0:
+        yield f"{more:,} more classes have as few images."
     if "folder" in patients.told_by:
         return
-    for part in parts:
+    told = [part for part in parts if len(part.folder.with_images()) > 1 and not part.folder.images]
+    for part in told[:MOST_EXAMPLES]:
         inner = part.folder.with_images()
-        if len(inner) > 1 and not part.folder.images:
-            some = ", ".join(shown(one.name) for one in inner[:MOST_EXAMPLES]) + (", ..." if len(inner) > 5 else "")
-            yield (
-                f"The images of {part.class_name} lie in its sub-folders ({some}), which are all taken as this class. "
-                "If these are the classes, choose the folder they lie in."
-            )
+        some = ", ".join(shown(one.name) for one in inner[:MOST_EXAMPLES]) + (", ..." if len(inner) > 5 else "")
+        also = "" if patients.ids is not None else f"; if they are patients, give --patient-pattern '{LAST_FOLDER}'"
+        yield (
+            f"The images of {part.class_name} lie in its sub-folders ({some}), which are all taken as this class. "
+            f"If these are the classes, choose the folder they lie in{also}."
+        )
+    if (more := len(told) - MOST_EXAMPLES) > 0:
+        yield f"So do those of {more:,} more folders."

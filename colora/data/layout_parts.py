@@ -14,6 +14,15 @@ CLASS_NUMBER = re.compile(r"(?P<word>.*[^\d\s_.(#-])[\s_.#-]*(?:\d+|\(\d+\))")  
 EYES = {"od", "os", "ou", "l", "r", "left", "right", "lefteye", "righteye"}
 
 
+class NoClasses(UserError):
+    """There are no class folders to be trained on. `images` are the paths of what images there are: a table may name
+    them."""
+
+    def __init__(self, message: str, images: list[str]):
+        super().__init__(message, field="dataset")
+        self.images = images
+
+
 @dataclass(frozen=True)
 class Part:
     """A folder with images of one class: its own split where one is given, with the name of the folder that says so,
@@ -97,7 +106,7 @@ def _both_mean(root: Path, names: list[str], split: str) -> UserError:
 
 
 def _given_parts(root: Path, folders: list[Folder], words: dict[str, str | None], layout: str) -> list[Part]:
-    """Raises UserError where these are not plainly one folder a split."""
+    """Raises UserError where these are not plainly one folder a split, NoClasses where one has no classes."""
     lone = [shown(folder.name) for folder in folders if words[folder.path] is None]
     named = [shown(folder.name) for folder in folders if words[folder.path] is not None]
     if lone:
@@ -116,11 +125,11 @@ def _given_parts(root: Path, folders: list[Folder], words: dict[str, str | None]
     for split in filter(by_split.get, SPLITS):
         inner = below_common_folders(by_split[split][0])
         if not inner.with_images():
-            raise UserError(
+            raise NoClasses(
                 f"{root}: the images of {shown(by_split[split][0].path)} lie in no class folder: put them into one "
                 "sub-folder a class, or name a table that tells their classes (table:FILE). If these are classes "
                 "and no splits, say so with --layout classes.",
-                field="dataset",
+                [path for folder in folders for path in folder.paths()],
             )
         parts += [
             replace(part, split=split, split_folder=shown(by_split[split][0].name))

@@ -92,6 +92,21 @@ def test_a_table_of_test_images_alone_is_not_trained_on(root, tmp_path, capsys):
     assert "has no training images: the column split of t.csv tells test only." in line and "--ignore-splits" in line
 
 
+def test_a_table_is_offered_wherever_it_lies_and_where_there_are_no_classes(root, tmp_path, capsys):
+    rows = [f"{path.stem},{path.parent.name}" for path in sorted(root.rglob("*.png"))]
+    shutil.copytree(root, tmp_path / "inner" / "oct2")
+    (tmp_path / "inner" / "oct2" / "t.csv").write_text("\n".join(["image,label", *rows]))
+    warnings = document(capsys, "data", "check", tmp_path / "inner", "--quick")["warnings"]
+    assert any("/inner/oct2/t.csv takes them from there." in said for said in warnings)
+    (tmp_path / "flat" / "images").mkdir(parents=True)
+    for path in root.rglob("*.png"):
+        shutil.copy(path, tmp_path / "flat" / "images")
+    (tmp_path / "flat" / "labels.csv").write_text("\n".join(["image,label", *rows]))
+    for place in ("flat", "flat/images"):
+        line = mistake(capsys, "data", "check", tmp_path / place)
+        assert f"labels.csv names 48 of these 48 images, and tells their classes: table:{tmp_path}/flat/labels" in line
+
+
 def test_leaks_are_counted_told_and_left_out_by_a_cut(leaky, tmp_path, capsys):
     found = document(capsys, "data", "check", leaky, "--cut", "clean", "--runs-dir", tmp_path / "runs")
     assert found["duplicates"] == {"exact_across_splits": 1, "exact_across_classes": 1, "near_across_splits": 0}

@@ -1,11 +1,13 @@
 """Which folders are splits, classes and patients, by their names alone: no image is opened."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from colora.data.layout import folder_catalogue
+from colora.data.patients import by_pattern
 from colora.data.splits import splits_named
 from colora.system.errors import UserError
 
@@ -90,6 +92,51 @@ def test_numbers_in_brackets_as_windows_counts(tmp_path):
     refused(tmp_path, "2 classes (AMD, DME) of 6 patients?")
     found = folder_catalogue(tmp_path, layout="class-number")
     assert found.class_names == ("AMD", "DME") and len(set(found.patients.ids)) == 6
+
+
+def test_a_class_without_images_is_told_of_in_splits_too(tmp_path):
+    put(tmp_path, "train/CNV", "train/DME", "test/CNV", "test/DME")
+    (tmp_path / "train" / "NORMAL").mkdir()
+    (tmp_path / "train" / "NORMAL" / "a.e2e").touch()
+    (tmp_path / "val").mkdir()
+    found = folder_catalogue(tmp_path)
+    assert any("are no class and no split: val, train/NORMAL." in said for said in found.warnings)
+    assert found.not_read.counts == {".e2e": {"NORMAL": 1}}
+
+
+def test_two_hundred_classes_are_not_each_called_small(tmp_path):
+    put(tmp_path, *(f"class {i:03}" for i in range(200)), images=3)
+    put(tmp_path, "big", images=2000)
+    said = folder_catalogue(tmp_path).warnings
+    assert said == ()
+    put(tmp_path, *(f"tiny {i}" for i in range(7)), images=1)
+    put(tmp_path, "big", images=3000)
+    said = folder_catalogue(tmp_path).warnings
+    assert len([one for one in said if "is it one?" in one]) == 5 and "202 more classes have as few images." in said
+
+
+def test_what_is_there_is_told_where_there_is_no_class(tmp_path):
+    for i in range(3):
+        put(tmp_path / "dicom", "CNV", images=0)
+        (tmp_path / "dicom" / "CNV" / f"{i}.dcm").touch()
+    (tmp_path / "dicom" / "CNV" / "IM0001").touch()
+    refused(tmp_path / "dicom", "What is there is not read: 3 .dcm, 1 without an ending. Export the images", "dataset")
+    refused(put(tmp_path / "flat", ""), "3 images lie in no sub-folder: put them into one a class, or name a table",
+            "dataset")  # fmt: skip
+    put(tmp_path / "cache", "blobs", "cache/CNV", "cache/DME", images=3)
+    shutil.rmtree(tmp_path / "cache" / "cache")
+    for c in ("CNV", "DME"):
+        (tmp_path / "cache" / "snapshot" / c).mkdir(parents=True)
+        (tmp_path / "cache" / "snapshot" / c / "a.png").symlink_to(f"../../blobs/{c == 'CNV':d}.png")
+    refused(tmp_path / "cache", "Its 2 links, such as snapshot/CNV/a.png, were not followed, since what they lead to",
+            "dataset")  # fmt: skip
+
+
+def test_sub_folders_that_tell_nothing_may_be_patients(tmp_path):
+    put(tmp_path, *(f"{c}/{name}" for c in ("CNV", "DME") for name in ("Anna", "Berta")))
+    said = next(one for one in folder_catalogue(tmp_path).warnings if "CNV lie in its sub-folders" in one)
+    pattern = re.search("--patient-pattern '(.*)'", said)[1]
+    assert by_pattern(["CNV/Anna/0.png", "train/DME/Berta/1.png"], pattern).ids.tolist() == ["Anna", "Berta"]
 
 
 def test_folders_of_patients_above_the_classes_are_asked_about(tmp_path):
