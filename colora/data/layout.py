@@ -147,7 +147,8 @@ def _patients(paths: list[str], labels: np.ndarray, names: list[str], parts: lis
     if parts[0].patient is not None:
         return Patients(np.repeat([part.patient for part in parts], counts), "folder CLASSNUMBER")
     above = [part.folder.path for part, count in zip(parts, counts, strict=True) for _ in range(count)]
-    return by_file_name(paths, labels, names) or by_folder(paths, above) or Patients()
+    classes = [names[label] for label in labels.tolist()]
+    return by_file_name(paths, labels, names) or by_folder(paths, above, classes) or Patients()
 
 
 def _not_read(tree: Tree, top: Folder, parts: list[Part]) -> NotRead:
