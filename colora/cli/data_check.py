@@ -2,7 +2,7 @@
 training. Imports no torch."""
 
 import argparse
-from pathlib import Path
+import os
 from typing import Any
 
 from colora.cli.arguments import Parser
@@ -13,12 +13,13 @@ from colora.cli.progress import Bar
 from colora.data.cuts import Cut
 from colora.data.prepare import Progress
 from colora.runs.data_said import SPLITS, says_duplicates, says_not_read, says_patients
-from colora.settings.config import DATA_FIELDS, RunConfig, make_config
+from colora.settings.config import DATA_FIELDS, SOURCES, RunConfig, make_config
 from colora.settings.relevance import unused
 from colora.system.errors import UserError
 
 SIDE = 64  # pixels, at which images are compared unless another size is asked for
-OF_TABLE = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
+OF_TABLE = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
+ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".tar", ".7z", ".rar")
 
 
 def add_data_check(job: Parser) -> None:
@@ -33,13 +34,25 @@ def add_data_check(job: Parser) -> None:
 
 
 def named(spec: str) -> str:
-    """A path alone as the source that it is by its kind."""
-    if ":" in spec or not Path(spec).exists():
+    """A path alone as the source that it is by its kind. Raises UserError for one that is none, or is not there."""
+    place = os.path.expanduser(spec)
+    if spec.partition(":")[0] in SOURCES:
         return spec
-    if Path(spec).is_dir():
+    if os.path.isdir(place):
         return f"folder:{spec}"
-    ending = Path(spec).suffix.lower()
-    return f"{'table' if ending in OF_TABLE else 'npz'}:{spec}" if ending in (*OF_TABLE, ".npz") else spec
+    if not os.path.exists(place):
+        if os.sep in spec:
+            raise UserError(f"There is no folder or file {spec}.", field="dataset")
+        return spec
+    ending = os.path.splitext(place)[1].lower()
+    if ending in (*OF_TABLE, ".npz"):
+        return f"{'npz' if ending == '.npz' else 'table'}:{spec}"
+    unpack = " An archive is to be unpacked first." if ending in ARCHIVES else ""
+    raise UserError(
+        f"{spec} is no folder of images, no table ({', '.join(OF_TABLE)}) and no .npz: choose the folder in which each "
+        f"class is one sub-folder, or a table that names the images.{unpack}",
+        field="dataset",
+    )
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -85,6 +85,23 @@ def test_mistakes_are_one_line(root, tmp_path, capsys):
     ]  # fmt: skip
 
 
+def test_a_path_alone_is_what_it_is_or_a_sentence(root, tmp_path, capsys, monkeypatch):
+    for name, sentence in (
+        ("x.png", "x.png is no folder of images, no table (.csv, "),
+        ("x.ZIP", "or a table that names the images. An archive is to be unpacked first."),
+        ("x.xls", "it is Excel's old format (.xls), or protected by a password: save it as .xlsx"),
+    ):
+        (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0")
+        assert sentence in mistake(capsys, "data", "check", tmp_path / name)
+    for spec in (tmp_path / "gone", tmp_path / ("x" * 300), "~nobody/x"):
+        assert f"There is no folder or file {spec}." in mistake(capsys, "data", "check", spec)
+    assert "there is no data source 'octmnst': did you mean 'octmnist'?" in mistake(capsys, "data", "check", "octmnst")
+    root.rename(tmp_path / "2020:oct")
+    assert document(capsys, "data", "check", tmp_path / "2020:oct", "--quick")["classes"] == ["ONE", "THREE", "TWO"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert document(capsys, "data", "check", "~/2020:oct", "--quick")["classes"] == ["ONE", "THREE", "TWO"]
+
+
 def test_a_table_of_test_images_alone_is_not_trained_on(root, tmp_path, capsys):
     rows = [f"{path.relative_to(tmp_path)},{path.parent.name},test" for path in sorted(root.rglob("*.png"))]
     (tmp_path / "t.csv").write_text("\n".join(["path,label,split", *rows]))

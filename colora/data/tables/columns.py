@@ -30,7 +30,8 @@ NAMES = {
     "path": (
         "path paths file files filename filenames filepath image images imagepath imagefile imagefilename imagename "
         "imagefilepath imageindex "
-        "datei dateiname dateipfad bild bilder bilddatei bildname pfad img imgs imgpath imgfile imgname scan scans scanpath scanfile scanname bscan "
+        "datei dateiname dateipfad bild bilder bilddatei bildname pfad "
+        "img imgs imgpath imgfile imgname scan scans scanpath scanfile scanname bscan "
         "bscanpath picture oct octpath octfile imageuri imagegcsuri gcsfilepath",
         "imageid imgid scanid id name uri url",
     ),
