@@ -11,6 +11,7 @@ model that was trained on the classes "train" and "test" looks like any other.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +30,10 @@ from colora.system.errors import UserError
 SMALL = 0.02  # a class with a smaller share of the images may be no class
 SMALL_OF_MANY = 0.2  # or, of many classes, one with so much less than an even share
 MOST_TOLD = 20  # folders in a sentence
+COPY = re.compile(  # as Windows, macOS and browsers name one
+    r"(?P<of>.+?)(?: - copy| - kopie| copy| kopie| ?\(\d+\))(?: ?\(?\d+\)?)?|(?:copy of|kopie von) (?P<end>.+)",
+    re.IGNORECASE,
+)
 LAST_FOLDER = "(?P<patient>[^/]+)/[^/]+$"
 
 
@@ -209,6 +214,9 @@ def _doubtful_classes(names: list[str], labels: np.ndarray, parts: list[Part], p
     for name in names:
         if (other := seen.setdefault(name.strip().casefold(), name)) != name:
             yield f"The classes {other!r} and {name!r} differ only in case or blanks; they are trained as two classes."
+    for name in names:
+        if (match := COPY.fullmatch(name)) and (of := match["of"] or match["end"]) in names:
+            yield f"The class {name!r} is named as a copy of {of!r}: if it is one, take it out."
     counts = np.bincount(labels, minlength=len(names)).tolist()
     least = min(SMALL, SMALL_OF_MANY / len(names))
     small = [(name, n) for name, n in zip(names, counts, strict=True) if n < least * len(labels)]
@@ -218,14 +226,16 @@ def _doubtful_classes(names: list[str], labels: np.ndarray, parts: list[Part], p
         yield f"{more:,} more classes have as few images."
     if "folder" in patients.told_by:
         return
-    told = [part for part in parts if len(part.folder.with_images()) > 1 and not part.folder.images]
-    for part in told[:MOST_EXAMPLES]:
-        inner = part.folder.with_images()
-        some = ", ".join(shown(one.name) for one in inner[:MOST_EXAMPLES]) + (", ..." if len(inner) > 5 else "")
+    told: dict[str, dict[str, None]] = {}  # {class: the names of its sub-folders, in each split}
+    for part in parts:
+        if len(inner := part.folder.with_images()) > 1 and not part.folder.images:
+            told.setdefault(part.class_name, {}).update(dict.fromkeys(shown(one.name) for one in inner))
+    for name, inner in list(told.items())[:MOST_EXAMPLES]:
+        some = ", ".join(list(inner)[:MOST_EXAMPLES]) + (", ..." if len(inner) > MOST_EXAMPLES else "")
         also = "" if patients.ids is not None else f"; if they are patients, give --patient-pattern '{LAST_FOLDER}'"
         yield (
-            f"The images of {part.class_name} lie in its sub-folders ({some}), which are all taken as this class. "
+            f"The images of {name} lie in its sub-folders ({some}), which are all taken as this class. "
             f"If these are the classes, choose the folder they lie in{also}."
         )
     if (more := len(told) - MOST_EXAMPLES) > 0:
-        yield f"So do those of {more:,} more folders."
+        yield f"So do those of {more:,} more classes."

@@ -90,6 +90,13 @@ def _splits_below(root: Path, folders: list[Folder]) -> list[Part]:
         )
     parts = []
     for folder in folders:
+        if classes := _same_below(folder.with_images()):
+            raise UserError(
+                f"{root} has {_folders([shown(one.name) for one in folders])}, with splits below them, and below these "
+                f"{_folders(sorted(classes))}: if those are the classes, choose one of the sets, as "
+                f"folder:{root / folder.path}; if not, say so with --layout classes.",
+                field="layout",
+            )
         seen: dict[str, str] = {}
         for inner in folder.with_images():
             name, split = shown(inner.name), split_named(shown(inner.name))
@@ -97,6 +104,18 @@ def _splits_below(root: Path, folders: list[Folder]) -> list[Part]:
                 raise _both_mean(root, [other, name], split)
             parts.append(Part(shown(folder.name), inner, split, split_folder=name))
     return parts
+
+
+def _same_below(folders: list[Folder]) -> set[str]:
+    """The names below these folders where all have the same ones, as of classes; else none."""
+    below = [{shown(one.name) for one in folder.with_images()} for folder in folders]
+    names = below[0] if len(below) > 1 and all(own == below[0] for own in below) else set()
+    return names if len(names) > 1 and _like_classes(names) and not any(one.images for one in folders) else set()
+
+
+def _like_classes(names: set[str]) -> bool:
+    """Whether these may be classes, and are no numbers of patients, and no eyes."""
+    return not any(letter.isdigit() for name in names for letter in name) and not set(map(bare_word, names)) <= EYES
 
 
 def _both_mean(root: Path, names: list[str], split: str) -> UserError:
@@ -210,8 +229,7 @@ def _check_not_above_classes(root: Path, folders: list[Folder], words: set[str])
         or not all(any(letter.isdigit() for letter in name) for name in names)
         or len(every) < 2
         or not shared
-        or any(letter.isdigit() for name in every for letter in name)
-        or {bare_word(name) for name in every} <= EYES
+        or not _like_classes(every)
     ):
         return
     raise UserError(

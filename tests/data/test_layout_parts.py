@@ -139,6 +139,26 @@ def test_sub_folders_that_tell_nothing_may_be_patients(tmp_path):
     assert by_pattern(["CNV/Anna/0.png", "train/DME/Berta/1.png"], pattern).ids.tolist() == ["Anna", "Berta"]
 
 
+def test_two_sets_with_splits_are_not_two_classes(tmp_path):
+    def arranged(name, outer, inner):
+        return put(tmp_path / name, *(f"{a}/{split}/{c}" for a in outer for split in ("train", "test") for c in inner))
+
+    root = arranged("sets", ("OCT2017", "OCT2017 (1)"), ("CNV", "DME"))
+    refused(root, f"CNV, DME: if those are the classes, choose one of the sets, as folder:{root / 'OCT2017'};")
+    eyes = arranged("eyes", ("CNV", "DME"), ("OD", "OS"))
+    found = folder_catalogue(eyes)
+    assert found.class_names == ("CNV", "DME") and found.given_by == "the folders train, test"
+    assert sum("lie in its sub-folders (OD, OS), which" in said for said in found.warnings) == 2  # one a class
+
+
+@pytest.mark.parametrize("copy", ["CNV - Copy", "CNV (1)", "Copy of CNV", "CNV - Kopie (2)", "CNV copy 2"])
+def test_a_copy_of_a_class_is_told(tmp_path, copy):
+    said = folder_catalogue(put(tmp_path, "CNV", "DME", copy, "DME late copy")).warnings
+    assert [one for one in said if "copy of" in one] == [
+        f"The class {copy!r} is named as a copy of 'CNV': if it is one, take it out."
+    ]
+
+
 def test_folders_of_patients_above_the_classes_are_asked_about(tmp_path):
     root = put(tmp_path / "oct", *(f"P{p:03}/{c}" for p in range(4) for c in ("CNV", "NORMAL")))
     refused(root, "has 4 folders named as P000 ... P003, with the folders CNV, NORMAL below them. If those below are")
