@@ -16,6 +16,7 @@ from colora.runs.data_said import SPLITS, says_duplicates, says_not_read, says_p
 from colora.settings.config import DATA_FIELDS, SOURCES, RunConfig, make_config
 from colora.settings.relevance import unused
 from colora.system.errors import UserError
+from colora.system.typed import one_line
 
 SIDE = 64  # pixels, at which images are compared unless another size is asked for
 OF_TABLE = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
@@ -69,7 +70,6 @@ def _check(args: argparse.Namespace) -> int:
             raise UserError(f"--{field.replace('_', '-')} does nothing here: {idle[field]}.", field=field)
     with Bar(config.dataset, unit=" images") as bar:
 
-
         def tell(done: int, total: int) -> None:
             bar("Reading", done, total or None)
 
@@ -95,16 +95,17 @@ def _leak_free(args: argparse.Namespace, config: RunConfig, tell: Progress) -> C
 
 
 def text_of(found: dict[str, Any]) -> str:
-    """The document for people."""
-    lines = [found["source"]]
+    """The document for people, in whose terminal no name of a folder does more than stand there."""
     renamed = found["renamed"]
-    width = max(len(name) for name in ["Class", *found["classes"]])
-    lines.append(f"  {'Class':<{width}}" + "".join(f"{title:>12}" for title in SPLITS.values()))
+    width = max(len(one_line(name)) for name in ["Class", *found["classes"]])
+    lines = [one_line(found["source"]), f"  {'Class':<{width}}" + "".join(f"{title:>12}" for title in SPLITS.values())]
     names = dict(zip(found["classes"], renamed or found["classes"], strict=True))
     for name in found["classes"]:
         counts = "".join(f"{found['counts'][split][name]:>12,}" for split in SPLITS)
-        lines.append(f"  {name:<{width}}{counts}" + (f"   called {names[name]} there" if renamed else ""))
+        there = f"   called {one_line(names[name])} there" if renamed else ""
+        lines.append(f"  {one_line(name):<{width}}{counts}{there}")
     totals = "".join(f"{sum(found['counts'][split].values()):>12,}" for split in SPLITS)
-    lines += [f"  {'All':<{width}}{totals}", f"  Split: {found['split_rule']}.", f"  {says_patients(found)}"]
-    lines += [f"  {says_duplicates(found)}", f"  {says_not_read(found)}"]
-    return "\n".join(lines + [f"  Warning: {said}" for said in found["warnings"]])
+    lines.append(f"  {'All':<{width}}{totals}")
+    said = [f"Split: {found['split_rule']}.", says_patients(found), says_duplicates(found), says_not_read(found)]
+    said += [f"Warning: {warning}" for warning in found["warnings"]]
+    return "\n".join(lines + [f"  {one_line(sentence)}" for sentence in said])

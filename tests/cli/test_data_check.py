@@ -69,6 +69,17 @@ def test_the_lines(root, capsys):
     assert "  Not read: nothing." in lines
 
 
+def test_names_move_nothing_in_a_terminal(tmp_path, capsys):
+    write_folder(tmp_path / "oct", patients=8)
+    (tmp_path / "oct" / "ONE").rename(tmp_path / "oct" / "\x1b[31mred\nONE")
+    (tmp_path / "oct" / "TWO" / "a\nb.dcm").touch()
+    assert main(["data", "check", str(tmp_path / "oct"), "--quick"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("  \\x1b[31mred ONE  ") and lines[3].split()[0] == "THREE"
+    assert all(line.isprintable() for line in lines) and any("such as TWO/a b.dcm" in line for line in lines)
+    assert len({line.rfind("  ") for line in lines[2:5]}) == 1  # in columns
+
+
 def test_mistakes_are_one_line(root, tmp_path, capsys):
     assert "There is no folder" in mistake(capsys, "data", "check", f"folder:{tmp_path / 'gone'}")
     assert "--columns does nothing here" in mistake(capsys, "data", "check", root, "--columns", "path=a")
