@@ -217,6 +217,8 @@ def _doubtful_classes(names: list[str], labels: np.ndarray, parts: list[Part], p
     for name in names:
         if (match := COPY.fullmatch(name)) and (of := match["of"] or match["end"]) in names:
             yield f"The class {name!r} is named as a copy of {of!r}: if it is one, take it out."
+        if kind := not_images.of_folder(name):
+            yield f"The class {name!r} is named as a folder of {kind}s, and no scans lie beside them: is it a class?"
     counts = np.bincount(labels, minlength=len(names)).tolist()
     least = min(SMALL, SMALL_OF_MANY / len(names))
     small = [(name, n) for name, n in zip(names, counts, strict=True) if n < least * len(labels)]

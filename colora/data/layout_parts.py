@@ -68,7 +68,24 @@ def parts_of(root: Path, top: Folder, layout: str, checked: bool) -> list[Part]:
             if checked:
                 _check_splits(root, parts)
             return parts
+        _check_not_above_splits(root, folders)
     return _classes(root, folders, layout)
+
+
+def _check_not_above_splits(root: Path, folders: list[Folder]) -> None:
+    """Raises UserError where training and test lie side by side somewhere below what would be a class."""
+    for folder in folders:
+        for inner in folder.everywhere():
+            below = [shown(one.name) for one in inner.folders if one.holds_images()] if len(inner.folders) > 1 else []
+            splits = set(splits_named(below))
+            if None in splits or "train" not in splits or len(splits) < 2:
+                continue
+            raise UserError(
+                f"{root}: {shown(inner.path)} has {_folders(below)}. If these are the splits, choose "
+                f"folder:{root / inner.path}; if {_folders([shown(one.name) for one in folders])} are classes, and all "
+                "that lies below them is to be split anew, say so with --layout classes.",
+                field="layout",
+            )
 
 
 def _holds_splits(folder: Folder, at_least: int = 2) -> bool:

@@ -151,6 +151,22 @@ def test_two_sets_with_splits_are_not_two_classes(tmp_path):
     assert sum("lie in its sub-folders (OD, OS), which" in said for said in found.warnings) == 2  # one a class
 
 
+def test_splits_further_below_are_not_pooled_unasked(tmp_path):
+    inner = [f"data/oct/{split}/{c}" for split in ("train", "test") for c in ("CNV", "DME")]
+    root = put(tmp_path / "x", *inner, "figures")
+    refused(root, f"data/oct has the folders test, train. If these are the splits, choose folder:{root / 'data/oct'};")
+    assert folder_catalogue(root, layout="classes").class_names == ("data", "figures")
+
+
+def test_masks_without_scans_are_told(tmp_path):
+    put(tmp_path, "CNV", "DME")
+    for i in range(3):
+        put(tmp_path, "Masks", images=0)
+        (tmp_path / "Masks" / f"other{i}.png").touch()
+    (said,) = folder_catalogue(tmp_path).warnings
+    assert said == "The class 'Masks' is named as a folder of masks, and no scans lie beside them: is it a class?"
+
+
 @pytest.mark.parametrize("copy", ["CNV - Copy", "CNV (1)", "Copy of CNV", "CNV - Kopie (2)", "CNV copy 2"])
 def test_a_copy_of_a_class_is_told(tmp_path, copy):
     said = folder_catalogue(put(tmp_path, "CNV", "DME", copy, "DME late copy")).warnings
