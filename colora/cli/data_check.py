@@ -97,15 +97,20 @@ def _leak_free(args: argparse.Namespace, config: RunConfig, tell: Progress) -> C
 def text_of(found: dict[str, Any]) -> str:
     """The document for people, in whose terminal no name of a folder does more than stand there."""
     renamed = found["renamed"]
-    width = max(len(one_line(name)) for name in ["Class", *found["classes"]])
+    width = max(len(_visible(name)) for name in ["Class", *found["classes"]])
     lines = [one_line(found["source"]), f"  {'Class':<{width}}" + "".join(f"{title:>12}" for title in SPLITS.values())]
     names = dict(zip(found["classes"], renamed or found["classes"], strict=True))
     for name in found["classes"]:
         counts = "".join(f"{found['counts'][split][name]:>12,}" for split in SPLITS)
-        there = f"   called {one_line(names[name])} there" if renamed else ""
-        lines.append(f"  {one_line(name):<{width}}{counts}{there}")
+        there = f"   called {_visible(names[name])} there" if renamed else ""
+        lines.append(f"  {_visible(name):<{width}}{counts}{there}")
     totals = "".join(f"{sum(found['counts'][split].values()):>12,}" for split in SPLITS)
     lines.append(f"  {'All':<{width}}{totals}")
     said = [f"Split: {found['split_rule']}.", says_patients(found), says_duplicates(found), says_not_read(found)]
     said += [f"Warning: {warning}" for warning in found["warnings"]]
     return "\n".join(lines + [f"  {one_line(sentence)}" for sentence in said])
+
+
+def _visible(name: str) -> str:
+    """A class name as it stands, blanks and all, but for what is no letter of a line."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

@@ -75,7 +75,7 @@ def test_names_move_nothing_in_a_terminal(tmp_path, capsys):
     (tmp_path / "oct" / "TWO" / "a\nb.dcm").touch()
     assert main(["data", "check", str(tmp_path / "oct"), "--quick"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].startswith("  \\x1b[31mred ONE  ") and lines[3].split()[0] == "THREE"
+    assert lines[2].startswith("  \\x1b[31mred\\nONE  ") and lines[3].split()[0] == "THREE"
     assert all(line.isprintable() for line in lines) and any("such as TWO/a b.dcm" in line for line in lines)
     assert len({line.rfind("  ") for line in lines[2:5]}) == 1  # in columns
 

@@ -509,3 +509,5 @@ def test_a_table_beside_a_folder_of_classes_is_offered(root):
     assert tables_beside(str(root / "none"), images) is None and tables_beside(str(root), []) is None
     path.write_text("file_name,disease\n" + "".join(f"{os.path.basename(image)},x\n" for image in images[:12]))
     assert "names 12 of these 18 images, and tells their classes: table:" in tables_beside(str(root), images)
+    path.write_text("".join(f"TRAIN,gs://b/{os.path.basename(image)},x\n" for image in images))
+    assert "names 18 of these 18 images, and tells the split: table:" in tables_beside(str(root), images)
