@@ -2,7 +2,7 @@
 training. Imports no torch."""
 
 import argparse
-from pathlib import Path
+import os
 from typing import Any
 
 from colora.cli.arguments import Parser
@@ -13,12 +13,14 @@ from colora.cli.progress import Bar
 from colora.data.cuts import Cut
 from colora.data.prepare import Progress
 from colora.runs.data_said import SPLITS, says_duplicates, says_not_read, says_patients
-from colora.settings.config import DATA_FIELDS, RunConfig, make_config
+from colora.settings.config import DATA_FIELDS, SOURCES, RunConfig, make_config
 from colora.settings.relevance import unused
 from colora.system.errors import UserError
+from colora.system.typed import one_line
 
 SIDE = 64  # pixels, at which images are compared unless another size is asked for
-OF_TABLE = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
+OF_TABLE = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
+ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".tar", ".7z", ".rar")
 
 
 def add_data_check(job: Parser) -> None:
@@ -33,13 +35,25 @@ def add_data_check(job: Parser) -> None:
 
 
 def named(spec: str) -> str:
-    """A path alone as the source that it is by its kind."""
-    if ":" in spec or not Path(spec).exists():
+    """A path alone as the source that it is by its kind. Raises UserError for one that is none, or is not there."""
+    place = os.path.expanduser(spec)
+    if spec.partition(":")[0] in SOURCES:
         return spec
-    if Path(spec).is_dir():
+    if os.path.isdir(place):
         return f"folder:{spec}"
-    ending = Path(spec).suffix.lower()
-    return f"{'table' if ending in OF_TABLE else 'npz'}:{spec}" if ending in (*OF_TABLE, ".npz") else spec
+    if not os.path.exists(place):
+        if os.sep in spec:
+            raise UserError(f"There is no folder or file {spec}.", field="dataset")
+        return spec
+    ending = os.path.splitext(place)[1].lower()
+    if ending in (*OF_TABLE, ".npz"):
+        return f"{'npz' if ending == '.npz' else 'table'}:{spec}"
+    unpack = " An archive is to be unpacked first." if ending in ARCHIVES else ""
+    raise UserError(
+        f"{spec} is no folder of images, no table ({', '.join(OF_TABLE)}) and no .npz: choose the folder in which each "
+        f"class is one sub-folder, or a table that names the images.{unpack}",
+        field="dataset",
+    )
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -55,7 +69,6 @@ def _check(args: argparse.Namespace) -> int:
         if field in idle:
             raise UserError(f"--{field.replace('_', '-')} does nothing here: {idle[field]}.", field=field)
     with Bar(config.dataset, unit=" images") as bar:
-
 
         def tell(done: int, total: int) -> None:
             bar("Reading", done, total or None)
@@ -82,16 +95,22 @@ def _leak_free(args: argparse.Namespace, config: RunConfig, tell: Progress) -> C
 
 
 def text_of(found: dict[str, Any]) -> str:
-    """The document for people."""
-    lines = [found["source"]]
+    """The document for people, in whose terminal no name of a folder does more than stand there."""
     renamed = found["renamed"]
-    width = max(len(name) for name in ["Class", *found["classes"]])
-    lines.append(f"  {'Class':<{width}}" + "".join(f"{title:>12}" for title in SPLITS.values()))
+    width = max(len(_visible(name)) for name in ["Class", *found["classes"]])
+    lines = [one_line(found["source"]), f"  {'Class':<{width}}" + "".join(f"{title:>12}" for title in SPLITS.values())]
     names = dict(zip(found["classes"], renamed or found["classes"], strict=True))
     for name in found["classes"]:
         counts = "".join(f"{found['counts'][split][name]:>12,}" for split in SPLITS)
-        lines.append(f"  {name:<{width}}{counts}" + (f"   called {names[name]} there" if renamed else ""))
+        there = f"   called {_visible(names[name])} there" if renamed else ""
+        lines.append(f"  {_visible(name):<{width}}{counts}{there}")
     totals = "".join(f"{sum(found['counts'][split].values()):>12,}" for split in SPLITS)
-    lines += [f"  {'All':<{width}}{totals}", f"  Split: {found['split_rule']}.", f"  {says_patients(found)}"]
-    lines += [f"  {says_duplicates(found)}", f"  {says_not_read(found)}"]
-    return "\n".join(lines + [f"  Warning: {said}" for said in found["warnings"]])
+    lines.append(f"  {'All':<{width}}{totals}")
+    said = [f"Split: {found['split_rule']}.", says_patients(found), says_duplicates(found), says_not_read(found)]
+    said += [f"Warning: {warning}" for warning in found["warnings"]]
+    return "\n".join(lines + [f"  {one_line(sentence)}" for sentence in said])
+
+
+def _visible(name: str) -> str:
+    """A class name as it stands, blanks and all, but for what is no letter of a line."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

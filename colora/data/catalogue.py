@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+NUMBER = re.compile(r"[+-]?\d{1,18}\.?", re.ASCII)  # as in a list, "1."
 WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 MOST_EXAMPLES = 5  # files that are told by name, of each reason
 
@@ -19,7 +20,8 @@ MOST_EXAMPLES = 5  # files that are told by name, of each reason
 def in_order(names: Iterable[str]) -> list[str]:
     """Class names as they are numbered: sorted, and where all are whole numbers by these."""
     names = sorted(names)
-    return sorted(names, key=int) if all(map(WHOLE.fullmatch, names)) else names
+    numbers = all(map(NUMBER.fullmatch, names))
+    return sorted(names, key=lambda name: int(name.rstrip("."))) if numbers else names
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """`folder:DIR` and `table:FILE`: image files in a catalogue, split and read into a data set."""
 
+import contextlib
 import os
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from colora.data import not_images
 from colora.data.catalogue import Catalogue, NotRead, Patients
 from colora.data.dataset import SPLITS, Dataset, Split, outline_split
 from colora.data.layout import folder_catalogue
+from colora.data.layout_parts import NoClasses
 from colora.data.listing import plain, shown
 from colora.data.patients import by_file_name, by_pattern, says_alone
 from colora.data.prepare import Progress, quiet
@@ -19,6 +21,7 @@ from colora.data.tables.beside import tables_beside
 from colora.data.tables.table import table_catalogue
 from colora.runs.access import Refused, named_place
 from colora.settings.config import RunConfig
+from colora.system.errors import UserError
 
 DAMAGED = "does not open"
 MASK = "a mask: two grey values only"
@@ -37,23 +40,29 @@ def catalogue_of(config: RunConfig, on_progress: Progress = quiet, to_train: boo
             found = _with_patients(found, named)
     else:
         allowed = allowed_places(config)
-        found = folder_catalogue(path, config.layout, config.ignore_splits, allowed, on_progress, to_train)
-        if offer := _offered(found):
+        try:
+            found = folder_catalogue(path, config.layout, config.ignore_splits, allowed, on_progress, to_train)
+        except NoClasses as error:
+            if offer := _offered(os.path.realpath(path), error.images):
+                raise UserError(f"{error} {offer}", field=error.field) from error
+            raise
+        if offer := _offered(found.root, found.paths):
             found = replace(found, warnings=(*found.warnings, offer))
     if config.patient_pattern:
         found = _with_patients(found, by_pattern(found.paths, config.patient_pattern))
     return found
 
 
-def _offered(catalogue: Catalogue) -> str | None:
-    """A table in the folder, or in the one that it lies in where that may be named too."""
-    if offer := tables_beside(catalogue.root, catalogue.paths):
-        return offer
-    try:
-        above = named_place(os.path.dirname(catalogue.root), "dataset")
-    except Refused:
-        return None
-    return tables_beside(str(above), catalogue.paths)
+def _offered(root: str, paths: list[str]) -> str | None:
+    """A table in the folder, in those that lie between it and its classes, or in the one that it lies in where that may
+    be named too."""
+    inner = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    places = [root]
+    for name in inner.split(os.sep) if inner else ():
+        places.append(os.path.join(places[-1], name))
+    with contextlib.suppress(Refused):
+        places.append(str(named_place(os.path.dirname(root), "dataset")))
+    return next((offer for place in places if (offer := tables_beside(place, paths))), None)
 
 
 def allowed_places(config: RunConfig) -> tuple[str, ...]:

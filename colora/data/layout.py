@@ -13,7 +13,6 @@ model that was trained on the classes "train" and "test" looks like any other.
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +20,21 @@ import numpy as np
 from colora.data import not_images
 from colora.data.catalogue import MOST_EXAMPLES, Catalogue, NotRead, Patients, in_order
 from colora.data.dataset import SPLITS
+from colora.data.layout_parts import NoClasses, Part, below_common_folders, parts_of, split_folders
 from colora.data.listing import SUFFIXES, Folder, Tree, list_tree, shown
 from colora.data.patients import by_file_name, by_folder, says_alone
 from colora.data.prepare import Progress, quiet
-from colora.data.splits import split_named
 from colora.settings.catalog import MOST_CLASSES
 from colora.system.errors import UserError
 
-CLASS_NUMBER = re.compile(r"(?P<word>.*[^\d\s_.-])[\s_.-]*\d+")
 SMALL = 0.02  # a class with a smaller share of the images may be no class
-
-
-@dataclass(frozen=True)
-class Part:
-    """A folder with images of one class: its own split where one is given, and its patient where it is one."""
-
-    class_name: str
-    folder: Folder
-    split: str | None = None
-    patient: str | None = None
+SMALL_OF_MANY = 0.2  # or, of many classes, one with so much less than an even share
+MOST_TOLD = 20  # folders in a sentence
+COPY = re.compile(  # as Windows, macOS and browsers name one
+    r"(?P<of>.+?)(?: - copy| - kopie| copy| kopie| ?\(\d+\))(?: ?\(?\d+\)?)?|(?:copy of|kopie von) (?P<end>.+)",
+    re.IGNORECASE,
+)
+LAST_FOLDER = "(?P<patient>[^/]+)/[^/]+$"
 
 
 def folder_catalogue(
@@ -52,12 +47,12 @@ def folder_catalogue(
 ) -> Catalogue:
     """`layout` and `ignore_splits` as RunConfig has them; `allowed` as `list_tree` has it.
 
-    Raises UserError as `list_tree` does, for what has to be asked about, and, `to_train`, for fewer than two classes or
-    splits that cannot be trained on.
+    Raises UserError as `list_tree` does, for what has to be asked about, and, `to_train`, for splits that cannot be
+    trained on; NoClasses for images in no class folder, and, `to_train`, in one.
     """
     tree = list_tree(root, allowed, on_progress)
-    top = _below_common_folders(tree.top)
-    parts = _parts(root, top, layout, checked=to_train and not ignore_splits)
+    top = below_common_folders(tree.top)
+    parts = parts_of(root, top, layout, checked=to_train and not ignore_splits)
     names = _class_names(root, top, parts, tree, at_least=2 if to_train else 1)
     of_name = {name: c for c, name in enumerate(names)}
     parts.sort(key=lambda part: (of_name[part.class_name], part.folder.path))
@@ -67,7 +62,7 @@ def folder_catalogue(
     labels = np.repeat([of_name[part.class_name] for part in parts], counts).astype(np.int64)
     given, given_by = None, ""
     if parts[0].split is not None:
-        given_by = f"the folders {', '.join(_split_folders(parts))}"
+        given_by = f"the folders {', '.join(split_folders(parts))}"
     if parts[0].split is not None and not ignore_splits:
         given = np.repeat([SPLITS.index(part.split) for part in parts], counts)
     patients = _patients(every, labels, names, parts, counts)
@@ -90,157 +85,30 @@ def folder_catalogue(
     )
 
 
-def _below_common_folders(top: Folder) -> Folder:
-    """Past folders that hold nothing but one other, as an unpacked archive begins: down to where classes or splits lie.
-
-    Not past a class: a folder whose sub-folders are all numbered, and nothing else, may be one, with its patients.
-    """
-    while not top.images and len(inner := top.with_images()) == 1:
-        below = inner[0].with_images()
-        split = split_named(inner[0].name) is not None
-        if inner[0].images or len(below) == 0:
-            break
-        words = {(CLASS_NUMBER.fullmatch(one.name) or {"word": ""})["word"] for one in below}
-        numbered = all(any(letter.isdigit() for letter in one.name) for one in below)
-        if len(below) > 1 and not split and numbered and len(words) == 1:
-            break
-        top = inner[0]
-    return top
-
-
-def _parts(root: Path, top: Folder, layout: str, checked: bool) -> list[Part]:
-    """The class folders, in the splits that they lie in, `checked` to be splits that can be trained on."""
-    folders = top.with_images()
-    if layout != "classes":
-        words = {folder.path: split_named(shown(folder.name)) for folder in folders}
-        if any(words.values()):
-            parts = _given_parts(root, folders, words, layout)
-            if checked:
-                _check_splits(root, parts)
-            return parts
-        if folders and all(_holds_splits(folder) for folder in folders):
-            parts = [
-                Part(shown(folder.name), inner, split_named(shown(inner.name)))
-                for folder in folders
-                for inner in folder.with_images()
-            ]
-            if checked:
-                _check_splits(root, parts)
-            return parts
-    return _classes(root, folders, layout)
-
-
-def _holds_splits(folder: Folder) -> bool:
-    inner = folder.with_images()
-    return not folder.images and len(inner) > 1 and all(split_named(shown(one.name)) for one in inner)
-
-
-def _given_parts(root: Path, folders: list[Folder], words: dict[str, str | None], layout: str) -> list[Part]:
-    """Raises UserError where these are not plainly one folder a split."""
-    lone = [shown(folder.name) for folder in folders if words[folder.path] is None]
-    named = [shown(folder.name) for folder in folders if words[folder.path] is not None]
-    if lone:
-        raise UserError(
-            f"{root} has {_folders(lone)} beside {_folders(named)}: put classes into the folders of their splits, or "
-            "take them out. If these are all classes, say so with --layout classes.",
-            field="layout",
-        )
-    by_split: dict[str, list[Folder]] = {}
-    for folder in folders:
-        by_split.setdefault(words[folder.path], []).append(folder)
-    for split, several in by_split.items():
-        if len(several) > 1:
-            raise UserError(
-                f"{root} has {_folders([shown(one.name) for one in several])}, which both mean its {split} split: put "
-                "their images into one.",
-                field="dataset",
-            )
-    parts = []
-    for split in filter(by_split.get, SPLITS):
-        inner = _below_common_folders(by_split[split][0])
-        if not inner.with_images():
-            raise UserError(
-                f"{root}: the images of {shown(by_split[split][0].path)} lie in no class folder: put them into one "
-                "sub-folder a class, or name a table that tells their classes (table:FILE).",
-                field="dataset",
-            )
-        parts += [
-            Part(part.class_name, part.folder, split, part.patient)
-            for part in _classes(root, inner.with_images(), layout)
-        ]
-    return parts
-
-
-def _check_splits(root: Path, parts: list[Part]) -> None:
-    """Raises UserError where nothing is to be trained on, or the splits have different classes."""
-    sets: dict[str, set[str]] = {}
-    for part in parts:
-        sets.setdefault(part.split, set()).add(part.class_name)
-    if "train" not in sets:
-        raise UserError(
-            f"{root} has {_folders(_split_folders(parts))} and no training images: add a folder train, or split all "
-            "its images anew with --ignore-splits.",
-            field="ignore_splits",
-        )
-    for split, names in sets.items():
-        if names == sets["train"]:
-            continue
-        lacking, more = sorted(sets["train"] - names), sorted(names - sets["train"])
-        said = [f"its {split} split lacks {', '.join(lacking)}"] if lacking else []
-        said += [f"its {split} split has {', '.join(more)}, not in train"] if more else []
-        raise UserError(
-            f"{root} has other classes in its {split} split than in train: {' and '.join(said)}. Name the class "
-            "folders alike and add what is missing, or split all images anew with --ignore-splits.",
-            field="ignore_splits",
-        )
-
-
-def _classes(root: Path, folders: list[Folder], layout: str) -> list[Part]:
-    """Each folder a class, or a patient of one. Raises UserError where the names may mean either."""
-    if layout == "classes":
-        return [Part(shown(folder.name), folder) for folder in folders]
-    matches = [CLASS_NUMBER.fullmatch(shown(folder.name)) for folder in folders]
-    words = {match["word"] for match in matches if match}
-    if layout == "class-number":
-        for folder, match in zip(folders, matches, strict=True):
-            if match is None:
-                raise UserError(
-                    f"{root}: the folder {shown(folder.name)} is not named as CLASS and a number, as --layout "
-                    "class-number says: rename it, or take it out.",
-                    field="layout",
-                )
-        return [
-            Part(match["word"], folder, patient=shown(folder.name))
-            for folder, match in zip(folders, matches, strict=True)
-        ]
-    each = [sum(match["word"] == word for match in matches if match) for word in words]
-    if all(matches) and len(words) > 1 and min(each) > 1:
-        first, last = shown(folders[0].name), shown(folders[-1].name)
-        raise UserError(
-            f"{root} has {len(folders)} folders named as {first} ... {last}: {len(words)} classes "
-            f"({', '.join(sorted(words))}) of {len(folders)} patients? Then say --layout class-number; if they are "
-            f"{len(folders)} classes, --layout classes.",
-            field="layout",
-        )
-    return [Part(shown(folder.name), folder) for folder in folders]
-
-
 def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree, at_least: int) -> list[str]:
     """Sorted; numbers in their own order. Raises UserError for too few, too many, or two that look the same."""
     names = {part.class_name for part in parts}
+    links = ""
+    if tree.twice:
+        links = (
+            f" Its {len(tree.twice):,} links, such as {shown(tree.twice[0])}, were not followed, since what they "
+            "lead to is in it already: to take images where the links are, choose the folder that these lie in, and "
+            "name the other one with --data-roots (in the app: Data roots)."
+        )
     if not names:
-        links = f" Its {len(tree.twice)} links lead to images that are elsewhere in it." if tree.twice else ""
-        raise UserError(
-            f"{root} has no sub-folder with images ({', '.join(SUFFIXES)}): each class is one sub-folder.{links}",
-            field="dataset",
+        raise NoClasses(
+            f"{root} has no sub-folder with images ({', '.join(SUFFIXES)}): each class is one sub-folder."
+            f"{_what_is_there(tree)}{links}",
+            list(tree.top.paths()),
         )
     if len(names) < at_least:
         only, inner = next(iter(names)), top.with_images()[0].with_images() if not parts[0].split else []
         below = ", ".join(shown(one.name) for one in inner[:MOST_EXAMPLES]) + (", ..." if len(inner) > 5 else "")
         deeper = f" If its sub-folders ({below}) are the classes, choose folder:{root / parts[0].folder.path}."
-        raise UserError(
-            f"{root} has images of one class only ({only}); at least two are needed.{deeper if len(inner) > 1 else ''}",
-            field="dataset",
+        raise NoClasses(
+            f"{root} has images of one class only ({only}); at least two are needed."
+            f"{deeper if len(inner) > 1 else ''}{links}",
+            list(tree.top.paths()),
         )
     if len(names) > MOST_CLASSES:
         raise UserError(f"{root} has {len(names):,} classes; there can be up to {MOST_CLASSES:,}.", field="dataset")
@@ -256,29 +124,60 @@ def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree, at_leas
     return in_order(names)
 
 
+def _what_is_there(tree: Tree) -> str:
+    """Of a folder without classes, for a sentence."""
+    if loose := len(tree.top.images):
+        images = f"{loose:,} images lie" if loose > 1 else "1 image lies"
+        return f" {images} in no sub-folder: put them into one a class, or name a table that tells their classes."
+    found = NotRead()
+    for folder in tree.top.everywhere():
+        for reason, own in folder.left_out.counts.items():
+            found.merge(reason, "", sum(own.values()), ())
+    kinds = sorted((n, reason) for reason, n in found.by_reason.items() if _is_ending(reason))[::-1]
+    if not kinds:
+        return ""
+    listed = ", ".join(_kind(reason, n) for n, reason in kinds[:MOST_EXAMPLES])
+    return f" What is there is not read: {listed}. Export the images as PNG or TIFF."
+
+
+def _is_ending(reason: str) -> bool:
+    return reason.startswith(".") or reason == not_images.NO_ENDING
+
+
+def _kind(reason: str, n: int) -> str:
+    return f"{n:,} {'without an ending' if reason == not_images.NO_ENDING else reason}"
+
+
 def _patients(paths: list[str], labels: np.ndarray, names: list[str], parts: list[Part], counts: list[int]) -> Patients:
     if parts[0].patient is not None:
         return Patients(np.repeat([part.patient for part in parts], counts), "folder CLASSNUMBER")
     above = [part.folder.path for part, count in zip(parts, counts, strict=True) for _ in range(count)]
-    return by_file_name(paths, labels, names) or by_folder(paths, above) or Patients()
+    classes = [names[label] for label in labels.tolist()]
+    return by_file_name(paths, labels, names) or by_folder(paths, above, classes) or Patients()
 
 
 def _not_read(tree: Tree, top: Folder, parts: list[Part]) -> NotRead:
     """What lies in the class folders and is no image, by class; of what lies above them only what is told by more than
     its ending, since a table or a README beside the classes is in its place."""
     found = NotRead()
-    empty = [child for child in top.folders if not child.holds_images()]  # no classes, and not read either
-    of_class = {one.path: shown(child.name) for child in empty for one in child.everywhere()}
+    of_class = {one.path: shown(child.name) for child in _empty(top, parts) for one in child.everywhere()}
     of_class |= {folder.path: part.class_name for part in parts for folder in part.folder.everywhere()}
     for folder in tree.top.everywhere():
         name = of_class.get(folder.path, "")
         for reason, own in folder.left_out.counts.items():
-            if name or not (reason.startswith(".") or reason == not_images.NO_ENDING):
+            if name or not _is_ending(reason):
                 found.merge(reason, name, sum(own.values()), folder.left_out.examples[reason])
         if not name and folder.images:
             found.add(not_images.LOOSE, "", [os.path.join(folder.path, image) for image in folder.images])
     found.add(not_images.TWICE, "", tree.twice)
     return found
+
+
+def _empty(top: Folder, parts: list[Part]) -> list[Folder]:
+    """The folders without images beside those that are classes or splits: no classes, and not read either."""
+    above = {os.path.dirname(part.folder.path) for part in parts}
+    places = [folder for folder in top.everywhere() if folder is top or folder.path in above]
+    return [child for folder in places for child in folder.folders if not child.holds_images()]
 
 
 def _said(tree: Tree, top: Folder, parts: list[Part], not_read: NotRead) -> Iterator[str]:
@@ -289,10 +188,10 @@ def _said(tree: Tree, top: Folder, parts: list[Part], not_read: NotRead) -> Iter
 
     if loose := by_reason.get(not_images.LOOSE):
         yield f"Images beside the class folders, in no class, left out: {loose:,}; first: {first(not_images.LOOSE)}."
-    if not parts[0].split:
-        of_parts = {part.folder.path for part in parts}
-        if empty := [shown(folder.name) for folder in top.folders if folder.path not in of_parts]:
-            yield f"Sub-folders without an image ({', '.join(SUFFIXES)}) are no class: {', '.join(empty)}."
+    if empty := [shown(os.path.relpath(folder.path, top.path or ".")) for folder in _empty(top, parts)]:
+        more = ", ..." if len(empty) > MOST_TOLD else ""
+        what = "no class and no split" if parts[0].split else "no class"
+        yield f"Sub-folders without an image ({', '.join(SUFFIXES)}) are {what}: {', '.join(empty[:MOST_TOLD])}{more}."
     if tree.twice:
         yield (
             f"Links to images or folders that are there already, not followed: {len(tree.twice):,}; the first: "
@@ -303,9 +202,9 @@ def _said(tree: Tree, top: Folder, parts: list[Part], not_read: NotRead) -> Iter
     for reason in (not_images.MASK, not_images.THUMBNAIL):
         if count := by_reason.get(reason):
             yield f"Files named as {reason}s of other images, left out: {count:,}; the first: {first(reason)}."
-    endings = {reason: n for reason, n in by_reason.items() if reason.startswith(".") or reason == not_images.NO_ENDING}
+    endings = {reason: n for reason, n in by_reason.items() if _is_ending(reason)}
     if endings:
-        listed = ", ".join(f"{n:,} {reason}" for reason, n in endings.items())
+        listed = ", ".join(_kind(reason, n) for reason, n in endings.items())
         yield f"Files in the class folders that are not read: {listed}; the first: {first(next(iter(endings)))}."
 
 
@@ -315,32 +214,30 @@ def _doubtful_classes(names: list[str], labels: np.ndarray, parts: list[Part], p
     for name in names:
         if (other := seen.setdefault(name.strip().casefold(), name)) != name:
             yield f"The classes {other!r} and {name!r} differ only in case or blanks; they are trained as two classes."
-    counts = np.bincount(labels, minlength=len(names))
-    for name, count in zip(names, counts.tolist(), strict=True):
-        if count < SMALL * len(labels):
-            yield f"The class {name} has {count:,} of {len(labels):,} images, under {SMALL:.0%}: is it one?"
+    for name in names:
+        if (match := COPY.fullmatch(name)) and (of := match["of"] or match["end"]) in names:
+            yield f"The class {name!r} is named as a copy of {of!r}: if it is one, take it out."
+        if kind := not_images.of_folder(name):
+            yield f"The class {name!r} is named as a folder of {kind}s, and no scans lie beside them: is it a class?"
+    counts = np.bincount(labels, minlength=len(names)).tolist()
+    least = min(SMALL, SMALL_OF_MANY / len(names))
+    small = [(name, n) for name, n in zip(names, counts, strict=True) if n < least * len(labels)]
+    for name, count in small[:MOST_EXAMPLES]:
+        yield f"The class {name} has {count:,} of {len(labels):,} images, under {100 * least:.2g}%: is it one?"
+    if (more := len(small) - MOST_EXAMPLES) > 0:
+        yield f"{more:,} more classes have as few images."
     if "folder" in patients.told_by:
         return
+    told: dict[str, dict[str, None]] = {}  # {class: the names of its sub-folders, in each split}
     for part in parts:
-        inner = part.folder.with_images()
-        if len(inner) > 1 and not part.folder.images:
-            some = ", ".join(shown(one.name) for one in inner[:MOST_EXAMPLES]) + (", ..." if len(inner) > 5 else "")
-            yield (
-                f"The images of {part.class_name} lie in its sub-folders ({some}), which are all taken as this class. "
-                "If these are the classes, choose the folder they lie in."
-            )
-
-
-def _split_folders(parts: list[Part]) -> list[str]:
-    """As they are called there, in the order of SPLITS."""
-    found: dict[str, str] = {}
-    for part in parts:
-        for name in part.folder.path.split("/"):
-            if split_named(shown(name)) == part.split:
-                found.setdefault(part.split, shown(name))
-    return [found[split] for split in SPLITS if split in found]
-
-
-def _folders(names: list[str]) -> str:
-    some = ", ".join(names[:MOST_EXAMPLES]) + (", ..." if len(names) > MOST_EXAMPLES else "")
-    return f"the folder{'s' if len(names) > 1 else ''} {some}"
+        if len(inner := part.folder.with_images()) > 1 and not part.folder.images:
+            told.setdefault(part.class_name, {}).update(dict.fromkeys(shown(one.name) for one in inner))
+    for name, inner in list(told.items())[:MOST_EXAMPLES]:
+        some = ", ".join(list(inner)[:MOST_EXAMPLES]) + (", ..." if len(inner) > MOST_EXAMPLES else "")
+        also = "" if patients.ids is not None else f"; if they are patients, give --patient-pattern '{LAST_FOLDER}'"
+        yield (
+            f"The images of {name} lie in its sub-folders ({some}), which are all taken as this class. "
+            f"If these are the classes, choose the folder they lie in{also}."
+        )
+    if (more := len(told) - MOST_EXAMPLES) > 0:
+        yield f"So do those of {more:,} more classes."

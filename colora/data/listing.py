@@ -80,6 +80,12 @@ def list_tree(root: Path, allowed: Sequence[str] = (), on_progress: Progress = q
     Raises UserError for a missing folder, one that may not be read, a link that leads elsewhere, or anything named like
     an image that is no file.
     """
+    if os.path.isfile(root):
+        raise UserError(
+            f"{root} is a file and no folder: choose the folder that it lies in, or, if it is a table that names the "
+            f"images, table:{root}.",
+            field="dataset",
+        )
     if not is_dir(root):
         raise UserError(f"There is no folder {root}.", field="dataset")
     walk = _Walk(os.path.realpath(root), tuple(allowed), on_progress)
@@ -119,18 +125,20 @@ class _Walk:
         if path.count(os.sep) > DEEPEST:
             raise UserError(f"{shown(real)} lies more than {DEEPEST} folders deep: take it out.", field="dataset")
         own = self.visited[real] = Folder(path)
-        hidden, system, others, inner = [], [], [], []
+        hidden, system, others, broken, inner = [], [], [], [], []
         for entry in self._entries(real):
             name = entry.name
-            if name.startswith("."):
+            if name.lower() in not_images.SYSTEM_FOLDERS and entry.is_dir(follow_symlinks=False):
+                system.append(name)
+            elif name.startswith("."):
                 hidden.append(name)
             elif entry.is_symlink():
                 if name.lower().endswith(SUFFIXES) or os.path.isdir(entry.path):
                     self.links.append((own, real, name))
+                else:
+                    (others if os.path.exists(entry.path) else broken).append(name)
             elif entry.is_dir(follow_symlinks=False):
-                if name.lower() in not_images.SYSTEM_FOLDERS:
-                    system.append(name)
-                elif entry.path not in self.visited:  # as a link may have led below it before
+                if entry.path not in self.visited:  # as a link may have led below it before
                     inner.append(name)
             elif name.lower().endswith(SUFFIXES):
                 _check_file(entry)
@@ -140,6 +148,7 @@ class _Walk:
         own.images.sort()
         own.folders = [self.folder(os.path.join(real, name), os.path.join(path, name)) for name in sorted(inner)]
         own.left_out.add(not_images.HIDDEN, "", [os.path.join(path, name) for name in sorted(hidden)])
+        own.left_out.add(not_images.BROKEN, "", [os.path.join(path, name) for name in sorted(broken)])
         for name in sorted(others):
             reason = not_images.SYSTEM_FILES.get(name.lower()) or not_images.ending(name)
             own.left_out.add(reason, "", [os.path.join(path, name)])
@@ -243,9 +252,10 @@ def _leave_out_pairs(folder: Folder) -> None:
         reason = not_images.of_folder(inner.name)
         if reason is None or not (found := list(inner.paths())):
             continue
-        beside = (path for other in folder.folders if other is not inner for path in other.paths())
+        others = (other for other in folder.folders if not_images.of_folder(other.name) is None)
+        beside = (path for other in others for path in other.paths())
         stems = {not_images.stem(os.path.basename(path)).lower() for path in (*folder.images, *beside)}
-        own = sum(not_images.scan_of(os.path.basename(path)) in stems for path in found)
+        own = sum(not not_images.scans_of(os.path.basename(path)).isdisjoint(stems) for path in found)
         if 2 * own >= len(found):  # most of them have their scan beside them
             for below in inner.everywhere():
                 below.images.clear()

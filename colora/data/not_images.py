@@ -8,17 +8,26 @@ values when they are read (`prepare.is_mask`).
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 HIDDEN, THUMBNAIL, MASK, NO_ENDING = "hidden", "thumbnail", "mask", "no ending"
+LONGEST_ENDING = 12  # with its dot
 TWICE, BROKEN, LOOSE = "link to an image that is there", "broken link", "in no class"
 SYSTEM_FOLDERS = {  # of systems and drives, by their names in small letters
-    name.lower(): name
+    name.lower(): name.lstrip(".")  # since what begins with a dot is an ending
     for name in (
         "__MACOSX",
-        "@eaDir",
+        "@eaDir",  # Synology
         "#recycle",
+        "#snapshot",
+        ".@__thumb",  # QNAP
+        "@__thumb",
         "@Recycle",
+        "@Recently-Snapshot",
+        ".thumbnails",
+        ".AppleDouble",
+        "Network Trash Folder",
+        "Temporary Items",
         "$RECYCLE.BIN",
         "System Volume Information",
         "lost+found",
@@ -26,18 +35,31 @@ SYSTEM_FOLDERS = {  # of systems and drives, by their names in small letters
 }
 SYSTEM_FILES = {name.lower(): name for name in ("Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r")}
 PARTS = (
-    (THUMBNAIL, r"thumb(?:nail)?s?"),
-    (MASK, r"masks?|seg(?:m|ment(?:ation)?s?)?|labels?|labelmap|annotations?|gt|ground[ _-]?truth"),
+    (THUMBNAIL, r"thumb(?:nail)?s?|tn|previews?"),
+    (
+        MASK,
+        r"masks?|seg(?:m|ment(?:ation)?s?)?|labels?|labelmap|annotations?|annotated|overlays?|gt|ground[ _-]?truth",
+    ),
 )
-ENDS = [(reason, re.compile(rf"(.+?)[ _.-]+(?:{words})", re.IGNORECASE)) for reason, words in PARTS]
-BEGINS = [(reason, re.compile(rf"(?:{words})[ _.-]+(.+)", re.IGNORECASE)) for reason, words in PARTS]
-FOLDERS = [(reason, re.compile(rf"\.?(?:{words})", re.IGNORECASE)) for reason, words in PARTS]
+# scan_mask, scan_mask2, scan_mask_IRF; mask_scan, mask_001 of image_001
+ENDS = [
+    (reason, re.compile(rf"(.+?)[ _.-]+(?:{words})(\d{{1,3}}|[ _.-]+[a-z0-9]{{1,8}})?", re.IGNORECASE))
+    for reason, words in PARTS
+]
+BEGINS = [(reason, re.compile(rf"(?:{words})([ _.-]+|(?=\d))(.+)", re.IGNORECASE)) for reason, words in PARTS]
+SCANS = ("image", "img", "scan", "oct", "bscan", "b-scan")
+BESIDE = r"(?:oct|b-?scans?|images?|imgs?|files?|pngs?|tiffs?|binary|lesions?|layers?|fluids?|manual)"
+FOLDERS = [
+    (reason, re.compile(rf"[._]*(?:{BESIDE}[ _.-]+)*(?:{words})(?:[ _.-]+(?:{BESIDE}|{words}))*", re.IGNORECASE))
+    for reason, words in PARTS
+]
 SUSPECT = re.compile("|".join(words for _, words in PARTS), re.IGNORECASE)  # a quick look, before the pairs
 
 
 def ending(name: str) -> str:
-    """ ".dcm" of "A.DCM"; what a file without one is counted under."""
-    return os.path.splitext(name)[1].lower() or NO_ENDING
+    """ ".dcm" of "A.DCM"; what a file without one is counted under, as one that is named by DICOM's 1.2.840.113619."""
+    found = os.path.splitext(name)[1].lower()
+    return found if found[1:].isalnum() and not found[1:].isdecimal() and len(found) <= LONGEST_ENDING else NO_ENDING
 
 
 def stem(name: str) -> str:
@@ -53,12 +75,20 @@ def paired(names: Iterable[str], beside: Collection[str] = ()) -> dict[str, str]
     stems = {stem(name).lower() for name in names} | {one.lower() for one in beside}
     found = {}
     for name in suspects:
-        for reason, pattern in (*ENDS, *BEGINS):
-            match = pattern.fullmatch(stem(name))
-            if match and {match[1].lower(), stem(match[1]).lower()} & stems:  # scan_mask, and scan.jpg_mask
-                found[name] = reason
-                break
+        if reason := next((reason for reason, scans in _may_be_of(stem(name)) if scans & stems), None):
+            found[name] = reason
     return found
+
+
+def _may_be_of(own: str) -> Iterator[tuple[str, set[str]]]:
+    """What a stem may be, and the stems, in small letters, that its scan may have."""
+    own = own.lower()
+    for reason, pattern in ENDS:
+        if match := pattern.fullmatch(own):
+            yield reason, {match[1], stem(match[1]), match[1] + (match[2] or "")}  # of scan_mask; of scan.jpg_mask
+    for reason, pattern in BEGINS:
+        if match := pattern.fullmatch(own):
+            yield reason, {match[2], stem(match[2]), *(f"{scan}{match[1]}{match[2]}" for scan in SCANS)}
 
 
 def of_folder(name: str) -> str | None:
@@ -66,10 +96,7 @@ def of_folder(name: str) -> str | None:
     return next((reason for reason, pattern in FOLDERS if pattern.fullmatch(name)), None)
 
 
-def scan_of(name: str) -> str:
-    """The stem, in small letters, of the scan that a file in a folder of masks or thumbnails would be of."""
+def scans_of(name: str) -> set[str]:
+    """The stems, in small letters, one of which the scan has that a file in a folder of masks or thumbnails is of."""
     own = stem(name)
-    for _, pattern in (*ENDS, *BEGINS):
-        if match := pattern.fullmatch(own):
-            return match[1].lower()
-    return own.lower()
+    return {own.lower()}.union(*(scans for _, scans in _may_be_of(own)))

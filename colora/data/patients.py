@@ -53,11 +53,13 @@ def by_file_name(paths: Sequence[str], labels: np.ndarray, class_names: Sequence
     return _with_odd_ones(found, paths, "file name CLASS-PATIENT-N")
 
 
-def by_folder(paths: Sequence[str], above: Sequence[str]) -> Patients | None:
-    """By the first folder below the class, CLASS/PATIENT/N; `above` are the paths of each image's class folder. None
-    where that does not look like patients: few sub-folders, or names without a number, such as "dry" and "wet".
+def by_folder(paths: Sequence[str], above: Sequence[str], classes: Sequence[str] | None = None) -> Patients | None:
+    """By the first folder below the class, CLASS/PATIENT/N; `above` are the paths of each image's class folder, of
+    which one of `classes` may have several, in several splits. None where that does not look like patients: few
+    sub-folders, or names without a number, such as "dry" and "wet".
 
-    Patients that are counted from 1 in every class are others in each class; else one name is one patient.
+    Patients that are counted from 1 in every class folder are others in each, and those that are counted from 1 in
+    every class others in each class; else one name is one patient.
     """
     found: list[str | None] = []
     by_class: dict[str, set[str]] = {}
@@ -82,7 +84,17 @@ def by_folder(paths: Sequence[str], above: Sequence[str]) -> Patients | None:
     if len(by_class) > 1 and all(map(_counted, by_class.values())):
         found = [name and f"{shown(own)}/{name}" for name, own in zip(found, above, strict=True)]
         told_by += ", counted anew in each class"
+    elif len(through := _by_class(found, classes or above)) > 1 and all(map(_counted, through.values())):
+        found = [name and f"{own}/{name}" for name, own in zip(found, classes or above, strict=True)]
+        told_by += ", counted anew in each class"
     return _with_odd_ones(found, paths, told_by)
+
+
+def _by_class(found: Sequence[str | None], classes: Sequence[str]) -> dict[str, set[str]]:
+    by_class: dict[str, set[str]] = {}
+    for name, own in zip(found, classes, strict=True):
+        by_class.setdefault(own, set()).update([name] if name is not None else [])
+    return by_class
 
 
 def patient_expression(pattern: str) -> re.Pattern[str]:

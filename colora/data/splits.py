@@ -5,6 +5,7 @@ is said. Names and labels alone decide, so an image that does not open moves no 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,10 @@ from colora.data.dataset import SPLITS
 from colora.system.errors import UserError
 
 WORDS = {  # as folders and tables name a split, but for case and what is no letter
-    "train": "train training trn trainset trainingset",
-    "val": "val valid validation validate dev development valset validationset",
-    "test": "test testing tst testset holdout heldout",
+    "train": "train training trn trainset trainingset traindata trainingdata trainingsdaten",
+    "val": "val valid validation validate dev development valset validationset valdata validationdata validierung "
+    "validierungsdaten",
+    "test": "test testing tst testset testdata testingdata testdaten holdout heldout",
 }
 SPLIT_OF = {word: split for split, words in WORDS.items() for word in words.split()}
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -38,6 +40,20 @@ def split_named(text: str) -> str | None:
     return SPLIT_OF.get(bare_word(text))
 
 
+def splits_named(names: Sequence[str]) -> list[str | None]:
+    """What each of several folders beside each other means, as `split_named`; and also where they differ in nothing but
+    that word and a number: "OCT_train" and "OCT_test", "1 train" and "2 val"."""
+    plain = [split_named(name) for name in names]
+    if any(plain):
+        return plain
+    words = [[word.casefold() for word in re.findall(r"[^\W\d_]+", name)] for name in names]
+    of_words = [[split for word in own if (split := SPLIT_OF.get(word))] for own in words]
+    others = {tuple(word for word in own if word not in SPLIT_OF) for own in words}
+    if len(others) == 1 and all(len(own) == 1 for own in of_words) and len({own[0] for own in of_words}) > 1:
+        return [own[0] for own in of_words]
+    return plain
+
+
 @dataclass(frozen=True)
 class Division:
     """which (N,) int64, the place in SPLITS of each image; rule and warnings for a person to read."""
@@ -55,6 +71,13 @@ def divide(catalogue: Catalogue, seed: int, source: str, pattern: str | None = N
     wanted = [name for i, name in enumerate(SPLITS) if catalogue.given is None or not (catalogue.given == i).any()]
     known = catalogue.patients.ids is not None
     unknown, warnings = ("", ()) if known else ("; patients unknown", (UNKNOWN_IN_GIVEN,))
+    if catalogue.given is not None and "train" in wanted:
+        given = " and ".join(TITLES[name] for name in SPLITS if name not in wanted)
+        raise UserError(
+            f"{source} has no training images: {catalogue.given_by} tells {given} only. Name those to "
+            "train on too, or split all its images anew with --ignore-splits.",
+            field="ignore_splits",
+        )
     if not wanted:
         return Division(catalogue.given, f"as given by {catalogue.given_by}{unknown}", warnings)
     rng = np.random.default_rng(seed)

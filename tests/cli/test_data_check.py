@@ -69,6 +69,17 @@ def test_the_lines(root, capsys):
     assert "  Not read: nothing." in lines
 
 
+def test_names_move_nothing_in_a_terminal(tmp_path, capsys):
+    write_folder(tmp_path / "oct", patients=8)
+    (tmp_path / "oct" / "ONE").rename(tmp_path / "oct" / "\x1b[31mred\nONE")
+    (tmp_path / "oct" / "TWO" / "a\nb.dcm").touch()
+    assert main(["data", "check", str(tmp_path / "oct"), "--quick"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("  \\x1b[31mred\\nONE  ") and lines[3].split()[0] == "THREE"
+    assert all(line.isprintable() for line in lines) and any("such as TWO/a b.dcm" in line for line in lines)
+    assert len({line.rfind("  ") for line in lines[2:5]}) == 1  # in columns
+
+
 def test_mistakes_are_one_line(root, tmp_path, capsys):
     assert "There is no folder" in mistake(capsys, "data", "check", f"folder:{tmp_path / 'gone'}")
     assert "--columns does nothing here" in mistake(capsys, "data", "check", root, "--columns", "path=a")
@@ -83,6 +94,45 @@ def test_mistakes_are_one_line(root, tmp_path, capsys):
     assert document(capsys, "data", "check", numbered, "--layout", "classes")["classes"] == [
         "AMD1", "AMD2", "DME1", "DME2",
     ]  # fmt: skip
+
+
+def test_a_path_alone_is_what_it_is_or_a_sentence(root, tmp_path, capsys, monkeypatch):
+    for name, sentence in (
+        ("x.png", "x.png is no folder of images, no table (.csv, "),
+        ("x.ZIP", "or a table that names the images. An archive is to be unpacked first."),
+        ("x.xls", "it is Excel's old format (.xls), or protected by a password: save it as .xlsx"),
+    ):
+        (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0")
+        assert sentence in mistake(capsys, "data", "check", tmp_path / name)
+    for spec in (tmp_path / "gone", tmp_path / ("x" * 300), "~nobody/x"):
+        assert f"There is no folder or file {spec}." in mistake(capsys, "data", "check", spec)
+    assert "there is no data source 'octmnst': did you mean 'octmnist'?" in mistake(capsys, "data", "check", "octmnst")
+    root.rename(tmp_path / "2020:oct")
+    assert document(capsys, "data", "check", tmp_path / "2020:oct", "--quick")["classes"] == ["ONE", "THREE", "TWO"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert document(capsys, "data", "check", "~/2020:oct", "--quick")["classes"] == ["ONE", "THREE", "TWO"]
+
+
+def test_a_table_of_test_images_alone_is_not_trained_on(root, tmp_path, capsys):
+    rows = [f"{path.relative_to(tmp_path)},{path.parent.name},test" for path in sorted(root.rglob("*.png"))]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,split", *rows]))
+    line = mistake(capsys, "data", "check", tmp_path / "t.csv")
+    assert "has no training images: the column split of t.csv tells test only." in line and "--ignore-splits" in line
+
+
+def test_a_table_is_offered_wherever_it_lies_and_where_there_are_no_classes(root, tmp_path, capsys):
+    rows = [f"{path.stem},{path.parent.name}" for path in sorted(root.rglob("*.png"))]
+    shutil.copytree(root, tmp_path / "inner" / "oct2")
+    (tmp_path / "inner" / "oct2" / "t.csv").write_text("\n".join(["image,label", *rows]))
+    warnings = document(capsys, "data", "check", tmp_path / "inner", "--quick")["warnings"]
+    assert any("/inner/oct2/t.csv takes them from there." in said for said in warnings)
+    (tmp_path / "flat" / "images").mkdir(parents=True)
+    for path in root.rglob("*.png"):
+        shutil.copy(path, tmp_path / "flat" / "images")
+    (tmp_path / "flat" / "labels.csv").write_text("\n".join(["image,label", *rows]))
+    for place in ("flat", "flat/images"):
+        line = mistake(capsys, "data", "check", tmp_path / place)
+        assert f"labels.csv names 48 of these 48 images, and tells their classes: table:{tmp_path}/flat/labels" in line
 
 
 def test_leaks_are_counted_told_and_left_out_by_a_cut(leaky, tmp_path, capsys):

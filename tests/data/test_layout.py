@@ -10,6 +10,7 @@ from PIL import Image
 
 from colora.data import not_images
 from colora.data.check import check, look
+from colora.data.layout import folder_catalogue
 from colora.data.sources import SPLITS, load_dataset
 from colora.settings.config import make_config
 from colora.system.errors import UserError
@@ -175,6 +176,15 @@ def test_folders_of_patients(tmp_path):
     assert sum(map(len, by_split)) == 18  # no folder in two splits
 
 
+def test_patients_counted_through_the_splits_of_a_class(tmp_path):
+    """1 to 5 in training and 6 to 8 in test, in each class: 16 patients, of whom none is in both."""
+    for name in ("DRUSEN", "NORMAL"):
+        for patient in range(1, 9):
+            scan(tmp_path / ("train" if patient < 6 else "test") / name / str(patient) / "0.png")
+    ids = folder_catalogue(tmp_path).patients.ids
+    assert len(set(ids)) == 16 and "DRUSEN/6" in ids
+
+
 def test_sub_folders_that_are_no_patients_are_told(tmp_path):
     for name in ("AMD", "NORMAL"):
         for kind in ("dry", "wet"):
@@ -308,6 +318,10 @@ def test_numbers_have_their_own_order_and_names_go_to_folders(tmp_path):
     named = found(tmp_path, class_names=["zero", "one", "two", "ten"])
     assert named["classes"] == ["zero", "one", "two", "ten"]
     assert named["renamed"] == {"0": "zero", "1": "one", "2": "two", "10": "ten"}
+    for name in ("10.", "2.", "1."):
+        scan(tmp_path / "listed" / name / "0.png")
+    assert folder_catalogue(tmp_path / "listed").class_names == ("1.", "2.", "10.")
+    shutil.rmtree(tmp_path / "listed")
     refused(tmp_path, r"3 class names were given \(a, b, c\), but .* has 4 classes \(0, 1, 2, 10\)", "class_names",
             class_names=["a", "b", "c"])  # fmt: skip
 

@@ -120,7 +120,7 @@ def test_a_first_line_that_names_no_columns_is_an_image(root):
     "header",
     [
         "path,label", "Image Path,Class", "FILE-NAME,Diagnosis", "filename,dx", "scan,Target", "image_id,condition",
-        "Image Index,Finding Labels",
+        "Image Index,Finding Labels", "Dateiname,Diagnose", "Bild,Befund",
     ],
 )  # fmt: skip
 def test_usual_names_of_columns_are_recognised(root, header):
@@ -212,6 +212,13 @@ def test_labels_that_differ_in_capitals_or_blanks_alone_are_asked_about(root):
     assert "'CNV' (2 rows) and 'cnv ' (1 row); 'NORMAL' (1 row) and 'normal' (1 row)" in said
     path = written(root, "path,label\n0.png, CNV\n1.png, CNV\n2.png, NORMAL\n")  # all alike: a blank behind the comma
     assert table_catalogue(path).class_names == ("CNV", "NORMAL")
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN", "NA", "n/a", "#N/A", "<NA>", "null"])
+def test_what_programs_write_for_a_missing_label_is_none(root, cell):
+    put(root, *(f"{i}.png" for i in range(4)))
+    found = table_catalogue(written(root, f"path,label\n0.png,CNV\n1.png,None\n2.png,{cell}\n3.png,CNV\n"))
+    assert found.class_names == ("CNV", "None") and found.not_read.by_reason == {"no label": 1}
 
 
 def test_labels_that_are_numbers(root):
@@ -502,3 +509,5 @@ def test_a_table_beside_a_folder_of_classes_is_offered(root):
     assert tables_beside(str(root / "none"), images) is None and tables_beside(str(root), []) is None
     path.write_text("file_name,disease\n" + "".join(f"{os.path.basename(image)},x\n" for image in images[:12]))
     assert "names 12 of these 18 images, and tells their classes: table:" in tables_beside(str(root), images)
+    path.write_text("".join(f"TRAIN,gs://b/{os.path.basename(image)},x\n" for image in images))
+    assert "names 18 of these 18 images, and tells the split: table:" in tables_beside(str(root), images)

@@ -85,7 +85,8 @@ def _offer(beside: _Beside, images: int) -> str:
     first = [name for name in (columns.patient, columns.split, columns.eye) if name]
     others = [name for name in table.cells.columns if name not in columns.others]
     more = [name for name in first + others if (table.cells[name] != "").any()]
-    told = ", ".join(one_line(shortened(name)) for name in more[:MOST_TOLD])
+    unnamed = {} if table.headed else {columns.split: "the split"}  # "column 1" tells nobody anything
+    told = ", ".join(unnamed.get(name) or one_line(shortened(name)) for name in more[:MOST_TOLD])
     if len(more) > MOST_TOLD:
         told += f" and {len(more) - MOST_TOLD} more"
     return (

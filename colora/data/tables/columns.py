@@ -29,22 +29,24 @@ NEEDED = ("path", "label")
 NAMES = {
     "path": (
         "path paths file files filename filenames filepath image images imagepath imagefile imagefilename imagename "
-        "imagefilepath imageindex img imgs imgpath imgfile imgname scan scans scanpath scanfile scanname bscan "
+        "imagefilepath imageindex "
+        "datei dateiname dateipfad bild bilder bilddatei bildname pfad "
+        "img imgs imgpath imgfile imgname scan scans scanpath scanfile scanname bscan "
         "bscanpath picture oct octpath octfile imageuri imagegcsuri gcsfilepath",
         "imageid imgid scanid id name uri url",
     ),
     "label": (
         "label labels class classes classname classlabel disease diagnosis diagnose category target dx finding "
-        "findings findinglabel findinglabels groundtruth gt pathology",
+        "findings findinglabel findinglabels groundtruth gt pathology klasse befund",
         "condition classid labelid grade stage severity type y",
     ),
     "split": ("split splits datasplit set subset mluse partition usage", "phase"),
     "patient": (
         "patient patients patientid patientno patientnumber patientcode idpatient subject subjects subjectid subjectno "
-        "participant participantid person personid mrn",
+        "participant participantid person personid mrn patientnr patientennr patientennummer patientenid",
         "pid caseid case",
     ),
-    "eye": ("eye eyes laterality eyeside imagelaterality", "side"),
+    "eye": ("eye eyes laterality eyeside imagelaterality auge", "side seite"),
 }
 HOW = "such as --columns path=image,label=disease (in the app: the field Columns)"
 

@@ -12,6 +12,7 @@ from colora.system.typed import bare, one_line, shortened
 
 WHOLE_AS_FLOAT = re.compile(r"([+-]?\d{1,18})[.,]0*")
 LONGEST_NAME = 255  # letters
+NO_LABEL = {"nan", "<na>", "na", "n/a", "#n/a", "null"}  # as programs write a missing cell; "none" may be a class
 EACH_ITS_OWN = 20  # so many images, and every one of another class: that column holds something else
 
 
@@ -36,7 +37,7 @@ def labels_of(table: Table, column: str) -> list[str]:
             f"alone: {told}. Make them alike in the table: as they stand, each would be a class of its own.",
             field="columns",
         )
-    names = {label: bare(label) for label in counts}
+    names = {label: "" if bare(label).casefold() in NO_LABEL else bare(label) for label in counts}
     whole = whole_numbers(list(names.values()))
     names = dict(zip(names, whole, strict=True))
     return [names[label] for label in raw]

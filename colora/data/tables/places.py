@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
+from colora.data import not_images
 from colora.data.listing import SUFFIXES, TELL_EVERY, shown
 from colora.data.prepare import Progress
 from colora.system.errors import UserError
@@ -20,7 +21,6 @@ from colora.system.typed import bare, clean_path, one_line
 DISK = "" if WINDOWS else "|[A-Za-z]:(?=/)"
 ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/]*/?" + DISK)  # gs://bucket/, C:
 LONGEST_SHOWN = 300  # letters
-NOT_LOOKED_INTO = ("__MACOSX",)  # and names that begin with . or @: what systems keep beside files
 
 
 class Outside(Exception):
@@ -58,8 +58,8 @@ class Places:
                         seen += 1
                         if seen % TELL_EVERY == 0:
                             self.on_progress(seen, 0)
-                        if entry.name.startswith((".", "@")) or entry.name in NOT_LOOKED_INTO:
-                            continue
+                        if entry.name.startswith((".", "@")) or entry.name.lower() in not_images.SYSTEM_FOLDERS:
+                            continue  # what systems keep beside files
                         path = f"{below}{os.sep}{entry.name}" if below else entry.name
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(path)
@@ -142,6 +142,8 @@ class Places:
             alike = [path for path, n in zip(alike, agreeing, strict=True) if n == max(agreeing)]
         if len(alike) > 1:
             alike = [path for path in alike if label.casefold() in shown(path).casefold().split("/")[:-1]] or alike
+        if len(alike) > 1:  # a mask or a thumbnail is named as its scan
+            alike = [path for path in alike if not any(map(not_images.of_folder, path.split(os.sep)[:-1]))] or alike
         return [self._checked(path) for path in alike]
 
     def is_end(self, text: str, path: str) -> bool:
