@@ -7,6 +7,7 @@ import streamlit as st
 
 from colora.data.counts import ClassCounts
 from colora.data.cuts import Cut, read_cut
+from colora.data.tables.beside import offered_in
 from colora.settings.config import DATA_FIELDS, make_config, names_file, parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare
@@ -97,7 +98,7 @@ def downloads_below(every: list[form.Values], found: dict[str, str]) -> dict[str
 def answers_below(values: form.Values, found: dict[str, str]) -> dict[str, Callable[[str], None]]:
     """{field: draws what is wrong with the data, with the answers that can be clicked}."""
     alone = {field: value for field, value in values.items() if field not in form.chosen()}
-    asked = [field for field, said in found.items() if look.answers(said, alone)]
+    asked = [field for field, said in found.items() if look.answers(said, alone) or offered_in(said)]
     return {field: partial(look.mark_with_answers, now=alone, key=form.key) for field in asked}
 
 

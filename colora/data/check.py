@@ -17,6 +17,7 @@ from colora.data.leaks_kept import leaks_of
 from colora.data.listing import shown
 from colora.data.prepare import Progress, quiet
 from colora.data.sources import load_dataset, outline
+from colora.runs.data_said import NO_CLASS
 from colora.runs.documents import DATA, Duplicates, data_file
 from colora.settings.config import RunConfig
 from colora.system.files import write_bytes, write_json
@@ -66,7 +67,7 @@ def document(data: Dataset, config: RunConfig, leaks: Leaks | None = None) -> di
             "n": found.total,
             "by_reason": found.by_reason,
             "by_class": {
-                reason: {name or "in no class": n for name, n in own.items()} for reason, own in found.counts.items()
+                reason: {name or NO_CLASS: n for name, n in own.items()} for reason, own in found.counts.items()
             },
             "examples": {reason: [shown(path) for path in some] for reason, some in found.examples.items()},
         },

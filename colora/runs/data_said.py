@@ -6,6 +6,7 @@ from typing import Any
 
 from colora.runs.documents import DATA, data_file
 
+NO_CLASS = "in no class"  # of files in `not_read`
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
@@ -41,8 +42,9 @@ def says_not_read(found: dict[str, Any]) -> str:
         return "Not read: nothing."
     kinds = []
     for reason, n in left_out["by_reason"].items():
-        where = ", ".join(f"{name} {count:,}" for name, count in left_out["by_class"][reason].items())
-        kinds.append(f"{n:,} {reason} ({where}; such as {left_out['examples'][reason][0]})")
+        own = left_out["by_class"][reason]
+        where = "" if list(own) == [NO_CLASS] else ", ".join(f"{name} {count:,}" for name, count in own.items()) + "; "
+        kinds.append(f"{n:,} {reason} ({where}such as {left_out['examples'][reason][0]})")
     return f"Not read: {'; '.join(kinds)}."
 
 

@@ -69,6 +69,7 @@ def _refuse(error: UserError, place: Any, values: dict[str, Any], keys: dict[str
     with place:
         show.say(error)
         look.answer_buttons(str(error), values, keys.get)
+        look.table_link([str(error)], "pages/data.py", carried.for_data_page)
 
 
 def _settings(keys: dict[str, str], problems: dict[str, str], folded: bool) -> None:

@@ -511,3 +511,9 @@ def test_a_table_beside_a_folder_of_classes_is_offered(root):
     assert "names 12 of these 18 images, and tells their classes: table:" in tables_beside(str(root), images)
     path.write_text("".join(f"TRAIN,gs://b/{os.path.basename(image)},x\n" for image in images))
     assert "names 18 of these 18 images, and tells the split: table:" in tables_beside(str(root), images)
+
+
+@pytest.mark.parametrize("name", ["shadow", "notes.md", "labels.csv.bak", "scan.png"])
+def test_what_is_not_named_as_a_table_is_not_quoted(root, name):
+    said = refused(written(root, "root:secret:1\n", name), "is not named as a table, whose name ends in one of .csv, ")
+    assert "secret" not in said

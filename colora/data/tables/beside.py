@@ -3,6 +3,7 @@ all. It is offered and not taken: which of the two is right, a person knows."""
 
 import os
 import posixpath
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,3 +94,10 @@ def _offer(beside: _Beside, images: int) -> str:
         f"{one_line(shortened(table.name))} names {beside.named:,} of these {images:,} images, and tells "
         f"{told or 'their classes'}: table:{brief(str(beside.path))} takes them from there."
     )
+
+
+def offered_in(sentence: str) -> str | None:
+    """The path of the table that a sentence offers as above, for a click; None where it offers none."""
+    offer = re.search(r": table:(?P<path>.+) takes them from there\.", sentence)
+    return offer["path"] if offer else None
+

@@ -21,10 +21,11 @@ from colora.data.tables.places import Places, brief
 from colora.data.tables.splits import given_splits, split_places
 from colora.runs.access import named_place
 from colora.system.errors import UserError
-from colora.system.table_file import Table, read_table
+from colora.system.table_file import ENDINGS, Table, read_table
 from colora.system.typed import bare, one_line, shortened
 
 NO_PATIENT = {"", "na", "n/a", "nan", "none", "null", "<na>"}  # as programs write a cell that is missing
+TOO = (".tab", ".dat", ".asc", ".pq", ".xls", ".ods")  # endings of tables, read by their content or refused by it
 LONGEST_PATIENT = 255  # letters
 
 
@@ -43,6 +44,12 @@ def table_catalogue(
     two things, or most of whose images are not there; Refused for places that may not be named.
     """
     path = named_place(path, "dataset")
+    if path.suffix.lower() not in (*ENDINGS, *TOO):  # a sentence about what is in it would quote any file
+        raise UserError(
+            f"{path} is not named as a table, whose name ends in one of {', '.join(ENDINGS)}: rename it, or is it a "
+            "folder of images (folder:), or a file in MedMNIST's format (npz:)?",
+            field="dataset",
+        )
     root = os.path.realpath(named_place(path.parent, "dataset"))
     places = Places(
         root, [os.path.realpath(named_place(place, "data_roots")) for place in data_roots or ()], on_progress

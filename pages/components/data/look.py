@@ -12,6 +12,7 @@ import streamlit as st
 from colora.data.check import look as look_at
 from colora.data.counts import too_large
 from colora.data.medmnist import on_disk
+from colora.data.tables.beside import offered_in
 from colora.runs.access import named_place
 from colora.runs.data_said import leak, says_duplicates, says_not_read, says_patients
 from colora.settings.config import DATA_FIELDS, WITH_PATH, RunConfig, make_config
@@ -29,7 +30,6 @@ ANSWERS = {  # what a sentence may ask for by its flag: {flag: (field, value, th
     "--layout classes": ("layout", "classes", "Every sub-folder is a class"),
     "--ignore-splits": ("ignore_splits", True, "Ignore these splits and split all images anew"),
 }
-OFFERED = re.compile(r": table:(?P<path>.+) takes them from there\.")  # of a table that lies beside the images
 FLAG = re.compile(r"--([a-z][a-z-]+)")
 Found = dict[str, Any]
 
@@ -138,13 +138,17 @@ def mark_with_answers(problem: str | None, now: dict[str, Any], key: Callable[[s
     show.mark(problem)
     if problem:
         answer_buttons(problem, now, key)
+        table_link([problem], "pages/launch.py", carried.for_launch)
 
 
-def offered_table(found: Found) -> RunConfig | None:
-    """The data as a table beside the images tells them, where a warning offers it."""
-    offers = (OFFERED.search(said) for said in found["warnings"])
-    path = next((offer["path"] for offer in offers if offer), None)
-    return make_config({"dataset": f"table:{path}"}) if path and is_file(path) else None
+def table_link(sentences: list[str], page: str, query: Callable[[RunConfig], dict[str, str]]) -> None:
+    """To the same page with the table that one of the sentences offers, where one does; else an empty place."""
+    path = next(filter(None, map(offered_in, sentences)), None)
+    if path and is_file(path):
+        table = query(make_config({"dataset": f"table:{path}"}))
+        st.page_link(page, label="Take that table", icon=":material/table:", query_params=table)
+    else:
+        st.empty()
 
 
 def show_details(found: Found) -> None:
@@ -156,11 +160,7 @@ def show_details(found: Found) -> None:
     )
     st.empty() if nothing else show_not_read(found)
     show_warnings(leak(found), found["warnings"])
-    if table := offered_table(found):
-        query = carried.for_data_page(table)
-        st.page_link("pages/data.py", label="Take that table", icon=":material/table:", query_params=query)
-    else:
-        st.empty()
+    table_link(found["warnings"], "pages/data.py", carried.for_data_page)
 
 
 def show_warnings(leaks: str | None, warnings: list[str]) -> None:
@@ -202,9 +202,7 @@ def show_briefly(found: Found, config: RunConfig) -> None:
         many = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
         with st.expander(f"{many} about these data", icon=":material/warning:"):
             st.markdown("\n".join(f"- {show.literal(said)}" for said in warnings))
-    if table := offered_table(found):
-        query = carried.for_launch(table)
-        st.page_link("pages/launch.py", label="Take that table", icon=":material/table:", query_params=query)
+    table_link(found["warnings"], "pages/launch.py", carried.for_launch)
     st.page_link(
         "pages/data.py",
         label="More of these data, and duplicates",
