@@ -171,7 +171,7 @@ def test_a_table_beside_the_images_is_taken_by_a_click(open_page, tmp_path):
     assert query == {"set": ["A table of your own (CSV, Excel ...)"], "table": [table]}
     app = open_page("launch", dataset=f"folder:{root}")
     assert parse_qs(link(app, "Take that table")) == {"dataset": [f"table:{table}"]}
-    flat = write_scans(tmp_path / "flat", [f"images/{n:02d}.png" for n in range(12)])  # no class but what the table tells
+    flat = write_scans(tmp_path / "flat", [f"images/{n:02d}.png" for n in range(12)])  # the table alone tells
     (flat / "labels.csv").write_text("\n".join(["image,label", *(f"{n:02d}.png,{'AB'[n % 2]}" for n in range(12))]))
     app = open_page("data", set=FOLDER, images=str(flat))
     assert "one class only (images)" in app.error[0].value
