@@ -3,7 +3,7 @@
 A cloud drive's thumbnails, a viewer's, and segmentation masks are images too, of the same class folder, and would be
 trained on without a word. By name alone only what has its scan beside it is taken for one: `scan_mask.png` beside
 `scan.jpeg` is a mask, alone it is a scan with an odd name. Masks without such a pair are found by their two grey
-values when they are read (`prepare.is_mask`).
+values when they are read (`prepare.two_valued`).
 """
 
 import os
