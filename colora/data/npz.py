@@ -209,9 +209,12 @@ def prepared(part: np.ndarray, image_size: int, converted: Converted, prefix: st
 
 def _check_patients(file: NpzFile, name: str, count: int) -> None:
     key = f"{name}_patients"
-    if key in file and file.header(key).shape not in ((count,), (count, 1)):
+    if key not in file:
+        return
+    header = file.header(key)
+    if header.shape not in ((count,), (count, 1)) or header.dtype.kind not in "iufbUS":
         raise UserError(
-            f"{file.path}: {key} is {file.header(key)}; expected one entry for each of the {count} images.",
+            f"{file.path}: {key} is {header}; expected one number or text for each of the {count} images.",
             field="dataset",
         )
 
@@ -219,4 +222,7 @@ def _check_patients(file: NpzFile, name: str, count: int) -> None:
 def patients(file: NpzFile, name: str) -> np.ndarray | None:
     """(N,) text, whose image each is, of one split; None where the file does not hold it."""
     key = f"{name}_patients"
-    return file.read(key).astype(str).ravel() if key in file else None
+    if key not in file:
+        return None
+    values = file.read(key).ravel()
+    return np.char.decode(values, "utf-8", "backslashreplace") if values.dtype.kind == "S" else values.astype(str)

@@ -162,7 +162,16 @@ def test_bad_content(tmp_path, replaced, sentence):
 
 def test_wrong_number_of_patients(tmp_path):
     path = write_npz(tmp_path / "bad.npz", train_patients=np.zeros(4))
-    refused(path, r"train_patients is float64 \(4,\); expected one entry for each of the 30 images")
+    refused(path, r"train_patients is float64 \(4,\); expected one number or text for each of the 30 images")
+
+
+def test_patients_of_an_odd_type(tmp_path):
+    """A record is a sentence, before the launch too; bytes that are no text are written as codes."""
+    records = np.zeros(30, dtype=[("id", "i4", (2,))])
+    refused(write_npz(tmp_path / "records.npz", val_patients=records), r"val_patients is .*; expected one number or")
+    names = {f"{split}_patients": np.array([b"\xe4%d" % n for n in range(30)]) for split in SPLITS}
+    data = load(f"npz:{write_npz(tmp_path / 'bytes.npz', **names)}")
+    assert data.splits["test"].patient_ids[3] == "\\xe43"
 
 
 @pytest.mark.parametrize("highest", [8, 10**9])
