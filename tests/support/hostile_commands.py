@@ -5,6 +5,7 @@ arguments. A new kind is one function with `@kind`.
 import argparse
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
 import hostile_files
@@ -100,6 +101,37 @@ def npz(place: Place, rng: Random) -> list[str]:
     if rng.random() < 0.6:
         return _launch(place, f"npz:{path}")
     return on(place, "evaluate", "trained", "--dataset", f"npz:{path}", "--split", rng.choice(("train", "val", "test")))
+
+
+@kind
+def own_images(place: Place, rng: Random) -> list[str]:
+    """A folder whose folders and files are renamed, moved and linked, or a table of it, sound and then changed."""
+    root = place.at / "folder"
+    words = ("train", "test", "val", "1", "AMD1", "AMD2", "DME1", "masks", "@eaDir", ".x", "x_mask.png", "a" * 255)
+    paths = sorted(root.rglob("*"))
+    content = "path,label,set,patient\n" + "".join(
+        f"{path.relative_to(place.at)},{path.parent.name},{rng.choice(('train', 'TEST', 'val', ''))},{n // 3}\n"
+        for n, path in enumerate(paths)
+        if path.is_file()
+    )
+    for path in rng.sample(paths, rng.choice((0, 0, 1, 2, 8))):
+        name = rng.choice(words) if rng.random() < 0.7 else hostile_text(rng)
+        with suppress(OSError, ValueError):  # a name that no file can have
+            target = rng.choice((root, path.parent)) / name
+            target.symlink_to(rng.choice(paths)) if rng.random() < 0.3 else path.rename(target)
+    spec = f"folder:{root}"
+    if rng.random() < 0.5:
+        told = damaged(rng, content.encode()) if rng.random() < 0.5 else hostile_files.csv(rng)
+        table = place.at / f"labels{rng.choice(('.csv', '.tsv', '.xlsx', '.parquet'))}"
+        place.put(rng, table, told if rng.random() < 0.7 else content.encode(rng.choice(("utf-16", "cp1252"))))
+        spec = f"table:{table}"
+    options = [["--ignore-splits"], ["--quick"], ["--cut", "clean"], ["--class-names", hostile_text(rng)]]
+    options += [["--patient-pattern", hostile_text(rng)], ["--data-roots", str(rng.choice((root, place.at)))]]
+    kind_of = [["--columns", rng.choice(("path=path,label=set", hostile_text(rng)))]]
+    if spec.startswith("folder:"):
+        kind_of = [["--layout", rng.choice(("classes", "class-number"))]]
+    chosen = [part for option in options + kind_of if rng.random() < 0.2 for part in option]
+    return on(place, "data", "check", spec, *chosen, json=rng.random() < 0.5)
 
 
 @kind
