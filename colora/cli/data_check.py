@@ -10,10 +10,8 @@ from colora.cli.asked import add_config
 from colora.cli.groups import add_runs_dir
 from colora.cli.printing import print_json
 from colora.cli.progress import Bar
-from colora.data.cuts import Cut
-from colora.data.prepare import Progress
 from colora.runs.data_said import SPLITS, says_duplicates, says_not_read, says_patients
-from colora.settings.config import DATA_FIELDS, SOURCES, RunConfig, make_config
+from colora.settings.config import DATA_FIELDS, SOURCES, make_config
 from colora.settings.relevance import unused
 from colora.system.errors import UserError
 from colora.system.typed import one_line
@@ -57,7 +55,8 @@ def named(spec: str) -> str:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from colora.data.check import check, look
+    from colora.data.check import check_document, look, read
+    from colora.distillation.leak_free import leak_free_cut
 
     if args.quick and args.cut:
         raise UserError("--cut needs every image compared: leave out --quick.", field="cut")
@@ -73,8 +72,12 @@ def _check(args: argparse.Namespace) -> int:
         def tell(done: int, total: int) -> None:
             bar("Reading", done, total or None)
 
-        found = (look if args.quick else check)(config, tell)
-        cut = _leak_free(args, config, tell) if args.cut else None
+        if args.quick:
+            found, cut = look(config, tell), None
+        else:
+            data, leaks = read(config, tell)
+            found = check_document(data, leaks, config)
+            cut = leak_free_cut(args.runs_dir, args.cut, data, config, leaks) if args.cut else None
     if cut:
         found |= {"cut": {"name": cut.name, "hash": cut.hash, "images": len(cut.image_ids), "notes": cut.notes}}
     if args.json:
@@ -83,15 +86,6 @@ def _check(args: argparse.Namespace) -> int:
     if cut:
         print(f"  Cut {cut.name} ({cut.short_hash}): {len(cut.image_ids):,} training images. {' '.join(cut.notes)}")
     return 0
-
-
-def _leak_free(args: argparse.Namespace, config: RunConfig, tell: Progress) -> Cut:
-    from colora.data.leaks_kept import leaks_of
-    from colora.data.sources import load_dataset
-    from colora.distillation.leak_free import leak_free_cut
-
-    data = load_dataset(config, tell)
-    return leak_free_cut(args.runs_dir, args.cut, data, config, leaks_of(data, tell))
 
 
 def text_of(found: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ look when it is launched, a check once its first seed has read the images.
 """
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,18 @@ def look(config: RunConfig, on_progress: Progress = quiet) -> dict[str, Any]:
 def check(config: RunConfig, on_progress: Progress = quiet) -> dict[str, Any]:
     """After every image was read, with the `pairs` of images that leak. Raises UserError as `look`, and where too many
     do not open."""
+    return check_document(*read(config, on_progress), config)
+
+
+def read(config: RunConfig, on_progress: Progress = quiet) -> tuple[Dataset, Leaks]:
+    """Every image, and what leaks. Raises UserError as `check`."""
     data = load_dataset(config, on_progress)
-    leaks = leaks_of(data, on_progress)
+    data = replace(data, known_checksum=data.checksum())  # asked for more than once, and gigabytes may stand behind it
+    return data, leaks_of(data, on_progress)
+
+
+def check_document(data: Dataset, leaks: Leaks, config: RunConfig) -> dict[str, Any]:
+    """Of what `read` returned."""
     return document(data, config, leaks) | {"pairs": [*leaks.pairs], "pairs_left_out": leaks.pairs_left_out}
 
 

@@ -8,7 +8,7 @@ values when they are read (`prepare.two_valued`).
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 HIDDEN, THUMBNAIL, MASK, NO_ENDING = "hidden", "thumbnail", "mask", "no ending"
 LONGEST_ENDING = 12  # with its dot
@@ -66,13 +66,13 @@ def stem(name: str) -> str:
     return os.path.splitext(name)[0]
 
 
-def paired(names: Iterable[str], beside: Collection[str] = ()) -> dict[str, str]:
-    """{file name: THUMBNAIL or MASK} of those whose scan is among `names`, or among the stems `beside`."""
+def paired(names: Iterable[str]) -> dict[str, str]:
+    """{file name: THUMBNAIL or MASK} of those whose scan is among `names`."""
     names = list(names)
     suspects = [name for name in names if SUSPECT.search(stem(name))]
     if not suspects:
         return {}
-    stems = {stem(name).lower() for name in names} | {one.lower() for one in beside}
+    stems = {stem(name).lower() for name in names}
     found = {}
     for name in suspects:
         if reason := next((reason for reason, scans in _may_be_of(stem(name)) if scans & stems), None):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from colora.data.counts import ClassCounts, counted, medmnist_counts
-from colora.data.dataset import SPLITS
+from colora.data.dataset import SPLITS, Dataset
 from colora.data.prepared import MAPPED_FROM
 from colora.data.sources import outline
 from colora.settings.config import FILES, SOURCES, RunConfig
@@ -23,12 +23,12 @@ class Sizes:
         return sum(self.images.values())
 
 
-def dataset_sizes(config: RunConfig, cut_images: int | None = None) -> Sizes | None:
-    """None where only the file itself would tell. `cut_images`: how many a cut trains on. Raises UserError for bad
-    input."""
+def dataset_sizes(config: RunConfig, cut_images: int | None = None, data: Dataset | None = None) -> Sizes | None:
+    """None where only the file itself would tell. `cut_images`: how many a cut trains on; `data`: their outline, where
+    it is known already. Raises UserError for bad input."""
     kind = config.dataset.partition(":")[0]
-    if kind in SOURCES:
-        return sizes_of(counted(outline(config), ""), config, cut_images)
+    if data is not None or kind in SOURCES:
+        return sizes_of(counted(data or outline(config), ""), config, cut_images)
     if found := medmnist_counts(kind, stored_size(config.image_size), config.data_dir):
         return sizes_of(found, config, cut_images)
     facts = info(kind)

@@ -150,16 +150,16 @@ def _check(catalogue: Catalogue, which: np.ndarray, source: str, pattern: str | 
         return
     found, need = "", "each class needs at least three images"
     if catalogue.patients.ids is not None:
-        found = f" of {_counted(len(np.unique(catalogue.patients.ids)), 'patient')}"
+        found = f" of {counted(len(np.unique(catalogue.patients.ids)), 'patient')}"
         need = "whole patients go into one split, so each class needs images of at least three patients"
     lacking = f"{' and '.join(empty)} would have none" if empty else "training would have those of one class only"
     raise UserError(
-        f"The {_counted(len(which), 'image')}{found} in {source} are too few to split into training, validation and "
+        f"The {counted(len(which), 'image')}{found} in {source} are too few to split into training, validation and "
         f"test: {lacking}. Add images: {need}"
         + (f"; or correct patient_pattern '{pattern}' if these are more patients." if pattern else "."),
         field="dataset",
     )
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from colora.data.check import document
 from colora.data.cuts import PINNED, read_cut
+from colora.data.dataset import Dataset
 from colora.data.sizes import dataset_sizes
 from colora.data.sources import check_cut, outline
 from colora.engines.engine import engine_named
@@ -70,20 +71,24 @@ def launch_groups(
         engine_named(engine).check(runs_dir, name, seeds, asked or {}, priority)
     cuts = {config.cut: read_cut(runs_dir, config.cut) for config in configs.values() if config.cut}
     found: list[Preflight] = []
-    looks: dict[str, dict[str, Any]] = {}  # at the data of each group
+    outlines: dict[str, Dataset] = {}  # of the data of each group, without the pixels
     measured: dict[str, Preflight | None] = {}  # what differs in nothing that matters to it is measured once
     for name, config in configs.items():
         alike = config.model_copy(update=NO_MATTER).model_dump_json()
         with _naming(name, of_several=len(configs) > 1):
             data = config.model_dump_json(include=set(DATA_FIELDS))
-            if data not in looks:
-                looks[data] = document(outline(config), config)
+            if data not in outlines:
+                outlines[data] = outline(config)
             if alike not in measured:
                 if config.cut:
                     check_cut(config, cuts[config.cut])
                 _check_model(config, on_progress)
                 runs = len(seeds) * len(configs)
-                measured[alike] = look_ahead(config, len(seeds), runs_dir, runs=runs) if engine == "local" else None
+                measured[alike] = (
+                    look_ahead(config, len(seeds), runs_dir, runs=runs, data=outlines[data])
+                    if engine == "local"
+                    else None
+                )
             if one := measured[alike]:
                 on_estimate(name, one)
                 if one.refused:
@@ -95,7 +100,7 @@ def launch_groups(
         groups: list[Group] = []
         try:
             for name, config in configs.items():
-                documents = {DATA: looks[config.model_dump_json(include=set(DATA_FIELDS))]}
+                documents = {DATA: document(outlines[config.model_dump_json(include=set(DATA_FIELDS))], config)}
                 if config.cut:
                     documents[PINNED] = cuts[config.cut].model_dump()
                 place = order.last_place(runs_dir, priority)
@@ -135,14 +140,19 @@ def _naming(name: str, of_several: bool) -> Iterator[None]:
 
 
 def look_ahead(
-    config: RunConfig, seeds: int, runs_dir: Path, classes: int | None = None, runs: int | None = None
+    config: RunConfig,
+    seeds: int,
+    runs_dir: Path,
+    classes: int | None = None,
+    runs: int | None = None,
+    data: Dataset | None = None,
 ) -> "Preflight":
-    """What these seeds will take, on the slots that train them, launched among so many `runs` (default: alone). Raises
-    UserError for bad data or networks."""
+    """What these seeds will take, on the slots that train them, launched among so many `runs` (default: alone); `data`
+    as `dataset_sizes` has it. Raises UserError for bad data or networks."""
     from colora.training.preflight import preflight  # torch
 
     slots = slot_names(runs_dir)
     at_once = min(runs or seeds, sharing(slots))
     cut_images = len(read_cut(runs_dir, config.cut).image_ids) if config.cut else None
-    sizes = dataset_sizes(config, cut_images)
+    sizes = dataset_sizes(config, cut_images, data)
     return preflight(config, seeds, Path(runs_dir), sizes, len(slots), classes, at_once)

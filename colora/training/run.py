@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     labels = training_labels(dataset, used, cut)
     model = build(config.backbone, dataset.classes, config.image_size, seed)
     resolved, device = _resolve(run, config, dataset, labels, cut, model)
+    dataset = replace(dataset, known_checksum=resolved.data_checksum)  # not hashed again: it may be gigabytes
     keep_check(run.path.parent, dataset, config, _preparing(run, reporter, should_stop))
     reporter.write(state="running", preparing=None)
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)

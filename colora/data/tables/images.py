@@ -4,19 +4,16 @@ import os
 import posixpath
 from collections import Counter, defaultdict
 
+from colora.data import not_images
 from colora.data.catalogue import NotRead
 from colora.data.listing import SUFFIXES
+from colora.data.splits import counted
 from colora.data.tables.places import Outside, Places, brief, plain_path
 from colora.system.errors import UserError
 from colora.system.table_file import Table
 
 MISSING_SHARE = 0.5  # of the rows: with more that are not there, the table is of other files, or lies elsewhere
 TOLD = 3  # rows in a sentence
-LONGEST_ENDING = 8  # letters of what is taken for an ending, with its dot
-
-
-def counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def images_of(
@@ -119,9 +116,8 @@ class _Rows:
 
 def _ending(text: str) -> str | None:
     """The ending of a kind of file that is not read."""
-    ending = posixpath.splitext(plain_path(text))[1].lower()
-    is_one = 1 < len(ending) <= LONGEST_ENDING and not ending[1:].isdecimal() and ending[1:].isalnum()
-    return ending if is_one and ending not in SUFFIXES else None
+    found = not_images.ending(posixpath.basename(plain_path(text)))
+    return None if found == not_images.NO_ENDING or found in SUFFIXES else found
 
 
 def _check(rows: _Rows, left_out: dict[str, list[int]]) -> None:

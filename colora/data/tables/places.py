@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from colora.data import not_images
-from colora.data.listing import SUFFIXES, TELL_EVERY, shown
+from colora.data.listing import SUFFIXES, TELL_EVERY, inside, shown
 from colora.data.prepare import Progress
 from colora.system.errors import UserError
 from colora.system.files import WINDOWS
@@ -102,7 +102,7 @@ class Places:
         return path
 
     def inside(self, real: str) -> bool:
-        return any(real == root or real.startswith(os.path.join(root, "")) for root in (self.root, *self.roots))
+        return inside(real, (self.root, *self.roots))
 
     def _elsewhere(self, text: str) -> str | None:
         """Through a folder that was not listed: by a link, a hidden one, one outside the root."""

@@ -14,8 +14,9 @@ import pandas as pd
 from colora.data.catalogue import Catalogue, NotRead, Patients
 from colora.data.listing import plain
 from colora.data.prepare import Progress, quiet
+from colora.data.splits import counted
 from colora.data.tables.columns import Columns, columns_of, names_columns
-from colora.data.tables.images import counted, images_of
+from colora.data.tables.images import images_of
 from colora.data.tables.labels import class_names, labels_of, whole_numbers
 from colora.data.tables.places import Places, brief
 from colora.data.tables.splits import given_splits, split_places
