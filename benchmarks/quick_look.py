@@ -14,8 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from colora.settings.config import launch_arguments, make_config, parse_seeds
+from colora.settings.config import launch_arguments, make_config
 from colora.settings.presets import PRESETS
+from colora.settings.seeds import parse_seeds
 from colora.system.environment import environment
 from colora.training.images import choose_device
 

@@ -12,7 +12,7 @@ from colora.metrics.over_seeds import Spread
 from colora.runs.documents import contained
 from colora.runs.finished import counted, finished, standing
 from colora.runs.folder import Group
-from colora.settings.config import format_seeds
+from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, leaks, show
 from pages.components.evaluate.evaluation import class_table, confusions_and_images, threshold_curves

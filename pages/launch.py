@@ -8,7 +8,8 @@ import streamlit as st
 from colora.data.counts import ClassCounts
 from colora.data.cuts import Cut, read_cut
 from colora.data.tables.beside import offered_in
-from colora.settings.config import DATA_FIELDS, make_config, names_file, parse_seeds
+from colora.settings.config import DATA_FIELDS, make_config, names_file
+from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import acting, cluster, show

@@ -9,9 +9,10 @@ from typing import Any
 
 from colora.cli.arguments import Parser
 from colora.cli.groups import add_runs_dir
-from colora.settings.config import RunConfig, make_config, parse_seeds
+from colora.settings.config import RunConfig, make_config
 from colora.settings.presets import PRESETS
 from colora.settings.relevance import unused
+from colora.settings.seeds import parse_seeds
 from colora.settings.vary import groups_of, parse_all, settled
 from colora.system.errors import UserError
 

@@ -13,7 +13,8 @@ from colora.data.rules import EXCLUDABLE, OF_PREDICTIONS
 from colora.engines.engine import engine_of
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
-from colora.settings.config import launch_arguments, parse_seeds
+from colora.settings.config import launch_arguments
+from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import shortened
 

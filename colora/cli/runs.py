@@ -17,7 +17,7 @@ from colora.runs.access import nobodys
 from colora.runs.folder import ACTIVE, Group
 from colora.runs.listing import run_folders, written_state
 from colora.runs.verdict import short
-from colora.settings.config import parse_seeds
+from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 

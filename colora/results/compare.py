@@ -11,8 +11,9 @@ import pandas as pd
 
 from colora.metrics.over_seeds import Spread
 from colora.runs.finished import says_not_counted
-from colora.settings.config import RunConfig, format_seeds
+from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum, in_effect
+from colora.settings.seeds import format_seeds
 from colora.system.typed import number_text
 
 FEWEST, MOST = 2, 8

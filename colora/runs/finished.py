@@ -9,7 +9,7 @@ from typing import Any
 
 from colora.runs.folder import Group, Run
 from colora.runs.siblings import says_apart
-from colora.settings.config import format_seeds
+from colora.settings.seeds import format_seeds
 
 
 def is_finished(run: Run) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 from colora.runs.folder import Group, Run
 from colora.runs.ground import FIELDS, OTHER, Ground, apart, ground
-from colora.settings.config import Resolved, format_seeds
+from colora.settings.config import Resolved
+from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 
 

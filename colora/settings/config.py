@@ -6,7 +6,6 @@ arXiv 2505.18315) is silent the default is ours and the field is the setting.
 
 import json
 import os
-import re
 import typing
 from contextlib import suppress
 from typing import Annotated, Any, Literal
@@ -15,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from colora.settings.catalog import BACKBONES, nearest, split_backbone
 from colora.settings.medmnist_info import info, known, names
+from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
-from colora.system.typed import bare, clean_path, shortened, typed_number, typed_path
+from colora.system.typed import bare, clean_path, typed_number, typed_path
 
 SCHEMA_VERSION = 1
 FILES = ("folder", "table")  # sources of image files, which are split here
 WITH_PATH = ("npz", *FILES)
 SOURCES = (*WITH_PATH, "phantom")  # and MedMNIST's sets by name
-SEED_DIGITS = 9
 DATA_FIELDS = (  # what decides images, classes and splits
     "dataset", "data_dir", "class_names", "layout", "columns", "patient_pattern", "ignore_splits", "split_seed",
     "data_roots", "image_size",
@@ -346,37 +345,6 @@ def _sentence(error: Any) -> str:
             message = f"{field}: {message}"
         return message if message[-1] in ".?" else message + "."
     return f"{field}: {message[0].lower()}{message[1:]}, but got {error['input']!r}."
-
-
-def parse_seeds(text: str) -> list[int]:
-    """`"0-2,7"` -> `[0, 1, 2, 7]`: distinct, ascending. Raises UserError for anything else."""
-    seeds: set[int] = set()
-    for part in filter(None, map(bare, re.split("[,;]", text))):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UserError(
-                f"Seeds are whole numbers and ranges such as 0-9 or 0,3,5; got '{shortened(part)}'.", field="seeds"
-            )
-        if len(first) > SEED_DIGITS or len(last) > SEED_DIGITS:
-            raise UserError(f"A seed has at most {SEED_DIGITS} digits; got '{shortened(part)}'.", field="seeds")
-        low, high = int(first), int(last or first)
-        if high < low or high - low >= 1000:
-            raise UserError(f"The range '{part}' runs backwards or holds more than 1,000 seeds.", field="seeds")
-        seeds.update(range(low, high + 1))
-    if not seeds:
-        raise UserError("At least one seed is needed, for example 0-2.", field="seeds")
-    return sorted(seeds)
-
-
-def format_seeds(seeds: list[int]) -> str:
-    """The inverse of `parse_seeds`: `[0, 1, 2, 7]` -> `"0-2,7"`."""
-    parts: list[list[int]] = []
-    for seed in sorted(seeds):
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1].append(seed)
-        else:
-            parts.append([seed])
-    return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
 
 
 def absolute_paths(config: RunConfig) -> RunConfig:

@@ -14,7 +14,8 @@ from colora.engines.slurm.script import render
 from colora.engines.slurm.site import Site, load_site
 from colora.queue import order
 from colora.runs.folder import Group, create_group, own_process
-from colora.settings.config import make_config, parse_seeds
+from colora.settings.config import make_config
+from colora.settings.seeds import parse_seeds
 from colora.system.files import read_json
 
 

@@ -14,8 +14,9 @@ from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
 from colora.networks.weights import remote_weights
 from colora.runs.folder import Group
-from colora.settings.config import launch_arguments, make_config, parse_seeds
+from colora.settings.config import launch_arguments, make_config
 from colora.settings.presets import PRESETS
+from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 
 

@@ -4,16 +4,9 @@ import pytest
 
 from colora.cli.asked import asked_config
 from colora.cli.main import _parser
-from colora.settings.config import (
-    RunConfig,
-    absolute_paths,
-    config_problems,
-    format_seeds,
-    launch_arguments,
-    make_config,
-    parse_seeds,
-)
+from colora.settings.config import RunConfig, absolute_paths, config_problems, launch_arguments, make_config
 from colora.settings.presets import PRESETS
+from colora.settings.seeds import format_seeds, parse_seeds
 from colora.system.errors import UserError
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colora.cli.main import main
-from colora.settings.config import config_problems, launch_arguments, make_config, parse_seeds
+from colora.settings.config import config_problems, launch_arguments, make_config
+from colora.settings.seeds import parse_seeds
 from colora.system import typed
 from colora.system.errors import UserError
 from colora.system.typed import clean_path, typed_number, typed_numbers, typed_path, typed_whole_numbers

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from colora.engines.slurm.site import Site
-from colora.settings.config import format_seeds
+from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 
 LARGEST_SEED = 4_000_000  # SLURM's own limit of MaxArraySize; a cluster may have a smaller one

@@ -7,7 +7,7 @@ from colora.data.cuts import Cut, list_cuts, read_cut, remove_cut
 from colora.distillation.comparison import ANOTHER_PREFIX, FULL_LR, Plan, plan_comparison
 from colora.runs.folder import Group, open_group
 from colora.runs.trash import Entry, put_back
-from colora.settings.config import parse_seeds
+from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare
 from pages.components import acting, address, command, show

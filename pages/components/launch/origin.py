@@ -15,9 +15,10 @@ import streamlit as st
 from colora.data.cuts import Cut, read_cut
 from colora.runs.documents import contained
 from colora.runs.folder import NAME, open_group
-from colora.settings.config import format_seeds, make_config
+from colora.settings.config import make_config
 from colora.settings.medmnist_info import names as medmnist_names
 from colora.settings.presets import PRESETS, Preset
+from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists, shortened
 from pages.components import address, show

@@ -12,8 +12,9 @@ import streamlit as st
 
 from colora.data.counts import ClassCounts
 from colora.data.cuts import Cut
-from colora.settings.config import RunConfig, format_seeds, setting_flags
+from colora.settings.config import RunConfig, setting_flags
 from colora.settings.protocol import Point, differences, open_points
+from colora.settings.seeds import format_seeds
 from colora.settings.vary import vary_flags
 from colora.system.duration import span
 from colora.system.errors import UserError

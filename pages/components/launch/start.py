@@ -4,7 +4,7 @@ import streamlit as st
 
 from colora.data.cuts import list_cuts
 from colora.runs.folder import NAME
-from colora.settings.config import parse_seeds
+from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists
 from pages.components import address, show
