@@ -14,13 +14,13 @@ adapted, 224 px.
 import argparse
 import json
 import sys
-import warnings
 from pathlib import Path
 
 import torch
 
 from colora.adapters.form_choice import calls
-from colora.adapters.model import LargeAdapterWarning, adapt, adapted_layers
+from colora.adapters.model import adapt
+from colora.adapters.walk import adapted_layers
 from colora.networks.backbones import build_meta
 
 H100 = ("H100 SXM, bf16", 989e12, 3.35e12)  # dense: NVIDIA's data sheet states twice as much, with sparsity
@@ -50,9 +50,7 @@ def operations(layer, call, itemsize: int) -> dict[str, list[tuple[float, float]
 def network(backbone: str, flops: float, bandwidth: float, itemsize: int) -> list[dict]:
     """A row for each form, and for the fastest form of every layer, without that kernel and with it."""
     model = build_meta(backbone, 4, 224)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LargeAdapterWarning)
-        adapt(model)
+    adapt(model)
     found = calls(model, torch.empty(1, 3, 224, 224, device="meta"), 1)
     layers = [operations(layer, found[n], itemsize) for n, layer in adapted_layers(model).items()]
 

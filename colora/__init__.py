@@ -9,25 +9,64 @@ from typing import TYPE_CHECKING, Any
 from colora.system.installation import VERSION
 
 __version__ = VERSION
-__all__ = ["CoLoRAConfig", "CoLoRAConv", "adapt", "merge_", "rank_table", "strip", "update_spectra"]
-
 _HOME = {
-    "CoLoRAConfig": "colora.adapters.model",
-    "CoLoRAConv": "colora.adapters.conv",
-    "adapt": "colora.adapters.model",
-    "merge_": "colora.adapters.model",
-    "rank_table": "colora.adapters.rank",
-    "strip": "colora.adapters.model",
-    "update_spectra": "colora.adapters.rank",
+    "CoLoRAConfig": "model",
+    "CoLoRAConv": "conv",
+    "CoLoRALinear": "linear",
+    "CoverageWarning": "model",
+    "LeftOutWarning": "targets",
+    "adapt": "model",
+    "adapted_layers": "walk",
+    "adapter_parameters": "walk",
+    "count_parameters": "summary",
+    "load_adapter": "files",
+    "merge_": "model",
+    "plain_state": "model",
+    "rank_table": "rank",
+    "rebuild": "history",
+    "save_adapter": "files",
+    "save_epoch": "history",
+    "strip": "model",
+    "trainable_summary": "summary",
+    "undo_": "model",
+    "update_spectra": "rank",
 }
+__all__ = [
+    "CoLoRAConfig",
+    "CoLoRAConv",
+    "CoLoRALinear",
+    "CoverageWarning",
+    "LeftOutWarning",
+    "adapt",
+    "adapted_layers",
+    "adapter_parameters",
+    "count_parameters",
+    "load_adapter",
+    "merge_",
+    "plain_state",
+    "rank_table",
+    "rebuild",
+    "save_adapter",
+    "save_epoch",
+    "strip",
+    "trainable_summary",
+    "undo_",
+    "update_spectra",
+]
 
 if TYPE_CHECKING:
     from colora.adapters.conv import CoLoRAConv
-    from colora.adapters.model import CoLoRAConfig, adapt, merge_, strip
+    from colora.adapters.files import load_adapter, save_adapter
+    from colora.adapters.history import rebuild, save_epoch
+    from colora.adapters.linear import CoLoRALinear
+    from colora.adapters.model import CoLoRAConfig, CoverageWarning, adapt, merge_, plain_state, strip, undo_
     from colora.adapters.rank import rank_table, update_spectra
+    from colora.adapters.summary import count_parameters, trainable_summary
+    from colora.adapters.targets import LeftOutWarning
+    from colora.adapters.walk import adapted_layers, adapter_parameters
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+        return getattr(import_module(f"colora.adapters.{_HOME[name]}"), name)
     raise AttributeError(f"module 'colora' has no attribute '{name}'")

@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from colora.adapters.conv import CoLoRAConv
-from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers
+from colora.adapters.layer import AdaptedLayer
+from colora.adapters.model import CoLoRAConfig, config_of, exactly, put_adapters
+from colora.adapters.walk import adapted_layers
 
 CHECKED = ("weight", "bias")
 NEEDED = ("target_modules", "order", "rank", "bias", "base_checksum")
@@ -25,8 +26,11 @@ def base_checksum(model: nn.Module, layers: list[str], kinds: tuple[str, ...] = 
     digest = hashlib.sha256()
     modules = dict(model.named_modules())
     for name in sorted(layers):
-        base = modules[name].base if isinstance(modules[name], CoLoRAConv) else modules[name]
-        own = {"weight": modules[name].weight, "bias": modules[name].bias if base.bias is not None else None}
+        layer = modules[name]
+        if isinstance(layer, AdaptedLayer):
+            own = {"weight": layer.base_weight, "bias": layer.base_bias if layer.base.bias is not None else None}
+        else:
+            own = {"weight": layer.weight, "bias": layer.bias}
         for kind in kinds:
             if own[kind] is not None:
                 digest.update(f"{name} {tuple(own[kind].shape)}".encode())
@@ -43,22 +47,20 @@ def save_adapter(model: nn.Module, folder: Path) -> None:
     layers = adapted_layers(model)
     if not layers:
         raise ValueError("the model has no adapters to save")
-    one = next(iter(layers.values()))
-    if any((m.order, m.rank) != (one.order, one.rank) for m in layers.values()):
-        raise ValueError("the adapters differ in order or rank, and an adapter file states one")
+    about = config_of(model)
     merged = [name for name, m in layers.items() if m.merged_from]
     if merged:
         raise ValueError(
             f"{merged[0] or 'the layer'} was merged, and its adapter no longer fits the base: save the merged weights "
             "(colora.adapters.model.plain_state) or, epoch by epoch, the history (colora.adapters.history.save_epoch)"
         )
-    plain_bias = [m for m in layers.values() if m.bias is not None and m.base.bias is None]
     config = {
         "peft_type": "COLORA",
-        "order": one.order,
-        "rank": one.rank,
+        "order": about.order,
+        "rank": about.rank,
+        "pointwise_rank": about.pointwise_rank,
         "target_modules": list(layers),
-        "bias": "all" if plain_bias else "auto" if any(m.bias_update is not None for m in layers.values()) else "none",
+        "bias": about.bias,
         "base_checksum": base_checksum(model, list(layers)),
         "checksum_of": CHECKED,
     }
@@ -89,14 +91,15 @@ def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
     missing = [name for name in names if name not in modules]
     if missing:
         raise ValueError(f"the adapter in {folder} is for a model with a layer {missing[0]!r}; this one has none")
-    settings = CoLoRAConfig(order, rank, lambda name, _: name in names, bias)
+    low = config.get("pointwise_rank")  # older files have none
+    settings = CoLoRAConfig(order, rank, exactly(names), bias, low, "conv+linear")
     kinds = tuple(config.get("checksum_of", ("weight",)))  # in older files of the kernels alone
     if base_checksum(model, names, kinds) != base:
         raise ValueError(
             f"the adapter in {folder} was trained on another base: kernels or biases differ (after a merge they do "
             "too; then use colora.adapters.history or the merged weights)"
         )
-    model = adapt(model, settings, train_also=())
+    model = put_adapters(model, settings)
     parameters = dict(model.named_parameters())
     foreign = [n for n, value in tensors.items() if n not in parameters or parameters[n].shape != value.shape]
     if foreign:

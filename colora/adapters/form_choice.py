@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from colora.adapters.conv import CoLoRAConv
-from colora.adapters.forms import Form, choose_form, images_at_once, map_bytes
-from colora.adapters.model import adapted_layers
+from colora.adapters.forms import Form, images_at_once, map_bytes
+from colora.adapters.walk import adapted_convolutions
 
 CALLS = 5  # between two looks at the clock, so that a GPU's queue fills as it does in training
 
@@ -40,7 +40,7 @@ def calls(model: nn.Module, image: Tensor, batch_size: int) -> dict[str, Call]:
         whole = [torch.Size((batch_size, *value.shape[1:])) for value in (x, y)]
         found.setdefault(name, Call(*whole, x.requires_grad))
 
-    layers = adapted_layers(model)
+    layers = adapted_convolutions(model)
     hooks = [
         layer.register_forward_hook(lambda _, inputs, output, name=name: note(name, inputs[0], output))
         for name, layer in layers.items()
@@ -64,11 +64,9 @@ def fit_forms_(model: nn.Module, image: Tensor, batch_size: int) -> None:
 
     A layer that `image` (1, C, *spatial) does not reach keeps its form.
     """
-    layers = adapted_layers(model)
+    layers = adapted_convolutions(model)
     for name, call in calls(model, image, batch_size).items():
-        layer = layers[name]
-        positions = batch_size * call.outputs[2:].numel()
-        layer.form = choose_form(layer.base, positions, layer.weight.device.type)
+        layers[name].form = layers[name].form_by_rule(batch_size * call.outputs[2:].numel())
 
 
 def calibrate_forms_(
@@ -85,8 +83,8 @@ def calibrate_forms_(
     "bf16" times under autocast. Returns the seconds by layer and form; transposed kinds, which have one form, and
     layers that `image` (1, C, *spatial) does not reach are missing and keep theirs.
     """
-    layers = adapted_layers(model)
-    reached = {n: call for n, call in calls(model, image, batch_size).items() if not layers[n].base.transposed}
+    layers = adapted_convolutions(model)
+    reached = {n: call for n, call in calls(model, image, batch_size).items() if layers[n].has_forms}
     timed: dict[tuple, dict[Form, float]] = {}
     found: dict[str, dict[Form, float]] = {}
     for name, call in reached.items():
@@ -104,11 +102,11 @@ def seconds_of_forms(
     layer: CoLoRAConv, call: Call, precision: str, memory_format: torch.memory_format, rounds: int
 ) -> dict[Form, float]:
     """Seconds of one forward and backward pass in each form, the forms interleaved: the least of `rounds`."""
-    device, own_form = layer.weight.device, layer.form
+    device, own_form = layer.base_weight.device, layer.form
     draws = torch.Generator(device).manual_seed(0)  # the device's own stream stays where it is
     x = torch.rand(call.inputs, device=device, generator=draws).to(layer._base_dtype, memory_format=memory_format)
     x.requires_grad_(call.wants_gradient)
-    wanted = [t for t in (x, layer.pointwise, layer.depthwise, layer.bias_update) if t is not None and t.requires_grad]
+    wanted = [t for t in (x, *layer.adapter_parameters()) if t.requires_grad]
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -145,16 +143,17 @@ def fastest(
     the two maps of the factored form, of which only one layer's exist at a time. Small layers, which gain most from
     the plain form, are served first.
     """
-    adapted = {name: layer.pointwise.numel() + layer.depthwise.numel() for name, layer in layers.items()}
-    spare = sum(3 * layer.weight.itemsize * (layer.weight.numel() - adapted[name]) for name, layer in layers.items())
+    adapted = {n: sum(p.numel() for p in m.adapter_parameters() if p is not m.bias_update) for n, m in layers.items()}
+    saved = {name: layer.base_weight.numel() - adapted[name] for name, layer in layers.items()}
+    spare = sum(3 * layer.base_weight.itemsize * saved[name] for name, layer in layers.items())
     kept = largest = 0
     chosen: dict[str, Form] = {}
-    for name in sorted(seconds, key=lambda name: layers[name].weight.numel()):
+    for name in sorted(seconds, key=lambda name: layers[name].base_weight.numel()):
         layer, call = layers[name], reached[name]
-        weights = 0 if precision == "bf16" else layer.weight.nbytes
+        weights = 0 if precision == "bf16" else layer.base_weight.nbytes
         itemsize = 2 if precision == "bf16" else layer._base_dtype.itemsize
         shapes = call.inputs, call.outputs, layer.order, itemsize
-        images = min(call.inputs[0], images_at_once(*shapes, layer.weight.device.type))
+        images = min(call.inputs[0], images_at_once(*shapes, layer.base_weight.device.type))
         needs = {
             "plain": (kept + weights, largest),
             "fused": (kept, largest),

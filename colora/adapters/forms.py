@@ -17,8 +17,12 @@ factored  keeps as little, and gW is never made:
           maps. Elsewhere as many as keep z and its gradient, together, below what VGG16 saves in gradients and Adam's
           moments (150 MiB).
 
-Transposed kinds, images without a batch, torch.compile, torch.func and a K0 that was unfrozen are computed plainly
-whatever the form.
+With Kp = B A of low rank the factored form is another, and cheap in every layer: dK is two thin convolutions with p
+channels between them, whose gradients are all that is made,
+              z = A x (inception; separable: A Kd, the spatial one, comes first),       y' = (B Kd) z.
+
+Transposed kinds, subclasses with a forward pass of their own, images without a batch, torch.compile, torch.func and a
+K0 that was unfrozen are computed plainly whatever the form.
 
 The paper's own picture, two small convolutions beside the frozen one, is left out: it makes the same extra maps as the
 factored form and has to keep them for the backward pass.
@@ -92,12 +96,17 @@ def _stacked(terms: list[Tensor], factor: Tensor) -> Tensor:
     return (torch.stack(terms) if len(terms) > 1 else terms[0]).reshape(factor.shape)
 
 
-def choose_form(base: nn.Module, positions: int | None = None, device: str = "cpu") -> Form:
+def choose_form(
+    base: nn.Module, positions: int | None = None, device: str = "cpu", pointwise_rank: int | None = None
+) -> Form:
     """The fastest form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json.
 
     `positions` is the number of the output's pixels in a batch, where it is known (`form_choice.fit_forms_`).
     On a kind of device that was not measured nothing is "factored", which costs six times as much where it is wrong.
     """
+    if pointwise_rank:
+        thin = device in MEASURED_ON and base.weight.numel() > PLAIN_UP_TO_WEIGHTS
+        return "factored" if thin else "plain" if base.weight.numel() <= PLAIN_UP_TO_WEIGHTS else "fused"
     spatial = any(side > 1 for side in base.kernel_size)
     unstrided = not base.transposed and base.groups == 1 and all(stride == 1 for stride in base.stride)
     narrow = min(base.in_channels // base.groups, base.out_channels)
@@ -118,37 +127,47 @@ class Geometry(NamedTuple):
 
 
 class AdaptedConv(torch.autograd.Function):
-    """y = conv(x, K0 + dK(Kp, Kd)) + b0 + db in x's dtype; gradients for x, Kp, Kd and db."""
+    """y = conv(x, K0 + dK) + b0 + db in x's dtype; gradients for x, the factors and db.
+
+    `pointwise` is Kp (r, Cout, Cin/G) with `pointwise_a` None, or B (r, Cout, p) with A (r, p, Cin/G).
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, pointwise: Tensor, depthwise: Tensor,
-        bias_update: Tensor | None, order: Order, form: Form, geometry: Geometry,
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, pointwise: Tensor, pointwise_a: Tensor | None,
+        depthwise: Tensor, bias_update: Tensor | None, order: Order, form: Form, geometry: Geometry,
     ) -> Tensor:  # fmt: skip
-        ctx.save_for_backward(x, weight, pointwise, depthwise)
+        ctx.save_for_backward(x, weight, pointwise, pointwise_a, depthwise)
         ctx.order, ctx.form, ctx.geometry = order, form, geometry
-        kernel = updated_kernel(weight, pointwise, depthwise, order, geometry.groups).to(x.dtype)
+        kp = pointwise if pointwise_a is None else pointwise @ pointwise_a
+        kernel = updated_kernel(weight, kp, depthwise, order, geometry.groups).to(x.dtype)
         if bias is not None:
             bias = (bias if bias_update is None else bias + bias_update).to(x.dtype)
         return _conv(x, kernel, bias, geometry)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
-        x, weight, pointwise, depthwise = ctx.saved_tensors
+        x, weight, pointwise, pointwise_a, depthwise = ctx.saved_tensors
         order, at, fused = ctx.order, ctx.geometry, ctx.form == "fused"
         wanted_x, *_, wanted_bias, _, _, _ = ctx.needs_input_grad
-        gx = gk = gb = None
+        low = pointwise_a is not None
+        kp = pointwise @ pointwise_a if low and (wanted_x or fused) else pointwise
+        gx = gk = gb = ga = None
         if wanted_x or fused:
-            kernel = updated_kernel(weight, pointwise, depthwise, order, at.groups) if wanted_x else weight
+            kernel = updated_kernel(weight, kp, depthwise, order, at.groups) if wanted_x else weight
             gx, gk, gb = _conv_backward(g, x, kernel.to(x.dtype), at, [wanted_x, fused, fused and wanted_bias])
             del kernel
         if wanted_bias:
             gb = (g.sum([0, *range(2, g.dim())]) if gb is None else gb).to(pointwise.dtype)
         if fused:
-            gp, gd = factor_gradients(gk, pointwise, depthwise, order, at.groups)
+            gp, gd = factor_gradients(gk, kp, depthwise, order, at.groups)
+            if low:
+                gp, ga = gp @ pointwise_a.mT, pointwise.mT @ gp
+        elif low:
+            ga, gp, gd = _thin(g, x, pointwise_a, pointwise, depthwise, order, at)
         else:
             gp, gd = _factored(g, x, pointwise, depthwise, order, at)
-        return gx, None, None, gp, gd, gb, None, None, None
+        return gx, None, None, gp, ga, gd, gb, None, None, None
 
 
 def _conv(x: Tensor, kernel: Tensor, bias: Tensor | None, at: Geometry) -> Tensor:
@@ -208,3 +227,47 @@ def _factored_term(
     _, g_inner, _ = _conv_backward(gz, x, inner, first, [False, True, False])
     gp, gd = (g_inner, g_outer) if inception else (g_outer, g_inner)
     return gp.view_as(pointwise), gd.view_as(depthwise)
+
+
+def _thin(
+    g: Tensor, x: Tensor, a: Tensor, b: Tensor, depthwise: Tensor, order: Order, at: Geometry
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(gA, gB, gKd) from the output's gradient g (B, Cout, *spatial'), for A (r, p, Cin/G), B (r, Cout, p) and Kd.
+
+    All terms at once: dK is a convolution to R = r p channels in each group, then one from these to Cout.
+    """
+    n, groups = len(at.stride), at.groups
+    mixing = Geometry((1,) * n, (0,) * n, (1,) * n, groups)
+    inception = order == "inception"
+    rank, p, width = a.shape
+    sides = depthwise.shape[2:]
+    flat_b = b.transpose(0, 1).flatten(1)  # (Cout, R)
+    if inception:
+        inner = a.flatten(0, 1).repeat(groups, 1).reshape(-1, width, *_ONES[n])  # (G R, Cin/G, 1, ...)
+        kd = depthwise.transpose(0, 1).repeat_interleave(p, 1)  # (Cout, R, *k)
+        outer = flat_b.reshape(*flat_b.shape, *_ONES[n]) * kd  # (Cout, R, *k)
+    else:
+        kd = depthwise.unflatten(1, (groups, width)).transpose(0, 1)  # (G, r, Cin/G, *k)
+        each_a = a.reshape(1, rank, p, width, *_ONES[n])
+        inner = (each_a * kd.unsqueeze(2)).reshape(groups * rank * p, width, *sides)
+        outer = flat_b.reshape(*flat_b.shape, *_ONES[n])  # (Cout, R, 1, ...)
+    first, second = (mixing, at) if inception else (at, mixing)
+    inner, outer = inner.to(x.dtype), outer.to(x.dtype)
+    z = _conv(x, inner, None, first)  # (B, G R, ...)
+    gz, g_outer, _ = _conv_backward(g, z, outer, second, [True, True, False])
+    del z
+    _, g_inner, _ = _conv_backward(gz, x, inner, first, [False, True, False])
+    g_inner, g_outer = g_inner.to(a.dtype), g_outer.to(a.dtype)
+    over = tuple(range(-n, 0))
+    if inception:
+        by_term = g_outer.unflatten(1, (rank, p))  # (Cout, r, p, *k)
+        kd = depthwise.transpose(0, 1).unsqueeze(2)  # (Cout, r, 1, *k)
+        gb = (by_term * kd).sum(over).transpose(0, 1)  # (r, Cout, p)
+        gd = (by_term * b.transpose(0, 1).reshape(-1, rank, p, *_ONES[n])).sum(2).transpose(0, 1)  # (r, Cout, *k)
+        ga = g_inner.reshape(groups, rank, p, width).sum(0)
+    else:
+        by_term = g_inner.reshape(groups, rank, p, width, *sides)
+        gb = g_outer.reshape(-1, rank, p).transpose(0, 1)  # (r, Cout, p)
+        ga = (by_term * kd.unsqueeze(2)).sum((0, *over))
+        gd = (by_term * each_a).sum(2).transpose(0, 1).flatten(1, 2)  # (r, Cin, *k)
+    return ga, gb, gd

@@ -20,8 +20,9 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from colora.adapters.conv import kernel_checksum
-from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers, strip
+from colora.adapters.layer import kernel_checksum
+from colora.adapters.model import CoLoRAConfig, config_of, exactly, put_adapters, strip
+from colora.adapters.walk import adapted_layers
 
 Factors = dict[str, dict[str, Tensor]]
 
@@ -51,8 +52,7 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
         for kind, t in named.items()
     }
     layers = adapted_layers(model)
-    if len({(layer.order, layer.rank) for layer in layers.values()}) > 1:
-        raise ValueError("a history is of adapters of one order and rank; this model's differ")
+    settings = config_of(model) if layers else None
     if not merges:  # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
         tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad and n.rpartition(".")[0] not in layers}
@@ -60,9 +60,9 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
     kept = model.state_dict()
     tensors |= {f"buffer/{name}": b for name, b in model.named_buffers() if name in kept}
     about: dict = {"epoch": epoch, "merges": sorted(merges)}
-    if layers:
-        one = next(iter(layers.values()))
-        about |= {"order": one.order, "rank": one.rank, "layers": list(layers)}
+    if settings:
+        about |= {"order": settings.order, "rank": settings.rank, "layers": list(layers)}
+        about["pointwise_rank"] = settings.pointwise_rank
         about["bias"] = {name: m.bias_update is not None for name, m in layers.items()}
     if epoch == 1:
         about["base"] = _base_checksum(model, list(layers), trained)
@@ -85,8 +85,9 @@ def rebuild(base: nn.Module, history: Path, upto: int) -> nn.Module:
             if missing:
                 raise ValueError(f"the history is of another model: this one has no layer {missing[0]!r}")
             bias = "all" if all(about["bias"].values()) else "auto" if any(about["bias"].values()) else "none"
-            config = CoLoRAConfig(about["order"], about["rank"], tuple(about["layers"]), bias)
-            model = adapt(model, config, train_also=())
+            low = about.get("pointwise_rank")  # older files have none
+            config = CoLoRAConfig(about["order"], about["rank"], exactly(about["layers"]), bias, low, "conv+linear")
+            model = put_adapters(model, config)
         if epoch == 1 and "base" in about:  # older files have none
             trained = _named(tensors, "trained/")
             if _base_checksum(model, about.get("layers", []), trained) != about["base"]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from colora.adapters.conv import adaptable
-from colora.adapters.model import adapted_layers, plain_state
+from colora.adapters.conv import adaptable_conv
+from colora.adapters.model import plain_state
+from colora.adapters.walk import adapted_convolutions
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def model_spectra(before: nn.Module, after: nn.Module) -> dict[str, UpdateSpectr
     Raises ValueError where `after` lacks one of them, or has it in another shape.
     """
     old, new = plain_state(before), plain_state(after)
-    layers = {name: m for name, m in before.named_modules() if adaptable(m)}
-    layers |= {name: layer.base for name, layer in adapted_layers(before).items()}
+    layers = {name: m for name, m in before.named_modules() if adaptable_conv(m)}
+    layers |= {name: layer.base for name, layer in adapted_convolutions(before).items()}
     spectra = {}
     for name, conv in layers.items():
         key = f"{name}.weight" if name else "weight"

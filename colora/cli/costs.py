@@ -30,6 +30,8 @@ def add_cost_commands(command: Callable, with_json: Callable) -> None:
         "batch_size",
         "order",
         "rank",
+        "pointwise_rank",
+        "layers",
         "bias",
         "targets",
         "device",
@@ -54,7 +56,7 @@ def _preflight(args: argparse.Namespace) -> int:
 
 def _params(args: argparse.Namespace) -> int:
     config = asked_config(args)
-    from colora.adapters.model import count_parameters
+    from colora.adapters.summary import count_parameters
     from colora.networks.backbones import build_meta
     from colora.networks.methods import apply_method
 

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from colora.adapters.conv import keyed_generator
+from colora.adapters.layer import keyed_generator
 from colora.networks import texturenet
 from colora.networks.tensor_file import read_weights
 from colora.networks.weights import get_weights, remote_weights

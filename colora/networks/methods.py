@@ -7,14 +7,18 @@ from torch import Tensor, nn
 
 from colora.adapters.form_choice import calibrate_forms_, fit_forms_
 from colora.adapters.forms import MEASURED_ON
-from colora.adapters.model import CoLoRAConfig, adapt, adapted_layers
+from colora.adapters.model import CoLoRAConfig, adapt
+from colora.adapters.walk import adapted_convolutions
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
 
 def _colora(model: nn.Module, config: RunConfig, seed: int) -> None:
     try:
-        adapt(model, CoLoRAConfig(config.order, config.rank, config.targets, config.bias), seed=seed)
+        how = CoLoRAConfig(
+            config.order, config.rank, config.targets, config.bias, config.pointwise_rank, config.layers
+        )
+        adapt(model, how, ("head",), seed)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.", field="targets") from error
     if next(model.parameters()).device.type != "meta":  # there only sizes are asked for
@@ -36,7 +40,7 @@ def _image(config: RunConfig) -> Tensor:
 
 def settle_forms_(model: nn.Module, config: RunConfig, device: torch.device, precision: str) -> None:
     """Where no table tells which forms are fast, time them: a few seconds, with the model on `device` already."""
-    if device.type not in MEASURED_ON and adapted_layers(model):
+    if device.type not in MEASURED_ON and adapted_convolutions(model):
         calibrate_forms_(model, _image(config), config.batch_size, precision, torch.channels_last)
 
 

@@ -129,11 +129,28 @@ class RunConfig(BaseModel):
         "CoLoRA",
     )
     rank: int = _field(1, "Number of depthwise-separable terms in each update (paper: 1).", "CoLoRA", ge=1, le=64)
+    pointwise_rank: int | None = _field(
+        None,
+        "Rank p of the pointwise factor, a product B A of p (Cout + Cin) weights; empty: a whole one (paper), which in "
+        "1x1 convolutions is as large as the kernel. 8 is small and as good in networks made mostly of those.",
+        "CoLoRA",
+        ge=1,
+        le=512,
+    )
+    layers: Literal["auto", "conv", "conv+linear"] = _field(
+        "auto",
+        "Layers to adapt: convolutions alone ('conv', paper), linear ones too ('conv+linear'), or these too where most "
+        "of the network's weights lie in them ('auto').",
+        "CoLoRA",
+    )
     bias: Literal["auto", "all", "none"] = _field(
         "auto", "Bias updates: where the layer has a bias ('auto'), on every layer ('all'), or on none.", "CoLoRA"
     )
     targets: str = _field(
-        "all", "Convolutions to adapt: 'all', 'spatial' (larger than 1x1), or names and globs with commas.", "CoLoRA"
+        "all",
+        "Which of them: 'all', 'spatial' (convolutions larger than 1x1), or names and globs with commas, each of which "
+        "also matches the end of a longer name.",
+        "CoLoRA",
     )
     merge_every: int = _field(1, "Merge the update into the kernel after so many epochs or steps.", "CoLoRA", ge=1)
     merge_unit: Literal["epochs", "steps"] = _field("epochs", "Unit of merge_every (paper: epochs).", "CoLoRA")

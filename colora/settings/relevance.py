@@ -67,6 +67,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "order": (ADAPTERS,),
     "rank": (ADAPTERS,),
+    "pointwise_rank": (ADAPTERS,),
+    "layers": (ADAPTERS,),
     "bias": (ADAPTERS,),
     "targets": (ADAPTERS,),
     "merge_every": (ADAPTERS,),

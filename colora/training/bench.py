@@ -18,7 +18,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from colora.adapters.model import adapted_layers, count_parameters
+from colora.adapters.summary import count_parameters
+from colora.adapters.walk import adapted_convolutions
 from colora.networks.backbones import build
 from colora.networks.methods import METHODS, apply_method, settle_forms_
 from colora.settings.config import RunConfig, make_config
@@ -100,7 +101,7 @@ class Step:
             self.trainable = count_parameters(model)["trainable"]
         self.model = model.to(device, memory_format=torch.channels_last).train()
         settle_forms_(model, config, device, precision)
-        self.forms = {name: "plain" if compiled else layer.form for name, layer in adapted_layers(model).items()}
+        self.forms = {name: "plain" if compiled else layer.form for name, layer in adapted_convolutions(model).items()}
         if compiled:
             self.model.compile()
         for module in self.model.modules():

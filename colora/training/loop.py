@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from colora.adapters.conv import keyed_generator
 from colora.adapters.history import Factors
-from colora.adapters.model import adapter_parameters, merge_
+from colora.adapters.layer import keyed_generator
+from colora.adapters.model import merge_
+from colora.adapters.walk import adapter_parameters
 from colora.data.sources import SPLITS
 from colora.metrics import classification
 from colora.runs.folder import Run

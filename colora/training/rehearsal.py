@@ -24,7 +24,8 @@ from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 
 import colora.training.run  # noqa: F401
 from colora.adapters.history import packed_epoch
-from colora.adapters.model import adapter_parameters, merge_, plain_state
+from colora.adapters.model import merge_, plain_state
+from colora.adapters.walk import adapter_parameters
 from colora.networks.backbones import build
 from colora.networks.methods import apply_method, settle_forms_
 from colora.settings.config import RunConfig, make_config

@@ -25,7 +25,8 @@ from safetensors.numpy import save as save_arrays
 from torch import nn
 
 from colora.adapters.history import save_epoch
-from colora.adapters.model import adapted_layers, count_parameters
+from colora.adapters.summary import count_parameters
+from colora.adapters.walk import adapted_convolutions
 from colora.data.check import keep_check
 from colora.data.cuts import PINNED, Cut, pinned_cut
 from colora.data.prepare import RULE, Progress
@@ -128,7 +129,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
 
     apply_method(model, config, seed)
-    layers = adapted_layers(model)
+    layers = adapted_convolutions(model)
     model.to(device, memory_format=torch.channels_last)
     if not resolved.parameters:
         settle_forms_(model, config, device, resolved.precision)

@@ -19,7 +19,8 @@ from convolutions import (
 )
 from torch import nn
 
-from colora.adapters.conv import CoLoRAConv, keyed_generator
+from colora.adapters.conv import CoLoRAConv
+from colora.adapters.layer import keyed_generator
 
 
 @pytest.mark.parametrize(("case", "order", "rank", "bias"), GRID, ids=readable)
@@ -27,22 +28,22 @@ def test_adapted_merged_and_stripped_compute_the_same(case, order, rank, bias):
     n, transposed, geometry = case
     layer = trained_layer(geometry, order, rank, bias, n=n, transposed=transposed)
     x = images(n)
-    before, delta, adapted = layer.weight.clone(), layer.delta_weight().detach(), layer(x)
+    before, delta, adapted = layer.base_weight.clone(), layer.delta_weight().detach(), layer(x)
     effective = layer.effective_weight().detach()
     assert torch.allclose(delta, kernel_delta(case, order, layer.pointwise, layer.depthwise), rtol=0, atol=1e-12)
     state = copy.deepcopy(layer.state_dict())
 
     factors = layer.merge_(keyed_generator(1))
-    assert torch.equal(layer.weight, effective)
-    assert torch.allclose(layer.weight, before + delta, rtol=0, atol=1e-14)
+    assert torch.equal(layer.base_weight, effective)
+    assert torch.allclose(layer.base_weight, before + delta, rtol=0, atol=1e-14)
     assert layer.depthwise.abs().max() == 0
     merged = layer(x)
     assert torch.allclose(merged, adapted, rtol=0, atol=1e-10)
     assert set(factors) == {"pointwise", "depthwise"} | ({"bias"} if bias else set())
 
-    once = layer.weight.clone()
+    once = layer.base_weight.clone()
     layer.merge_(keyed_generator(2))
-    assert torch.equal(layer.weight, once)
+    assert torch.equal(layer.base_weight, once)
     layer.reset_(keyed_generator(3))
     assert torch.equal(layer(x), merged)
     plain = copy.deepcopy(layer).stripped()
@@ -52,7 +53,7 @@ def test_adapted_merged_and_stripped_compute_the_same(case, order, rank, bias):
     assert torch.allclose(copy.deepcopy(plain)(x), adapted, rtol=0, atol=1e-10)
 
     layer.undo_(factors)
-    assert torch.allclose(layer.weight, before, rtol=0, atol=1e-10)
+    assert torch.allclose(layer.base_weight, before, rtol=0, atol=1e-10)
     layer.load_state_dict(state)
     assert torch.equal(layer(x), adapted)
 
@@ -102,7 +103,7 @@ def test_parallel_branch_gives_the_same_output(order):
         branch = conv(conv(x, pointwise), depthwise, padding=1, groups=12)
     else:
         branch = conv(conv(x, depthwise, padding=1, groups=6), pointwise)
-    assert torch.allclose(layer(x), conv(x, layer.weight, padding=1) + branch, rtol=0, atol=1e-10)
+    assert torch.allclose(layer(x), conv(x, layer.base_weight, padding=1) + branch, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("case", CASES, ids=readable)
@@ -159,15 +160,15 @@ def test_bias_settings(adapt_bias, base_bias, has_update, has_bias):
 def test_half_precision_base_keeps_an_fp32_master():
     base = nn.Conv2d(6, 12, 3).to(torch.bfloat16)
     layer = CoLoRAConv(base)
-    assert layer.weight.dtype == torch.float32
+    assert layer.base_weight.dtype == torch.float32
     with torch.no_grad():
         layer.depthwise.fill_(1e-4)
-    start = layer.weight.clone()
+    start = layer.base_weight.clone()
     for step in range(20):  # each update alone would vanish in bf16's rounding
         layer.merge_(keyed_generator(step))
         with torch.no_grad():
             layer.depthwise.fill_(1e-4)
-    assert 0 < (layer.weight - start).abs().max() < 0.01
+    assert 0 < (layer.base_weight - start).abs().max() < 0.01
     x = torch.randn(1, 6, 5, 5, dtype=torch.bfloat16)
     assert layer(x).dtype == torch.bfloat16
     plain = layer.stripped()
@@ -179,8 +180,8 @@ def test_deepcopy_is_independent_and_holds_its_kernel_once():
     layer = trained_layer({"kernel_size": 3}, "inception", 1, True)
     twin = copy.deepcopy(layer)
     twin.merge_()
-    assert not torch.equal(twin.weight, layer.weight)
-    assert twin.base.weight is twin.weight
+    assert not torch.equal(twin.base_weight, layer.base_weight)
+    assert twin.base.weight is twin.base_weight
 
 
 def test_wrong_arguments_say_what_was_expected():

@@ -17,7 +17,7 @@ from torch import nn
 from torch.autograd import forward_ad
 
 from colora.adapters import forms
-from colora.adapters.conv import keyed_generator
+from colora.adapters.layer import keyed_generator
 
 
 def loss_gradients(layer, x):
@@ -34,7 +34,7 @@ def test_gradients_are_those_of_plain_autograd(case, order, form):
     layer = trained_layer(geometry, order, 2, True, n=n, transposed=transposed, form=form)
     names = ("pointwise", "depthwise", "bias_update")
     inputs = [images(n).requires_grad_(), *(getattr(layer, name).detach().clone().requires_grad_() for name in names)]
-    weight, bias = layer.weight.clone(), layer.bias.clone()
+    weight, bias = layer.base_weight.clone(), layer.base_bias.clone()
 
     def adapted(x, *factors):
         return torch.func.functional_call(layer, dict(zip(names, factors, strict=True)), (x,))
@@ -53,8 +53,8 @@ def test_gradients_are_those_of_plain_autograd(case, order, form):
     del expected[1]
     assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(first, expected, strict=True))
     assert torch.autograd.gradcheck(adapted, inputs, fast_mode=True)
-    assert not layer.weight.requires_grad
-    assert not layer.bias.requires_grad
+    assert not layer.base_weight.requires_grad
+    assert not layer.base_bias.requires_grad
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -102,9 +102,9 @@ def test_a_batch_without_images_has_gradients_of_zero(order, form):
 @pytest.mark.parametrize("name", ["weight", "bias"])
 def test_what_is_unfrozen_gets_its_gradient_in_every_form(name, form):
     layer = trained_layer({"kernel_size": 3, "padding": 1}, "inception", 1, True, form=form)
-    layer.get_parameter(name).requires_grad_(True)
+    layer._parameters[name].requires_grad_(True)
     y = layer(images(2))
-    (got,) = torch.autograd.grad(y.square().sum(), [layer.get_parameter(name)])
+    (got,) = torch.autograd.grad(y.square().sum(), [layer._parameters[name]])
     weight, bias = (t.detach().requires_grad_() for t in (layer.effective_weight(), layer.effective_bias()))
     y = nn.functional.conv2d(images(2), weight, bias, padding=1)
     expected = torch.autograd.grad(y.square().sum(), [weight, bias])[("weight", "bias").index(name)]
@@ -154,7 +154,8 @@ def test_gradients_under_autocast_stay_near_the_exact_ones(order, form):
 
     x, pointwise, depthwise, bias_update = doubles = [t.detach().double().requires_grad_() for t in inputs]
     delta = kernel_delta((2, False, geometry), order, pointwise, depthwise)
-    y = plain_output((2, False, geometry), x, layer.weight.double() + delta, layer.bias.double() + bias_update)
+    weight, bias = layer.base_weight.double() + delta, layer.base_bias.double() + bias_update
+    y = plain_output((2, False, geometry), x, weight, bias)
     for got, exact in zip(found, [y, *torch.autograd.grad(y.square().sum(), doubles)], strict=True):
         assert (got - exact).abs().max() <= 0.03 * exact.abs().max()
 
@@ -201,7 +202,7 @@ def test_no_kernel_is_kept_for_the_backward_pass(order, form):
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         layer(x)
-    there = {t.data_ptr() for t in (x, layer.weight, layer.pointwise, layer.depthwise)}
+    there = {t.data_ptr() for t in (x, layer.base_weight, layer.pointwise, layer.depthwise)}
     assert {t.data_ptr() for t in kept} == there
 
 

@@ -8,7 +8,7 @@ from colora import CoLoRAConfig, adapt
 from colora.adapters import form_choice
 from colora.adapters.conv import CoLoRAConv
 from colora.adapters.form_choice import calibrate_forms_, calls, fastest, fit_forms_
-from colora.adapters.model import adapted_layers
+from colora.adapters.walk import adapted_layers
 
 
 def test_forms_follow_the_size_of_the_maps():

@@ -13,7 +13,8 @@ from torch import nn
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
 from colora.adapters.files import base_checksum, load_adapter, save_adapter
 from colora.adapters.history import rebuild, save_epoch
-from colora.adapters.model import adapted_layers, plain_state, undo_
+from colora.adapters.model import plain_state, undo_
+from colora.adapters.walk import adapted_layers
 from colora.networks.backbones import build, build_meta
 from colora.networks.methods import apply_method
 from colora.settings.config import RunConfig
@@ -250,14 +251,6 @@ def test_a_stripped_model_exports_and_copies():
     assert torch.allclose(program.module()(x), model(x), atol=1e-6)
     twin = copy.deepcopy(model)
     assert torch.equal(twin(x), model(x))
-
-
-def test_a_warning_counts_adapters_as_large_as_their_layers():
-    model = nn.Sequential(nn.Conv2d(4, 8, 1), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3, groups=8))
-    with pytest.warns(
-        UserWarning, match=r"2 of 3 adapters are as large as their layers: 0 \(40 for 32\), 2 \(80 for 72\)"
-    ):
-        adapt(model)
 
 
 @pytest.mark.parametrize(

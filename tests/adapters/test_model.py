@@ -5,10 +5,13 @@ from collections import OrderedDict
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
 from colora.adapters.history import save_epoch
-from colora.adapters.model import LeftOutWarning, adapted_layers, adapter_parameters, plain_state
+from colora.adapters.model import plain_state
+from colora.adapters.targets import LeftOutWarning
+from colora.adapters.walk import adapted_layers, adapter_parameters
 
 
 def small_model() -> nn.Sequential:
@@ -134,7 +137,7 @@ def test_what_a_second_call_adds_trains_beside_the_first():
 def test_a_history_is_of_one_order_and_rank(tmp_path):
     model = adapt(small_model(), CoLoRAConfig(targets="spatial"))
     adapt(model, CoLoRAConfig(rank=2))
-    with pytest.raises(ValueError, match="adapters of one order and rank"):
+    with pytest.raises(ValueError, match="the adapters differ in order or rank"):
         save_epoch(tmp_path, model, 1, {})
     assert list(tmp_path.iterdir()) == []
 
@@ -156,7 +159,8 @@ def test_a_convolution_tied_to_another_layer_is_refused(targets):
         ("all", ["features.0", "features.2"]),
         ("spatial", ["features.0"]),
         ("features.2", ["features.2"]),
-        ("features.0, nothing.*", ["features.0"]),
+        ("features.0, *.2", ["features.0", "features.2"]),
+        ("2", ["features.2"]),
         (["features.*"], ["features.0", "features.2"]),
         (lambda name, conv: conv.out_channels == 16, ["features.2"]),
     ],
@@ -166,16 +170,18 @@ def test_targets(targets, names):
 
 
 def test_errors_list_what_there_is():
-    with pytest.raises(ValueError, match=r"match no convolution; the model has features\.0, features\.2"):
+    with pytest.raises(ValueError, match=r"'layer9' matches no layer to adapt; the model has features\.0, features\.2"):
         adapt(small_model(), CoLoRAConfig(targets="layer9"))
-    with pytest.raises(ValueError, match="train_also names classifier, but the model has features, head"):
-        adapt(small_model(), train_also=("classifier",))
+    with pytest.raises(ValueError, match=r"'nothing\.\*' matches no layer to adapt"):
+        adapt(small_model(), CoLoRAConfig(targets="features.0, nothing.*"))
+    with pytest.raises(ValueError, match="train_also names 'fc', which the model lacks: its classifier is head"):
+        adapt(small_model(), train_also=("fc",))
     with pytest.raises(ValueError, match="has adapters already"):
         adapt(adapt(small_model()))
-    with pytest.raises(ValueError, match=r"match no convolution; the model has features\.2"):
+    with pytest.raises(ValueError, match=r"'spatial' match no layer to adapt; the model has features\.2"):
         adapt(adapt(small_model(), CoLoRAConfig(targets="spatial")), CoLoRAConfig(targets="spatial"))
-    with pytest.raises(ValueError, match="match no convolution; the model has none"):
-        adapt(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="match no layer to adapt; the model has none"):
+        adapt(nn.ReLU())
 
 
 def test_importing_the_submodule_leaves_the_function():
@@ -203,11 +209,11 @@ def test_a_cast_after_adapting_is_that_of_the_stripped_model(dtype):
     model = adapt(small_model().float())
     with torch.no_grad():
         model.features[0].depthwise.normal_()
-    kernel = model.features[0].weight.clone()
+    kernel = model.features[0].base_weight.clone()
     model.to(dtype)
-    assert model.features[0].weight.dtype == torch.promote_types(dtype, torch.float32)
+    assert model.features[0].base_weight.dtype == torch.promote_types(dtype, torch.float32)
     assert model.features[0].depthwise.dtype == torch.promote_types(dtype, torch.float32)
-    assert torch.equal(model.features[0].weight, kernel.to(model.features[0].weight.dtype))
+    assert torch.equal(model.features[0].base_weight, kernel.to(model.features[0].base_weight.dtype))
     x = torch.randn(2, 3, 8, 8, dtype=dtype)
     adapted = model(x)
     assert adapted.dtype == dtype
@@ -230,22 +236,49 @@ def test_convolutions_over_one_memory_are_refused():
         adapt(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)))
 
 
-def test_convolutions_of_another_class_are_named():
-    class Conv2dSame(nn.Conv2d):  # as timm's: padding that depends on the image
-        def forward(self, x):
-            return super().forward(nn.functional.pad(x, (0, 1, 0, 1)))
+class PaddedConv(nn.Conv2d):  # as timm's Conv2dSame: padding of its own
+    def forward(self, x):
+        return super().forward(nn.functional.pad(x, (0, 1, 0, 1)))
 
-    class Conv3x3(nn.Conv2d):  # builds another geometry and computes as ever
-        def __init__(self, width):
-            super().__init__(width, width, 3)
+
+class Conv3x3(nn.Conv2d):  # builds another geometry and computes as ever
+    def __init__(self, width):
+        super().__init__(width, width, 3)
+
+
+def test_convolutions_of_another_class_are_adapted_as_they_compute():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), PaddedConv(4, 4, 3), Conv3x3(4)).double()
+    keys = list(model.state_dict())
+    x = torch.randn(2, 3, 9, 8, dtype=torch.float64)
+    before = model(x)
+    adapt(model)
+    assert torch.equal(model(x), before)
+    assert list(adapted_layers(model)) == ["0", "1", "2"]
+    with torch.no_grad():
+        for layer in model:
+            layer.depthwise.normal_()
+    adapted = model(x)
+    assert (adapted - before).abs().max() > 0.1
+    merge_(model)
+    assert torch.equal(model(x), adapted)
+    strip(model)
+    assert [type(m) for m in model] == [nn.Conv2d, PaddedConv, Conv3x3]
+    assert list(model.state_dict()) == keys
+    assert torch.equal(model(x), adapted)
+
+
+def test_what_no_adapter_can_stand_on_is_refused_by_name():
+    class Frozen(nn.Conv2d):
+        def forward(self, x):
+            return nn.functional.conv2d(x, torch.ones_like(self.weight))
 
     normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 3))
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), Conv2dSame(4, 4, 3), Conv2dSame(4, 4, 1), Conv3x3(4), normed)
-    with pytest.warns(
-        LeftOutWarning, match=r"^2 convolutions .* stay frozen: 1 \(Conv2dSame\), 4 \(ParametrizedConv2d\)$"
-    ):
-        adapt(model, CoLoRAConfig(targets="spatial"))
-    assert list(adapted_layers(model)) == ["0", "3"]
-    assert type(strip(model)[3]) is Conv3x3
-    with pytest.raises(ValueError, match=r"the model has none that can be adapted: 0 \(Conv2dSame\) cannot"):
-        adapt(nn.Sequential(Conv2dSame(4, 4, 3)))
+    pruned = prune.l1_unstructured(nn.Conv2d(4, 4, 3), "weight", 0.5)
+    for layer, why in ((normed, "parametrized"), (pruned, "pruned"), (nn.LazyConv2d(4, 3), "no shape yet")):
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), layer)
+        with pytest.raises(ValueError, match=rf"^1 \({type(layer).__name__}\) cannot be adapted: its weight .*{why}"):
+            adapt(model)
+        assert list(adapted_layers(adapt(model, CoLoRAConfig(targets="0")))) == ["0"]
+    with pytest.warns(LeftOutWarning, match="1 layers never use their weight .* stay frozen: 1$"):
+        model = adapt(nn.Sequential(nn.Conv2d(3, 4, 3), Frozen(4, 4, 3)))
+    assert list(adapted_layers(model)) == ["0"]

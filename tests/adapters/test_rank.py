@@ -8,22 +8,22 @@ import torch
 from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
-from colora.adapters.conv import keyed_generator
 from colora.adapters.history import rebuild, save_epoch
-from colora.adapters.model import adapted_layers
+from colora.adapters.layer import keyed_generator
 from colora.adapters.rank import Spectrum, model_spectra, rank_table, update_spectra
+from colora.adapters.walk import adapted_layers
 
 
 def merged(kind, order, merges, rank=1, groups=1, dtype=torch.float64):
     """(K0, K) of a layer with 16 channels in and 12 out after so many merges of random factors."""
     torch.manual_seed(0)
     layer = CoLoRAConv(kind(16, 12, 3, groups=groups, dtype=dtype), order, rank, generator=keyed_generator(0))
-    before = layer.weight.clone()
+    before = layer.base_weight.clone()
     for number in range(1, merges + 1):  # another draw of Kp each
         with torch.no_grad():
             layer.depthwise.normal_()
         layer.merge_(keyed_generator(number))
-    return before, layer.weight
+    return before, layer.base_weight
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

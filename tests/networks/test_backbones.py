@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import colora.networks.weights
-from colora.adapters.model import count_parameters
+from colora.adapters.summary import count_parameters
 from colora.networks import texturenet
 from colora.networks.backbones import build, build_meta, load_weights
 from colora.networks.methods import apply_method

@@ -5,7 +5,8 @@ import itertools
 import torch
 from torch import nn
 
-from colora.adapters.conv import CoLoRAConv, keyed_generator
+from colora.adapters.conv import CoLoRAConv
+from colora.adapters.layer import keyed_generator
 
 MODES = ("reflect", "replicate", "circular")
 EVERYWHERE = [
