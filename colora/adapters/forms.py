@@ -33,6 +33,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from colora.adapters.low_rank import factor_gradients_of, inner_and_outer, mixed, product, updated_matrix, without_autocast
+
 Order = Literal["inception", "separable"]
 Form = Literal["plain", "fused", "factored"]
 MEASURED_ON = ("cpu",)  # kinds of devices whose forms a committed table tells; elsewhere `form_choice` times them
@@ -68,8 +70,20 @@ def kernel_update(pointwise: Tensor, depthwise: Tensor, order: Order, groups: in
     return delta
 
 
-def updated_kernel(weight: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> Tensor:
-    """K0 + dK (Cout, Cin/G, *k) in K0's memory format: one pass a term, where adding dK would take two."""
+def updated_kernel(
+    weight: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, groups: int, pointwise_a: Tensor | None = None
+) -> Tensor:
+    """K0 + dK (Cout, Cin/G, *k) in K0's memory format: one pass a term, where adding dK would take two.
+
+    With A (r, p, Cin/G) given `pointwise` is B. All who need K0 + dK call this, so that theirs are the same bits.
+    """
+    if pointwise_a is not None:
+        inception = order == "inception"
+        if depthwise.shape[2:].numel() == 1 and (inception or groups == 1):
+            scale = depthwise.flatten(1).unsqueeze(-1 if inception else 1)  # of B's rows, or of A's columns
+            scaled = (pointwise * scale, pointwise_a) if inception else (pointwise, pointwise_a * scale)
+            return updated_matrix(weight.flatten(1), *scaled).view(weight.shape)
+        pointwise = product(pointwise, pointwise_a)
     for kp, kd in _terms(pointwise, depthwise, order, groups):
         weight = torch.addcmul(weight, kp, kd)
     return weight
@@ -139,35 +153,43 @@ class AdaptedConv(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(x, weight, pointwise, pointwise_a, depthwise)
         ctx.order, ctx.form, ctx.geometry = order, form, geometry
-        kp = pointwise if pointwise_a is None else pointwise @ pointwise_a
-        kernel = updated_kernel(weight, kp, depthwise, order, geometry.groups).to(x.dtype)
+        kernel = updated_kernel(weight, pointwise, depthwise, order, geometry.groups, pointwise_a).to(x.dtype)
         if bias is not None:
             bias = (bias if bias_update is None else bias + bias_update).to(x.dtype)
         return _conv(x, kernel, bias, geometry)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
-        x, weight, pointwise, pointwise_a, depthwise = ctx.saved_tensors
-        order, at, fused = ctx.order, ctx.geometry, ctx.form == "fused"
-        wanted_x, *_, wanted_bias, _, _, _ = ctx.needs_input_grad
-        low = pointwise_a is not None
-        kp = pointwise @ pointwise_a if low and (wanted_x or fused) else pointwise
-        gx = gk = gb = ga = None
-        if wanted_x or fused:
-            kernel = updated_kernel(weight, kp, depthwise, order, at.groups) if wanted_x else weight
-            gx, gk, gb = _conv_backward(g, x, kernel.to(x.dtype), at, [wanted_x, fused, fused and wanted_bias])
-            del kernel
-        if wanted_bias:
-            gb = (g.sum([0, *range(2, g.dim())]) if gb is None else gb).to(pointwise.dtype)
-        if fused:
-            gp, gd = factor_gradients(gk, kp, depthwise, order, at.groups)
-            if low:
-                gp, ga = gp @ pointwise_a.mT, pointwise.mT @ gp
-        elif low:
-            ga, gp, gd = _thin(g, x, pointwise_a, pointwise, depthwise, order, at)
-        else:
-            gp, gd = _factored(g, x, pointwise, depthwise, order, at)
+        x, *held = ctx.saved_tensors
+        with without_autocast(x):
+            gx, gp, ga, gd, gb = _gradients(ctx, g, x, *held)
         return gx, None, None, gp, ga, gd, gb, None, None, None
+
+
+def _gradients(
+    ctx: Any, g: Tensor, x: Tensor, weight: Tensor, pointwise: Tensor, pointwise_a: Tensor | None, depthwise: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Those of x, Kp or B, A, Kd and db; None for those not wanted."""
+    order, at, fused = ctx.order, ctx.geometry, ctx.form == "fused"
+    wanted_x, *_, wanted_bias, _, _, _ = ctx.needs_input_grad
+    gx = gk = gb = ga = None
+    thin = pointwise_a is not None and not fused
+    if (wanted_x or fused) and not thin:
+        kernel = updated_kernel(weight, pointwise, depthwise, order, at.groups, pointwise_a) if wanted_x else weight
+        gx, gk, gb = _conv_backward(g, x, kernel.to(x.dtype), at, [wanted_x, fused, fused and wanted_bias])
+        del kernel
+    if wanted_bias:
+        gb = (g.sum([0, *range(2, g.dim())]) if gb is None else gb).to(pointwise.dtype)
+    if thin:
+        gx, gp, ga, gd = _thin(g, x, weight, pointwise, pointwise_a, depthwise, order, at, wanted_x)
+    elif fused:
+        kp = pointwise if pointwise_a is None else pointwise @ pointwise_a
+        gp, gd = factor_gradients(gk, kp, depthwise, order, at.groups)
+        if pointwise_a is not None:
+            gp, ga = gp @ pointwise_a.mT, pointwise.mT @ gp
+    else:
+        gp, gd = _factored(g, x, pointwise, depthwise, order, at)
+    return gx, gp, ga, gd, gb
 
 
 def _conv(x: Tensor, kernel: Tensor, bias: Tensor | None, at: Geometry) -> Tensor:
@@ -230,44 +252,40 @@ def _factored_term(
 
 
 def _thin(
-    g: Tensor, x: Tensor, a: Tensor, b: Tensor, depthwise: Tensor, order: Order, at: Geometry
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(gA, gB, gKd) from the output's gradient g (B, Cout, *spatial'), for A (r, p, Cin/G), B (r, Cout, p) and Kd.
-
-    All terms at once: dK is a convolution to R = r p channels in each group, then one from these to Cout.
-    """
+    g: Tensor, x: Tensor, weight: Tensor, b: Tensor, a: Tensor, depthwise: Tensor, order: Order, at: Geometry,
+    wanted_x: bool,
+) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:  # fmt: skip
+    """(gx, gB, gA, gKd) from the output's gradient g (B, Cout, *spatial') by way of R = r p channels (`low_rank`)."""
     n, groups = len(at.stride), at.groups
     mixing = Geometry((1,) * n, (0,) * n, (1,) * n, groups)
-    inception = order == "inception"
-    rank, p, width = a.shape
-    sides = depthwise.shape[2:]
-    flat_b = b.transpose(0, 1).flatten(1)  # (Cout, R)
-    if inception:
-        inner = a.flatten(0, 1).repeat(groups, 1).reshape(-1, width, *_ONES[n])  # (G R, Cin/G, 1, ...)
-        kd = depthwise.transpose(0, 1).repeat_interleave(p, 1)  # (Cout, R, *k)
-        outer = flat_b.reshape(*flat_b.shape, *_ONES[n]) * kd  # (Cout, R, *k)
+    inception, single = order == "inception", depthwise.shape[2:].numel() == 1
+    seen = (slice(None),) * 2
+    if single and not any(at.padding):  # what a stride skips is read by nobody
+        seen += tuple(slice(None, None, stride) for stride in at.stride)
+        first = second = mixing
     else:
-        kd = depthwise.unflatten(1, (groups, width)).transpose(0, 1)  # (G, r, Cin/G, *k)
-        each_a = a.reshape(1, rank, p, width, *_ONES[n])
-        inner = (each_a * kd.unsqueeze(2)).reshape(groups * rank * p, width, *sides)
-        outer = flat_b.reshape(*flat_b.shape, *_ONES[n])  # (Cout, R, 1, ...)
-    first, second = (mixing, at) if inception else (at, mixing)
-    inner, outer = inner.to(x.dtype), outer.to(x.dtype)
-    z = _conv(x, inner, None, first)  # (B, G R, ...)
-    gz, g_outer, _ = _conv_backward(g, z, outer, second, [True, True, False])
+        first, second = (mixing, at) if inception else (at, mixing)
+    some_x = x if first is second and g.shape[2:] == x.shape[2:] else x[seen]
+    if some_x.shape != x.shape:
+        some_x = some_x.clone()
+    inner, outer = (k.to(x.dtype) for k in inner_and_outer(a, b, depthwise, inception, groups))
+    z = _conv(some_x, inner, None, first)  # (B, G R, ...)
+    if second is mixing and groups == 1:
+        gz = _conv_backward(g, z, outer, second, [True, False, False])[0]
+        g_outer = mixed(z.flatten(2), g.flatten(2)).T
+    else:
+        gz, g_outer, _ = _conv_backward(g, z, outer, second, [True, True, False])
     del z
-    _, g_inner, _ = _conv_backward(gz, x, inner, first, [False, True, False])
-    g_inner, g_outer = g_inner.to(a.dtype), g_outer.to(a.dtype)
-    over = tuple(range(-n, 0))
-    if inception:
-        by_term = g_outer.unflatten(1, (rank, p))  # (Cout, r, p, *k)
-        kd = depthwise.transpose(0, 1).unsqueeze(2)  # (Cout, r, 1, *k)
-        gb = (by_term * kd).sum(over).transpose(0, 1)  # (r, Cout, p)
-        gd = (by_term * b.transpose(0, 1).reshape(-1, rank, p, *_ONES[n])).sum(2).transpose(0, 1)  # (r, Cout, *k)
-        ga = g_inner.reshape(groups, rank, p, width).sum(0)
+    if first is mixing and groups == 1:
+        g_inner = mixed(gz.flatten(2), some_x.flatten(2))
     else:
-        by_term = g_inner.reshape(groups, rank, p, width, *sides)
-        gb = g_outer.reshape(-1, rank, p).transpose(0, 1)  # (r, Cout, p)
-        ga = (by_term * kd.unsqueeze(2)).sum((0, *over))
-        gd = (by_term * each_a).sum(2).transpose(0, 1).flatten(1, 2)  # (r, Cin, *k)
-    return ga, gb, gd
+        g_inner = _conv_backward(gz, some_x, inner, first, [False, True, False])[1]
+    gb, ga, gd = factor_gradients_of(g_inner.reshape(inner.shape), g_outer.reshape(outer.shape), a, b, depthwise, inception, groups)
+    if not wanted_x:
+        return None, gb, ga, gd
+    apart = weight.numel() > some_x.numel()
+    kernel = weight if apart else updated_kernel(weight, b, depthwise, order, groups, a)
+    gx = _conv_backward(g, x, kernel.to(x.dtype), at, [True, False, False])[0]
+    if apart:
+        gx[seen] += _conv_backward(gz, some_x, inner, first, [True, False, False])[0]
+    return gx, gb, ga, gd

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.parameter import is_lazy
 
 Bias = Literal["auto", "all", "none"]
@@ -54,6 +55,16 @@ def own_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
     own = type(module)
     same = own.forward is kind.forward and getattr(own, "_conv_forward", None) is getattr(kind, "_conv_forward", None)
     return not same or "forward" in module.__dict__
+
+
+def no_transform() -> bool:
+    """Gradients are wanted, in reverse mode, and neither torch.compile nor a torch.func transform is at work."""
+    return (
+        torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+    )
 
 
 def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
