@@ -108,7 +108,8 @@ class CoLoRAConv(AdaptedLayer):
         """`choose_form` for this layer, where it is; `positions` as there."""
         if not self.has_forms:
             return "plain"
-        return choose_form(self.base, positions, self.base_weight.device.type, self.pointwise_rank)
+        thin_channels = self.rank * self.pointwise_rank if self.pointwise_rank else None
+        return choose_form(self.base, positions, self.base_weight.device.type, thin_channels)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "CoLoRAConv":
         """As `AdaptedLayer`'s; on another kind of device the form is chosen anew."""

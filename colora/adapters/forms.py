@@ -33,7 +33,14 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from colora.adapters.low_rank import factor_gradients_of, inner_and_outer, mixed, product, updated_matrix, without_autocast
+from colora.adapters.low_rank import (
+    factor_gradients_of,
+    inner_and_outer,
+    mixed,
+    product,
+    updated_matrix,
+    without_autocast,
+)
 
 Order = Literal["inception", "separable"]
 Form = Literal["plain", "fused", "factored"]
@@ -41,6 +48,8 @@ MEASURED_ON = ("cpu",)  # kinds of devices whose forms a committed table tells; 
 PLAIN_UP_TO_WEIGHTS = 100_000  # measured: benchmarks/results/layer_forms.json
 FACTORED_FROM_CHANNELS = 128
 FACTORED_FROM_CHANNELS_LARGE, LARGE_POSITIONS = 64, 40_000  # where a batch's map has so many pixels
+THIN_TIMES, THIN_TIMES_1X1 = 4, 8  # a layer's narrow side over the thin form's channels, measured with p = 2 to 64
+THIN_FROM_PRODUCTS = 100_000_000  # of weights and positions
 _ONES = {n: (1,) * n for n in (1, 2, 3)}
 CPU_MAP_BYTES = 16 * 2**20  # the largest z at a time; measured between 4 and 32 MiB
 MAP_BYTES = 64 * 2**20  # the same on other devices; not measured
@@ -111,24 +120,37 @@ def _stacked(terms: list[Tensor], factor: Tensor) -> Tensor:
 
 
 def choose_form(
-    base: nn.Module, positions: int | None = None, device: str = "cpu", pointwise_rank: int | None = None
+    base: nn.Module, positions: int | None = None, device: str = "cpu", thin_channels: int | None = None
 ) -> Form:
-    """The fastest form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json.
+    """The fastest form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json and _p8.json.
 
-    `positions` is the number of the output's pixels in a batch, where it is known (`form_choice.fit_forms_`).
-    On a kind of device that was not measured nothing is "factored", which costs six times as much where it is wrong.
+    `positions` is the number of the output's pixels in a batch, where it is known (`form_choice.fit_forms_`), and
+    `thin_channels` R = r p of a layer whose Kp is of rank p. On a kind of device that was not measured nothing is
+    "factored", which costs six times as much where it is wrong.
     """
-    if pointwise_rank:
-        thin = device in MEASURED_ON and base.weight.numel() > PLAIN_UP_TO_WEIGHTS
-        return "factored" if thin else "plain" if base.weight.numel() <= PLAIN_UP_TO_WEIGHTS else "fused"
+    measured, weights = device in MEASURED_ON, base.weight.numel()
+    if thin_channels:
+        return "factored" if measured and _thin_pays(base, positions, thin_channels) else _unfactored(weights)
     spatial = any(side > 1 for side in base.kernel_size)
     unstrided = not base.transposed and base.groups == 1 and all(stride == 1 for stride in base.stride)
     narrow = min(base.in_channels // base.groups, base.out_channels)
     large = positions is not None and positions >= LARGE_POSITIONS
     enough = FACTORED_FROM_CHANNELS_LARGE if large else FACTORED_FROM_CHANNELS
-    if device in MEASURED_ON and unstrided and spatial and narrow >= enough:
-        return "factored"
-    return "plain" if base.weight.numel() <= PLAIN_UP_TO_WEIGHTS else "fused"
+    return "factored" if measured and unstrided and spatial and narrow >= enough else _unfactored(weights)
+
+
+def _unfactored(weights: int) -> Form:
+    return "plain" if weights <= PLAIN_UP_TO_WEIGHTS else "fused"
+
+
+def _thin_pays(base: nn.Module, positions: int | None, channels: int) -> bool:
+    """Whether the layer's narrow side is so much wider than the thin form's maps, and its work so large, that the calls
+    of the thin form cost less than the kernel's gradient."""
+    narrow = min(base.in_channels, base.out_channels)
+    times = THIN_TIMES if any(side > 1 for side in base.kernel_size) else THIN_TIMES_1X1
+    weights = base.weight.numel()
+    much = weights > PLAIN_UP_TO_WEIGHTS or (positions is not None and positions * weights >= THIN_FROM_PRODUCTS)
+    return base.groups == 1 and narrow >= times * channels and much
 
 
 class Geometry(NamedTuple):
@@ -280,7 +302,8 @@ def _thin(
         g_inner = mixed(gz.flatten(2), some_x.flatten(2))
     else:
         g_inner = _conv_backward(gz, some_x, inner, first, [False, True, False])[1]
-    gb, ga, gd = factor_gradients_of(g_inner.reshape(inner.shape), g_outer.reshape(outer.shape), a, b, depthwise, inception, groups)
+    g_inner, g_outer = g_inner.reshape(inner.shape), g_outer.reshape(outer.shape)
+    gb, ga, gd = factor_gradients_of(g_inner, g_outer, a, b, depthwise, inception, groups)
     if not wanted_x:
         return None, gb, ga, gd
     apart = weight.numel() > some_x.numel()

@@ -44,17 +44,17 @@ def side_by_side(b: Tensor) -> Tensor:
     return b.transpose(0, 1).flatten(1)
 
 
-def inner_and_outer(
-    a: Tensor, b: Tensor, depthwise: Tensor, inception: bool, groups: int
-) -> tuple[Tensor, Tensor]:
-    """The two kernels whose product is dK: (G R, Cin/G, 1, ...) and (Cout, R, *k), or (G R, Cin/G, *k) and (Cout, R, 1, ...)."""
+def inner_and_outer(a: Tensor, b: Tensor, depthwise: Tensor, inception: bool, groups: int) -> tuple[Tensor, Tensor]:
+    """The two kernels whose product is dK: (G R, Cin/G, 1, ...) and (Cout, R, *k), or, separable, (G R, Cin/G, *k) and
+    (Cout, R, 1, ...)."""
     rank, p, width = a.shape
     sides = depthwise.shape[2:]
     ones = _ONES[len(sides)]
     if inception:
         inner = a.reshape(-1, width, *ones)
         by_term = b.reshape(*b.shape, *ones) * depthwise.unsqueeze(2)  # (r, Cout, p, *k)
-        return inner if groups == 1 else inner.repeat(groups, *(1,) * (inner.dim() - 1)), by_term.transpose(0, 1).flatten(1, 2)
+        inner = inner if groups == 1 else inner.repeat(groups, *(1,) * (inner.dim() - 1))
+        return inner, by_term.transpose(0, 1).flatten(1, 2)
     each = depthwise.reshape(rank, groups, 1, width, *sides) * a.reshape(rank, 1, p, width, *ones)
     inner = each.transpose(0, 1).reshape(groups * rank * p, width, *sides)
     return inner, side_by_side(b).reshape(-1, rank * p, *ones)
