@@ -104,12 +104,16 @@ class CoLoRAConv(AdaptedLayer):
         """Whether the hand-written gradients of `forms` can compute it."""
         return not (self.base.transposed or self.own_forward)
 
+    @property
+    def thin_channels(self) -> int | None:
+        """G R, the channels that the factored form has between its two convolutions, where Kp is of low rank."""
+        return self.base.groups * self.rank * self.pointwise_rank if self.pointwise_rank else None
+
     def form_by_rule(self, positions: int | None = None) -> Form:
         """`choose_form` for this layer, where it is; `positions` as there."""
         if not self.has_forms:
             return "plain"
-        thin_channels = self.rank * self.pointwise_rank if self.pointwise_rank else None
-        return choose_form(self.base, positions, self.base_weight.device.type, thin_channels)
+        return choose_form(self.base, positions, self.base_weight.device.type, self.thin_channels)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "CoLoRAConv":
         """As `AdaptedLayer`'s; on another kind of device the form is chosen anew."""

@@ -233,10 +233,13 @@ def images_at_once(inputs: torch.Size, outputs: torch.Size, order: Order, itemsi
     return max(1, limit // max(1, map_bytes(inputs, outputs, order, itemsize)))
 
 
-def map_bytes(inputs: torch.Size, outputs: torch.Size, order: Order, itemsize: int) -> int:
-    """Bytes of one image's z: pointwise(x) (Cout, *spatial), or depthwise(x) (Cin, *spatial') in the other order."""
+def map_bytes(
+    inputs: torch.Size, outputs: torch.Size, order: Order, itemsize: int, thin_channels: int | None = None
+) -> int:
+    """Bytes of one image's z: pointwise(x) (Cout, *spatial), or depthwise(x) (Cin, *spatial') in the other order; with
+    Kp of low rank (G R, *spatial) or (G R, *spatial'), G R given as `thin_channels`."""
     channels, spatial = (outputs[1], inputs[2:]) if order == "inception" else (inputs[1], outputs[2:])
-    return itemsize * channels * spatial.numel()
+    return itemsize * (thin_channels or channels) * spatial.numel()
 
 
 def _factored(

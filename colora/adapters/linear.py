@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from colora.adapters.layer import AdaptedLayer, Bias, no_transform, own_weight
 from colora.adapters.low_rank import AdaptedLinear, side_by_side, updated_matrix, without_autocast
 
-PLAIN_UP_TO_WEIGHTS = 0
 LINEAR_RANK = 8  # p where none is given: the paper's Kp would be the whole weight
 
 
@@ -89,7 +88,7 @@ class CoLoRALinear(AdaptedLayer):
         trains = weight.requires_grad or (bias is not None and bias.requires_grad)
         if trains or not self.enabled or x.is_meta or x.dim() < 2 or torch.is_autocast_enabled(x.device.type):
             return False
-        return weight.numel() > PLAIN_UP_TO_WEIGHTS and no_transform()
+        return no_transform()
 
     def extra_repr(self) -> str:
         return f"{self.base.extra_repr()}, rank={self.rank}, pointwise_rank={self.pointwise_rank}"
