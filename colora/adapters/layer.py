@@ -139,21 +139,19 @@ class AdaptedLayer(nn.Module):
     @property
     def base_weight(self) -> Tensor:
         """K0 with the shape of the base's weight."""
-        return self._held("weight")
+        held = self._parameters
+        return held["weight"] if "weight" in held else self.__dict__["weight"]  # a replica of DataParallel's
 
     @property
     def base_bias(self) -> Tensor | None:
         """b0, or None for a layer without bias."""
-        return self._held("bias")
-
-    def _held(self, name: str) -> Any:
-        """A parameter as it is kept: in a replica of DataParallel as a plain attribute."""
-        return self._parameters[name] if name in self._parameters else self.__dict__.get(name)
+        held = self._parameters
+        return held["bias"] if "bias" in held else self.__dict__.get("bias")
 
     @property
     def weight(self) -> Tensor:
         """K0 + dK, in the dtype of the layer that `stripped` gives: what the layer computes with now."""
-        return self.effective_weight().to(self._base_dtype)
+        return self._as_read(self.effective_weight())
 
     @weight.setter
     def weight(self, value: Tensor) -> None:  # a replica of DataParallel is given its K0 so
@@ -163,7 +161,11 @@ class AdaptedLayer(nn.Module):
     def bias(self) -> Tensor | None:
         """b0 + db, likewise, or None for a layer without bias."""
         bias = self.effective_bias()
-        return None if bias is None else bias.to(self._base_dtype)
+        return None if bias is None else self._as_read(bias)
+
+    def _as_read(self, value: Tensor) -> Tensor:
+        """In half precision where the base is: its fp32 master is nobody else's business."""
+        return value.to(self._base_dtype) if self._base_dtype.itemsize < 4 else value
 
     @bias.setter
     def bias(self, value: Tensor | None) -> None:
@@ -177,11 +179,6 @@ class AdaptedLayer(nn.Module):
             if "_base" not in self.__dict__:
                 raise
             return getattr(self.base, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """A geometry that is given anew, such as another stride, is the base's, which computes with it."""
-        base = self.__dict__.get("_base")
-        setattr(base[0], name, value) if base and name in base[0].__constants__ else super().__setattr__(name, value)
 
     def _take_hooks(self, other: nn.Module) -> None:
         """Hooks that stood on `other` stand here, so that each is called once, also where the base is called inside."""
@@ -264,9 +261,9 @@ class AdaptedLayer(nn.Module):
     def _base_forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The base's own forward pass with K0 + dK and b0 + db in the place of its weight and bias."""
         weight, bias = self._in_dtype_of(x)
-        held = {name: self._held(name) for name in self.base._parameters}
-        given = {name: value for name, value in held.items() if value is not None} | {"weight": weight, "bias": bias}
-        return torch.func.functional_call(self.base, given, (x, *args), kwargs)
+        held = self.__dict__ | self._parameters  # plain attributes in a replica of DataParallel
+        given = {name: held[name] for name in self.base._parameters if held.get(name) is not None}
+        return torch.func.functional_call(self.base, given | {"weight": weight, "bias": bias}, (x, *args), kwargs)
 
     def adapter_parameters(self) -> list[nn.Parameter]:
         """The factors there are, in the order of `FACTORS`."""

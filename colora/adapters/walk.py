@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from colora.adapters.conv import CoLoRAConv
+from colora.adapters.conv import CONVOLUTIONS, CoLoRAConv
 from colora.adapters.layer import AdaptedLayer
 
 
@@ -41,8 +41,7 @@ def replace_inside(model: nn.Module, substitute: Callable[[nn.Module], nn.Module
 
 def refuse_compiled_layer(model: nn.Module) -> None:
     """Raises ValueError for a lone layer that torch.compile holds: it would go on calling the layer that it took."""
-    bare = unwrapped(model)
-    lone = isinstance(bare, AdaptedLayer) or not any(True for _ in bare.children())
+    lone = isinstance(unwrapped(model), (AdaptedLayer, nn.Linear, *CONVOLUTIONS))
     if lone and any("_orig_mod" in m._modules for m in model.modules()):
         raise ValueError("the model is one layer, to which torch.compile holds: give the layer itself")
 
