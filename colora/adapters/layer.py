@@ -272,9 +272,12 @@ class AdaptedLayer(nn.Module):
     def _base_forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The base's own forward pass with K0 + dK and b0 + db in the place of its weight and bias."""
         weight, bias = self._in_dtype_of(x)
-        held = self.__dict__ | self._parameters  # plain attributes in a replica of DataParallel
-        given = {name: held[name] for name in self.base._parameters if held.get(name) is not None}
-        return torch.func.functional_call(self.base, given | {"weight": weight, "bias": bias}, (x, *args), kwargs)
+        given = {"weight": weight, "bias": bias}
+        for name, own in self.base._parameters.items():
+            if own is not None and name not in given:
+                held = self._parameters  # plain attributes in a replica of DataParallel
+                given[name] = held[name] if name in held else self.__dict__[name]
+        return torch.func.functional_call(self.base, given, (x, *args), kwargs)
 
     def adapter_parameters(self) -> list[nn.Parameter]:
         """The factors there are, in the order of `FACTORS`."""
