@@ -140,8 +140,8 @@ def fastest(
 
     That holds the gradient and Adam's two moments of every kernel; what the factors' take less is there to spend: on W,
     which each plain layer keeps until its backward pass (under autocast every convolution keeps such a copy), and on
-    the two maps of the factored form, of which only one layer's exist at a time: those of a part of the batch, or, where
-    Kp is of low rank, thin ones of the whole. Small layers, which gain most from the plain form, are served first.
+    the two maps of the factored form, of which only one layer's exist at a time: those of a part of the batch or,
+    where Kp is of low rank, thin ones of the whole. Small layers, which gain most from the plain form, come first.
     """
     adapted = {n: sum(p.numel() for p in m.adapter_parameters() if p is not m.bias_update) for n, m in layers.items()}
     saved = {name: layer.base_weight.numel() - adapted[name] for name, layer in layers.items()}
