@@ -17,9 +17,9 @@ factored  keeps as little, and gW is never made:
           maps. Elsewhere as many as keep z and its gradient, together, below what VGG16 saves in gradients and Adam's
           moments (150 MiB).
 
-With Kp = B A of low rank the factored form is another, and cheap in every layer: dK is two thin convolutions with p
-channels between them, whose gradients are all that is made,
-              z = A x (inception; separable: A Kd, the spatial one, comes first),       y' = (B Kd) z.
+With Kp = B A of low rank the factored form is another: all that is made lies in thin maps of r p channels (`low_rank`),
+and W is made again only where it is smaller than the layer's own map. It takes 0.7 to 0.9 of the plain trainable layer's
+time wherever the layer is several times as wide and its work some 100 million products, 1x1 and strided layers too.
 
 Transposed kinds, subclasses with a forward pass of their own, images without a batch, torch.compile, torch.func and a
 K0 that was unfrozen are computed plainly whatever the form.
@@ -28,6 +28,7 @@ The paper's own picture, two small convolutions beside the frozen one, is left o
 factored form and has to keep them for the backward pass.
 """
 
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -182,9 +183,9 @@ class AdaptedConv(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
-        x, *held = ctx.saved_tensors
-        with without_autocast(x):
-            gx, gp, ga, gd, gb = _gradients(ctx, g, x, *held)
+        x, weight, pointwise, pointwise_a, depthwise = ctx.saved_tensors
+        with nullcontext() if pointwise_a is None else without_autocast(x):
+            gx, gp, ga, gd, gb = _gradients(ctx, g, x, weight, pointwise, pointwise_a, depthwise)
         return gx, None, None, gp, ga, gd, gb, None, None, None
 
 
