@@ -18,8 +18,8 @@ factored  keeps as little, and gW is never made:
           moments (150 MiB).
 
 With Kp = B A of low rank the factored form is another: all that is made lies in thin maps of r p channels (`low_rank`),
-and W is made again only where it is smaller than the layer's own map. It takes 0.7 to 0.9 of the plain trainable layer's
-time wherever the layer is several times as wide and its work some 100 million products, 1x1 and strided layers too.
+and W is made again only where it is smaller than the layer's own map. It takes 0.7 to 0.9 of the plain trainable
+layer's time wherever the layer is several times as wide and its work some 100 million products; 1x1 and strided too.
 
 Transposed kinds, subclasses with a forward pass of their own, images without a batch, torch.compile, torch.func and a
 K0 that was unfrozen are computed plainly whatever the form.
@@ -291,9 +291,9 @@ def _thin(
         first = second = mixing
     else:
         first, second = (mixing, at) if inception else (at, mixing)
-    some_x = x if first is second and g.shape[2:] == x.shape[2:] else x[seen]
+    some_x = x[seen]
     if some_x.shape != x.shape:
-        some_x = some_x.clone()
+        some_x = some_x.clone()  # read three times
     inner, outer = (k.to(x.dtype) for k in inner_and_outer(a, b, depthwise, inception, groups))
     z = _conv(some_x, inner, None, first)  # (B, G R, ...)
     if second is mixing and groups == 1:
@@ -310,7 +310,7 @@ def _thin(
     gb, ga, gd = factor_gradients_of(g_inner, g_outer, a, b, depthwise, inception, groups)
     if not wanted_x:
         return None, gb, ga, gd
-    apart = weight.numel() > some_x.numel()
+    apart = weight.numel() > some_x.numel()  # a pass over gx costs less than one over W
     kernel = weight if apart else updated_kernel(weight, b, depthwise, order, groups, a)
     gx = _conv_backward(g, x, kernel.to(x.dtype), at, [True, False, False])[0]
     if apart:
