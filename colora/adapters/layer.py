@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from colora.adapters.sharded import is_sharded, on_whole
+
 Bias = Literal["auto", "all", "none"]
 FACTORS = ("pointwise", "pointwise_a", "pointwise_b", "depthwise", "bias_update")
 HOOKS = (  # a layer's own: whoever put them there holds handles to these dictionaries, so they move as they are
@@ -131,7 +133,8 @@ class AdaptedLayer(nn.Module):
     @property
     def weight(self) -> Tensor:
         """K0 + dK: what the layer computes with now."""
-        return self.effective_weight()
+        # while it is sharded FSDP2 looks for its own part of K0 by this name
+        return self.base_weight if is_sharded(self.base_weight) else self.effective_weight()
 
     @weight.setter
     def weight(self, value: Tensor) -> None:  # a replica of DataParallel is given its K0 so
@@ -140,7 +143,7 @@ class AdaptedLayer(nn.Module):
     @property
     def bias(self) -> Tensor | None:
         """b0 + db, or None for a layer without bias."""
-        return self.effective_bias()
+        return self.base_bias if is_sharded(self.base_bias) else self.effective_bias()
 
     @bias.setter
     def bias(self, value: Tensor | None) -> None:
@@ -231,23 +234,27 @@ class AdaptedLayer(nn.Module):
         """The factors there are, in the order of `FACTORS`."""
         return [self._parameters[name] for name in FACTORS if self._parameters.get(name) is not None]
 
+    @on_whole(write=False)
     def checksum(self) -> str:
         """The base's `kernel_checksum`, before any merge; without the zeros that bias="all" gave it."""
         own_bias = self.base_bias if self.base.bias is not None else None
         return self.merged_from or kernel_checksum(self.base_weight, own_bias)
 
+    @on_whole(write=False)
     def factors(self) -> dict[str, Tensor]:
         """Copies of the factors there are, by name; that of the bias is "bias"."""
         there = {name.removesuffix("_update"): self._parameters.get(name) for name in FACTORS}
         return {name: value.detach().clone() for name, value in there.items() if value is not None}
 
     @torch.no_grad()
+    @on_whole(write=False)
     def finite(self) -> bool:
         """Whether K0 + dK and b0 + db are, in the dtype of the layer that `stripped` gives."""
         values = (self.updated_weight(), self.updated_bias())
         return all(bool(v.to(self._base_dtype).isfinite().all()) for v in values if v is not None)
 
     @torch.no_grad()
+    @on_whole(write=True)
     def merge_(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """K0 += dK and b0 += db in place, then `reset_`; returns the merged factors (eq. 7, section 3.1).
 
@@ -264,6 +271,7 @@ class AdaptedLayer(nn.Module):
         return merged
 
     @torch.no_grad()
+    @on_whole(write=True)
     def load_factors_(self, factors: dict[str, Tensor]) -> None:
         """Puts the factors that `factors` or `merge_` returned in place of the present ones."""
         for name in FACTORS:
@@ -271,6 +279,7 @@ class AdaptedLayer(nn.Module):
                 self._parameters[name].copy_(factors[name.removesuffix("_update")])
 
     @torch.no_grad()
+    @on_whole(write=True)
     def undo_(self, factors: dict[str, Tensor]) -> None:
         """Takes a merge back: K0 -= dK, b0 -= db of the factors it returned, to rounding (section 3.1)."""
         there = {name: value.to(self.base_weight.device) for name, value in factors.items()}

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from colora.adapters.aside import forget_others, refuse_several
 from colora.adapters.conv import CoLoRAConv
 from colora.adapters.forms import Order
 from colora.adapters.layer import FACTORS, AdaptedLayer, Bias, keyed_generator
 from colora.adapters.linear import LINEAR_RANK, CoLoRALinear
+from colora.adapters.sharded import any_sharded, to_shards, whole, whole_parameters
 from colora.adapters.summary import percent, trainable_summary
 from colora.adapters.targets import Layers, Targets, choose_layers, trained_beside
 from colora.adapters.walk import adapted_layers, bare_name, replace_modules, unwrapped
@@ -69,6 +71,8 @@ def put_adapters(
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("adapt the model before DistributedDataParallel takes it: it would not know of the adapters")
     bare = unwrapped(model)
+    if any_sharded(bare):
+        raise ValueError("adapt the model before fully_shard takes it: it would not know of the adapters")
     beside = trained_beside(bare, train_also)
     modules = dict(bare.named_modules())
     trained = {id(m) for name in beside for m in modules[name].modules()}
@@ -147,6 +151,8 @@ def merge_(model: nn.Module, seed: int = 0, step: int = 0, safe: bool = False) -
     The adapters start anew from the draw keyed by (seed, step, layer name); `step` counts merges from 1. With `safe`
     a merge that would leave a value that is not finite raises ValueError, and no layer is changed.
     """
+    refuse_several(model)
+    to_shards(model)
     layers = adapted_layers(model)
     if safe:
         for name, layer in layers.items():
@@ -160,6 +166,8 @@ def undo_(model: nn.Module, factors: dict[str, dict[str, Tensor]]) -> None:
 
     Raises ValueError, before anything changes, for a layer that is not adapted here.
     """
+    refuse_several(model)
+    to_shards(model)
     layers = adapted_layers(model)
     unknown = [name for name in factors if name not in layers]
     if unknown:
@@ -172,6 +180,9 @@ def strip(model: nn.Module) -> nn.Module:
     """The model with its plain layers again: same classes, same state_dict keys, updates merged (bias="all"
     adds biases)."""
     bare = unwrapped(model)
+    if any_sharded(bare):
+        raise ValueError("the model is sharded by FSDP2: load plain_state, which has whole tensors, into a plain model")
+    forget_others(bare)
     plain = {id(layer): layer.stripped() for layer in adapted_layers(bare).values()}
     new = replace_modules(bare, lambda m: plain.get(id(m)))
     return new if model is bare else model
@@ -186,9 +197,10 @@ def plain_state(model: nn.Module) -> OrderedDict[str, Tensor]:
         prefix = f"{name}." if name else ""
         for key in FACTORS:
             state.pop(prefix + key, None)
-        state[prefix + "weight"] = layer.updated_weight().detach().to(layer._base_dtype)
-        if layer.base_bias is not None:
-            state[prefix + "bias"] = layer.updated_bias().detach().to(layer._base_dtype)
-    named = OrderedDict((bare_name(key), value) for key, value in state.items())
+        with whole_parameters(layer, write=False):
+            state[prefix + "weight"] = layer.updated_weight().detach().to(layer._base_dtype)
+            if layer.base_bias is not None:
+                state[prefix + "bias"] = layer.updated_bias().detach().to(layer._base_dtype)
+    named = OrderedDict((bare_name(key), whole(value)) for key, value in state.items())
     named._metadata = OrderedDict((bare_name(key), value) for key, value in state._metadata.items())
     return named
