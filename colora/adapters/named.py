@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from torch import nn
 
 from colora.adapters.aside import ATTRIBUTE, FIRST, Named, adapted_aside, named, plain_of, put, take
+from colora.adapters.classifier import trained_beside
 from colora.adapters.layer import FACTORS, AdaptedLayer
 from colora.adapters.model import CoLoRAConfig, adapt, put_adapters
 from colora.adapters.sharded import any_sharded
-from colora.adapters.targets import trained_beside
 from colora.adapters.walk import adapted_layers, replace_modules, unwrapped
 
 
@@ -66,12 +66,19 @@ def add_adapter(
     """
     config = config or CoLoRAConfig()
     bare = unwrapped(model)
-    if not adapted_layers(bare):
-        beside = _put_modules(bare, modules, train_also)
-        model = adapt(model, config, beside, seed)
-        call_first(model, name)
+
+    def beside(plain: nn.Module) -> list[str]:
+        put_modules(plain, modules)
+        return list(dict.fromkeys([*trained_beside(plain, train_also), *(modules or ())]))
+
+    if adapted_layers(bare):
+        add_built(bare, name, lambda plain: put_adapters(plain, config, beside(plain), seed))
         return model
-    add_built(bare, name, lambda plain: put_adapters(plain, config, _put_modules(plain, modules, train_also), seed))
+    if name != FIRST:
+        refuse_lone(bare)
+    with standing_again(bare, only_after_errors=True):
+        model = adapt(model, config, beside(bare), seed)
+    call_first(model, name)
     return model
 
 
@@ -123,11 +130,9 @@ def activated(model: nn.Module, name: str | None) -> Iterator[None]:
 
 
 def call_first(model: nn.Module, name: str) -> None:
-    """Names the one adapter of a model. Raises ValueError for a model that is one layer itself."""
-    bare = unwrapped(model)
+    """Names the one adapter of a model."""
     if name != FIRST:
-        _refuse_lone(bare)
-        bare.__dict__[ATTRIBUTE] = Named(name)
+        unwrapped(model).__dict__[ATTRIBUTE] = Named(name)
 
 
 def add_built(
@@ -142,7 +147,7 @@ def add_built(
     """
     if name in adapter_names(bare):
         raise ValueError(f"there is an adapter {name!r} already; the model has {', '.join(adapter_names(bare))}")
-    _refuse_lone(bare)
+    refuse_lone(bare)
     _refuse_sharded(bare)
     with standing_again(bare) as trained:
         plain = {id(layer): plain_of(layer) for layer in adapted_layers(bare).values()}
@@ -155,16 +160,19 @@ def add_built(
 
 
 @contextmanager
-def standing_again(bare: nn.Module) -> Iterator[set[int]]:
+def standing_again(bare: nn.Module, only_after_errors: bool = False) -> Iterator[set[int]]:
     """A context after which the model stands, and trains, as before; the ids of the parameters that train."""
     here = take(bare)
     flags = [(p, p.requires_grad) for p in bare.parameters()]
+    done = False
     try:
         yield {id(p) for p, trains in flags if trains}
+        done = True
     finally:
-        put(bare, here)
-        for parameter, trains in flags:
-            parameter.requires_grad_(trains)
+        if not (done and only_after_errors):
+            put(bare, here)
+            for parameter, trains in flags:
+                parameter.requires_grad = trains
 
 
 def _own(bare: nn.Module, trained: set[int]) -> None:
@@ -184,23 +192,18 @@ def _own(bare: nn.Module, trained: set[int]) -> None:
                 module._buffers[name] = buffers.setdefault(id(b), b.detach().clone())
 
 
-def _put_modules(
-    model: nn.Module, modules: Mapping[str, nn.Module] | None, train_also: str | Sequence[str] | None
-) -> Sequence[str] | str | None:
-    """Puts them in their places; what trains beside the adapters then. Raises ValueError for a place there is not."""
-    if not modules:
-        return train_also
+def put_modules(model: nn.Module, modules: Mapping[str, nn.Module] | None) -> None:
+    """Puts each in the place of that name. Raises ValueError for a place that there is not."""
     there = dict(model.named_modules())
-    for place in modules:
+    for place in modules or ():
         if not place or place not in there:
             children = ", ".join(name for name, _ in model.named_children())
             raise ValueError(f"modules names {place!r}, which the model lacks; it has {children}")
-    for place, module in modules.items():
+    for place, module in (modules or {}).items():
         like = next(there[place].parameters(), None)
         if like is not None:
             module.to(like.device)
         model.set_submodule(place, module.train(there[place].training))
-    return list(dict.fromkeys([*trained_beside(model, train_also), *modules]))
 
 
 def _known(model: nn.Module, name: str) -> None:
@@ -209,9 +212,10 @@ def _known(model: nn.Module, name: str) -> None:
         raise ValueError(f"there is no adapter {name!r}; the model has {', '.join(names) or 'none'}")
 
 
-def _refuse_lone(bare: nn.Module) -> None:
-    if isinstance(bare, AdaptedLayer):
-        raise ValueError("a model that is one adapted layer has one adapter: put it into nn.Sequential for several")
+def refuse_lone(bare: nn.Module) -> None:
+    """Raises ValueError for a model that is one layer, which would have to be another object with another adapter."""
+    if not any(True for _ in bare.children()):
+        raise ValueError("a model that is one layer has one adapter, 'default': put it into nn.Sequential for others")
 
 
 def _refuse_sharded(bare: nn.Module) -> None:
