@@ -71,9 +71,16 @@ def buffers_by_name(model: nn.Module) -> dict[str, Tensor]:
     return {bare_name(name): b for name, b in bare.named_buffers() if name in kept}
 
 
-def for_file(value: Tensor) -> Tensor:
-    """A whole copy on the CPU that shares its memory with no other tensor, as safetensors wants it."""
-    return whole(value.detach()).cpu().clone(memory_format=torch.contiguous_format)
+def for_file(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Whole ones on the CPU, no two of which share their memory, as safetensors wants them."""
+    ready: dict[str, Tensor] = {}
+    memories: set[int] = set()
+    for name, value in tensors.items():
+        value = whole(value.detach()).cpu().contiguous()
+        memory = value.untyped_storage().data_ptr()
+        ready[name] = value.clone() if memory in memories else value
+        memories.add(memory)
+    return ready
 
 
 def save_adapter(model: nn.Module, folder: Path | str, name: str | None = None) -> None:
@@ -117,7 +124,7 @@ def _packed(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
     }
     frozen = {f"{name}.{kind}" if name else kind for name in layers for kind in ("weight", "bias")}
     trained = {n: p for n, p in parameters_by_name(model).items() if p.requires_grad and n not in frozen}
-    return config, {name: for_file(value) for name, value in (trained | buffers_by_name(model)).items()}
+    return config, for_file(trained | buffers_by_name(model))
 
 
 def load_adapter(

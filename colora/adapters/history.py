@@ -38,9 +38,9 @@ def save_epoch(
 ) -> None:
     """Writes `folder`/epoch-NN.safetensors; `merges` holds what `merge_` returned, by merge number.
 
-    `write` puts the bytes at their path; as it is, the file is complete or absent. The names in it are those of the bare
-    model, whatever wraps it; one that FSDP2 has sharded is saved by a call in every process. Raises ValueError for a
-    model whose adapters differ in order or rank.
+    `write` puts the bytes at their path; as it is, the file is complete or absent. The names in it are those of the
+    bare model, whatever wraps it; one that FSDP2 has sharded is saved by a call in every process. Raises ValueError for
+    a model whose adapters differ in order or rank.
     """
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
@@ -71,8 +71,7 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
         about["bias"] = {name: m.bias_update is not None for name, m in layers.items()}
     if epoch == 1:
         about["base"] = _base_checksum(model, list(layers), trained)
-    ready = {name: for_file(t) for name, t in tensors.items()}
-    return save(ready, metadata={"about": json.dumps(about)})
+    return save(for_file(tensors), metadata={"about": json.dumps(about)})
 
 
 def rebuild(base: nn.Module, history: Path | str, upto: int) -> nn.Module:

@@ -5,9 +5,9 @@
     set_adapter(model, "drusen")                 # now train it, with an optimizer of its own
 
 K0 and b0 are held once. An adapter has its own factors, its own parameters of whatever trains beside them (the
-classifier), its own buffers (batch norm's running statistics), and the modules that were put into the model while it was
-active. Those that are not active are no part of the model: state_dict, `parameters()`, counts and files have the active
-one alone; copies and pickles of the model keep all.
+classifier), its own buffers (batch norm's running statistics), and the modules that were put into the model while it
+was active. Those that are not active are no part of the model: state_dict, `parameters()`, counts and files have the
+active one alone; copies and pickles of the model keep all.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,8 +86,9 @@ def set_adapter(model: nn.Module, name: str) -> None:
     """Makes the adapter of that name the active one, in place.
 
     Modules are exchanged, no values are copied: each adapter's parameters stay those that its optimizer knows. They go
-    to the device and dtype of the model, and hooks of adapted layers and their mode move to the layers that come. Raises
-    ValueError for a name that there is not, and for a model that DistributedDataParallel holds or FSDP2 has sharded.
+    to the device and dtype of the model, and hooks of adapted layers and their mode move to the layers that come.
+    Raises ValueError for a name that there is not, and for a model that DistributedDataParallel holds or FSDP2 has
+    sharded.
     """
     about = named(model)
     if name == about.active and adapted_layers(model):

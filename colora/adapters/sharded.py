@@ -1,4 +1,4 @@
-"""Models that FSDP2 (`torch.distributed.fsdp.fully_shard`) has cut up, so that a process holds a part of each parameter.
+"""Models that FSDP2 (`torch.distributed.fsdp.fully_shard`) has cut up: a process holds a part of each parameter.
 
 A merge multiplies factors, whose parts do not lie where those of the kernel do. So each layer is put together for the
 moment that it takes, merged in every process as on one alone, to the same bits, and cut again. Putting together is a
