@@ -31,7 +31,7 @@ from colora.adapters.named import (
     standing_again,
 )
 from colora.adapters.sharded import to_shards, whole
-from colora.adapters.walk import adapted_layers, bare_name, unwrapped
+from colora.adapters.walk import adapted_layers, bare_name, modules_by_name, unwrapped
 
 CHECKED = ("weight", "bias")
 NEEDED = ("target_modules", "order", "rank", "bias", "base_checksum")
@@ -53,11 +53,6 @@ def base_checksum(model: nn.Module, layers: list[str], kinds: tuple[str, ...] = 
                 digest.update(f"{name} {tuple(own[kind].shape)}".encode())
                 digest.update(whole(own[kind].detach()).cpu().float().contiguous().numpy())
     return digest.hexdigest()
-
-
-def modules_by_name(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules by their names in the bare model; of a compiled one and its wrapper the module itself."""
-    return {bare_name(name): module for name, module in unwrapped(model).named_modules()}
 
 
 def parameters_by_name(model: nn.Module) -> dict[str, nn.Parameter]:

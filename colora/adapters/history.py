@@ -20,11 +20,11 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from colora.adapters.files import buffers_by_name, for_file, modules_by_name, parameters_by_name, write_whole
+from colora.adapters.files import buffers_by_name, for_file, parameters_by_name, write_whole
 from colora.adapters.layer import kernel_checksum
 from colora.adapters.model import CoLoRAConfig, config_of, exactly, put_adapters, strip
 from colora.adapters.sharded import to_shards, whole
-from colora.adapters.walk import adapted_layers, unwrapped
+from colora.adapters.walk import adapted_layers, modules_by_name, unwrapped
 
 Factors = dict[str, dict[str, Tensor]]
 

@@ -22,7 +22,14 @@ from colora.adapters.linear import LINEAR_RANK, CoLoRALinear
 from colora.adapters.sharded import any_sharded, to_shards, whole, whole_parameters
 from colora.adapters.summary import percent, trainable_summary
 from colora.adapters.targets import Layers, Targets, adaptable, check_layers, choose_layers
-from colora.adapters.walk import adapted_layers, bare_name, refuse_compiled_layer, replace_inside, unwrapped
+from colora.adapters.walk import (
+    adapted_layers,
+    bare_name,
+    modules_by_name,
+    refuse_compiled_layer,
+    replace_inside,
+    unwrapped,
+)
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +90,7 @@ def put_adapters(
     if any_sharded(bare):
         raise ValueError("adapt the model before fully_shard takes it: it would not know of the adapters")
     beside = trained_beside(bare, train_also)
-    modules = dict(bare.named_modules())
+    modules = modules_by_name(bare)
     trained = {id(m) for name in beside for m in modules[name].modules()}
     adapters: dict[int, AdaptedLayer] = {id(layer.base): layer for layer in adapted_layers(bare).values()}
     taken = trained | set(adapters)

@@ -63,6 +63,11 @@ def bare_name(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
+def modules_by_name(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules by their names in the bare model; of a compiled one and its wrapper the module itself."""
+    return {bare_name(name): module for name, module in unwrapped(model).named_modules()}
+
+
 def adapter_parameters(model: nn.Module) -> list[nn.Parameter]:
     """The factors and db of every adapted layer, in module order."""
     return [p for layer in adapted_layers(model).values() for p in layer.adapter_parameters()]
