@@ -78,7 +78,9 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
     a module of that name, adapted what lies in layers with an adapter, deployed what `strip` leaves."""
     model = unwrapped(model)
     found = trainable_summary(model)
-    head = sum(_size(p) for name, p in model.named_parameters() if name.startswith("head."))
+    factors = {id(p) for p in adapter_parameters(model)}
+    under_head = [p for name, p in model.named_parameters() if name.startswith("head.")]
+    head = sum(_size(p) for p in under_head if id(p) not in factors)
     trained = sum(_size(p) for p in model.parameters() if p.requires_grad)
     return {
         "features": found.deployed - head,

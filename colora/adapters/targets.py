@@ -3,6 +3,7 @@
 Names match as in PEFT: "conv1" is every layer whose name is that or ends in ".conv1", a glob likewise.
 """
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -166,7 +167,7 @@ def _uses_its_weight(module: nn.Module) -> bool:
     else:
         sides = [dilation * (side - 1) + 1 for side, dilation in zip(module.kernel_size, module.dilation, strict=True)]
         shape = (2, module.in_channels, *(2 * side for side in sides))
-    bare, dtype = _Bare(module), module.weight.dtype
+    bare, dtype = _Bare(copy.copy(module)), module.weight.dtype  # what it counts, it counts in the copy
     state = {n: _shape_of(v) for n, v in (*bare.named_parameters(), *bare.named_buffers())}
     state["layer.weight"].requires_grad_(True)
     try:
