@@ -26,7 +26,7 @@ from colora.adapters.walk import (
     adapted_layers,
     bare_name,
     modules_by_name,
-    refuse_compiled_layer,
+    refuse_compiled,
     replace_inside,
     unwrapped,
 )
@@ -85,7 +85,6 @@ def put_adapters(
     """`adapt` without a word: for adapters that are put back."""
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("adapt the model before DistributedDataParallel takes it: it would not know of the adapters")
-    refuse_compiled_layer(model)
     bare = unwrapped(model)
     if any_sharded(bare):
         raise ValueError("adapt the model before fully_shard takes it: it would not know of the adapters")
@@ -97,6 +96,7 @@ def put_adapters(
     if adapters and not any(isinstance(m, (nn.Linear, *CONVOLUTIONS)) and id(m) not in taken for m in modules.values()):
         raise ValueError("the model has adapters already: strip it first")
     chosen = choose_layers(bare, config.layers, config.targets, lambda m: id(m) in taken)
+    refuse_compiled(model, chosen.values())
 
     kept = {id(p) for layer in adapters.values() for p in layer.parameters()}
     adapters |= {id(m): _adapted(m, config, keyed_generator(seed, 0, name)) for name, m in chosen.items()}
@@ -201,7 +201,7 @@ def strip(model: nn.Module) -> nn.Module:
     Of several named adapters the active one is merged, and the others are gone. Raises ValueError for a model that
     FSDP2 has sharded.
     """
-    refuse_compiled_layer(model)
+    refuse_compiled(model, adapted_layers(model).values())
     if any_sharded(unwrapped(model)):
         raise ValueError("the model is sharded by FSDP2: load plain_state, which has whole tensors, into a plain model")
     forget_others(model)

@@ -20,7 +20,7 @@ from colora.adapters.classifier import trained_beside
 from colora.adapters.layer import FACTORS, AdaptedLayer
 from colora.adapters.model import CoLoRAConfig, adapt, put_adapters
 from colora.adapters.sharded import any_sharded
-from colora.adapters.walk import adapted_layers, replace_modules, unwrapped
+from colora.adapters.walk import adapted_layers, refuse_compiled, replace_modules, unwrapped
 
 
 @contextmanager
@@ -98,6 +98,8 @@ def set_adapter(model: nn.Module, name: str) -> None:
         raise ValueError("set the adapter before DistributedDataParallel takes the model: it would go on with this one")
     bare = unwrapped(model)
     _refuse_sharded(bare)
+    layers = [*adapted_layers(bare).values(), *adapted_aside(bare)]
+    refuse_compiled(model, [*layers, *(layer.base for layer in layers)])
     here = take(bare)
     put(bare, about.others.pop(name))
     about.others[about.active] = here

@@ -128,6 +128,22 @@ def test_what_distributed_data_parallel_holds_is_not_changed_under_it(tmp_path, 
     assert list(adapted_layers(model)) == ["features.0", "features.3"]
 
 
+def test_a_layer_that_is_compiled_by_itself_is_not_exchanged():
+    """Its wrapper would go on calling the layer that it took."""
+    why = r"^features\.3 is one layer, to which torch\.compile holds: compile what it is a part of"
+    model = one_layer(small_model())
+    with pytest.raises(ValueError, match=why):
+        adapt(model)
+    assert all(p.requires_grad for p in model.parameters())
+    assert list(adapted_layers(adapt(model, CoLoRAConfig(targets="features.0")))) == ["features.0"]
+    model = add_adapter(adapted(), "b", CoLoRAConfig(targets="features.0"))
+    one_layer(model)
+    for change in (lambda: strip(model), lambda: set_adapter(model, "b")):
+        with pytest.raises(ValueError, match=why):
+            change()
+    assert list(adapted_layers(model)) == ["features.0", "features.3"]
+
+
 def in_processes(job, world_size: int, folder: Path) -> None:
     """`job(folder, rank)` in processes of one group; an error in one of them is raised here."""
     context = multiprocessing.get_context("fork")
