@@ -29,14 +29,15 @@ class Place:
 
 @dataclass
 class Named:
-    """The name of the adapter that is in the model, and the others."""
+    """The name of the adapter that is in the model, the others, and all names in the order in which they were added."""
 
-    active: str = FIRST
+    active: str
+    order: list[str]
     others: dict[str, list[Place]] = field(default_factory=dict)
 
 
 def named(model: nn.Module) -> Named:
-    return unwrapped(model).__dict__.get(ATTRIBUTE) or Named()
+    return unwrapped(model).__dict__.get(ATTRIBUTE) or Named(FIRST, [FIRST])
 
 
 def forget_others(model: nn.Module) -> None:
@@ -45,7 +46,7 @@ def forget_others(model: nn.Module) -> None:
 
 def refuse_several(model: nn.Module) -> None:
     """Raises ValueError where a change of the base would change it under other adapters."""
-    if others := list(named(model).others):
+    if others := [name for name in named(model).order if name in named(model).others]:
         raise ValueError(
             f"{', '.join(others)} stand on the same base, which a merge would change under them: remove_adapter them "
             "first, or strip a copy.deepcopy of the model, which merges into the copy alone"

@@ -151,8 +151,8 @@ def load_adapter(
 
     def build(plain: nn.Module) -> nn.Module:
         put_modules(unwrapped(plain), modules)
-        there = modules_by_name(plain)
-        missing = [layer for layer in names if getattr(there.get(layer), "weight", None) is None]
+        layers = modules_by_name(plain)
+        missing = [layer for layer in names if getattr(layers.get(layer), "weight", None) is None]
         if missing:
             raise ValueError(f"the adapter in {folder} is for a model with a layer {missing[0]!r}; this one has none")
         if base_checksum(plain, names, kinds) != base:
@@ -165,7 +165,9 @@ def load_adapter(
         places = parameters | buffers_by_name(adapted)
         foreign = [n for n, value in tensors.items() if n not in places or places[n].shape != value.shape]
         if foreign:
-            raise ValueError(f"the adapter in {folder} has {foreign[0]!r}, for which this model has no place")
+            place, there = foreign[0], places.get(foreign[0])
+            shapes = "" if there is None else f": of shape {tuple(tensors[place].shape)}, here {tuple(there.shape)}"
+            raise ValueError(f"the adapter in {folder} has {place!r}, for which this model has no place{shapes}")
         for trained in tensors.keys() & parameters.keys():
             parameters[trained].requires_grad = True
         return adapted

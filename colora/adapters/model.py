@@ -215,6 +215,7 @@ def plain_state(model: nn.Module) -> OrderedDict[str, Tensor]:
     Of a model that FSDP2 has sharded it has whole tensors, and every process has to call.
     """
     bare = unwrapped(model)
+    to_shards(bare)
     state = bare.state_dict()
     layers = {n: m for n, m in bare.named_modules(remove_duplicate=False) if isinstance(m, AdaptedLayer)}
     for name, layer in layers.items():  # a shared layer under each of its names

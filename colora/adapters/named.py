@@ -44,7 +44,8 @@ def disable_adapters(model: nn.Module) -> Iterator[None]:
 def adapter_names(model: nn.Module) -> list[str]:
     """The active adapter's name, then those of the others in the order in which they were added."""
     about = named(model)
-    return [about.active, *about.others] if adapted_layers(model) else []
+    others = [name for name in about.order if name != about.active]
+    return [about.active, *others] if adapted_layers(model) else []
 
 
 def add_adapter(
@@ -111,16 +112,18 @@ def remove_adapter(model: nn.Module, name: str) -> None:
     _known(model, name)
     about = named(model)
     if name == about.active:
-        others = f"set another one first ({', '.join(about.others)})" if about.others else "strip takes it off"
+        others = (
+            f"set another one first ({', '.join(adapter_names(model)[1:])})" if about.others else "strip takes it off"
+        )
         raise ValueError(f"the adapter {name!r} is active: {others}")
     del about.others[name]
+    about.order.remove(name)
 
 
 @contextmanager
 def activated(model: nn.Module, name: str | None) -> Iterator[None]:
     """A context in which the adapter of that name is active, or with None whichever is."""
-    about = named(model)
-    before, order = about.active, list(about.others)
+    before = named(model).active
     if name is None or (name == before and adapted_layers(model)):
         yield
         return
@@ -129,13 +132,12 @@ def activated(model: nn.Module, name: str | None) -> Iterator[None]:
         yield
     finally:
         set_adapter(model, before)
-        about.others = {other: about.others[other] for other in order}
 
 
 def call_first(model: nn.Module, name: str) -> None:
     """Names the one adapter of a model."""
     if name != FIRST:
-        unwrapped(model).__dict__[ATTRIBUTE] = Named(name)
+        unwrapped(model).__dict__[ATTRIBUTE] = Named(name, [name])
 
 
 def add_built(
@@ -159,7 +161,9 @@ def add_built(
         _own(bare, trained)
         fill(bare)
         new = take(bare)
-    bare.__dict__.setdefault(ATTRIBUTE, named(bare)).others[name] = new
+    about = bare.__dict__.setdefault(ATTRIBUTE, named(bare))
+    about.others[name] = new
+    about.order.append(name)
 
 
 @contextmanager

@@ -34,12 +34,18 @@ def any_sharded(model: nn.Module) -> bool:
 
 
 def to_shards(model: nn.Module) -> None:
-    """Gives up the whole parameters that a forward pass left in place: what is written into those is lost."""
-    if "torch.distributed.fsdp" in sys.modules:
-        kind = sys.modules["torch.distributed.fsdp"].FSDPModule
-        for module in model.modules():
-            if isinstance(module, kind):
-                module.reshard()
+    """Gives up the whole parameters that a forward pass left in place, in which what is written is lost, and those that
+    the plain layers inside adapters have from before they were sharded."""
+    if "torch.distributed.fsdp" not in sys.modules:
+        return
+    kind = sys.modules["torch.distributed.fsdp"].FSDPModule
+    for module in model.modules():
+        if isinstance(module, kind):
+            module.reshard()
+    for module in model.modules():
+        for base in module.__dict__.get("_base", ()):
+            parts = {name: p for name, p in module._parameters.items() if is_sharded(p)}
+            base._parameters.update({name: parts.get(name, p) for name, p in base._parameters.items() if p is not None})
 
 
 @contextmanager

@@ -211,6 +211,7 @@ def sharded_job(folder: Path, rank: int) -> None:
         assert state.keys() == plain.keys()
         assert all(torch.equal(value, plain[name]) for name, value in state.items())
     assert all(one is other for one, other in zip(model.parameters(), kept, strict=True))
+    assert layer.base.weight is layer.base_weight  # no whole kernel is left
     save_epoch(folder / f"history-{rank}", model, 1, {1: merges[0][0], 2: merges[1][0]})
     save_epoch(folder / f"expected-{rank}", alone, 1, {1: merges[0][1], 2: merges[1][1]})
     history = (folder / f"history-{rank}" / "epoch-01.safetensors").read_bytes()
