@@ -48,6 +48,11 @@ def check_order(order: str) -> None:
         raise ValueError(f"order must be 'inception' or 'separable', got {order!r}")
 
 
+def _geometry(name: str) -> property:
+    """An attribute of the base's that may be given anew, such as a stride of 1 for larger maps."""
+    return property(lambda layer: getattr(layer.base, name), lambda layer, value: setattr(layer.base, name, value))
+
+
 def _no_transform() -> bool:
     """Gradients are wanted, in reverse mode, and neither torch.compile nor a torch.func transform is at work."""
     return (
@@ -111,6 +116,8 @@ class CoLoRAConv(AdaptedLayer):
         channels = base.out_channels if order == "inception" else base.in_channels
         self.depthwise = nn.Parameter(new(rank, channels, *base.kernel_size))
         self.reset_(generator)
+
+    stride, padding, dilation, output_padding = map(_geometry, ("stride", "padding", "dilation", "output_padding"))
 
     @property
     def has_forms(self) -> bool:

@@ -141,23 +141,21 @@ class AdaptedLayer(nn.Module):
     @property
     def base_weight(self) -> Tensor:
         """K0 with the shape of the base's weight."""
-        return self._held("weight")
+        held = self._parameters
+        return held["weight"] if "weight" in held else self.__dict__["weight"]  # a replica of DataParallel's
 
     @property
     def base_bias(self) -> Tensor | None:
         """b0, or None for a layer without bias."""
-        return self._held("bias")
-
-    def _held(self, name: str) -> Any:
-        """A parameter as it is kept: in a replica of DataParallel as a plain attribute."""
-        return self._parameters[name] if name in self._parameters else self.__dict__.get(name)
+        held = self._parameters
+        return held["bias"] if "bias" in held else self.__dict__.get("bias")
 
     @property
     def weight(self) -> Tensor:
         """K0 + dK, in the dtype of the layer that `stripped` gives: what the layer computes with now."""
         if is_sharded(self.base_weight):  # FSDP2 looks for its own part of K0 by this name
             return self.base_weight
-        return self.effective_weight().to(self._base_dtype)
+        return self._as_read(self.effective_weight())
 
     @weight.setter
     def weight(self, value: Tensor) -> None:  # a replica of DataParallel is given its K0 so
@@ -166,8 +164,14 @@ class AdaptedLayer(nn.Module):
     @property
     def bias(self) -> Tensor | None:
         """b0 + db, likewise, or None for a layer without bias."""
-        bias = self.base_bias if is_sharded(self.base_bias) else self.effective_bias()
-        return bias if bias is None or is_sharded(bias) else bias.to(self._base_dtype)
+        if is_sharded(self.base_bias):
+            return self.base_bias
+        bias = self.effective_bias()
+        return None if bias is None else self._as_read(bias)
+
+    def _as_read(self, value: Tensor) -> Tensor:
+        """In half precision where the base is: its fp32 master is nobody else's business."""
+        return value.to(self._base_dtype) if self._base_dtype.itemsize < 4 else value
 
     @bias.setter
     def bias(self, value: Tensor | None) -> None:
@@ -181,11 +185,6 @@ class AdaptedLayer(nn.Module):
             if "_base" not in self.__dict__:
                 raise
             return getattr(self.base, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """A geometry that is given anew, such as another stride, is the base's, which computes with it."""
-        base = self.__dict__.get("_base")
-        setattr(base[0], name, value) if base and name in base[0].__constants__ else super().__setattr__(name, value)
 
     def _take_hooks(self, other: nn.Module) -> None:
         """Hooks that stood on `other` stand here, so that each is called once, also where the base is called inside."""
@@ -268,8 +267,11 @@ class AdaptedLayer(nn.Module):
     def _base_forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The base's own forward pass with K0 + dK and b0 + db in the place of its weight and bias."""
         weight, bias = self._in_dtype_of(x)
-        held = {name: self._held(name) for name in self.base._parameters}
-        given = {name: value for name, value in held.items() if value is not None} | {"weight": weight, "bias": bias}
+        given = {"weight": weight, "bias": bias}
+        for name, own in self.base._parameters.items():
+            if own is not None and name not in given:
+                held = self._parameters  # plain attributes in a replica of DataParallel
+                given[name] = held[name] if name in held else self.__dict__[name]
         return torch.func.functional_call(self.base, given, (x, *args), kwargs)
 
     def adapter_parameters(self) -> list[nn.Parameter]:

@@ -20,7 +20,7 @@ from colora.adapters.classifier import trained_beside
 from colora.adapters.layer import FACTORS, AdaptedLayer
 from colora.adapters.model import CoLoRAConfig, adapt, put_adapters
 from colora.adapters.sharded import any_sharded
-from colora.adapters.walk import adapted_layers, refuse_compiled, replace_modules, unwrapped
+from colora.adapters.walk import adapted_layers, bare_name, refuse_compiled, replace_modules, unwrapped
 
 
 @contextmanager
@@ -201,16 +201,19 @@ def _own(bare: nn.Module, trained: set[int]) -> None:
 
 def put_modules(model: nn.Module, modules: Mapping[str, nn.Module] | None) -> None:
     """Puts each in the place of that name. Raises ValueError for a place that there is not."""
-    there = dict(model.named_modules())
+    held: dict[str, str] = {}  # with the parts that torch.compile puts into names; of a compiled one its wrapper's
+    for name, _ in model.named_modules():
+        held.setdefault(bare_name(name), name)
     for place in modules or ():
-        if not place or place not in there:
+        if not place or place not in held:
             children = ", ".join(name for name, _ in model.named_children())
             raise ValueError(f"modules names {place!r}, which the model lacks; it has {children}")
     for place, module in (modules or {}).items():
-        like = next(there[place].parameters(), None)
+        old = model.get_submodule(held[place])
+        like = next(old.parameters(), None)
         if like is not None:
             module.to(like.device)
-        model.set_submodule(place, module.train(there[place].training))
+        model.set_submodule(held[place], module.train(old.training))
 
 
 def _known(model: nn.Module, name: str) -> None:

@@ -133,7 +133,7 @@ def test_it_answers_for_the_convolution_it_wraps(form):
     assert (hasattr(layer, "in_features"), hasattr(CoLoRALinear(nn.Linear(2, 3)), "in_features")) == (False, True)
     with pytest.raises(AttributeError, match="'Conv2d' object has no attribute 'nothing'"):
         _ = layer.nothing
-    layer.stride = (1, 1)  # as networks with wider outputs are made
+    layer.stride = (1, 1)  # as networks with larger maps are made
     assert layer(torch.randn(1, 4, 9, 9)).shape == (1, 8, 7, 7)
     assert layer.stripped().stride == (1, 1)
 

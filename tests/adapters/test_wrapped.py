@@ -110,11 +110,14 @@ def test_files_go_onto_wrapped_models(kind, tmp_path):
 
 def test_wrapped_models_have_several_adapters_too():
     model = torch.compile(nested(adapted()))
-    add_adapter(model, "b", CoLoRAConfig(targets="features.0"))
+    model.head = torch.compile(model.head)
+    add_adapter(model, "b", CoLoRAConfig(targets="features.0"), modules={"head.1": nn.Linear(80, 5)})
     set_adapter(model, "b")
     assert list(adapted_layers(model)) == ["features.0"]
+    assert model.head[1].out_features == 5
     set_adapter(model, "default")
     assert list(adapted_layers(model)) == ["features.0", "features.3"]
+    assert model.head[1].out_features == 3
 
 
 def test_what_distributed_data_parallel_holds_is_not_changed_under_it(tmp_path, process_group):

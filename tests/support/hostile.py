@@ -23,7 +23,7 @@ from colora.runs.trash import remove
 FILLED = "%{q}"  # by which Plotly would put a number
 MARKUP = (
     "[x](javascript:alert(1)) <img src=x onerror=alert(1)> $x^2$ :red[warm] :material/home: `a` **b** _c_ "
-    f'![y](http://evil.example/y) <a href="http://evil.example">z</a> {FILLED}'
+    f"![y](http://evil.example/y) <a href=\"http://evil.example\">z</a> {FILLED}"
 )
 NAME = MARKUP.replace("/", "∕")  # of a file or folder, which has no slash
 UNESCAPED = re.compile(

@@ -86,9 +86,7 @@ def damaged(rng: Random, content: bytes) -> bytes:
     if kind == 4:
         return rng.randbytes(rng.choice((0, 1, 8, 64, 1_000)))
     if kind == 5:
-        return rng.choice(
-            (b"", b"<html><body>404 Not Found</body></html>", b"version https://git-lfs.example/spec/v1\n")
-        )
+        return rng.choice((b"", b"<html><body>404 Not Found</body></html>", b"version https://git-lfs.example/spec/v1\n"))
     return content[:8] + rng.randbytes(8) + content[16:]
 
 
