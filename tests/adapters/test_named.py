@@ -1,4 +1,4 @@
-"""Several adapters on one base, one of them active, and none for a while."""
+"""Several adapters on one base, one of them active."""
 
 import copy
 import io
@@ -10,7 +10,6 @@ from torch import nn
 
 from colora import (
     CoLoRAConfig,
-    CoLoRAConv,
     adapt,
     adapted_layers,
     adapter_parameters,
@@ -23,7 +22,7 @@ from colora import (
     undo_,
 )
 from colora.adapters.files import base_checksum
-from colora.adapters.named import adapter_names, add_adapter, disable_adapters, remove_adapter, set_adapter
+from colora.adapters.named import adapter_names, add_adapter, remove_adapter, set_adapter
 
 X = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -277,47 +276,6 @@ def test_files_of_named_adapters(tmp_path):
         assert torch.equal(outputs(again), expected[name])
         assert any(p.requires_grad for p in again.head.parameters())
     assert adapter_names(load_adapter(small_model(), tmp_path / "default", "a")) == ["a"]
-
-
-def test_adapters_are_switched_off_for_a_while():
-    base = small_model().eval()
-    model = adapt(copy.deepcopy(base), train_also=())
-    with torch.no_grad():
-        for p in adapter_parameters(model):
-            p.normal_()
-    adapted, plain = outputs(model), outputs(base)
-    assert (adapted - plain).abs().max() > 0.1
-    with disable_adapters(model):
-        assert torch.equal(outputs(model), plain)
-        assert torch.equal(model.features[0].weight, base.features[0].weight)
-        with disable_adapters(model):
-            assert torch.equal(outputs(model), plain)
-        assert torch.equal(outputs(model), plain)
-    assert torch.equal(outputs(model), adapted)
-    with pytest.raises(RuntimeError, match="inside"), disable_adapters(model):
-        raise RuntimeError("inside")
-    assert torch.equal(outputs(model), adapted)
-    with disable_adapters(model):
-        merge_(model)
-        assert torch.allclose(outputs(model), adapted, rtol=0, atol=1e-5)
-    assert torch.allclose(outputs(model), adapted, rtol=0, atol=1e-5)
-
-
-def test_those_that_are_set_inside_are_off_too():
-    model = two_tasks()
-    plain = outputs(model)
-    for name in ("b", "default"):
-        set_adapter(model, name)
-        with torch.no_grad():
-            for p in adapter_parameters(model):
-                p.normal_()
-    adapted = outputs(model)
-    with disable_adapters(model):
-        for name in ("b", "default"):
-            set_adapter(model, name)
-            assert torch.equal(outputs(model), plain)
-    assert torch.equal(outputs(model), adapted)
-    assert isinstance(model.features[0], CoLoRAConv)
 
 
 def test_a_layer_that_one_adapter_adapts_and_another_trains_whole():

@@ -114,10 +114,10 @@ def test_wrapped_models_have_several_adapters_too():
     add_adapter(model, "b", CoLoRAConfig(targets="features.0"), modules={"head.1": nn.Linear(80, 5)})
     set_adapter(model, "b")
     assert list(adapted_layers(model)) == ["features.0"]
-    assert model.head[1].out_features == 5
+    assert model.head._orig_mod[1].out_features == 5
     set_adapter(model, "default")
     assert list(adapted_layers(model)) == ["features.0", "features.3"]
-    assert model.head[1].out_features == 3
+    assert model.head._orig_mod[1].out_features == 3
 
 
 def test_what_distributed_data_parallel_holds_is_not_changed_under_it(tmp_path, process_group):
