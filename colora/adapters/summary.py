@@ -71,7 +71,8 @@ def trainable_summary(model: nn.Module) -> TrainableSummary:
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
     """{"features", "head", "adapter", "adapted", "trainable", "deployed"}: numbers of weights; head is what lies under
-    a module of that name, adapted what lies in layers with an adapter, deployed what `strip` leaves."""
+    a module of that name, adapted what lies in layers with an adapter, deployed what `strip` leaves. And "layers", how
+    many have one."""
     model = unwrapped(model)
     found = trainable_summary(model)
     head = sum(p.numel() for name, p in model.named_parameters() if name.startswith("head."))
@@ -83,4 +84,5 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
         "adapted": found.adapted,
         "trainable": trained,
         "deployed": found.deployed,
+        "layers": found.layers,
     }

@@ -35,6 +35,8 @@ OTHERS = {  # of each setting values to draw from, allowed beside most others
     "method": ["colora", "head", "full"],
     "order": ["inception", "separable"],
     "rank": [1, 2],
+    "pointwise_rank": [None, 4],
+    "layers": ["auto", "conv"],
     "bias": ["auto", "none"],
     "targets": ["all", "spatial"],
     "merge_every": [1, 20, 30],

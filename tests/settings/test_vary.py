@@ -60,6 +60,8 @@ EVERY_KIND = {
     "cut": [None, "/cuts/a.json"],
     "lr": [1e-3, 3e-05],
     "rank": [1, 2],
+    "pointwise_rank": [4, None, 8],
+    "layers": ["auto", "conv+linear"],
     "threads": [None, 4],
 }
 
