@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from colora.adapters.layer import kernel_checksum
+from colora.adapters.layer import AdaptedLayer, kernel_checksum
 from colora.adapters.model import CoLoRAConfig, config_of, exactly, put_adapters, strip
 from colora.adapters.walk import adapted_layers
 
@@ -53,7 +53,8 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
     }
     layers = adapted_layers(model)
     settings = config_of(model) if layers else None
-    if not merges:  # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
+    # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
+    if not merges or any(map(_trained_since, layers.values())):
         tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad and n.rpartition(".")[0] not in layers}
     tensors |= {f"trained/{name}": p for name, p in trained.items()}
@@ -109,6 +110,12 @@ def rebuild(base: nn.Module, history: Path, upto: int) -> nn.Module:
                 for name, value in (_named(tensors, "trained/") | _named(tensors, "buffer/")).items():
                     state[name].copy_(value)
     return strip(model)
+
+
+def _trained_since(layer: AdaptedLayer) -> bool:
+    """Whether a step came after the merge: the factors that it left at zero, of which one is in each term, are not."""
+    left = (layer.pointwise_b if layer.depthwise is None else layer.depthwise, layer.bias_update)
+    return any(bool(factor.any()) for factor in left if factor is not None)
 
 
 def _base_checksum(model: nn.Module, layers: Collection[str], trained: Collection[str]) -> str:
