@@ -201,7 +201,7 @@ def data_and_model(about: dict[str, Any]) -> None:
             st.markdown(
                 f"- {show.model_title(about['backbone'])}, {show.method_title(about['method'])}: "
                 f"{parameters['trainable']:,} weights trained, {parameters['deployed']:,} in the network"
-                + (f". {said}" if (said := says_trained(parameters)) else "")
+                + (f". {show.literal(said)}" if (said := says_trained(parameters)) else "")
             )
 
 

@@ -100,9 +100,9 @@ def weights_trained(group: Group) -> None:
     """How much of the network the adapters reach and train, as the first seed that has started counted it."""
     counts = next((run.resolved.parameters for run in group.runs if run.state != "damaged" and run.resolved), {})
     if said := says_trained(counts):
-        st.caption(said)
+        st.caption(show.literal(said))
     if few := says_few_reached(counts):
-        st.warning(few, icon=":material/warning:")
+        st.warning(show.literal(few), icon=":material/warning:")
 
 
 def curves(group: Group, now: Seen) -> None:

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 from fabricate import fabricate
-from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
+from opened import COUNTS, ESTIMATE, MEASURED, ran, read, texts
 
 from colora.data.counts import ClassCounts, phantom_counts
 from colora.data.cuts import save_cut
@@ -296,5 +296,5 @@ def test_little_that_is_reached_is_a_warning_before_the_launch(open_page, monkey
     command._asked.clear()
     app.switch_page("pages/launch.py")
     (warning,) = ran(app).warning
-    assert warning.value.startswith("Only 14.6 % of the frozen weights lie in layers with an adapter: most of the ")
+    assert read(warning.value).startswith("Only 14.6 % of the frozen weights lie in layers with an adapter: most of ")
     command._asked.clear()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fabricate import fabricate
-from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
+from opened import COUNTS, ESTIMATE, MEASURED, ran, read, texts
 
 from colora.cli.main import main
 from colora.networks.weights import remote_weights
@@ -273,5 +273,5 @@ def test_of_several_groups_the_one_that_reaches_least_is_warned_of(open_page, mo
     vary(ran(app), "pointwise_rank", "4, 8, none")
     assert "--vary=pointwise_rank=4,8,none" in app.code[0].value
     (warning,) = app.warning
-    assert warning.value.startswith("Rank of the pointwise factor 4: Only 14.6 % of the frozen weights lie in")
+    assert read(warning.value).startswith("Rank of the pointwise factor 4: Only 14.6 % of the frozen weights lie in")
     command._asked.clear()

@@ -127,7 +127,7 @@ def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[An
     )
     by_rank = weights.get("adapter_by_pointwise_rank", {})
     if told := " ".join(filter(None, (says_trained(weights), says_by_pointwise_rank(by_rank)))):
-        st.caption(told)
+        st.caption(show.literal(told))
     few_reached(weights)
     return estimating
 
