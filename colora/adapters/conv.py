@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from colora.adapters.forms import AdaptedConv, Form, Geometry, Order, choose_form, kernel_update, updated_kernel
-from colora.adapters.layer import AdaptedLayer, Bias, own_weight
+from colora.adapters.layer import AdaptedLayer, Bias, check_ranks, own_weight
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -40,6 +40,17 @@ def kind_of_convolution(module: nn.Module) -> type[nn.Module] | None:
 def adaptable_conv(module: nn.Module) -> bool:
     """A convolution of torch's, or of a subclass, whose weight is a parameter of its own."""
     return kind_of_convolution(module) is not None and own_weight(module)
+
+
+def check_order(order: str) -> None:
+    """Raises ValueError for what is no `Order`."""
+    if order not in ("inception", "separable"):
+        raise ValueError(f"order must be 'inception' or 'separable', got {order!r}")
+
+
+def _geometry(name: str) -> property:
+    """An attribute of the base's that may be given anew, such as a stride of 1 for larger maps."""
+    return property(lambda layer: getattr(layer.base, name), lambda layer, value: setattr(layer.base, name, value))
 
 
 def _no_transform() -> bool:
@@ -82,11 +93,8 @@ class CoLoRAConv(AdaptedLayer):
         if not adaptable_conv(base):
             known = ", ".join(kind.__name__ for kind in CONVOLUTIONS)
             raise TypeError(f"CoLoRA adapts {known}; got {type(base).__name__}")
-        if order not in ("inception", "separable"):
-            raise ValueError(f"order must be 'inception' or 'separable', got {order!r}")
-        for name, value in (("rank", rank), ("pointwise_rank", pointwise_rank)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        check_order(order)
+        check_ranks(rank, pointwise_rank)
         if form not in ("auto", "plain", "fused", "factored"):
             raise ValueError(f"form must be 'auto', 'plain', 'fused' or 'factored', got {form!r}")
         super().__init__(base, base.out_channels, bias, kind_of_convolution(base))
@@ -108,6 +116,8 @@ class CoLoRAConv(AdaptedLayer):
         channels = base.out_channels if order == "inception" else base.in_channels
         self.depthwise = nn.Parameter(new(rank, channels, *base.kernel_size))
         self.reset_(generator)
+
+    stride, padding, dilation, output_padding = map(_geometry, ("stride", "padding", "dilation", "output_padding"))
 
     @property
     def has_forms(self) -> bool:

@@ -51,9 +51,14 @@ def own_weight(module: nn.Module) -> bool:
 
 def own_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a subclass, or this one module, computes in another way than torch's `kind`."""
-    own = type(module)
-    same = own.forward is kind.forward and getattr(own, "_conv_forward", None) is getattr(kind, "_conv_forward", None)
-    return not same or "forward" in module.__dict__
+    passes = ("forward", "_conv_forward")
+    same = all(getattr(type(module), name, None) is getattr(kind, name, None) for name in passes)
+    return not same or any(name in module.__dict__ for name in passes)
+
+
+def name_taken(module: nn.Module) -> str | None:
+    """A name that an adapter needs for a factor and the layer, such as a separable one, has for something else."""
+    return next((name for name in FACTORS if hasattr(module, name)), None)
 
 
 def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
@@ -61,6 +66,19 @@ def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
     if isinstance(value, nn.Parameter) and value.dtype == dtype:
         return value.requires_grad_(False)
     return nn.Parameter(value.detach().to(dtype), requires_grad=False)
+
+
+def check_bias(bias: str) -> None:
+    """Raises ValueError for what is no `Bias`."""
+    if bias not in ("auto", "all", "none"):
+        raise ValueError(f"bias must be 'auto', 'all' or 'none', got {bias!r}")
+
+
+def check_ranks(rank: int, pointwise_rank: int | None) -> None:
+    """Raises ValueError for a number of terms, or a rank of their pointwise factor, below 1."""
+    for name, value in (("rank", rank), ("pointwise_rank", pointwise_rank)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 class AdaptedLayer(nn.Module):
@@ -83,19 +101,20 @@ class AdaptedLayer(nn.Module):
         weight = base._parameters["weight"]
         if not weight.is_floating_point():
             raise TypeError(f"CoLoRA adapts real floating-point kernels; got {weight.dtype}")
-        if bias not in ("auto", "all", "none"):
-            raise ValueError(f"bias must be 'auto', 'all' or 'none', got {bias!r}")
+        check_bias(bias)
+        if name := name_taken(base):
+            raise ValueError(f"the layer has a {name!r} of its own, where the adapter's would stand")
         # The base is kept for its geometry and for strip; in a tuple it is no submodule, so its keys appear once.
         self._base = (base,)
         self._base_dtype = weight.dtype
         self.own_forward = own_forward(base, kind)
         self.merged_from: str | None = None
         self.enabled = True
-        for name, parameter in base._parameters.items():  # such as timm's `gain`, beside weight and bias
-            self._parameters[name] = parameter
-        self._buffers.update(base._buffers)
+        self._parameters.update(base._parameters)  # such as timm's `gain`, beside weight and bias
+        # The same dictionaries, so that both see what a forward pass, a cast or a further adapter puts there.
+        self._buffers, self._modules = base._buffers, base._modules
         self._non_persistent_buffers_set = base._non_persistent_buffers_set
-        self._modules.update(base._modules)
+        self._version = base._version
         master = torch.promote_types(weight.dtype, torch.float32)
         self._parameters["weight"] = _frozen(weight, master)
         given = base._parameters.get("bias")
@@ -109,7 +128,7 @@ class AdaptedLayer(nn.Module):
         if given is not None and bias != "none":
             self.bias_update = nn.Parameter(torch.zeros_like(given))
         self._take_hooks(base)
-        self.train(base.training)
+        self.training = base.training
 
     @property
     def base(self) -> nn.Module:
@@ -120,18 +139,19 @@ class AdaptedLayer(nn.Module):
     @property
     def base_weight(self) -> Tensor:
         """K0 with the shape of the base's weight."""
-        held = self._parameters.get("weight")
-        return self.__dict__["weight"] if held is None else held
+        held = self._parameters
+        return held["weight"] if "weight" in held else self.__dict__["weight"]  # a replica of DataParallel's
 
     @property
     def base_bias(self) -> Tensor | None:
         """b0, or None for a layer without bias."""
-        return self._parameters["bias"] if "bias" in self._parameters else self.__dict__.get("bias")
+        held = self._parameters
+        return held["bias"] if "bias" in held else self.__dict__.get("bias")
 
     @property
     def weight(self) -> Tensor:
-        """K0 + dK: what the layer computes with now."""
-        return self.effective_weight()
+        """K0 + dK, in the dtype of the layer that `stripped` gives: what the layer computes with now."""
+        return self._as_read(self.effective_weight())
 
     @weight.setter
     def weight(self, value: Tensor) -> None:  # a replica of DataParallel is given its K0 so
@@ -139,8 +159,13 @@ class AdaptedLayer(nn.Module):
 
     @property
     def bias(self) -> Tensor | None:
-        """b0 + db, or None for a layer without bias."""
-        return self.effective_bias()
+        """b0 + db, likewise, or None for a layer without bias."""
+        bias = self.effective_bias()
+        return None if bias is None else self._as_read(bias)
+
+    def _as_read(self, value: Tensor) -> Tensor:
+        """In half precision where the base is: its fp32 master is nobody else's business."""
+        return value.to(self._base_dtype) if self._base_dtype.itemsize < 4 else value
 
     @bias.setter
     def bias(self, value: Tensor | None) -> None:
@@ -167,18 +192,32 @@ class AdaptedLayer(nn.Module):
         return super().train(mode)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AdaptedLayer":
-        """`.to()` and its kin. A cast is that of the layer that `stripped` gives; K0 and the factors, to which many
+        """`.to()` and its kin. A cast is that of the layer that `stripped` gives; K0, b0 and the factors, to which many
         small updates are added, stay in at least fp32."""
         self._base_dtype = fn(self.base_weight.new_empty(1, dtype=self._base_dtype)).dtype
+        if recurse:
+            for child in self.children():
+                child._apply(fn)
+        added_to = [p for n, p in self._parameters.items() if p is not None and n in ("weight", "bias", *FACTORS)]
+        masters = {id(value) for p in added_to for value in (p, p.grad) if value is not None}
 
         def kept(value: Tensor) -> Tensor:
             new = fn(value)
-            if not new.is_floating_point():
+            if id(value) not in masters or not new.is_floating_point():
                 return new
             master = torch.promote_types(new.dtype, torch.float32)
             return new if new.dtype == master else torch.empty_like(new, dtype=master).copy_(value)
 
-        return super()._apply(kept, recurse)
+        return super()._apply(kept, recurse=False)
+
+    def _replicate_for_data_parallel(self) -> "AdaptedLayer":
+        """A replica computes with a base of its own, whose children are the replica's."""
+        replica = super()._replicate_for_data_parallel()
+        base = self.base._replicate_for_data_parallel()
+        base._parameters = self.base._parameters.copy()  # `_base_forward` puts the replica's in their place
+        base._buffers, base._modules = replica._buffers, replica._modules
+        replica.__dict__["_base"] = (base,)
+        return replica
 
     def _draw_(self, factor: nn.Parameter, limit: float, generator: torch.Generator | None) -> None:
         """Uniform in [-limit, limit], drawn on the CPU: the same on every device."""
@@ -222,10 +261,12 @@ class AdaptedLayer(nn.Module):
     def _base_forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The base's own forward pass with K0 + dK and b0 + db in the place of its weight and bias."""
         weight, bias = self._in_dtype_of(x)
-        beside = {**self._parameters, **self._buffers}
-        beside = {n: v for n, v in beside.items() if n not in FACTORS and v is not None}
-        cast = {n: v.to(weight.dtype) if v.is_floating_point() else v for n, v in beside.items()}
-        return torch.func.functional_call(self.base, {**cast, "weight": weight, "bias": bias}, (x, *args), kwargs)
+        given = {"weight": weight, "bias": bias}
+        for name, own in self.base._parameters.items():
+            if own is not None and name not in given:
+                held = self._parameters  # plain attributes in a replica of DataParallel
+                given[name] = held[name] if name in held else self.__dict__[name]
+        return torch.func.functional_call(self.base, given, (x, *args), kwargs)
 
     def adapter_parameters(self) -> list[nn.Parameter]:
         """The factors there are, in the order of `FACTORS`."""
@@ -245,7 +286,8 @@ class AdaptedLayer(nn.Module):
     def finite(self) -> bool:
         """Whether K0 + dK and b0 + db are, in the dtype of the layer that `stripped` gives."""
         values = (self.updated_weight(), self.updated_bias())
-        return all(bool(v.to(self._base_dtype).isfinite().all()) for v in values if v is not None)
+        there = [v for v in values if v is not None and not v.is_meta]
+        return all(bool(v.to(self._base_dtype).isfinite().all()) for v in there)
 
     @torch.no_grad()
     def merge_(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -283,10 +325,10 @@ class AdaptedLayer(nn.Module):
         """The base layer with the effective weight and bias in its own dtype; gradients off, as they were here."""
         base, bias = self.base, self.updated_bias()
         base._parameters.update({n: p for n, p in self._parameters.items() if n not in FACTORS})
-        base._buffers.update(self._buffers)
         base.weight = _frozen(self.updated_weight(), self._base_dtype)
         base.bias = None if bias is None else _frozen(bias, self._base_dtype)
         for name in HOOKS:
             base.__dict__[name] = self.__dict__[name]
         base._is_full_backward_hook = self._is_full_backward_hook
-        return base.train(self.training)
+        base.training = self.training
+        return base

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from colora.adapters.layer import AdaptedLayer, Bias, own_weight
+from colora.adapters.layer import AdaptedLayer, Bias, check_ranks, own_weight
 
 LINEAR_RANK = 8  # p where none is given: the paper's Kp would be the whole weight
 
@@ -42,9 +42,7 @@ class CoLoRALinear(AdaptedLayer):
     ):
         if not adaptable_linear(base):
             raise TypeError(f"this adapter is for Linear; got {type(base).__name__}")
-        for name, value in (("rank", rank), ("pointwise_rank", pointwise_rank)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        check_ranks(rank, pointwise_rank)
         super().__init__(base, base.out_features, bias, nn.Linear)
         self.rank, self.pointwise_rank_asked = rank, pointwise_rank
         self.pointwise_rank = min(pointwise_rank, base.in_features, base.out_features)

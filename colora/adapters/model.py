@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from colora.adapters.conv import CoLoRAConv
+from colora.adapters.classifier import trained_beside
+from colora.adapters.conv import CONVOLUTIONS, CoLoRAConv, check_order
 from colora.adapters.forms import Order
-from colora.adapters.layer import FACTORS, AdaptedLayer, Bias, keyed_generator
+from colora.adapters.layer import FACTORS, AdaptedLayer, Bias, check_bias, check_ranks, keyed_generator
 from colora.adapters.linear import LINEAR_RANK, CoLoRALinear
 from colora.adapters.summary import percent, trainable_summary
-from colora.adapters.targets import Layers, Targets, choose_layers, trained_beside
-from colora.adapters.walk import adapted_layers, bare_name, replace_modules, unwrapped
+from colora.adapters.targets import Layers, Targets, adaptable, check_layers, choose_layers
+from colora.adapters.walk import adapted_layers, bare_name, refuse_compiled_layer, replace_inside, unwrapped
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,13 @@ class CoLoRAConfig:
     pointwise_rank: int | None = None  # p of Kp = B A; None: a whole Kp (the paper), and 8 in linear layers
     layers: Layers = "auto"  # "conv", "conv+linear"; "auto": linear ones too where they hold most of the weights
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for wrong settings, before a model is touched."""
+        check_bias(self.bias)
+        check_order(self.order)
+        check_ranks(self.rank, self.pointwise_rank)
+        check_layers(self.layers)
+
 
 def adapt(
     model: nn.Module,
@@ -54,11 +62,11 @@ def adapt(
     already keep it as it is, beside the new ones. The first factors are drawn by the key (seed, 0, layer name).
 
     How much of the frozen weights lies in adapted layers is logged, and warned of where it is under half. Raises
-    ValueError as `targets.choose_layers` and `targets.trained_beside` do, and for a model that
+    ValueError as `targets.choose_layers` and `classifier.trained_beside` do, and for a model that
     DistributedDataParallel holds already, which would not know of the new parameters.
     """
     model = put_adapters(model, config, train_also, seed)
-    _tell_coverage(model)
+    _tell_coverage(model, config)
     return model
 
 
@@ -68,27 +76,24 @@ def put_adapters(
     """`adapt` without a word: for adapters that are put back."""
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("adapt the model before DistributedDataParallel takes it: it would not know of the adapters")
+    refuse_compiled_layer(model)
     bare = unwrapped(model)
     beside = trained_beside(bare, train_also)
     modules = dict(bare.named_modules())
     trained = {id(m) for name in beside for m in modules[name].modules()}
     adapters: dict[int, AdaptedLayer] = {id(layer.base): layer for layer in adapted_layers(bare).values()}
     taken = trained | set(adapters)
-    if adapters and not any(isinstance(m, ADAPTED_KINDS) and id(m) not in taken for m in modules.values()):
+    if adapters and not any(isinstance(m, (nn.Linear, *CONVOLUTIONS)) and id(m) not in taken for m in modules.values()):
         raise ValueError("the model has adapters already: strip it first")
     chosen = choose_layers(bare, config.layers, config.targets, lambda m: id(m) in taken)
 
     kept = {id(p) for layer in adapters.values() for p in layer.parameters()}
+    adapters |= {id(m): _adapted(m, config, keyed_generator(seed, 0, name)) for name, m in chosen.items()}
+    training = {id(p) for name in beside for p in modules[name].parameters()}
     for parameter in bare.parameters():
         if id(parameter) not in kept:
-            parameter.requires_grad_(False)
-    adapters |= {id(m): _adapted(m, config, keyed_generator(seed, 0, name)) for name, m in chosen.items()}
-    for name in beside:
-        for parameter in modules[name].parameters():
-            if id(parameter) not in kept:
-                parameter.requires_grad_(True)
-    new = replace_modules(bare, lambda m: adapters.get(id(m)))
-    return new if model is bare else model
+            parameter.requires_grad = id(parameter) in training  # by this way also one that has no shape yet
+    return replace_inside(model, lambda m: adapters.get(id(m)))
 
 
 def config_of(model: nn.Module) -> CoLoRAConfig:
@@ -119,9 +124,6 @@ def exactly(names: Collection[str]) -> Callable[[str, nn.Module], bool]:
     return lambda name, _: bare_name(name) in wanted
 
 
-ADAPTED_KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-
-
 def _adapted(layer: nn.Module, config: CoLoRAConfig, generator: torch.Generator) -> AdaptedLayer:
     if isinstance(layer, nn.Linear):
         return CoLoRALinear(layer, config.rank, config.bias, generator, config.pointwise_rank or LINEAR_RANK)
@@ -129,16 +131,23 @@ def _adapted(layer: nn.Module, config: CoLoRAConfig, generator: torch.Generator)
     return CoLoRAConv(layer, config.order, config.rank, config.bias, generator, pointwise_rank=low)
 
 
-def _tell_coverage(model: nn.Module) -> None:
+def _tell_coverage(model: nn.Module, config: CoLoRAConfig) -> None:
     found = trainable_summary(model)
     log.info("%s", found)
-    if found.share_adapted < 0.5:
-        warnings.warn(
-            f"adapted layers hold {percent(found.share_adapted)} of the weights that do not train themselves: "
-            "the rest stays as it is (layers='conv+linear' adapts linear layers too)",
-            CoverageWarning,
-            stacklevel=3,
-        )
+    if found.share_adapted >= 0.5:
+        return
+    left = [m for m in unwrapped(model).modules() if adaptable(m) and not m.weight.requires_grad]
+    helps = []
+    if config.layers != "conv+linear" and any(isinstance(m, nn.Linear) for m in left):
+        helps.append("layers='conv+linear' adapts linear layers too")
+    if config.targets != "all" and any(isinstance(m, CONVOLUTIONS) for m in left):
+        helps.append("targets='all' adapts every convolution")
+    warnings.warn(
+        f"adapted layers hold {percent(found.share_adapted)} of the weights that do not train themselves: "
+        "the rest stays as it is" + (f" ({', '.join(helps)})" if helps else ""),
+        CoverageWarning,
+        stacklevel=3,
+    )
 
 
 def merge_(model: nn.Module, seed: int = 0, step: int = 0, safe: bool = False) -> dict[str, dict[str, Tensor]]:
@@ -171,10 +180,9 @@ def undo_(model: nn.Module, factors: dict[str, dict[str, Tensor]]) -> None:
 def strip(model: nn.Module) -> nn.Module:
     """The model with its plain layers again: same classes, same state_dict keys, updates merged (bias="all"
     adds biases)."""
-    bare = unwrapped(model)
-    plain = {id(layer): layer.stripped() for layer in adapted_layers(bare).values()}
-    new = replace_modules(bare, lambda m: plain.get(id(m)))
-    return new if model is bare else model
+    refuse_compiled_layer(model)
+    plain = {id(layer): layer.stripped() for layer in adapted_layers(model).values()}
+    return replace_inside(model, lambda m: plain.get(id(m)))
 
 
 def plain_state(model: nn.Module) -> OrderedDict[str, Tensor]:

@@ -57,9 +57,9 @@ def trainable_summary(model: nn.Module) -> TrainableSummary:
     model = unwrapped(model)
     layers = adapted_layers(model).values()
     factors = {id(p) for p in adapter_parameters(model)}
-    inside = {id(p) for layer in layers for p in layer.parameters()} - factors
-    sizes = {id(p): 0 if is_lazy(p) else p.numel() for p in model.parameters()}
-    beside = {id(p) for p in model.parameters() if p.requires_grad} - factors - inside
+    sizes = {id(p): _size(p) for p in model.parameters()}
+    beside = {id(p) for p in model.parameters() if p.requires_grad} - factors
+    inside = {id(p) for layer in layers for p in layer.parameters(recurse=False)} - factors - beside
     return TrainableSummary(
         layers=len(layers),
         adapter=sum(sizes[key] for key in factors),
@@ -69,14 +69,20 @@ def trainable_summary(model: nn.Module) -> TrainableSummary:
     )
 
 
+def _size(parameter: nn.Parameter) -> int:
+    return 0 if is_lazy(parameter) else parameter.numel()
+
+
 def count_parameters(model: nn.Module) -> dict[str, int]:
     """{"features", "head", "adapter", "adapted", "trainable", "deployed"}: numbers of weights; head is what lies under
     a module of that name, adapted what lies in layers with an adapter, deployed what `strip` leaves. And "layers", how
     many have one."""
     model = unwrapped(model)
     found = trainable_summary(model)
-    head = sum(p.numel() for name, p in model.named_parameters() if name.startswith("head."))
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    factors = {id(p) for p in adapter_parameters(model)}
+    under_head = [p for name, p in model.named_parameters() if name.startswith("head.")]
+    head = sum(_size(p) for p in under_head if id(p) not in factors)
+    trained = sum(_size(p) for p in model.parameters() if p.requires_grad)
     return {
         "features": found.deployed - head,
         "head": head,

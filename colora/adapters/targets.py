@@ -1,8 +1,9 @@
-"""Which layers of a model are meant: by kind, by name, by glob; what trains beside them; and which cannot be adapted.
+"""Which layers of a model are meant: by kind, by name, by glob; and which cannot be adapted.
 
 Names match as in PEFT: "conv1" is every layer whose name is that or ends in ".conv1", a glob likewise.
 """
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -14,13 +15,11 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from colora.adapters.conv import adaptable_conv, kind_of_convolution
-from colora.adapters.layer import AdaptedLayer, own_forward
+from colora.adapters.layer import AdaptedLayer, name_taken, own_forward
 from colora.adapters.linear import adaptable_linear
 
 Targets = str | Sequence[str] | Callable[[str, nn.Module], bool]
 Layers = Literal["auto", "conv", "conv+linear"]
-CLASSIFIER = "classifier"  # in `train_also`: wherever the model has it
-CLASSIFIERS = ("head", "fc", "classifier", "heads", "last_linear", "segmentation_head", "classification_head")
 LISTED = 12  # names in a sentence
 
 
@@ -43,43 +42,15 @@ def matches(pattern: str, name: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 
-def classifier_names(model: nn.Module) -> list[str]:
-    """The names of the modules that turn features into classes: timm's `get_classifier`, else by their usual names.
-
-    Empty where there is none.
-    """
-    if callable(get := getattr(model, "get_classifier", None)):
-        found = get()
-        wanted = {id(m) for m in (found if isinstance(found, tuple | list) else (found,)) if isinstance(m, nn.Module)}
-        names = [n for n, m in model.named_modules() if id(m) in wanted and any(True for _ in m.parameters())]
-        if names:
-            return names
-    children = dict(model.named_children())
-    return [n for n in CLASSIFIERS if n in children and any(True for _ in children[n].parameters())][:1]
+def patterns_of(given: str | Sequence[str]) -> list[str]:
+    """Names and globs, of a text with commas between."""
+    return [p.strip() for p in (given.split(",") if isinstance(given, str) else given)]
 
 
-def trained_beside(model: nn.Module, train_also: str | Sequence[str] | None) -> list[str]:
-    """The modules that `train_also` names, by their names in the model; None is the classifier, where there is one.
-
-    Raises ValueError, with the classifier that was found, for a name that is not there.
-    """
-    modules, found = dict(model.named_modules()), classifier_names(model)
-    if train_also is None:
-        return found
-    names: list[str] = []
-    for wanted in [train_also] if isinstance(train_also, str) else train_also:
-        if wanted in modules:
-            there = [wanted]
-        elif wanted == CLASSIFIER:
-            there = found
-        else:
-            there = [name for name in modules if matches(wanted, name)]
-        if not there:
-            known = f"its classifier is {listed(found)}" if found else "no classifier was found in it"
-            children = listed([name for name, _ in model.named_children()])
-            raise ValueError(f"train_also names {wanted!r}, which the model lacks: {known}; it has {children}")
-        names += there
-    return list(dict.fromkeys(names))
+def check_layers(layers: str) -> None:
+    """Raises ValueError for what is no `Layers`."""
+    if layers not in ("auto", "conv", "conv+linear"):
+        raise ValueError(f"layers must be 'auto', 'conv' or 'conv+linear', got {layers!r}")
 
 
 def choose_layers(
@@ -93,11 +64,13 @@ def choose_layers(
     modules = dict(model.named_modules())
     known = {n: m for n, m in modules.items() if isinstance(m, nn.Linear) or kind_of_convolution(m)}
     free = {n: m for n, m in known.items() if not isinstance(m, AdaptedLayer) and not taken(m)}
-    if layers not in ("auto", "conv", "conv+linear"):
-        raise ValueError(f"layers must be 'auto', 'conv' or 'conv+linear', got {layers!r}")
+    check_layers(layers)
     linear_too = layers == "conv+linear" or (layers == "auto" and mostly_linear(free.values()))
     wanted = {n: m for n, m in free.items() if linear_too or not isinstance(m, nn.Linear)}
-    meant = dict(_meant(wanted, targets, len(free) > len(wanted)))
+    elsewhere = {n: "is a linear layer, which layers='conv+linear' adapts" for n in free if n not in wanted}
+    given = [n for n, m in modules.items() if isinstance(m, AdaptedLayer) or (n in known and n not in free)]
+    elsewhere |= dict.fromkeys(given, "has an adapter already or trains as a whole")
+    meant = dict(_meant(wanted, targets, elsewhere))
     for name, module in meant.items():
         if why := _unusable(module):
             raise ValueError(f"{name or 'the model'} ({type(module).__name__}) cannot be adapted: {why}")
@@ -106,7 +79,7 @@ def choose_layers(
         warnings.warn(
             f"{len(unused)} layers never use their weight in their forward pass and stay frozen: {listed(unused)}",
             LeftOutWarning,
-            stacklevel=3,
+            stacklevel=4,  # whoever called `adapt`
         )
     chosen = {name: module for name, module in meant.items() if name not in unused}
     if not chosen:
@@ -121,10 +94,14 @@ def mostly_linear(modules) -> bool:
     return 2 * sum(size for linear, size in sizes if linear) > sum(size for _, size in sizes)
 
 
-def _meant(wanted: dict[str, nn.Module], targets: Targets, linear_left: bool) -> Iterator[tuple[str, nn.Module]]:
-    """Those of `wanted` that `targets` names. Raises ValueError for what names none."""
-    hint = "; layers='conv+linear' adapts linear layers too" if linear_left else ""
-    has = f"the model has {listed(list(wanted))}{hint}"
+def _meant(
+    wanted: dict[str, nn.Module], targets: Targets, elsewhere: dict[str, str]
+) -> Iterator[tuple[str, nn.Module]]:
+    """Those of `wanted` that `targets` names. Raises ValueError for what names none; `elsewhere` says of layers that
+    are not `wanted` why."""
+    has = f"the model has {listed(list(wanted))}"
+    if not wanted and elsewhere:
+        has += "".join(f" ({name or 'it'} {why})" for name, why in list(elsewhere.items())[:1])
     if callable(targets):
         found = [name for name, module in wanted.items() if targets(name, module)]
     elif targets == "all":
@@ -133,10 +110,11 @@ def _meant(wanted: dict[str, nn.Module], targets: Targets, linear_left: bool) ->
         spatial = {n: getattr(m, "kernel_size", ()) for n, m in wanted.items()}
         found = [name for name, sides in spatial.items() if any(side > 1 for side in sides)]
     else:
-        patterns = [p.strip() for p in (targets.split(",") if isinstance(targets, str) else targets)]
+        patterns = patterns_of(targets)
         for pattern in patterns:
             if not any(matches(pattern, name) for name in wanted):
-                raise ValueError(f"targets {pattern!r} matches no layer to adapt; {has}")
+                why = "".join([f"{listed([n])} {w}; " for n, w in elsewhere.items() if matches(pattern, n)][:1])
+                raise ValueError(f"targets {pattern!r} matches no layer to adapt; {why}{has}")
         found = [name for name in wanted if any(matches(pattern, name) for pattern in patterns)]
     if not found:
         raise ValueError(f"targets {targets!r} match no layer to adapt; {has}")
@@ -157,7 +135,22 @@ def _unusable(module: nn.Module) -> str:
         return "its weight is pruned; torch.nn.utils.prune.remove makes it plain, or leave it out of the targets"
     if weight is None:
         return "its weight is made from others before each call; make it a plain one, or leave it out of the targets"
+    if not weight.is_floating_point():
+        return f"its weight is {weight.dtype}, and adapters are for real floating-point numbers"
+    if name := name_taken(module):
+        return f"it has a {name!r} of its own, where the adapter's would stand"
     return ""
+
+
+class _Bare(nn.Module):
+    """A layer's forward pass without its hooks."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer.forward(x)
 
 
 def _uses_its_weight(module: nn.Module) -> bool:
@@ -173,12 +166,13 @@ def _uses_its_weight(module: nn.Module) -> bool:
     else:
         sides = [dilation * (side - 1) + 1 for side, dilation in zip(module.kernel_size, module.dilation, strict=True)]
         shape = (2, module.in_channels, *(2 * side for side in sides))
-    state = {n: _shape_of(v) for n, v in (*module.named_parameters(), *module.named_buffers())}
-    state["weight"].requires_grad_(True)
+    bare, dtype = _Bare(copy.copy(module)), module.weight.dtype  # what it counts, it counts in the copy
+    state = {n: _shape_of(v) for n, v in (*bare.named_parameters(), *bare.named_buffers())}
+    state["layer.weight"].requires_grad_(True)
     try:
         with torch.enable_grad():
-            y = torch.func.functional_call(module, state, (torch.empty(shape, device="meta"),))
-    except (TypeError, ValueError, RuntimeError, NotImplementedError):
+            y = torch.func.functional_call(bare, state, (torch.empty(shape, device="meta", dtype=dtype),))
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return True
     return not isinstance(y, Tensor) or y.requires_grad
 

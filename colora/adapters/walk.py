@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from colora.adapters.conv import CoLoRAConv
+from colora.adapters.conv import CONVOLUTIONS, CoLoRAConv
 from colora.adapters.layer import AdaptedLayer
 
 
@@ -31,6 +31,19 @@ def replace_modules(model: nn.Module, substitute: Callable[[nn.Module], nn.Modul
             if new is not None:
                 setattr(parent, name, new)
     return model
+
+
+def replace_inside(model: nn.Module, substitute: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """`replace_modules` of what is inside `model`'s wrappers; a bare model that is replaced itself is the result."""
+    new = replace_modules(model, substitute)
+    return new if unwrapped(model) is model else model
+
+
+def refuse_compiled_layer(model: nn.Module) -> None:
+    """Raises ValueError for a lone layer that torch.compile holds: it would go on calling the layer that it took."""
+    lone = isinstance(unwrapped(model), (AdaptedLayer, nn.Linear, *CONVOLUTIONS))
+    if lone and any("_orig_mod" in m._modules for m in model.modules()):
+        raise ValueError("the model is one layer, to which torch.compile holds: give the layer itself")
 
 
 def adapted_layers(model: nn.Module) -> dict[str, AdaptedLayer]:

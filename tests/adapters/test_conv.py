@@ -23,14 +23,16 @@ from colora.adapters.conv import CoLoRAConv
 from colora.adapters.layer import keyed_generator
 
 
-@pytest.mark.parametrize(("case", "order", "rank", "bias"), GRID, ids=readable)
-def test_adapted_merged_and_stripped_compute_the_same(case, order, rank, bias):
+@pytest.mark.parametrize(("case", "order", "rank", "bias", "p"), GRID, ids=readable)
+def test_adapted_merged_and_stripped_compute_the_same(case, order, rank, bias, p):
     n, transposed, geometry = case
-    layer = trained_layer(geometry, order, rank, bias, n=n, transposed=transposed)
+    layer = trained_layer(geometry, order, rank, bias, n=n, transposed=transposed, pointwise_rank=p)
     x = images(n)
     before, delta, adapted = layer.base_weight.clone(), layer.delta_weight().detach(), layer(x)
     effective = layer.effective_weight().detach()
-    assert torch.allclose(delta, kernel_delta(case, order, layer.pointwise, layer.depthwise), rtol=0, atol=1e-12)
+    assert torch.equal(layer.weight, effective)
+    kp = layer.kernel_pointwise()
+    assert torch.allclose(delta, kernel_delta(case, order, kp, layer.depthwise), rtol=0, atol=1e-12)
     state = copy.deepcopy(layer.state_dict())
 
     factors = layer.merge_(keyed_generator(1))
@@ -39,7 +41,11 @@ def test_adapted_merged_and_stripped_compute_the_same(case, order, rank, bias):
     assert layer.depthwise.abs().max() == 0
     merged = layer(x)
     assert torch.allclose(merged, adapted, rtol=0, atol=1e-10)
-    assert set(factors) == {"pointwise", "depthwise"} | ({"bias"} if bias else set())
+    width = 6 // geometry.get("groups", 1)
+    low = p is not None and p * (12 + width) < 12 * width
+    assert set(factors) == {"depthwise"} | ({"bias"} if bias else set()) | (
+        {"pointwise_a", "pointwise_b"} if low else {"pointwise"}
+    )
 
     once = layer.base_weight.clone()
     layer.merge_(keyed_generator(2))
@@ -54,6 +60,8 @@ def test_adapted_merged_and_stripped_compute_the_same(case, order, rank, bias):
 
     layer.undo_(factors)
     assert torch.allclose(layer.base_weight, before, rtol=0, atol=1e-10)
+    layer.load_factors_(factors)
+    assert torch.equal(layer.delta_weight(), delta)
     layer.load_state_dict(state)
     assert torch.equal(layer(x), adapted)
 
@@ -182,6 +190,54 @@ def test_deepcopy_is_independent_and_holds_its_kernel_once():
     twin.merge_()
     assert not torch.equal(twin.base_weight, layer.base_weight)
     assert twin.base.weight is twin.base_weight
+
+
+def test_the_whole_pointwise_factor_is_drawn_as_it_always_was():
+    """Histories hold no draws, so that a model of any epoch needs the same numbers again."""
+    layer = CoLoRAConv(nn.Conv2d(4, 6, 3, groups=2), rank=2, generator=keyed_generator(7, 1, "layer1.0.conv1"))
+    drawn = layer.pointwise.flatten().tolist()
+    assert drawn[:4] == [-0.8850815296173096, 0.23765558004379272, -0.9743034243583679, 0.491377592086792]
+    assert drawn[-1] == -0.3279082179069519
+
+
+@pytest.mark.parametrize(("p", "rank", "groups"), [(1, 1, 1), (8, 1, 1), (8, 3, 2), (32, 2, 1)])
+def test_the_product_of_low_rank_has_the_variance_of_the_whole_factor(p, rank, groups):
+    variance, sizes = [], set()
+    for step in range(32):
+        base = nn.Conv2d(256, 512, 1, groups=groups)
+        layer = CoLoRAConv(base, rank=rank, generator=keyed_generator(1, step, "a"), pointwise_rank=p)
+        variance.append(layer.kernel_pointwise().var().item())
+        sizes.add((tuple(layer.pointwise_a.shape), tuple(layer.pointwise_b.shape)))
+    glorot = 2 / (256 // groups + 512 // groups)
+    assert sum(variance) / 32 == pytest.approx(glorot, rel=0.05)
+    assert sizes == {((rank, p, 256 // groups), (rank, 512, p))}
+    again = layer.kernel_pointwise().clone()
+    layer.reset_(keyed_generator(1, 31, "a"))
+    assert torch.equal(layer.kernel_pointwise(), again)
+    layer.reset_(keyed_generator(1, 32, "a"))
+    assert not torch.equal(layer.kernel_pointwise(), again)
+    assert layer.delta_weight().abs().max() == 0
+
+
+@pytest.mark.parametrize(("p", "low"), [(1, 1), (4, 4), (5, 5), (6, None), (100, None)])
+def test_a_product_no_smaller_than_the_whole_factor_is_the_whole_factor(p, low):
+    """16 outputs and 8 inputs a group: 24 p against 128."""
+    layer = CoLoRAConv(nn.Conv2d(16, 16, 3, groups=2), pointwise_rank=p)
+    assert layer.pointwise_rank == low
+    assert layer.pointwise_rank_asked == p
+    assert sum(t.numel() for t in layer.adapter_parameters()) == 16 * 9 + 16 + (24 * p if low else 128)
+    assert (layer.pointwise is None) is (low is not None)
+    with pytest.raises(ValueError, match="pointwise_rank must be at least 1, got 0"):
+        CoLoRAConv(nn.Conv2d(2, 2, 1), pointwise_rank=0)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_on_a_1x1_convolution_it_is_lora_with_a_scale_for_each_channel(order):
+    layer = trained_layer({"kernel_size": 1}, order, 1, False, pointwise_rank=2)
+    a, b, scale = layer.pointwise_a[0], layer.pointwise_b[0], layer.depthwise[0].flatten()
+    expected = scale[:, None] * (b @ a) if order == "inception" else (b @ a) * scale
+    assert torch.allclose(layer.delta_weight()[:, :, 0, 0], expected, rtol=0, atol=1e-14)
+    assert torch.linalg.matrix_rank(layer.delta_weight()[:, :, 0, 0]) == 2
 
 
 def test_wrong_arguments_say_what_was_expected():

@@ -1,5 +1,6 @@
 """Adapters on whole models: what is wrapped, what trains, what merge and strip leave behind."""
 
+import copy
 from collections import OrderedDict
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
+from colora import CoLoRAConfig, CoLoRAConv, adapt, count_parameters, merge_, strip, trainable_summary, undo_
 from colora.adapters.history import save_epoch
 from colora.adapters.model import plain_state
 from colora.adapters.targets import LeftOutWarning
@@ -282,3 +283,90 @@ def test_what_no_adapter_can_stand_on_is_refused_by_name():
     with pytest.warns(LeftOutWarning, match="1 layers never use their weight .* stay frozen: 1$"):
         model = adapt(nn.Sequential(nn.Conv2d(3, 4, 3), Frozen(4, 4, 3)))
     assert list(adapted_layers(model)) == ["0"]
+
+
+@pytest.mark.parametrize("train_also", [(), ("classes",)])
+@pytest.mark.parametrize("lazy", [nn.LazyLinear(5), nn.LazyConv2d(5, 4)])
+def test_lazy_modules_elsewhere_get_their_shape_and_stay_as_they_were_meant(lazy, train_also):
+    torch.manual_seed(0)
+    body = [nn.Conv2d(3, 4, 3, padding=1), nn.LazyBatchNorm2d(), nn.AvgPool2d(2)]
+    body += [nn.Flatten()] if isinstance(lazy, nn.LazyLinear) else []
+    model = nn.Sequential(OrderedDict(body=nn.Sequential(*body), classes=copy.deepcopy(lazy)))
+    adapt(model, CoLoRAConfig(targets="body.0"), train_also)
+    assert count_parameters(model)["deployed"] == trainable_summary(model).deployed == 3 * 4 * 9 + 4
+    model(torch.randn(2, 3, 8, 8))
+    factors = {f"body.0.{name}" for name in ("pointwise", "depthwise", "bias_update")}
+    classes = {"classes.weight", "classes.bias"} if train_also else set()
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == factors | classes
+    assert trainable_summary(model).deployed == 112 + 8 + 4 * 16 * 5 + 5
+    assert not model.body[1].weight.requires_grad
+    merge_(model)
+    assert type(strip(model).classes) in (nn.Linear, nn.Conv2d)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
+def test_a_safe_merge_of_what_is_not_finite_changes_nothing(value):
+    model = adapt(small_model().float(), CoLoRAConfig(pointwise_rank=1))
+    with torch.no_grad():
+        for layer in adapted_layers(model).values():
+            layer.depthwise.normal_()
+        model.features[2].depthwise[0, 3] = value
+        if value == 1e38:  # finite itself, but not what it is multiplied with
+            model.features[2].pointwise_b.fill_(100)
+    state = {name: t.clone() for name, t in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"^features\.2 would have values that are not finite: nothing was merged$"):
+        merge_(model, safe=True)
+    assert all(torch.allclose(t, state[name], rtol=0, atol=0, equal_nan=True) for name, t in model.state_dict().items())
+    assert [layer.merged_from for layer in adapted_layers(model).values()] == [None, None]
+    model.features[2].reset_()
+    merge_(model, safe=True)
+    assert not torch.equal(model.features[0].base_weight, state["features.0.weight"])
+    merge_(model)
+
+
+def test_a_safe_merge_looks_at_the_dtype_that_strip_gives():
+    model = adapt(nn.Sequential(nn.Conv2d(3, 4, 1)).half())
+    with torch.no_grad():
+        model[0].bias_update.fill_(70_000)  # more than float16 has
+    with pytest.raises(ValueError, match="0 would have values that are not finite"):
+        merge_(model, safe=True)
+    model.float()
+    merge_(model, safe=True)
+    assert model[0].base_bias.min() > 69_999
+    with torch.device("meta"):
+        merge_(adapt(nn.Sequential(nn.Conv2d(3, 4, 1))), safe=True)
+
+
+def test_a_lone_convolution_in_a_wrapper():
+    conv = nn.Conv2d(3, 4, 3)
+    wrapped = nn.DataParallel(conv)
+    assert adapt(wrapped) is wrapped
+    assert isinstance(wrapped.module, CoLoRAConv)
+    assert set(merge_(wrapped)) == {""}
+    assert strip(wrapped) is wrapped
+    assert wrapped.module is conv
+    with pytest.raises(ValueError, match=r"the model is one layer, to which .* holds: give the layer itself"):
+        adapt(torch.compile(nn.Conv2d(3, 4, 3)))
+    with pytest.raises(ValueError, match=r"the model is one layer, to which .* holds: give the layer itself"):
+        strip(torch.compile(adapt(nn.Conv2d(3, 4, 3))))
+
+
+def test_wrong_factors_are_refused_before_anything_is_undone():
+    model = adapt(small_model())
+    factors = merge_(model)
+    state = {name: t.clone() for name, t in model.state_dict().items()}
+    with pytest.raises(ValueError, match="the factors are of 'other', which is no adapted layer of this model"):
+        undo_(model, factors | {"other": factors["features.0"]})
+    assert all(torch.equal(t, state[name]) for name, t in model.state_dict().items())
+
+
+def test_the_state_keeps_versions_also_when_compiled():
+    class Versioned(nn.Conv2d):
+        _version = 3
+
+    model = nn.Sequential(Versioned(3, 4, 3), nn.BatchNorm2d(4))
+    expected = model.state_dict()._metadata
+    assert (expected["0"], expected["1"]) == ({"version": 3}, {"version": 2})
+    adapt(model)
+    assert plain_state(model)._metadata == plain_state(torch.compile(model))._metadata == expected
+    assert strip(model).state_dict()._metadata == expected

@@ -47,7 +47,8 @@ TRANSPOSED_CASES = [(n, True, geometry) for n in PLAIN for geometry in TRANSPOSE
 TRANSPOSED_CASES.append((2, True, {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0)}))
 CASES = PLAIN_CASES + TRANSPOSED_CASES
 ORDERS = ("inception", "separable")
-GRID = list(itertools.product(CASES, ORDERS, (1, 3), (True, False)))
+GRID = list(itertools.product(CASES, ORDERS, (1, 3), (True, False), (None,)))
+GRID += list(itertools.product(CASES, ORDERS, (1, 3), (True,), (1, 2)))  # with a pointwise factor of that rank
 LAYOUTS = [(case, torch.contiguous_format) for case in CASES]
 LAYOUTS += [(c, torch.channels_last if c[0] == 2 else torch.channels_last_3d) for c in CASES if c[0] > 1]
 FORMS = ("plain", "fused", "factored")
@@ -63,16 +64,16 @@ def readable(value):
 
 
 def trained_layer(
-    geometry, order, rank, bias, adapt_bias="auto", n=2, transposed=False, dtype=torch.float64, form="fused"
-):
+    geometry, order, rank, bias, adapt_bias="auto", n=2, transposed=False, dtype=torch.float64, form="fused",
+    pointwise_rank=None,
+):  # fmt: skip
     """An adapted layer whose factors are all random, as after some training."""
     torch.manual_seed(0)
     base = KINDS[n, transposed](6, 12, bias=bias, dtype=dtype, **geometry)
-    layer = CoLoRAConv(base, order, rank, adapt_bias, keyed_generator(0), form)
+    layer = CoLoRAConv(base, order, rank, adapt_bias, keyed_generator(0), form, pointwise_rank)
     with torch.no_grad():
-        for p in (layer.pointwise, layer.depthwise, layer.bias_update):
-            if p is not None:
-                p.normal_()
+        for p in layer.adapter_parameters():
+            p.normal_()
     return layer
 
 
