@@ -113,7 +113,7 @@ def rebuild(base: nn.Module, history: Path, upto: int) -> nn.Module:
 
 
 def _trained_since(layer: AdaptedLayer) -> bool:
-    """Whether a step came after the merge: the factors that it left at zero, of which one is in each term, are not."""
+    """Whether a step came after the last merge, which leaves Kd (B of a linear layer) and db at zero."""
     left = (layer.pointwise_b if layer.depthwise is None else layer.depthwise, layer.bias_update)
     return any(bool(factor.any()) for factor in left if factor is not None)
 

@@ -71,7 +71,9 @@ def _params(args: argparse.Namespace) -> int:
 
     counts, low = counted(config), config.pointwise_rank or SMALL_POINTWISE_RANK
     ranks = [None, low] if config.method == "colora" else []
-    by_rank = {str(p or "none"): counted(config.model_copy(update={"pointwise_rank": p}))["adapter"] for p in ranks}
+    own = {config.pointwise_rank: counts}
+    each = {p: own.get(p) or counted(config.model_copy(update={"pointwise_rank": p})) for p in ranks}
+    by_rank = {str(p or "none"): found["adapter"] for p, found in each.items()}
     about = {
         "backbone": config.backbone,
         "method": config.method,

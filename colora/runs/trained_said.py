@@ -3,12 +3,13 @@ command line, the log and the pages say it. Runs of an older version did not cou
 
 from collections.abc import Mapping
 
+COUNTED = {"adapter", "adapted", "trainable", "deployed", "layers"}
 FEW = 0.5  # of the frozen weights; where less lies in adapted layers, that is said
 
 
 def reached(counts: Mapping[str, int]) -> float | None:
     """Share, 0 to 1, of the frozen weights that lie in adapted layers; None without adapters, or where not counted."""
-    if not counts.get("adapter") or "adapted" not in counts:
+    if not counts.get("adapter") or not counts.keys() >= COUNTED:
         return None
     return counts["adapted"] / _frozen(counts)
 

@@ -26,7 +26,7 @@ DATA_FIELDS = (  # what decides images, classes and splits
     "dataset", "data_dir", "class_names", "layout", "columns", "patient_pattern", "ignore_splits", "split_seed",
     "data_roots", "image_size",
 )  # fmt: skip
-SMALL_POINTWISE_RANK = 8  # that is shown beside the whole factor
+SMALL_POINTWISE_RANK = 8  # what it saves is shown beside the whole factor
 KNOWN_WEIGHTS = ("imagenet", "shipped", "none")  # anything else is a file
 
 

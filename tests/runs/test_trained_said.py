@@ -24,7 +24,8 @@ def test_what_was_not_counted_is_not_said():
     """As in runs of an older version, and where there are no adapters."""
     older = {name: value for name, value in COUNTS.items() if name not in ("adapted", "layers")}
     head = {"adapter": 0, "adapted": 0, "trainable": 10, "deployed": 100, "layers": 0}
-    for counts in (older, head, {}):
+    partly = {name: value for name, value in COUNTS.items() if name != "layers"}
+    for counts in (older, head, partly, {}):
         assert reached(counts) is says_trained(counts) is says_few_reached(counts) is None
 
 
