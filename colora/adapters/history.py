@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from colora.adapters.files import buffers_by_name, for_file, parameters_by_name, write_whole
-from colora.adapters.layer import kernel_checksum
+from colora.adapters.layer import AdaptedLayer, kernel_checksum
 from colora.adapters.model import CoLoRAConfig, config_of, exactly, put_adapters, strip
 from colora.adapters.sharded import to_shards, whole
 from colora.adapters.walk import adapted_layers, modules_by_name, unwrapped
@@ -57,7 +57,8 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
     }
     layers = adapted_layers(model)
     settings = config_of(model) if layers else None
-    if not merges:  # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
+    # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
+    if not merges or any(map(_trained_since, layers.values())):
         tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
     to_shards(unwrapped(model))
     parameters = parameters_by_name(model)
@@ -115,6 +116,12 @@ def rebuild(base: nn.Module, history: Path | str, upto: int) -> nn.Module:
                 for name, value in (_named(tensors, "trained/") | _named(tensors, "buffer/")).items():
                     state[name].copy_(value)
     return strip(model)
+
+
+def _trained_since(layer: AdaptedLayer) -> bool:
+    """Whether a step came after the last merge, which leaves Kd (B of a linear layer) and db at zero."""
+    left = (layer.pointwise_b if layer.depthwise is None else layer.depthwise, layer.bias_update)
+    return any(bool(factor.any()) for factor in left if factor is not None)
 
 
 def _base_checksum(model: nn.Module, layers: Collection[str], trained: Collection[str]) -> str:

@@ -57,17 +57,17 @@ def test_undo_takes_every_merge_back():
 
 @pytest.mark.parametrize("bias", ["auto", "all", "none"])
 def test_rebuild_gives_every_epoch_its_own_bits(tmp_path, bias):
-    """Two epochs with a merge, one without, one with two merges."""
+    """Two epochs with a merge, one without, one with two merges, one that goes on after its merge, and one more."""
     base = small_model()
     model = adapt(copy.deepcopy(base), CoLoRAConfig(rank=2, bias=bias), seed=3)
     expected, number = [], 0
-    for epoch, merges in enumerate((1, 1, 0, 2), start=1):
+    for epoch, (merges, goes_on) in enumerate([(1, 0), (1, 0), (0, 1), (2, 0), (1, 1), (1, 0)], start=1):
         merged = {}
         for _ in range(merges):
             train_steps(model)
             number += 1
             merged[number] = merge_(model, seed=3, step=number)
-        if not merges:
+        if goes_on:
             train_steps(model)
         save_epoch(tmp_path / "history", model, epoch, merged)
         expected.append(copy.deepcopy(plain_state(model)))
@@ -78,7 +78,7 @@ def test_rebuild_gives_every_epoch_its_own_bits(tmp_path, bias):
         assert all(torch.equal(rebuilt[name], value) for name, value in state.items())
     assert all(torch.equal(base.state_dict()[n], v) for n, v in untouched.items())
     with pytest.raises(FileNotFoundError):
-        rebuild(base, tmp_path / "history", upto=5)
+        rebuild(base, tmp_path / "history", upto=7)
     with pytest.raises(ValueError, match="another model"):
         rebuild(nn.Sequential(nn.Conv2d(3, 4, 1)), tmp_path / "history", upto=1)
 
