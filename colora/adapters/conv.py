@@ -24,10 +24,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
 from colora.adapters.forms import AdaptedConv, Form, Geometry, Order, choose_form, kernel_update, updated_kernel
-from colora.adapters.layer import AdaptedLayer, Bias, check_ranks, own_weight
+from colora.adapters.layer import AdaptedLayer, Bias, check_ranks, no_transform, own_weight
+from colora.adapters.low_rank import product
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -51,16 +51,6 @@ def check_order(order: str) -> None:
 def _geometry(name: str) -> property:
     """An attribute of the base's that may be given anew, such as a stride of 1 for larger maps."""
     return property(lambda layer: getattr(layer.base, name), lambda layer, value: setattr(layer.base, name, value))
-
-
-def _no_transform() -> bool:
-    """Gradients are wanted, in reverse mode, and neither torch.compile nor a torch.func transform is at work."""
-    return (
-        torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and forward_ad._current_level < 0
-    )
 
 
 class CoLoRAConv(AdaptedLayer):
@@ -124,11 +114,16 @@ class CoLoRAConv(AdaptedLayer):
         """Whether the hand-written gradients of `forms` can compute it."""
         return not (self.base.transposed or self.own_forward)
 
+    @property
+    def thin_channels(self) -> int | None:
+        """G R, the channels that the factored form has between its two convolutions, where Kp is of low rank."""
+        return self.base.groups * self.rank * self.pointwise_rank if self.pointwise_rank else None
+
     def form_by_rule(self, positions: int | None = None) -> Form:
         """`choose_form` for this layer, where it is; `positions` as there."""
         if not self.has_forms:
             return "plain"
-        return choose_form(self.base, positions, self.base_weight.device.type, self.pointwise_rank)
+        return choose_form(self.base, positions, self.base_weight.device.type, self.thin_channels)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "CoLoRAConv":
         """As `AdaptedLayer`'s; on another kind of device the form is chosen anew."""
@@ -155,14 +150,15 @@ class CoLoRAConv(AdaptedLayer):
 
     def kernel_pointwise(self) -> Tensor:
         """Kp (r, Cout, Cin/G), differentiable in A and B where it is their product."""
-        return self.pointwise_b @ self.pointwise_a if self.pointwise_rank else self.pointwise
+        return product(self.pointwise_b, self.pointwise_a) if self.pointwise_rank else self.pointwise
 
     def delta_weight(self) -> Tensor:
         """dK with the shape of `weight`, differentiable in the factors."""
         return self._placed(kernel_update(self.kernel_pointwise(), self.depthwise, self.order, self.base.groups))
 
     def _delta_of(self, factors: dict[str, Tensor]) -> Tensor:
-        kp = factors["pointwise"] if "pointwise" in factors else factors["pointwise_b"] @ factors["pointwise_a"]
+        low = "pointwise" not in factors
+        kp = product(factors["pointwise_b"], factors["pointwise_a"]) if low else factors["pointwise"]
         return self._placed(kernel_update(kp, factors["depthwise"], self.order, self.base.groups))
 
     def _placed(self, delta: Tensor) -> Tensor:
@@ -178,7 +174,9 @@ class CoLoRAConv(AdaptedLayer):
         """K0 + dK, whether the adapter is enabled or not."""
         if self.base.transposed:
             return self.base_weight + self.delta_weight()
-        return updated_kernel(self.base_weight, self.kernel_pointwise(), self.depthwise, self.order, self.base.groups)
+        pointwise = self.pointwise_b if self.pointwise_rank else self.pointwise
+        groups, a = self.base.groups, self.pointwise_a
+        return updated_kernel(self.base_weight, pointwise, self.depthwise, self.order, groups, a)
 
     def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
         """As the base: transposed kinds take an `output_size` beside x."""
@@ -193,7 +191,7 @@ class CoLoRAConv(AdaptedLayer):
         weight, bias = self.base_weight, self.base_bias
         trains = weight.requires_grad or (bias is not None and bias.requires_grad)
         plain = trains or not self.has_forms or not self.enabled or x.is_meta or x.dim() != weight.dim()
-        return not plain and _no_transform()
+        return not plain and no_transform()
 
     def _with_own_backward(self, x: Tensor) -> Tensor:
         """The output (B, Cout, *spatial') for x (B, Cin, *spatial), of a layer that is not transposed.

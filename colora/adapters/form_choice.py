@@ -140,8 +140,8 @@ def fastest(
 
     That holds the gradient and Adam's two moments of every kernel; what the factors' take less is there to spend: on W,
     which each plain layer keeps until its backward pass (under autocast every convolution keeps such a copy), and on
-    the two maps of the factored form, of which only one layer's exist at a time. Small layers, which gain most from
-    the plain form, are served first.
+    the two maps of the factored form, of which only one layer's exist at a time: those of a part of the batch or,
+    where Kp is of low rank, thin ones of the whole. Small layers, which gain most from the plain form, come first.
     """
     adapted = {n: sum(p.numel() for p in m.adapter_parameters() if p is not m.bias_update) for n, m in layers.items()}
     saved = {name: layer.base_weight.numel() - adapted[name] for name, layer in layers.items()}
@@ -153,11 +153,13 @@ def fastest(
         weights = 0 if precision == "bf16" else layer.base_weight.nbytes
         itemsize = 2 if precision == "bf16" else layer._base_dtype.itemsize
         shapes = call.inputs, call.outputs, layer.order, itemsize
-        images = min(call.inputs[0], images_at_once(*shapes, layer.base_weight.device.type))
+        images, thin_channels = call.inputs[0], layer.thin_channels
+        if thin_channels is None:
+            images = min(images, images_at_once(*shapes, layer.base_weight.device.type))
         needs = {
             "plain": (kept + weights, largest),
             "fused": (kept, largest),
-            "factored": (kept, max(largest, 2 * images * map_bytes(*shapes))),
+            "factored": (kept, max(largest, 2 * images * map_bytes(*shapes, thin_channels))),
         }
         allowed = [form for form in seconds[name] if form == "fused" or sum(needs[form]) <= spare]
         chosen[name] = min(allowed, key=lambda form: seconds[name][form])

@@ -17,9 +17,9 @@ factored  keeps as little, and gW is never made:
           maps. Elsewhere as many as keep z and its gradient, together, below what VGG16 saves in gradients and Adam's
           moments (150 MiB).
 
-With Kp = B A of low rank the factored form is another, and cheap in every layer: dK is two thin convolutions with p
-channels between them, whose gradients are all that is made,
-              z = A x (inception; separable: A Kd, the spatial one, comes first),       y' = (B Kd) z.
+With Kp = B A of low rank the factored form is another: all that is made lies in thin maps of r p channels (`low_rank`),
+and W is made again only where it is smaller than the layer's own map. It takes 0.7 to 0.9 of the plain trainable layer's
+time wherever the layer is several times as wide and its work some 100 million products, 1x1 and strided layers too.
 
 Transposed kinds, subclasses with a forward pass of their own, images without a batch, torch.compile, torch.func and a
 K0 that was unfrozen are computed plainly whatever the form.
@@ -28,10 +28,20 @@ The paper's own picture, two small convolutions beside the frozen one, is left o
 factored form and has to keep them for the backward pass.
 """
 
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from colora.adapters.low_rank import (
+    factor_gradients_of,
+    inner_and_outer,
+    mixed,
+    product,
+    updated_matrix,
+    without_autocast,
+)
 
 Order = Literal["inception", "separable"]
 Form = Literal["plain", "fused", "factored"]
@@ -39,6 +49,8 @@ MEASURED_ON = ("cpu",)  # kinds of devices whose forms a committed table tells; 
 PLAIN_UP_TO_WEIGHTS = 100_000  # measured: benchmarks/results/layer_forms.json
 FACTORED_FROM_CHANNELS = 128
 FACTORED_FROM_CHANNELS_LARGE, LARGE_POSITIONS = 64, 40_000  # where a batch's map has so many pixels
+THIN_TIMES, THIN_TIMES_1X1 = 4, 8  # a layer's narrow side over the thin form's channels, measured with p = 2 to 64
+THIN_FROM_PRODUCTS = 100_000_000  # of weights and positions
 _ONES = {n: (1,) * n for n in (1, 2, 3)}
 CPU_MAP_BYTES = 16 * 2**20  # the largest z at a time; measured between 4 and 32 MiB
 MAP_BYTES = 64 * 2**20  # the same on other devices; not measured
@@ -68,8 +80,20 @@ def kernel_update(pointwise: Tensor, depthwise: Tensor, order: Order, groups: in
     return delta
 
 
-def updated_kernel(weight: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> Tensor:
-    """K0 + dK (Cout, Cin/G, *k) in K0's memory format: one pass a term, where adding dK would take two."""
+def updated_kernel(
+    weight: Tensor, pointwise: Tensor, depthwise: Tensor, order: Order, groups: int, pointwise_a: Tensor | None = None
+) -> Tensor:
+    """K0 + dK (Cout, Cin/G, *k) in K0's memory format: one pass a term, where adding dK would take two.
+
+    With A (r, p, Cin/G) given `pointwise` is B. All who need K0 + dK call this, so that theirs are the same bits.
+    """
+    if pointwise_a is not None:
+        inception = order == "inception"
+        if depthwise.shape[2:].numel() == 1 and (inception or groups == 1):
+            scale = depthwise.flatten(1).unsqueeze(-1 if inception else 1)  # of B's rows, or of A's columns
+            scaled = (pointwise * scale, pointwise_a) if inception else (pointwise, pointwise_a * scale)
+            return updated_matrix(weight.flatten(1), *scaled).view(weight.shape)
+        pointwise = product(pointwise, pointwise_a)
     for kp, kd in _terms(pointwise, depthwise, order, groups):
         weight = torch.addcmul(weight, kp, kd)
     return weight
@@ -97,24 +121,37 @@ def _stacked(terms: list[Tensor], factor: Tensor) -> Tensor:
 
 
 def choose_form(
-    base: nn.Module, positions: int | None = None, device: str = "cpu", pointwise_rank: int | None = None
+    base: nn.Module, positions: int | None = None, device: str = "cpu", thin_channels: int | None = None
 ) -> Form:
-    """The fastest form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json.
+    """The fastest form for a layer's geometry, by the measurements in benchmarks/results/layer_forms.json and _p8.json.
 
-    `positions` is the number of the output's pixels in a batch, where it is known (`form_choice.fit_forms_`).
-    On a kind of device that was not measured nothing is "factored", which costs six times as much where it is wrong.
+    `positions` is the number of the output's pixels in a batch, where it is known (`form_choice.fit_forms_`), and
+    `thin_channels` R = r p of a layer whose Kp is of rank p. On a kind of device that was not measured nothing is
+    "factored", which costs six times as much where it is wrong.
     """
-    if pointwise_rank:
-        thin = device in MEASURED_ON and base.weight.numel() > PLAIN_UP_TO_WEIGHTS
-        return "factored" if thin else "plain" if base.weight.numel() <= PLAIN_UP_TO_WEIGHTS else "fused"
+    measured, weights = device in MEASURED_ON, base.weight.numel()
+    if thin_channels:
+        return "factored" if measured and _thin_pays(base, positions, thin_channels) else _unfactored(weights)
     spatial = any(side > 1 for side in base.kernel_size)
     unstrided = not base.transposed and base.groups == 1 and all(stride == 1 for stride in base.stride)
     narrow = min(base.in_channels // base.groups, base.out_channels)
     large = positions is not None and positions >= LARGE_POSITIONS
     enough = FACTORED_FROM_CHANNELS_LARGE if large else FACTORED_FROM_CHANNELS
-    if device in MEASURED_ON and unstrided and spatial and narrow >= enough:
-        return "factored"
-    return "plain" if base.weight.numel() <= PLAIN_UP_TO_WEIGHTS else "fused"
+    return "factored" if measured and unstrided and spatial and narrow >= enough else _unfactored(weights)
+
+
+def _unfactored(weights: int) -> Form:
+    return "plain" if weights <= PLAIN_UP_TO_WEIGHTS else "fused"
+
+
+def _thin_pays(base: nn.Module, positions: int | None, channels: int) -> bool:
+    """Whether the layer's narrow side is so much wider than the thin form's maps, and its work so large, that the calls
+    of the thin form cost less than the kernel's gradient."""
+    narrow = min(base.in_channels, base.out_channels)
+    times = THIN_TIMES if any(side > 1 for side in base.kernel_size) else THIN_TIMES_1X1
+    weights = base.weight.numel()
+    much = weights > PLAIN_UP_TO_WEIGHTS or (positions is not None and positions * weights >= THIN_FROM_PRODUCTS)
+    return base.groups == 1 and narrow >= times * channels and much
 
 
 class Geometry(NamedTuple):
@@ -139,8 +176,7 @@ class AdaptedConv(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(x, weight, pointwise, pointwise_a, depthwise)
         ctx.order, ctx.form, ctx.geometry = order, form, geometry
-        kp = pointwise if pointwise_a is None else pointwise @ pointwise_a
-        kernel = updated_kernel(weight, kp, depthwise, order, geometry.groups).to(x.dtype)
+        kernel = updated_kernel(weight, pointwise, depthwise, order, geometry.groups, pointwise_a).to(x.dtype)
         if bias is not None:
             bias = (bias if bias_update is None else bias + bias_update).to(x.dtype)
         return _conv(x, kernel, bias, geometry)
@@ -148,26 +184,35 @@ class AdaptedConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple:
         x, weight, pointwise, pointwise_a, depthwise = ctx.saved_tensors
-        order, at, fused = ctx.order, ctx.geometry, ctx.form == "fused"
-        wanted_x, *_, wanted_bias, _, _, _ = ctx.needs_input_grad
-        low = pointwise_a is not None
-        kp = pointwise @ pointwise_a if low and (wanted_x or fused) else pointwise
-        gx = gk = gb = ga = None
-        if wanted_x or fused:
-            kernel = updated_kernel(weight, kp, depthwise, order, at.groups) if wanted_x else weight
-            gx, gk, gb = _conv_backward(g, x, kernel.to(x.dtype), at, [wanted_x, fused, fused and wanted_bias])
-            del kernel
-        if wanted_bias:
-            gb = (g.sum([0, *range(2, g.dim())]) if gb is None else gb).to(pointwise.dtype)
-        if fused:
-            gp, gd = factor_gradients(gk, kp, depthwise, order, at.groups)
-            if low:
-                gp, ga = gp @ pointwise_a.mT, pointwise.mT @ gp
-        elif low:
-            ga, gp, gd = _thin(g, x, pointwise_a, pointwise, depthwise, order, at)
-        else:
-            gp, gd = _factored(g, x, pointwise, depthwise, order, at)
+        with nullcontext() if pointwise_a is None else without_autocast(x):
+            gx, gp, ga, gd, gb = _gradients(ctx, g, x, weight, pointwise, pointwise_a, depthwise)
         return gx, None, None, gp, ga, gd, gb, None, None, None
+
+
+def _gradients(
+    ctx: Any, g: Tensor, x: Tensor, weight: Tensor, pointwise: Tensor, pointwise_a: Tensor | None, depthwise: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Those of x, Kp or B, A, Kd and db; None for those not wanted."""
+    order, at, fused = ctx.order, ctx.geometry, ctx.form == "fused"
+    wanted_x, *_, wanted_bias, _, _, _ = ctx.needs_input_grad
+    gx = gk = gb = ga = None
+    thin = pointwise_a is not None and not fused
+    if (wanted_x or fused) and not thin:
+        kernel = updated_kernel(weight, pointwise, depthwise, order, at.groups, pointwise_a) if wanted_x else weight
+        gx, gk, gb = _conv_backward(g, x, kernel.to(x.dtype), at, [wanted_x, fused, fused and wanted_bias])
+        del kernel
+    if wanted_bias:
+        gb = (g.sum([0, *range(2, g.dim())]) if gb is None else gb).to(pointwise.dtype)
+    if thin:
+        gx, gp, ga, gd = _thin(g, x, weight, pointwise, pointwise_a, depthwise, order, at, wanted_x)
+    elif fused:
+        kp = pointwise if pointwise_a is None else pointwise @ pointwise_a
+        gp, gd = factor_gradients(gk, kp, depthwise, order, at.groups)
+        if pointwise_a is not None:
+            gp, ga = gp @ pointwise_a.mT, pointwise.mT @ gp
+    else:
+        gp, gd = _factored(g, x, pointwise, depthwise, order, at)
+    return gx, gp, ga, gd, gb
 
 
 def _conv(x: Tensor, kernel: Tensor, bias: Tensor | None, at: Geometry) -> Tensor:
@@ -189,10 +234,13 @@ def images_at_once(inputs: torch.Size, outputs: torch.Size, order: Order, itemsi
     return max(1, limit // max(1, map_bytes(inputs, outputs, order, itemsize)))
 
 
-def map_bytes(inputs: torch.Size, outputs: torch.Size, order: Order, itemsize: int) -> int:
-    """Bytes of one image's z: pointwise(x) (Cout, *spatial), or depthwise(x) (Cin, *spatial') in the other order."""
+def map_bytes(
+    inputs: torch.Size, outputs: torch.Size, order: Order, itemsize: int, thin_channels: int | None = None
+) -> int:
+    """Bytes of one image's z: pointwise(x) (Cout, *spatial), or depthwise(x) (Cin, *spatial') in the other order; with
+    Kp of low rank (G R, *spatial) or (G R, *spatial'), G R given as `thin_channels`."""
     channels, spatial = (outputs[1], inputs[2:]) if order == "inception" else (inputs[1], outputs[2:])
-    return itemsize * channels * spatial.numel()
+    return itemsize * (thin_channels or channels) * spatial.numel()
 
 
 def _factored(
@@ -230,44 +278,41 @@ def _factored_term(
 
 
 def _thin(
-    g: Tensor, x: Tensor, a: Tensor, b: Tensor, depthwise: Tensor, order: Order, at: Geometry
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(gA, gB, gKd) from the output's gradient g (B, Cout, *spatial'), for A (r, p, Cin/G), B (r, Cout, p) and Kd.
-
-    All terms at once: dK is a convolution to R = r p channels in each group, then one from these to Cout.
-    """
+    g: Tensor, x: Tensor, weight: Tensor, b: Tensor, a: Tensor, depthwise: Tensor, order: Order, at: Geometry,
+    wanted_x: bool,
+) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:  # fmt: skip
+    """(gx, gB, gA, gKd) from the output's gradient g (B, Cout, *spatial') by way of R = r p channels (`low_rank`)."""
     n, groups = len(at.stride), at.groups
     mixing = Geometry((1,) * n, (0,) * n, (1,) * n, groups)
-    inception = order == "inception"
-    rank, p, width = a.shape
-    sides = depthwise.shape[2:]
-    flat_b = b.transpose(0, 1).flatten(1)  # (Cout, R)
-    if inception:
-        inner = a.flatten(0, 1).repeat(groups, 1).reshape(-1, width, *_ONES[n])  # (G R, Cin/G, 1, ...)
-        kd = depthwise.transpose(0, 1).repeat_interleave(p, 1)  # (Cout, R, *k)
-        outer = flat_b.reshape(*flat_b.shape, *_ONES[n]) * kd  # (Cout, R, *k)
+    inception, single = order == "inception", depthwise.shape[2:].numel() == 1
+    seen = (slice(None),) * 2
+    if single and not any(at.padding):  # what a stride skips is read by nobody
+        seen += tuple(slice(None, None, stride) for stride in at.stride)
+        first = second = mixing
     else:
-        kd = depthwise.unflatten(1, (groups, width)).transpose(0, 1)  # (G, r, Cin/G, *k)
-        each_a = a.reshape(1, rank, p, width, *_ONES[n])
-        inner = (each_a * kd.unsqueeze(2)).reshape(groups * rank * p, width, *sides)
-        outer = flat_b.reshape(*flat_b.shape, *_ONES[n])  # (Cout, R, 1, ...)
-    first, second = (mixing, at) if inception else (at, mixing)
-    inner, outer = inner.to(x.dtype), outer.to(x.dtype)
-    z = _conv(x, inner, None, first)  # (B, G R, ...)
-    gz, g_outer, _ = _conv_backward(g, z, outer, second, [True, True, False])
+        first, second = (mixing, at) if inception else (at, mixing)
+    some_x = x if first is second and g.shape[2:] == x.shape[2:] else x[seen]
+    if some_x.shape != x.shape:
+        some_x = some_x.clone()
+    inner, outer = (k.to(x.dtype) for k in inner_and_outer(a, b, depthwise, inception, groups))
+    z = _conv(some_x, inner, None, first)  # (B, G R, ...)
+    if second is mixing and groups == 1:
+        gz = _conv_backward(g, z, outer, second, [True, False, False])[0]
+        g_outer = mixed(z.flatten(2), g.flatten(2)).T
+    else:
+        gz, g_outer, _ = _conv_backward(g, z, outer, second, [True, True, False])
     del z
-    _, g_inner, _ = _conv_backward(gz, x, inner, first, [False, True, False])
-    g_inner, g_outer = g_inner.to(a.dtype), g_outer.to(a.dtype)
-    over = tuple(range(-n, 0))
-    if inception:
-        by_term = g_outer.unflatten(1, (rank, p))  # (Cout, r, p, *k)
-        kd = depthwise.transpose(0, 1).unsqueeze(2)  # (Cout, r, 1, *k)
-        gb = (by_term * kd).sum(over).transpose(0, 1)  # (r, Cout, p)
-        gd = (by_term * b.transpose(0, 1).reshape(-1, rank, p, *_ONES[n])).sum(2).transpose(0, 1)  # (r, Cout, *k)
-        ga = g_inner.reshape(groups, rank, p, width).sum(0)
+    if first is mixing and groups == 1:
+        g_inner = mixed(gz.flatten(2), some_x.flatten(2))
     else:
-        by_term = g_inner.reshape(groups, rank, p, width, *sides)
-        gb = g_outer.reshape(-1, rank, p).transpose(0, 1)  # (r, Cout, p)
-        ga = (by_term * kd.unsqueeze(2)).sum((0, *over))
-        gd = (by_term * each_a).sum(2).transpose(0, 1).flatten(1, 2)  # (r, Cin, *k)
-    return ga, gb, gd
+        g_inner = _conv_backward(gz, some_x, inner, first, [False, True, False])[1]
+    g_inner, g_outer = g_inner.reshape(inner.shape), g_outer.reshape(outer.shape)
+    gb, ga, gd = factor_gradients_of(g_inner, g_outer, a, b, depthwise, inception, groups)
+    if not wanted_x:
+        return None, gb, ga, gd
+    apart = weight.numel() > some_x.numel()
+    kernel = weight if apart else updated_kernel(weight, b, depthwise, order, groups, a)
+    gx = _conv_backward(g, x, kernel.to(x.dtype), at, [True, False, False])[0]
+    if apart:
+        gx[seen] += _conv_backward(gz, some_x, inner, first, [True, False, False])[0]
+    return gx, gb, ga, gd

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.parameter import is_lazy
 
 from colora.adapters.sharded import is_sharded, on_whole
@@ -61,6 +62,16 @@ def own_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
 def name_taken(module: nn.Module) -> str | None:
     """A name that an adapter needs for a factor and the layer, such as a separable one, has for something else."""
     return next((name for name in FACTORS if hasattr(module, name)), None)
+
+
+def no_transform() -> bool:
+    """Gradients are wanted, in reverse mode, and neither torch.compile nor a torch.func transform is at work."""
+    return (
+        torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+    )
 
 
 def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:

@@ -11,7 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from colora.adapters.layer import AdaptedLayer, Bias, check_ranks, own_weight
+from colora.adapters.layer import AdaptedLayer, Bias, check_ranks, no_transform, own_weight
+from colora.adapters.low_rank import AdaptedLinear, side_by_side, updated_matrix, without_autocast
 
 LINEAR_RANK = 8  # p where none is given: the paper's Kp would be the whole weight
 
@@ -61,20 +62,37 @@ class CoLoRALinear(AdaptedLayer):
 
     def delta_weight(self) -> Tensor:
         """dW (out, in), differentiable in the factors."""
-        return _product(self.pointwise_b, self.pointwise_a)
+        return _delta(self.pointwise_b, self.pointwise_a)
 
     def _delta_of(self, factors: dict[str, Tensor]) -> Tensor:
-        return _product(factors["pointwise_b"], factors["pointwise_a"])
+        return _delta(factors["pointwise_b"], factors["pointwise_a"])
+
+    def updated_weight(self) -> Tensor:
+        """W0 + dW, whether the adapter is enabled or not."""
+        return updated_matrix(self.base_weight, self.pointwise_b, self.pointwise_a)
 
     def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
         if self.own_forward:
             return self._base_forward(x, *args, **kwargs)
+        if self._by_hand(x):
+            return AdaptedLinear.apply(
+                x, self.base_weight, self.base_bias, self.pointwise_b, self.pointwise_a, self.bias_update
+            )
         return nn.functional.linear(x, *self._in_dtype_of(x))
+
+    def _by_hand(self, x: Tensor) -> bool:
+        """Whether the hand-written gradients are all that is wanted: they have none for a W0 or b0 that trains."""
+        weight, bias = self.base_weight, self.base_bias
+        trains = weight.requires_grad or (bias is not None and bias.requires_grad)
+        if trains or not self.enabled or x.is_meta or x.dim() < 2 or torch.is_autocast_enabled(x.device.type):
+            return False
+        return no_transform()
 
     def extra_repr(self) -> str:
         return f"{self.base.extra_repr()}, rank={self.rank}, pointwise_rank={self.pointwise_rank}"
 
 
-def _product(b: Tensor, a: Tensor) -> Tensor:
+def _delta(b: Tensor, a: Tensor) -> Tensor:
     """sum_r B[r] A[r] (out, in) of B (r, out, p) and A (r, p, in)."""
-    return b.transpose(0, 1).flatten(1) @ a.flatten(0, 1)
+    with without_autocast(b):
+        return side_by_side(b) @ a.flatten(0, 1)

@@ -102,5 +102,6 @@ def _bench(args: argparse.Namespace) -> int:
     print(f"{result['backbone']}, {result['image_size']} px, batch {result['batch_size']}, {how}")
     for row in result["results"]:
         ratio = f"{row['ratio_to_full']:.3f} of full" if "ratio_to_full" in row else ""
-        print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  peak {size_text(row['peak_mib'] * 2**20)}")
+        about = f"{row['trainable']:,} weights trained  peak {size_text(row['peak_mib'] * 2**20)}"
+        print(f"  {row['method']:<7} {row['seconds']:.3f} s  {ratio}  {about}")
     return 0

@@ -2,6 +2,9 @@
 
 A ratio is the median over rounds of a method's step time over full fine-tuning's in the same round, so that a machine
 that slows down slows both. Weights are random and inputs are noise: neither changes the time of a step.
+
+With more load than cores that is not enough: threads that wait for each other then wait for the scheduler, in some
+operations longer than these take. The processor's time of one thread (`threads` 1) tells the methods apart there too.
 """
 
 import json
@@ -29,6 +32,7 @@ from colora.training.images import autocast, choose_device, choose_precision
 
 LORA_RANK = 8
 CLASSES = 4
+ADAPTERS = ("order", "rank", "pointwise_rank", "layers", "bias", "targets")  # settings that make a step another
 
 
 def bench(config: RunConfig, methods: list[str], repeats: int, compiled: bool = False) -> dict[str, Any]:
@@ -36,7 +40,8 @@ def bench(config: RunConfig, methods: list[str], repeats: int, compiled: bool = 
     ready for JSON. `compiled` times the models under torch.compile, where every layer takes its plain form.
 
     A row: seconds (median step), ratio_to_full with ratio_low and ratio_high (the rounds' 25th and 75th percentiles),
-    and ratio_to_head, where those were timed; trainable parameters; peak_mib of a process that runs this method alone.
+    and ratio_to_head, where those were timed; processor_seconds of all threads and, on a CPU, processor_ratio_to_full;
+    trainable parameters; peak_mib of a process that runs this method alone. "settings" are those of the adapters.
     Raises UserError for an unknown method or fewer than one round.
     """
     unknown = [m for m in methods if m not in (*METHODS, "lora")]
@@ -57,13 +62,14 @@ def bench(config: RunConfig, methods: list[str], repeats: int, compiled: bool = 
         shift = number % len(methods)  # no method always runs first
         for m in methods[shift:] + methods[:shift]:
             rounds[m].append(_timed(steps[m], device))
-    seconds = {m: np.array(values) for m, values in rounds.items()}
+    seconds, processor = ({m: np.array(v)[:, clock] for m, v in rounds.items()} for clock in (0, 1))
     about = environment(device)
     return {
         "backbone": config.backbone,
         "image_size": config.image_size,
         "batch_size": config.batch_size,
         "rounds": repeats,
+        "settings": {name: getattr(config, name) for name in ADAPTERS},
         "results": [
             {
                 "method": m,
@@ -71,6 +77,8 @@ def bench(config: RunConfig, methods: list[str], repeats: int, compiled: bool = 
                 "images_per_s": float(config.batch_size / np.median(seconds[m])),
                 **_ratios(seconds, m, "full"),
                 **_ratios(seconds, m, "head"),
+                "processor_seconds": float(np.median(processor[m])),
+                **_processor_ratio(processor, m, device),
                 "trainable": steps[m].trainable,
                 "peak_mib": _peak_alone(config, m, compiled),
                 **({"forms": steps[m].forms} if steps[m].forms else {}),
@@ -132,14 +140,22 @@ def with_lora(model: nn.Module) -> nn.Module:
     return adapted
 
 
-def _timed(step: Step, device: torch.device) -> float:
+def _timed(step: Step, device: torch.device) -> tuple[float, float]:
+    """Seconds by the clock, and of the processor over all threads."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     step()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return time.perf_counter() - start[0], time.process_time() - start[1]
+
+
+def _processor_ratio(seconds: dict[str, np.ndarray], method: str, device: torch.device) -> dict[str, float]:
+    """Elsewhere than on a CPU the processor only hands the work on."""
+    if device.type != "cpu" or "full" not in seconds:
+        return {}
+    return {"processor_ratio_to_full": float(np.median(seconds[method] / seconds["full"]))}
 
 
 def _ratios(seconds: dict[str, np.ndarray], method: str, base: str) -> dict[str, float]:

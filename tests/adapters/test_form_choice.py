@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from colora import CoLoRAConfig, adapt
-from colora.adapters import form_choice
+from colora.adapters import form_choice, forms
 from colora.adapters.conv import CoLoRAConv
-from colora.adapters.form_choice import calibrate_forms_, calls, fastest, fit_forms_
+from colora.adapters.form_choice import Call, calibrate_forms_, calls, fastest, fit_forms_
+from colora.adapters.forms import choose_form
 from colora.adapters.walk import adapted_layers
 
 
@@ -20,15 +21,36 @@ def test_forms_follow_the_size_of_the_maps():
     model["way"][0].eval()
     mode = [module.training for module in model.modules()]
 
-    def forms(batch_size: int) -> str:
+    def letters(batch_size: int) -> str:
         fit_forms_(model["way"], torch.zeros(1, 3, 40, 40), batch_size)
         return "".join(layer.form[1] for layer in adapted_layers(model).values())  # p"l"ain, f"u"sed or f"a"ctored
 
-    assert forms(24) == "lllallua"  # 38,400 pixels, and a sixteenth of them after the pool
-    assert forms(25) == "laaallua"  # 40,000
-    assert forms(400) == "laaaalua"
+    assert letters(24) == "lllallua"  # 38,400 pixels, and a sixteenth of them after the pool
+    assert letters(25) == "laaallua"  # 40,000
+    assert letters(400) == "laaaalua"
     assert [module.training for module in model.modules()] == mode
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_thin_form_pays_where_the_layer_is_much_wider_and_its_work_is_large():
+    """R = r p channels against the narrow side: four times as many, eight times in a 1x1 layer."""
+
+    def form(geometry, p=8, positions=None, rank=1, device="cpu"):
+        with torch.device("meta"):
+            base = nn.Conv2d(*geometry[:3], **geometry[3] if geometry[3:] else {})
+            layer = CoLoRAConv(base, "inception", rank, pointwise_rank=p)
+        assert layer.pointwise_rank == p
+        return choose_form(layer.base, positions, device, layer.thin_channels)
+
+    assert form((64, 256, 1)) == "plain"  # 16,384 weights
+    assert [form((64, 256, 1), positions=n) for n in (6103, 6104)] == ["plain", "factored"]  # 100 million products
+    assert [form((512, 256, 1), p) for p in (32, 33)] == ["factored", "fused"]
+    assert [form((256, 512, 1), 8, rank=r) for r in (4, 5)] == ["factored", "fused"]
+    assert [form((128, 128, 3), p) for p in (32, 33)] == ["factored", "fused"]
+    assert form((512, 512, 3, {"stride": 2})) == "factored"
+    assert form((512, 512, 3, {"groups": 2})) == "fused"
+    assert form((512, 512, 3), device="cuda") == "fused"  # not measured there
+    assert form((32, 64, 3), device="cuda", positions=10**9) == "plain"
 
 
 def small_model() -> nn.Sequential:
@@ -82,6 +104,29 @@ def test_the_fastest_form_has_to_fit_into_what_is_saved():
     assert choice(model, factored_first, batch_size=3) == ["plain"]
     assert choice(model, factored_first, batch_size=3, precision="bf16") == ["factored"]  # maps of half the size
     assert choice(model, {"plain": 2.0, "fused": 1.0, "factored": 3.0}) == ["fused"]
+
+
+@pytest.mark.parametrize(("order", "sides"), [("inception", 64), ("separable", 16)])
+def test_thin_maps_are_those_of_the_whole_batch(order, sides, monkeypatch):
+    """Two maps of R = 2 * 3 channels in each of 2 groups, before the stride or, separable, after it."""
+    monkeypatch.setattr(forms, "CPU_MAP_BYTES", 1)  # that would be one image at a time
+    layer = CoLoRAConv(nn.Conv2d(16, 16, 3, 2, 1, groups=2), order, 2, pointwise_rank=3)
+    assert layer.thin_channels == 12
+    spare = 12 * (16 * 8 * 9 - 2 * (3 * (16 + 8) + 16 * 9))
+    maps = 2 * 4 * 12 * sides  # of one image
+    images = spare // maps
+    factored_first = {"plain": 2.0, "fused": 3.0, "factored": 1.0}
+    for batch, expected in ((images, "factored"), (images + 1, "plain")):
+        reached = {"0": Call(torch.Size((batch, 16, 8, 8)), torch.Size((batch, 16, 4, 4)), True)}
+        assert fastest({"0": layer}, reached, {"0": factored_first}, "fp32") == {"0": expected}
+
+
+def test_linear_layers_have_one_form_and_are_left_out():
+    both = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 16, 8))
+    model = adapt(both, CoLoRAConfig(layers="conv+linear"))
+    assert list(calls(model, torch.zeros(1, 3, 6, 6), 2)) == ["0"]
+    assert list(calibrate_forms_(model, torch.zeros(1, 3, 6, 6), 2, rounds=1)) == ["0"]
+    fit_forms_(model, torch.zeros(1, 3, 6, 6), 2)
 
 
 def test_what_plain_layers_keep_adds_up():

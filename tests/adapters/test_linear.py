@@ -31,6 +31,7 @@ def test_adapted_merged_and_stripped_compute_the_same(rank, p, bias, shape):
     layer = trained_linear(rank, p, bias)
     x = torch.randn(shape, dtype=torch.float64)
     before, delta, adapted = layer.base_weight.clone(), layer.delta_weight().detach(), layer(x)
+    updated = layer.updated_weight().detach()
     a, b = layer.pointwise_a, layer.pointwise_b
     assert (a.shape, b.shape) == ((rank, p, 6), (rank, 5, p))
     assert torch.allclose(delta, sum(b[r] @ a[r] for r in range(rank)), rtol=0, atol=1e-14)
@@ -40,7 +41,8 @@ def test_adapted_merged_and_stripped_compute_the_same(rank, p, bias, shape):
 
     factors = layer.merge_(keyed_generator(1))
     assert set(factors) == {"pointwise_a", "pointwise_b"} | ({"bias"} if bias else set())
-    assert torch.equal(layer.base_weight, before + delta)
+    assert torch.equal(layer.base_weight, updated)  # what the forward pass computed with, to the bit
+    assert torch.allclose(updated, before + delta, rtol=0, atol=1e-14)
     assert torch.equal(layer(x), adapted)
     once = layer.base_weight.clone()
     layer.merge_(keyed_generator(2))

@@ -25,7 +25,12 @@ def test_one_document_with_a_row_for_each_method(capsys, monkeypatch):
     full, head, colora = found["results"]
     assert (full["ratio_low"], full["ratio_to_full"], full["ratio_high"], head["ratio_to_head"]) == (1, 1, 1, 1)
     assert colora["ratio_low"] <= colora["ratio_to_full"] <= colora["ratio_high"]
+    assert full["processor_ratio_to_full"] == 1
+    assert 0 < head["processor_ratio_to_full"] < 1.2
+    assert min(row["processor_seconds"] for row in found["results"]) > 0
     assert head["trainable"] < colora["trainable"] < full["trainable"]
+    asked = {"order": "inception", "rank": 1, "pointwise_rank": None, "layers": "auto", "bias": "auto"}
+    assert found["settings"] == asked | {"targets": "all"}
     assert all(row["images_per_s"] == pytest.approx(4 / row["seconds"]) for row in found["results"])
     assert set(colora["forms"].values()) <= {"plain", "fused", "factored"}
     assert {row["peak_mib"] for row in found["results"]} == {100.0}
@@ -51,6 +56,26 @@ def test_compile_is_asked_for_and_told(compiled, capsys, monkeypatch):
     assert found["compiled"] is compiled
     assert (asked, peaks) == ([torch.nn.Sequential] * compiled, [compiled])
     assert set(found["results"][0]["forms"].values()) == ({"plain"} if compiled else {"plain", "factored"})
+
+
+def test_the_table_tells_what_a_pointwise_factor_of_low_rank_trains(capsys, monkeypatch):
+    monkeypatch.setattr(bench, "_peak_alone", lambda config, method, compiled: 100.0)
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items() if name != "weights"]
+
+    def trained(*more: str) -> int:
+        capsys.readouterr()
+        assert main(["bench", *flags, *more, "--methods", "head,colora", "--repeats", "1", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["settings"]["pointwise_rank"] == (2 if more else None)
+        assert "processor_ratio_to_full" not in found["results"][0]  # full fine-tuning was not timed
+        return found["results"][1]["trainable"]
+
+    whole, low = trained(), trained("--pointwise-rank", "2")
+    assert low < whole
+    assert main(["bench", *flags, "--pointwise-rank", "2", "--methods", "head,colora", "--repeats", "1"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.split()[0] == "colora"
+    assert f"{low:,} weights trained" in line
 
 
 def touched(mebibytes: int) -> mmap.mmap:
