@@ -12,6 +12,7 @@ from colora.metrics.over_seeds import Spread
 from colora.runs.documents import contained
 from colora.runs.finished import counted, finished, standing
 from colora.runs.folder import Group
+from colora.runs.trained_said import says_trained
 from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, leaks, show
@@ -200,6 +201,7 @@ def data_and_model(about: dict[str, Any]) -> None:
             st.markdown(
                 f"- {show.model_title(about['backbone'])}, {show.method_title(about['method'])}: "
                 f"{parameters['trainable']:,} weights trained, {parameters['deployed']:,} in the network"
+                + (f". {show.literal(said)}" if (said := says_trained(parameters)) else "")
             )
 
 

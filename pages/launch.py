@@ -119,6 +119,8 @@ def settings(values: form.Values, every: list[form.Values], found: dict[str, str
             unfolded = wrong or any(f in form.chosen() for f in more)
             with st.expander(f"{title} :red[:material/error:]" if wrong else title, expanded=unfolded):
                 fields.draw(more, found, below)
+                if section == "CoLoRA" and (told := fields.kinds_of_layers(values["backbone"])):
+                    st.caption(show.literal(told))
 
 
 def review(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:

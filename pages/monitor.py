@@ -13,6 +13,7 @@ from colora.runs.documents import DATA, contained
 from colora.runs.finished import says_reached
 from colora.runs.folder import Group
 from colora.runs.siblings import apart_rows, says_apart
+from colora.runs.trained_said import says_few_reached, says_trained
 from colora.system.duration import duration
 from colora.system.errors import UserError
 from pages.components import address, cluster, elsewhere, group_actions, leaks, show, sign_in
@@ -95,6 +96,15 @@ def reasons(group: Group) -> None:
                 st.code(details, language=None, wrap_lines=True)
 
 
+def weights_trained(group: Group) -> None:
+    """How much of the network the adapters reach and train, as the first seed that has started counted it."""
+    counts = next((run.resolved.parameters for run in group.runs if run.state != "damaged" and run.resolved), {})
+    if said := says_trained(counts):
+        st.caption(show.literal(said))
+    if few := says_few_reached(counts):
+        st.warning(show.literal(few), icon=":material/warning:")
+
+
 def curves(group: Group, now: Seen) -> None:
     """Loss, accuracy and AUC over the epochs; single seeds where someone asks for them."""
     origin = f"Train, validation and test splits of {show.data_title(about(Line(group)))} · all epochs, none selected"
@@ -152,6 +162,7 @@ def live(group: Group, drawn: tuple[Any, ...]) -> None:
     if told := says_apart({"apart": apart_rows(group)}):
         st.warning(show.literal(told), icon=":material/call_split:")
     reasons(group)
+    weights_trained(group)
     st.dataframe(
         now.table,
         hide_index=True,

@@ -20,6 +20,7 @@ beside a result on OCTMNIST. Runs are kept in --runs-dir, so an interrupted stud
 import hashlib
 import json
 import os
+import shutil
 import statistics
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -33,6 +34,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 from folds_variants import VARIANTS, Variant
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from sklearn.model_selection import StratifiedGroupKFold
 from study import BACKBONES, COMMON, HERE, study_arguments
@@ -60,20 +62,20 @@ def main() -> None:
         outcomes = {}
         for variant in VARIANTS:
             outcomes[variant.key] = [next(found) for _ in range(FOLDS)]
-            figures = _figures(outcomes[variant.key])
-            print(f"{variant.backbone:16} {variant.title:60}", json.dumps(figures), flush=True)
+            text = json.dumps(figures(outcomes[variant.key]))
+            print(f"{variant.backbone:16} {variant.title:60}", text, flush=True)
     rows = []
     first: dict[str, Variant] = {}
     for variant in VARIANTS:
         folds = outcomes[variant.key]
         row = {"backbone": variant.backbone, "variant": variant.title, "settings": variant.settings}
         row |= {"hook": variant.hook} if variant.hook else {}
-        row |= _figures(folds)
+        row |= figures(folds)
         if variant.against:
-            row["minus_full"] = _paired(folds, outcomes[variant.against], patients)
+            row["minus_full"] = paired(folds, outcomes[variant.against], patients)
             before = first.setdefault(variant.backbone, variant)
             if before is not variant:
-                row["minus_first_colora"] = _paired(folds, outcomes[before.key], patients)
+                row["minus_first_colora"] = paired(folds, outcomes[before.key], patients)
         row["folds"] = [{k: v for k, v in fold.items() if k not in ("right", "losses")} for fold in folds]
         rows.append(row)
     result = {
@@ -110,16 +112,28 @@ def make_folds(data: Path, folder: Path) -> np.ndarray:
 
 
 def _train(runs_dir: Path, weights: Path, variant: Variant, fold: int) -> dict[str, Any]:
-    """One variant without one fold: right and losses (N,) of the held-out images, means over the last epochs."""
-    settings = COMMON | variant.settings | {"backbone": variant.backbone}
-    settings |= {"dataset": f"npz:{(runs_dir / f'fold-{fold}.npz').absolute()}"}
-    settings |= {"weights": str(weights / BACKBONES[variant.backbone])}
-    name = f"fold-{fold}-{hashlib.sha256(variant.key.encode()).hexdigest()[:16]}"
-    path = runs_dir / name / f"seed-{fold:02d}"
-    run = Run(path) if path.exists() else create_group(runs_dir, name, make_config(settings), [fold]).runs[0]
+    """One variant without one fold, with the fold's number as seed."""
     with hooked(variant.hook):
-        code = train_run(run.path)
-    if code:
+        return train_fold(runs_dir, weights, variant.backbone, variant.settings, fold, fold, variant.hook)
+
+
+def train_fold(
+    runs_dir: Path, weights: Path, backbone: str, settings: dict[str, Any], fold: int, seed: int, hook: Any = None
+) -> dict[str, Any]:
+    """A run without one fold: right and losses (N,) of the held-out images, means over the last epochs, and figures.
+
+    `hook` names what is changed that is no setting; a hooked run that was interrupted is begun anew.
+    """
+    own = COMMON | settings | {"backbone": backbone}
+    own |= {"dataset": f"npz:{(runs_dir / f'fold-{fold}.npz').absolute()}"}
+    own |= {"weights": str(weights / BACKBONES[backbone])}
+    key = json.dumps([backbone, settings, *([hook] if hook else [])], sort_keys=True)
+    name = f"fold-{fold}-{hashlib.sha256(key.encode()).hexdigest()[:16]}" + (f"-{seed}" if seed != fold else "")
+    path = runs_dir / name / f"seed-{seed:02d}"
+    if hook and path.exists() and Run(path).state != "done":
+        shutil.rmtree(path.parent)
+    run = Run(path) if path.exists() else create_group(runs_dir, name, make_config(own), [seed]).runs[0]
+    if train_run(run.path):
         raise RuntimeError(f"{path}: {Run(path).status['reason']}")
     run = Run(path)
     with np.load(runs_dir / f"fold-{fold}.npz") as file:
@@ -138,8 +152,19 @@ def _train(runs_dir: Path, weights: Path, variant: Variant, fold: int) -> dict[s
         "best_accuracy": float(metrics["val_accuracy"].max()),
         "training_loss": float(metrics["train_loss"].iloc[-1]),
         "training_accuracy": float(metrics["train_accuracy"].iloc[-1]),
-        "trained": run.resolved.parameters["trainable"],
+        "trained": _trained(run),
     }
+
+
+def _trained(run: Run) -> int:
+    """Weights that train: at the end, for a rank that grows, as the last epoch's factors and what trains beside."""
+    if run.config.method != "colora":
+        return run.resolved.parameters["trainable"]
+    with safe_open(sorted((run.path / "history").glob("epoch-*.safetensors"))[-1], "np") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    merges = sorted({name.partition("/")[0] for name in shapes if not name.startswith(("trained/", "buffer/"))})
+    last = merges[-1]  # "adapter", or the last merge
+    return sum(int(np.prod(shape)) for name, shape in shapes.items() if name.startswith((f"{last}/", "trained/")))
 
 
 @contextmanager
@@ -166,16 +191,16 @@ def hooked(hook: dict[str, float]) -> Iterator[None]:
         yield
 
 
-def _figures(folds: list[dict[str, Any]]) -> dict[str, float]:
+def figures(folds: list[dict[str, Any]]) -> dict[str, float]:
     """Over all held-out images; the training loss is the mean over the folds, in the last epoch's own pass."""
-    figures = {"accuracy": float(np.concatenate([f["right"] for f in folds]).mean())}
-    figures["loss"] = float(np.concatenate([f["losses"] for f in folds]).mean())
-    figures["lowest_loss"] = statistics.mean(f["lowest_loss"] for f in folds)
-    figures["training_loss"] = statistics.mean(f["training_loss"] for f in folds)
-    return {name: round(value, 5) for name, value in figures.items()}
+    found = {"accuracy": float(np.concatenate([f["right"] for f in folds]).mean())}
+    found["loss"] = float(np.concatenate([f["losses"] for f in folds]).mean())
+    found["lowest_loss"] = statistics.mean(f["lowest_loss"] for f in folds)
+    found["training_loss"] = statistics.mean(f["training_loss"] for f in folds)
+    return {name: round(value, 5) for name, value in found.items()}
 
 
-def _paired(folds: list[dict[str, Any]], others: list[dict[str, Any]], patients: np.ndarray) -> dict[str, Any]:
+def paired(folds: list[dict[str, Any]], others: list[dict[str, Any]], patients: np.ndarray) -> dict[str, Any]:
     """{figure: [difference, low, high]} with a 95 % bootstrap interval over patients, and by fold for the accuracy."""
     _, groups = np.unique(patients, return_inverse=True)
     count = groups.max() + 1

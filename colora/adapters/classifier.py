@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from colora.adapters.targets import listed, matches, patterns_of
+from colora.adapters.walk import modules_by_name
 
 CLASSIFIER = "classifier"  # in `train_also`: wherever the model has it
 CLASSIFIERS = (
@@ -24,7 +25,8 @@ def classifier_names(model: nn.Module) -> list[str]:
         given = get()
         found = [m for m in (given if isinstance(given, tuple | list) else (given,)) if isinstance(m, nn.Module)]
         if found:  # without classes it is an Identity, and there is none
-            return [n for n, m in model.named_modules() if any(m is one for one in found) and _has_parameters(m)]
+            named = modules_by_name(model).items()
+            return [n for n, m in named if any(m is one for one in found) and _has_parameters(m)]
     children = {name: child for name, child in model.named_children() if _has_parameters(child)}
     names = [name for name in CLASSIFIERS if name in children][:1]
     for name in AUXILIARY if names else ():
@@ -49,7 +51,7 @@ def trained_beside(model: nn.Module, train_also: str | Sequence[str] | None) -> 
 
     Raises ValueError, with the classifier that was found, for a name that is not there.
     """
-    modules, found = dict(model.named_modules()), classifier_names(model)
+    modules, found = modules_by_name(model), classifier_names(model)
     if train_also is None:
         return found
     names: list[str] = []

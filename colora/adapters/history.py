@@ -20,25 +20,29 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from colora.adapters.layer import kernel_checksum
+from colora.adapters.files import buffers_by_name, for_file, parameters_by_name, write_whole
+from colora.adapters.layer import AdaptedLayer, kernel_checksum
 from colora.adapters.model import CoLoRAConfig, config_of, exactly, put_adapters, strip
-from colora.adapters.walk import adapted_layers
+from colora.adapters.sharded import to_shards, whole
+from colora.adapters.walk import adapted_layers, modules_by_name, unwrapped
 
 Factors = dict[str, dict[str, Tensor]]
 
 
 def save_epoch(
-    folder: Path,
+    folder: Path | str,
     model: nn.Module,
     epoch: int,
     merges: dict[int, Factors],
-    write: Callable[[Path, bytes], object] = Path.write_bytes,
+    write: Callable[[Path, bytes], object] = write_whole,
 ) -> None:
     """Writes `folder`/epoch-NN.safetensors; `merges` holds what `merge_` returned, by merge number.
 
-    `write` puts the bytes at their path: a training gives one whose files are complete or absent. Raises ValueError
-    for a model whose adapters differ in order or rank.
+    `write` puts the bytes at their path; as it is, the file is complete or absent. The names in it are those of the
+    bare model, whatever wraps it; one that FSDP2 has sharded is saved by a call in every process. Raises ValueError for
+    a model whose adapters differ in order or rank.
     """
+    folder = Path(folder)
     folder.mkdir(exist_ok=True)
     write(folder / f"epoch-{epoch:02d}.safetensors", packed_epoch(model, epoch, merges))
 
@@ -53,12 +57,14 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
     }
     layers = adapted_layers(model)
     settings = config_of(model) if layers else None
-    if not merges:  # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
+    # right after a merge the adapters are a keyed draw and zeros, and there is nothing to keep
+    if not merges or any(map(_trained_since, layers.values())):
         tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
-    trained = {n: p for n, p in model.named_parameters() if p.requires_grad and n.rpartition(".")[0] not in layers}
+    to_shards(unwrapped(model))
+    parameters = parameters_by_name(model)
+    trained = {n: p for n, p in parameters.items() if p.requires_grad and n.rpartition(".")[0] not in layers}
     tensors |= {f"trained/{name}": p for name, p in trained.items()}
-    kept = model.state_dict()
-    tensors |= {f"buffer/{name}": b for name, b in model.named_buffers() if name in kept}
+    tensors |= {f"buffer/{name}": b for name, b in buffers_by_name(model).items()}
     about: dict = {"epoch": epoch, "merges": sorted(merges)}
     if settings:
         about |= {"order": settings.order, "rank": settings.rank, "layers": list(layers)}
@@ -66,22 +72,23 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
         about["bias"] = {name: m.bias_update is not None for name, m in layers.items()}
     if epoch == 1:
         about["base"] = _base_checksum(model, list(layers), trained)
-    ready = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
-    return save(ready, metadata={"about": json.dumps(about)})
+    return save(for_file(tensors), metadata={"about": json.dumps(about)})
 
 
-def rebuild(base: nn.Module, history: Path, upto: int) -> nn.Module:
+def rebuild(base: nn.Module, history: Path | str, upto: int) -> nn.Module:
     """The plain model after epoch `upto`, from the untrained `base` (left as it is) and the folder of `save_epoch`.
 
-    Bit-equal to the weights trained on the same device: each merge is done again. `upto=0` is the base itself.
+    Bit-equal to the weights trained on the same device: each merge is done again. `upto=0` is the base itself. Of a
+    `base` in a wrapper it is the model inside.
     Raises FileNotFoundError where an epoch is missing, ValueError for a base whose layers do not fit, or whose weights
     are not those that the training began with.
     """
-    model = copy.deepcopy(base)
+    history = Path(history)
+    model = copy.deepcopy(unwrapped(base))
     for epoch in range(1, upto + 1):
         tensors, about = _read(history / f"epoch-{epoch:02d}.safetensors")
         if epoch == 1 and "layers" in about:
-            missing = [name for name in about["layers"] if name not in dict(model.named_modules())]
+            missing = [name for name in about["layers"] if name not in modules_by_name(model)]
             if missing:
                 raise ValueError(f"the history is of another model: this one has no layer {missing[0]!r}")
             bias = "all" if all(about["bias"].values()) else "auto" if any(about["bias"].values()) else "none"
@@ -105,10 +112,16 @@ def rebuild(base: nn.Module, history: Path, upto: int) -> nn.Module:
                 if named := _named(tensors, f"adapter/{name}/"):
                     layer.load_factors_(named)
             with torch.no_grad():
-                state = model.state_dict()
+                state = parameters_by_name(model) | buffers_by_name(model)
                 for name, value in (_named(tensors, "trained/") | _named(tensors, "buffer/")).items():
                     state[name].copy_(value)
     return strip(model)
+
+
+def _trained_since(layer: AdaptedLayer) -> bool:
+    """Whether a step came after the last merge, which leaves Kd (B of a linear layer) and db at zero."""
+    left = (layer.pointwise_b if layer.depthwise is None else layer.depthwise, layer.bias_update)
+    return any(bool(factor.any()) for factor in left if factor is not None)
 
 
 def _base_checksum(model: nn.Module, layers: Collection[str], trained: Collection[str]) -> str:
@@ -118,9 +131,9 @@ def _base_checksum(model: nn.Module, layers: Collection[str], trained: Collectio
     digest = hashlib.sha256()
     for name in sorted(layers):
         digest.update(f"{name} {adapted[name].checksum()}".encode())
-    for name, p in sorted(model.named_parameters()):
+    for name, p in sorted(parameters_by_name(model).items()):
         if name not in trained and name.rpartition(".")[0] not in layers:
-            digest.update(f"{name} {kernel_checksum(p, None)}".encode())
+            digest.update(f"{name} {kernel_checksum(whole(p.detach()), None)}".encode())
     return digest.hexdigest()
 
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.parameter import is_lazy
 
+from colora.adapters.sharded import is_sharded, on_whole
+
 Bias = Literal["auto", "all", "none"]
 FACTORS = ("pointwise", "pointwise_a", "pointwise_b", "depthwise", "bias_update")
 HOOKS = (  # a layer's own: whoever put them there holds handles to these dictionaries, so they move as they are
@@ -162,6 +164,8 @@ class AdaptedLayer(nn.Module):
     @property
     def weight(self) -> Tensor:
         """K0 + dK, in the dtype of the layer that `stripped` gives: what the layer computes with now."""
+        if is_sharded(self.base_weight):  # FSDP2 looks for its own part of K0 by this name
+            return self.base_weight
         return self._as_read(self.effective_weight())
 
     @weight.setter
@@ -171,6 +175,8 @@ class AdaptedLayer(nn.Module):
     @property
     def bias(self) -> Tensor | None:
         """b0 + db, likewise, or None for a layer without bias."""
+        if is_sharded(self.base_bias):
+            return self.base_bias
         bias = self.effective_bias()
         return None if bias is None else self._as_read(bias)
 
@@ -283,17 +289,20 @@ class AdaptedLayer(nn.Module):
         """The factors there are, in the order of `FACTORS`."""
         return [self._parameters[name] for name in FACTORS if self._parameters.get(name) is not None]
 
+    @on_whole(write=False)
     def checksum(self) -> str:
         """The base's `kernel_checksum`, before any merge; without the zeros that bias="all" gave it."""
         own_bias = self.base_bias if self.base.bias is not None else None
         return self.merged_from or kernel_checksum(self.base_weight, own_bias)
 
+    @on_whole(write=False)
     def factors(self) -> dict[str, Tensor]:
         """Copies of the factors there are, by name; that of the bias is "bias"."""
         there = {name.removesuffix("_update"): self._parameters.get(name) for name in FACTORS}
         return {name: value.detach().clone() for name, value in there.items() if value is not None}
 
     @torch.no_grad()
+    @on_whole(write=False)
     def finite(self) -> bool:
         """Whether K0 + dK and b0 + db are, in the dtype of the layer that `stripped` gives."""
         values = (self.updated_weight(), self.updated_bias())
@@ -301,6 +310,7 @@ class AdaptedLayer(nn.Module):
         return all(bool(v.to(self._base_dtype).isfinite().all()) for v in there)
 
     @torch.no_grad()
+    @on_whole(write=True)
     def merge_(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """K0 += dK and b0 += db in place, then `reset_`; returns the merged factors (eq. 7, section 3.1).
 
@@ -317,6 +327,7 @@ class AdaptedLayer(nn.Module):
         return merged
 
     @torch.no_grad()
+    @on_whole(write=True)
     def load_factors_(self, factors: dict[str, Tensor]) -> None:
         """Puts the factors that `factors` or `merge_` returned in place of the present ones."""
         for name in FACTORS:
@@ -324,6 +335,7 @@ class AdaptedLayer(nn.Module):
                 self._parameters[name].copy_(factors[name.removesuffix("_update")])
 
     @torch.no_grad()
+    @on_whole(write=True)
     def undo_(self, factors: dict[str, Tensor]) -> None:
         """Takes a merge back: K0 -= dK, b0 -= db of the factors it returned, to rounding (section 3.1)."""
         there = {name: value.to(self.base_weight.device) for name, value in factors.items()}

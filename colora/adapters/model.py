@@ -13,14 +13,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from colora.adapters.aside import forget_others, refuse_several
 from colora.adapters.classifier import trained_beside
 from colora.adapters.conv import CONVOLUTIONS, CoLoRAConv, check_order
 from colora.adapters.forms import Order
 from colora.adapters.layer import FACTORS, AdaptedLayer, Bias, check_bias, check_ranks, keyed_generator
 from colora.adapters.linear import LINEAR_RANK, CoLoRALinear
+from colora.adapters.sharded import any_sharded, to_shards, whole, whole_parameters
 from colora.adapters.summary import percent, trainable_summary
 from colora.adapters.targets import Layers, Targets, adaptable, check_layers, choose_layers
-from colora.adapters.walk import adapted_layers, bare_name, refuse_compiled_layer, replace_inside, unwrapped
+from colora.adapters.walk import (
+    adapted_layers,
+    bare_name,
+    modules_by_name,
+    refuse_compiled,
+    replace_inside,
+    unwrapped,
+)
 
 log = logging.getLogger(__name__)
 
@@ -76,16 +85,18 @@ def put_adapters(
     """`adapt` without a word: for adapters that are put back."""
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("adapt the model before DistributedDataParallel takes it: it would not know of the adapters")
-    refuse_compiled_layer(model)
     bare = unwrapped(model)
+    if any_sharded(bare):
+        raise ValueError("adapt the model before fully_shard takes it: it would not know of the adapters")
     beside = trained_beside(bare, train_also)
-    modules = dict(bare.named_modules())
+    modules = modules_by_name(bare)
     trained = {id(m) for name in beside for m in modules[name].modules()}
     adapters: dict[int, AdaptedLayer] = {id(layer.base): layer for layer in adapted_layers(bare).values()}
     taken = trained | set(adapters)
     if adapters and not any(isinstance(m, (nn.Linear, *CONVOLUTIONS)) and id(m) not in taken for m in modules.values()):
         raise ValueError("the model has adapters already: strip it first")
     chosen = choose_layers(bare, config.layers, config.targets, lambda m: id(m) in taken)
+    refuse_compiled(model, chosen.values())
 
     kept = {id(p) for layer in adapters.values() for p in layer.parameters()}
     adapters |= {id(m): _adapted(m, config, keyed_generator(seed, 0, name)) for name, m in chosen.items()}
@@ -154,8 +165,12 @@ def merge_(model: nn.Module, seed: int = 0, step: int = 0, safe: bool = False) -
     """K0 += dK and b0 += db on every adapted layer, in place; returns the merged factors by layer name.
 
     The adapters start anew from the draw keyed by (seed, step, layer name); `step` counts merges from 1. With `safe`
-    a merge that would leave a value that is not finite raises ValueError, and no layer is changed.
+    a merge that would leave a value that is not finite raises ValueError, and no layer is changed. Raises ValueError
+    where other named adapters stand on the same base. Of a model that FSDP2 has sharded the factors are whole ones, and
+    every process has to call.
     """
+    refuse_several(model)
+    to_shards(model)
     layers = adapted_layers(model)
     if safe:
         for name, layer in layers.items():
@@ -167,8 +182,10 @@ def merge_(model: nn.Module, seed: int = 0, step: int = 0, safe: bool = False) -
 def undo_(model: nn.Module, factors: dict[str, dict[str, Tensor]]) -> None:
     """Takes back a merge, in place, by the factors that `merge_` returned (paper, section 3.1).
 
-    Raises ValueError, before anything changes, for a layer that is not adapted here.
+    Raises ValueError, before anything changes, for a layer that is not adapted here, and as `merge_` does.
     """
+    refuse_several(model)
+    to_shards(model)
     layers = adapted_layers(model)
     unknown = [name for name in factors if name not in layers]
     if unknown:
@@ -179,24 +196,36 @@ def undo_(model: nn.Module, factors: dict[str, dict[str, Tensor]]) -> None:
 
 def strip(model: nn.Module) -> nn.Module:
     """The model with its plain layers again: same classes, same state_dict keys, updates merged (bias="all"
-    adds biases)."""
-    refuse_compiled_layer(model)
+    adds biases).
+
+    Of several named adapters the active one is merged, and the others are gone. Raises ValueError for a model that
+    FSDP2 has sharded.
+    """
+    refuse_compiled(model, adapted_layers(model).values())
+    if any_sharded(unwrapped(model)):
+        raise ValueError("the model is sharded by FSDP2: load plain_state, which has whole tensors, into a plain model")
+    forget_others(model)
     plain = {id(layer): layer.stripped() for layer in adapted_layers(model).values()}
     return replace_inside(model, lambda m: plain.get(id(m)))
 
 
 def plain_state(model: nn.Module) -> OrderedDict[str, Tensor]:
-    """The state_dict that `strip(model)` would have, with its `_metadata`, without touching the model."""
+    """The state_dict that `strip(model)` would have, with its `_metadata`, without touching the model.
+
+    Of a model that FSDP2 has sharded it has whole tensors, and every process has to call.
+    """
     bare = unwrapped(model)
+    to_shards(bare)
     state = bare.state_dict()
     layers = {n: m for n, m in bare.named_modules(remove_duplicate=False) if isinstance(m, AdaptedLayer)}
     for name, layer in layers.items():  # a shared layer under each of its names
         prefix = f"{name}." if name else ""
         for key in FACTORS:
             state.pop(prefix + key, None)
-        state[prefix + "weight"] = layer.updated_weight().detach().to(layer._base_dtype)
-        if layer.base_bias is not None:
-            state[prefix + "bias"] = layer.updated_bias().detach().to(layer._base_dtype)
-    named = OrderedDict((bare_name(key), value) for key, value in state.items())
+        with whole_parameters(layer, write=False):
+            state[prefix + "weight"] = layer.updated_weight().detach().to(layer._base_dtype)
+            if layer.base_bias is not None:
+                state[prefix + "bias"] = layer.updated_bias().detach().to(layer._base_dtype)
+    named = OrderedDict((bare_name(key), whole(value)) for key, value in state.items())
     named._metadata = OrderedDict((bare_name(key), value) for key, value in state._metadata.items())
     return named

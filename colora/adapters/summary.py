@@ -75,7 +75,8 @@ def _size(parameter: nn.Parameter) -> int:
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
     """{"features", "head", "adapter", "adapted", "trainable", "deployed"}: numbers of weights; head is what lies under
-    a module of that name, adapted what lies in layers with an adapter, deployed what `strip` leaves."""
+    a module of that name, adapted what lies in layers with an adapter, deployed what `strip` leaves. And "layers", how
+    many have one."""
     model = unwrapped(model)
     found = trainable_summary(model)
     factors = {id(p) for p in adapter_parameters(model)}
@@ -89,4 +90,5 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
         "adapted": found.adapted,
         "trainable": trained,
         "deployed": found.deployed,
+        "layers": found.layers,
     }

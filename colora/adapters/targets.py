@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from colora.adapters.conv import adaptable_conv, kind_of_convolution
 from colora.adapters.layer import AdaptedLayer, name_taken, own_forward
 from colora.adapters.linear import adaptable_linear
+from colora.adapters.walk import modules_by_name
 
 Targets = str | Sequence[str] | Callable[[str, nn.Module], bool]
 Layers = Literal["auto", "conv", "conv+linear"]
@@ -61,7 +62,7 @@ def choose_layers(
     Raises ValueError where nothing matches, where one of several patterns matches nothing, where a layer that matches
     is parametrized, normed, pruned or has no shape yet, and where one shares its weight with another.
     """
-    modules = dict(model.named_modules())
+    modules = modules_by_name(model)
     known = {n: m for n, m in modules.items() if isinstance(m, nn.Linear) or kind_of_convolution(m)}
     free = {n: m for n, m in known.items() if not isinstance(m, AdaptedLayer) and not taken(m)}
     check_layers(layers)

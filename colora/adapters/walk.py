@@ -1,10 +1,10 @@
 """Finding one's way in a model: its adapted layers by name, what is inside a wrapper, a module in another's place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torch import nn
 
-from colora.adapters.conv import CONVOLUTIONS, CoLoRAConv
+from colora.adapters.conv import CoLoRAConv
 from colora.adapters.layer import AdaptedLayer
 
 
@@ -39,11 +39,15 @@ def replace_inside(model: nn.Module, substitute: Callable[[nn.Module], nn.Module
     return new if unwrapped(model) is model else model
 
 
-def refuse_compiled_layer(model: nn.Module) -> None:
-    """Raises ValueError for a lone layer that torch.compile holds: it would go on calling the layer that it took."""
-    lone = isinstance(unwrapped(model), (AdaptedLayer, nn.Linear, *CONVOLUTIONS))
-    if lone and any("_orig_mod" in m._modules for m in model.modules()):
-        raise ValueError("the model is one layer, to which torch.compile holds: give the layer itself")
+def refuse_compiled(model: nn.Module, layers: Iterable[nn.Module]) -> None:
+    """Raises ValueError where torch.compile holds one of the layers by itself: it would go on calling the one that it
+    took, whatever stands in its place."""
+    held = {id(layer) for layer in layers}
+    for name, module in model.named_modules():
+        if id(module._modules.get("_orig_mod")) in held:
+            layer = bare_name(name)
+            instead = "compile what it is a part of" if layer else "give the layer itself"
+            raise ValueError(f"{layer or 'the model'} is one layer, to which torch.compile holds: {instead}")
 
 
 def adapted_layers(model: nn.Module) -> dict[str, AdaptedLayer]:
@@ -60,6 +64,11 @@ def adapted_convolutions(model: nn.Module) -> dict[str, CoLoRAConv]:
 def bare_name(name: str) -> str:
     """A module's or parameter's name without the parts that torch.compile puts into it."""
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def modules_by_name(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules by their names in the bare model; of a compiled one and its wrapper the module itself."""
+    return {bare_name(name): module for name, module in unwrapped(model).named_modules()}
 
 
 def adapter_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from colora.cli.asked import add_config, add_seeds, asked_config, asked_seeds, names
 from colora.cli.printing import print_json
-from colora.settings.config import absolute_paths
+from colora.runs.trained_said import says_by_pointwise_rank, says_few_reached, says_trained
+from colora.settings.config import SMALL_POINTWISE_RANK, RunConfig, absolute_paths
 from colora.settings.work import MODEL
 from colora.system.errors import UserError
 from colora.system.storage import size_text
@@ -62,9 +63,17 @@ def _params(args: argparse.Namespace) -> int:
 
     if args.classes < 2:
         raise UserError(f"At least 2 classes are needed, got {args.classes}.")
-    model = build_meta(config.backbone, args.classes, config.image_size)
-    apply_method(model, config, seed=0)
-    counts = count_parameters(model)
+
+    def counted(config: RunConfig) -> dict[str, int]:
+        model = build_meta(config.backbone, args.classes, config.image_size)
+        apply_method(model, config, seed=0)
+        return count_parameters(model)
+
+    counts, low = counted(config), config.pointwise_rank or SMALL_POINTWISE_RANK
+    ranks = [None, low] if config.method == "colora" else []
+    own = {config.pointwise_rank: counts}
+    each = {p: own.get(p) or counted(config.model_copy(update={"pointwise_rank": p})) for p in ranks}
+    by_rank = {str(p or "none"): found["adapter"] for p, found in each.items()}
     about = {
         "backbone": config.backbone,
         "method": config.method,
@@ -72,14 +81,13 @@ def _params(args: argparse.Namespace) -> int:
         "classes": args.classes,
     }
     if args.json:
-        print_json(about | counts)
-    else:
-        print(
-            "\n".join(
-                f"{name:<10} {value if isinstance(value, str) else format(value, ',')}"
-                for name, value in (about | counts).items()
-            )
-        )
+        more = {"says": says_trained(counts), "warning": says_few_reached(counts)}
+        print_json(about | counts | more | {"adapter_by_pointwise_rank": by_rank})
+        return 0
+    for name, value in (about | counts).items():
+        print(f"{name:<10} {value if isinstance(value, str) else format(value, ',')}")
+    for said in filter(None, (says_trained(counts), says_by_pointwise_rank(by_rank), says_few_reached(counts))):
+        print(said)
     return 0
 
 

@@ -9,6 +9,7 @@ from colora.queue.worked import found
 from colora.runs import data_said
 from colora.runs.finished import counted, says_not_counted, seeds_of
 from colora.runs.folder import Group
+from colora.runs.trained_said import says_trained
 from colora.runs.verdict import short
 from colora.settings.config import RunConfig
 from colora.system.typed import one_line
@@ -51,6 +52,8 @@ def _show_summary(summary: dict[str, Any]) -> None:
     if data["leak"] and data["leak"] not in summary["warnings"]:
         print(f"  Note: {data['leak']}")
     print(f"  settings {_settings(summary)}")
+    if said := says_trained(summary["parameters"] or {}):
+        print(f"  {said}")
     if limits := summary["limits"]["says"]:
         print(f"  limits: {limits}")
     for row in summary["seeds"]:

@@ -50,6 +50,14 @@ def says_apart(about: dict[str, Any]) -> str | None:
     )
 
 
+def layers_begun(run: Run, siblings: list[Run]) -> list[str]:
+    """The layers that `run` adapts: those with which it began, else those of the siblings that have begun; empty where
+    nobody has. `targets` may match others in another version, and seeds of one group have to train the same."""
+    out = apart(siblings)
+    counting = (other for other in siblings if other.ground and other not in out)
+    return next((list(one.resolved.forms) for one in (run, *counting) if one.resolved and one.resolved.forms), [])
+
+
 def check_siblings(run: Run, siblings: list[Run], resolved: Resolved) -> None:
     """Raises UserError where `run`, as it is about to start, does not fit the seeds of its group that have started."""
     own, out = ground({"resolved": resolved.model_dump(include=set(FIELDS))}), apart(siblings)

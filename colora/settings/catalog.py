@@ -22,6 +22,7 @@ class BackboneInfo:
     weights_enum: str | None  # torchvision's enum member whose file is "imagenet"
     kind: str  # "features": net.features is the extractor; "resnet": conv1 ... layer4; "own": networks.texturenet
     batch_norm: bool = False  # has such layers, so that the setting of that name changes something
+    linear: bool = False  # has such layers outside the head, so that the setting `layers` changes something
 
     @property
     def pretrained(self) -> str:

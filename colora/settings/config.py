@@ -26,6 +26,7 @@ DATA_FIELDS = (  # what decides images, classes and splits
     "dataset", "data_dir", "class_names", "layout", "columns", "patient_pattern", "ignore_splits", "split_seed",
     "data_roots", "image_size",
 )  # fmt: skip
+SMALL_POINTWISE_RANK = 8  # what it saves is shown beside the whole factor
 KNOWN_WEIGHTS = ("imagenet", "shipped", "none")  # anything else is a file
 
 
@@ -320,8 +321,10 @@ class Resolved(BaseModel):
     class_counts: dict[str, list[Count]] = Field(description="Images of each class in each split, and in 'used'.")
     weights_checksum: str | None
     random_layers: list[str] = Field(description="Weights that the file did not have and that stayed random.")
-    parameters: dict[str, Count]
-    forms: dict[str, str] = Field({}, description="How each adapted layer computes (adapters.forms); kept on resume.")
+    parameters: dict[str, Count] = Field(description="Weights, as `count_parameters`; older runs lack some.")
+    forms: dict[str, str] = Field(
+        {}, description="Each adapted layer and how it computes (adapters.forms); kept on resume."
+    )
     cut_hash: str | None = Field(None, description="Of the cut that was trained on; None without one.")
     warnings: list[str]
 

@@ -18,6 +18,8 @@ STATED: dict[str, tuple[tuple[Any, ...], str]] = {
     "dataset": (("octmnist",), "OCTMNIST"),
     "weights": (("imagenet",), "ImageNet weights"),
     "rank": ((1,), "one depthwise-separable term (rank 1)"),
+    "pointwise_rank": ((None,), "a whole pointwise factor"),
+    "layers": (("conv",), "convolutions alone"),
     "merge_every": ((1,), "a merge after every epoch"),
     "merge_unit": (("epochs",), "a merge after every epoch"),
     "epochs": ((20,), "20 epochs"),

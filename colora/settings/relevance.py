@@ -39,6 +39,11 @@ def _no_batch_norm(values: Values) -> bool:
     return about is not None and not about.batch_norm
 
 
+def _no_linear_layers(values: Values) -> bool:
+    about = BACKBONES.get(_backbone(values))
+    return about is not None and not about.linear
+
+
 def _nothing_follows_a_merge(values: Values) -> bool:
     """The first merge comes after the last step, or never. How many steps there are is known when a run starts."""
     every, epochs = values["merge_every"], values["epochs"]
@@ -68,7 +73,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "order": (ADAPTERS,),
     "rank": (ADAPTERS,),
     "pointwise_rank": (ADAPTERS,),
-    "layers": (ADAPTERS,),
+    "layers": (ADAPTERS, Rule(_no_linear_layers, "{network} has convolutions alone outside the head")),
     "bias": (ADAPTERS,),
     "targets": (ADAPTERS,),
     "merge_every": (ADAPTERS,),
@@ -119,7 +124,8 @@ def config_checksum(config: RunConfig) -> str:
     """SHA-256, 64 hex digits, of the settings in effect as canonical JSON: equal where two configs train alike.
 
     What comes to the same is written alike: a head without a rate of its own has lr's, and method head has that rate
-    alone; a merge later than the last epoch never comes.
+    alone; a merge later than the last epoch never comes; a pointwise factor without a rank is whole, as it was before
+    there was that setting, and the checksums of that time hold.
     """
     content = in_effect(config)
     content["lr_head"] = config.lr if config.lr_head is None else config.lr_head
@@ -127,5 +133,7 @@ def config_checksum(config: RunConfig) -> str:
         content.pop("lr", None)
     if config.method == "colora" and config.merge_unit == "epochs" and config.merge_every > config.epochs:
         content["merge_every"] = None
+    if content.get("pointwise_rank") is None:
+        content.pop("pointwise_rank", None)
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()  # a path may not be UTF-8

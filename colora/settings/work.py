@@ -5,7 +5,9 @@ Changing any other one measures nothing again: it enters the arithmetic of train
 
 from colora.settings.config import RunConfig, make_config
 
-MODEL = ("backbone", "method", "image_size", "order", "rank", "bias", "targets")  # what is built and what trains
+MODEL = (  # what is built and what trains
+    "backbone", "method", "image_size", "order", "rank", "pointwise_rank", "layers", "bias", "targets",
+)  # fmt: skip
 WORK = (*MODEL, "batch_size", "augment", "batch_norm", "device", "precision", "threads")  # and how a step computes
 
 

@@ -5,6 +5,7 @@ is keyed by (seed, what, epoch or merge).
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,16 +126,22 @@ def saved_model_epoch(run: Run) -> int | None:
         return None
 
 
+def load_plain(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Puts `plain_state` into the plain network, in place; a layer gets the bias that bias="all" has added."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is None and f"{name}.bias" in state:
+            outputs = module.out_channels if isinstance(module, nn.Conv2d) else module.out_features
+            module.bias = nn.Parameter(torch.zeros(outputs))
+    model.load_state_dict(state)
+
+
 def load_model(run: Run, config: RunConfig, resolved: Resolved) -> nn.Module:
     """The run's selected model in evaluation mode, on the CPU. Raises UserError where it is missing or damaged."""
     path = run.path / "model.safetensors"
     tensors, _ = _read(run, path)
     model = build(config.backbone, len(resolved.class_names), config.image_size)
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d) and module.bias is None and f"{name}.bias" in tensors:  # bias="all" added it
-            module.bias = nn.Parameter(torch.zeros(module.out_channels))
     try:
-        model.load_state_dict(tensors)
+        load_plain(model, tensors)
     except RuntimeError as error:  # tensors of other names or shapes
         raise _damaged(run, path, error) from error
     return model.eval().to(memory_format=torch.channels_last)

@@ -83,7 +83,7 @@ def disk_bytes(found: Trial, config: RunConfig, sizes: Sizes | None, classes: in
     if sizes:
         fixed += 3 * TABLE_BYTES + sizes.all_images * (ROW_BYTES + FLOAT * classes)
         each += FLOAT * classes * (sizes.used + sizes.images["val"] + sizes.images["test"])
-    kept = max(config.epochs, _merges(config, config.epochs, sizes))  # an epoch without a merge keeps its adapters
+    kept = _merges(config, config.epochs, sizes) + _end_unmerged(config, sizes)
     return fixed + config.epochs * each + kept * found.factor_bytes
 
 
@@ -92,6 +92,14 @@ def _merges(config: RunConfig, epochs: int, sizes: Sizes | None) -> int:
     if config.merge_unit == "epochs":
         return epochs // config.merge_every
     return epochs * steps_per_epoch(config, sizes) // config.merge_every if sizes else epochs
+
+
+def _end_unmerged(config: RunConfig, sizes: Sizes | None) -> int:
+    """How many epochs end with adapters that are not merged, which the history keeps."""
+    if config.merge_unit == "steps" and sizes:
+        steps = steps_per_epoch(config, sizes)
+        return sum(epoch * steps % config.merge_every != 0 for epoch in range(1, config.epochs + 1))
+    return config.epochs - _merges(config, config.epochs, sizes)
 
 
 def steps_per_epoch(config: RunConfig, sizes: Sizes) -> int:

@@ -36,7 +36,7 @@ from colora.system.environment import forget_peak_memory, peak_memory_mib
 from colora.system.errors import UserError
 from colora.system.process import cpu_count
 from colora.training.augment import augmented
-from colora.training.checkpoint import checkpoint_tensors, packed
+from colora.training.checkpoint import checkpoint_tensors, load_plain, packed
 from colora.training.estimate import Trial
 from colora.training.images import DeviceImages, autocast, choose_device, choose_precision
 from colora.training.loop import eval_batch_size, make_optimizer, training_mode
@@ -191,8 +191,7 @@ class _Rehearsal:
         """The selected model beside the trained one, at the end of a run."""
         state = {name: t.clone() for name, t in plain_state(self.model).items()}
         self.model = build(self.config.backbone, self.classes, self.config.image_size).eval()
-        if self.config.bias != "all":  # else it has biases that the plain network lacks
-            self.model.load_state_dict(state)
+        load_plain(self.model, state)
         self.model.to(self.device, memory_format=torch.channels_last)
         self._look(1)
 

@@ -26,7 +26,7 @@ from torch import nn
 
 from colora.adapters.history import save_epoch
 from colora.adapters.summary import count_parameters
-from colora.adapters.walk import adapted_convolutions
+from colora.adapters.walk import adapted_convolutions, adapted_layers
 from colora.data.check import keep_check
 from colora.data.cuts import PINNED, Cut, pinned_cut
 from colora.data.prepare import RULE, Progress
@@ -36,7 +36,8 @@ from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
 from colora.runs.folder import Group, Run, append_json, read_json_lines, write_bytes, write_json
 from colora.runs.selection import selected_row
-from colora.runs.siblings import check_siblings
+from colora.runs.siblings import check_siblings, layers_begun
+from colora.runs.trained_said import says_few_reached, says_trained
 from colora.settings.config import Resolved, RunConfig
 from colora.system.beside import sweep
 from colora.system.environment import environment
@@ -128,16 +129,16 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     reporter.write(state="running", preparing=None)
     print(f"seed {seed}: {config.method} on {config.backbone}, {device}, {resolved.threads} threads", flush=True)
 
-    apply_method(model, config, seed)
-    layers = adapted_convolutions(model)
+    apply_method(model, config, seed, layers_begun(run, _siblings(run)))
     model.to(device, memory_format=torch.channels_last)
     if not resolved.parameters:
         settle_forms_(model, config, device, resolved.precision)
-        forms = {name: layer.form for name, layer in layers.items()}
-        resolved = resolved.model_copy(update={"parameters": count_parameters(model), "forms": forms})
+        resolved = _counted(model, resolved)
         run.write_resolved(resolved)
-    for name, form in resolved.forms.items():
-        layers[name].form = form
+    for name, layer in adapted_convolutions(model).items():
+        layer.form = resolved.forms.get(name, layer.form)
+    if said := says_trained(resolved.parameters):
+        print(said, flush=True)
     optimizer = make_optimizer(model, config)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
     images["used"] = images["train"]
@@ -266,10 +267,21 @@ def _join(run: Run, resolved: Resolved) -> None:
     Raises UserError where its siblings were trained on something else.
     """
     with locked(run.path.parent.resolve() / "siblings"):
-        others = [other for other in Group(run.path.parent).runs if other.seed != run.seed]
-        check_siblings(run, others, resolved)
+        check_siblings(run, _siblings(run), resolved)
         if run.resolved is None:
             run.write_resolved(resolved)
+
+
+def _siblings(run: Run) -> list[Run]:
+    return [other for other in Group(run.path.parent).runs if other.seed != run.seed]
+
+
+def _counted(model: nn.Module, resolved: Resolved) -> Resolved:
+    """With the weights of the adapted model, how each of its adapted layers computes, and what that warns of."""
+    counts = count_parameters(model)
+    forms = {name: getattr(layer, "form", "plain") for name, layer in adapted_layers(model).items()}
+    warned = [*resolved.warnings, *filter(None, [says_few_reached(counts)])]
+    return resolved.model_copy(update={"parameters": counts, "forms": forms, "warnings": warned})
 
 
 def _take_up(run: Run, model: nn.Module, resolved: Resolved, progress: dict[str, Any]) -> list[dict[str, Any]]:

@@ -37,6 +37,24 @@ def test_params_without_weights(capsys):
     assert {k: got[k] for k in expected} == expected
     small = document(capsys, "params", "--backbone", "texturenet", "--image-size", 64)
     assert (small["adapter"], small["deployed"]) == (35_488, 1_099_268)
+    assert small["adapter_by_pointwise_rank"] == {"none": 35_488, "8": 10_144}
+
+
+def test_params_say_what_the_adapters_reach_and_what_the_rank_does(capsys):
+    assert main(["params", "--backbone", "resnet50", "--pointwise-rank", "8"]) == 0
+    written = capsys.readouterr()
+    assert written.out.splitlines()[-2:] == [
+        "Adapters on 53 layers, which hold 99.8 % of the frozen weights, train 0.45 million: 1.9 % of these; the head "
+        "trains 1.07 million beside them.",
+        "Weights of the adapters by the rank of the pointwise factor: 13.45 million where it is whole, 0.45 million "
+        "with rank 8.",
+    ]
+    assert written.err == ""
+    few = document(capsys, "params", "--backbone", "resnet50", "--targets", "layer1.*")
+    assert few["warning"].startswith("Only 0.9 % of the frozen weights lie in layers with an adapter: most of the ")
+    assert capsys.readouterr().err == ""
+    head = document(capsys, "params", "--backbone", "resnet50", "--method", "head")
+    assert (head["says"], head["warning"], head["adapter_by_pointwise_rank"]) == (None, None, {})
 
 
 def test_preflight_tells_what_a_seed_takes(capsys):
@@ -81,6 +99,8 @@ def test_show_for_people(trained, capsys):
     assert main(["show", str(trained)]) == 0
     text = capsys.readouterr().out
     assert "tiny: done; colora on resnet18:layer1, npz:tiny.npz" in text
+    reach = "  Adapters on 5 layers, which hold 99.6 % of the frozen weights, train 22,016: 14.0 % of these; the head "
+    assert reach + "trains 0.81 million beside them." in text.splitlines()
     patients = "45, by the file's train_patients, val_patients, test_patients; none of them in several splits."
     checked = f"  Split the file's own splits. Patients: {patients} Duplicates: none across splits or classes."
     assert checked in text.splitlines() and "These data leak" not in text
@@ -281,7 +301,9 @@ def test_launch_mistakes_leave_no_folder(tmp_path, tiny_npz, capsys, trained):
         ("did you mean 'resnet18'?", f"npz:{tiny_npz}", "--backbone", "resnet81"),
         ("no block 'layer7'", f"npz:{tiny_npz}", "--backbone", "resnet18:layer7"),
         ("There is no weights file", f"npz:{tiny_npz}", "--weights", "/nowhere.pth"),
-        ("match no convolution", f"npz:{tiny_npz}", "--targets", "layer9.*"),
+        ("Targets 'layer9.*' matches no layer", f"npz:{tiny_npz}", "--targets", "layer9.*"),
+        ("Targets 'layer9' matches no layer to adapt; the", f"npz:{tiny_npz}", "--targets", "conv1,layer9"),
+        ("pointwise_rank: input should be greater than", f"npz:{tiny_npz}", "--pointwise-rank", "0"),
         ("epochs: input should be a valid integer", f"npz:{tiny_npz}", "--epochs", "many"),
         ("unrecognized arguments: --epocs 3", f"npz:{tiny_npz}", "--epocs", "3"),
         ("Seeds are whole numbers", f"npz:{tiny_npz}", "--seeds", "a"),

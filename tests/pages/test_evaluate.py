@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricate import fabricate, labels_of, probabilities
+from fabricate import PARAMETERS, fabricate, labels_of, probabilities, train_on
 from image_pages import act, shown
 from opened import ran, texts
 
@@ -291,3 +291,13 @@ def test_the_cut_is_named(open_page, tmp_path):
     said = texts(open_page("evaluate", folder=tmp_path, group="on-cut"))
     assert f"trained on the cut mine ({cut.short_hash})" in said
     assert "Trained on the cut **mine** of source: of each class, discard the 1 of highest entropy" in said
+
+
+def test_what_the_adapters_reach_stands_beside_the_weights_that_were_trained(open_page, tmp_path):
+    said = "932,740 weights trained, 1,519,300 in the network"
+    reach = ". Adapters on 10 layers, which hold 99.7 % of the frozen weights, train 96,512: 14.1 % of these; the head"
+    assert said + reach in texts(open_page("evaluate", "three-done"))
+    group = fabricate(tmp_path, "older", ["done"])
+    older = {name: count for name, count in PARAMETERS.items() if name not in ("adapted", "layers")}
+    train_on(group.runs[0], parameters=older)
+    assert said in (told := texts(open_page("evaluate", "older", folder=tmp_path))) and "Adapters on" not in told

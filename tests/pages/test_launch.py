@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 from fabricate import fabricate
-from opened import ESTIMATE, MEASURED, ran, texts
+from opened import COUNTS, ESTIMATE, MEASURED, ran, read, texts
 
 from colora.data.counts import ClassCounts, phantom_counts
 from colora.data.cuts import save_cut
@@ -15,7 +15,7 @@ from colora.distillation.scores import read_predictions
 from colora.networks.weights import remote_weights
 from colora.runs.folder import Group
 from colora.settings.config import launch_arguments, make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import LOW_RANK, PRESETS
 from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 
@@ -225,7 +225,7 @@ def test_launch_warns_where_it_does_not_fit(open_page, monkeypatch):
 def test_launch_names_the_differences_from_the_papers_protocol(open_page, tmp_path):
     app = open_page("launch", folder=tmp_path)
     titles = [expander.label for expander in app.expander]
-    assert "Against the paper's protocol: 9 differences" in titles
+    assert f"Against the paper's protocol: {9 + len(LOW_RANK)} differences" in titles
     assert "- **Images**: here phantom; the paper: OCTMNIST" in texts(app)
     assert "- **Seeds**: here 3; the paper: 10 independent runs" in texts(app)
 
@@ -259,3 +259,43 @@ def test_launch_on_a_cut_counts_its_images_and_says_what_is_wrong_with_it(open_p
     app.text_input(key="launch.cut").set_value("yours")
     assert "There is no cut yours" in texts(ran(app))
     assert app.button(key="launch-button").disabled
+
+
+def test_the_form_says_what_the_adapters_reach_and_what_their_rank_does(open_page):
+    """And, where the setting `layers` asks nothing, which kinds of layers the network has."""
+    app = open_page("launch")
+    said = texts(app)
+    assert (
+        "Adapters on 10 layers, which hold 99.7 % of the frozen weights, train 92,288: 13.5 % of these; the head trains"
+        " 0.82 million beside them. Weights of the adapters by the rank of the pointwise factor: 92,288 where it is"
+        " whole, 23,680 with rank 8."
+    ) in said
+    own = "TextureNet (small, shipped): convolutions alone are adapted. It has no linear layers but the head's"
+    assert own in said and "Only" not in said
+    field = app.number_input(key="launch.pointwise_rank")
+    assert (field.label, field.placeholder) == ("Rank of the pointwise factor", "a whole factor")
+    assert field.value == LOW_RANK.get("pointwise_rank")
+    assert "launch.layers" not in {box.key for box in app.selectbox}
+    field.set_value(8)
+    app.selectbox(key="launch.backbone").set_value("vgg16")
+    app.selectbox(key="launch.weights").set_value("none")
+    said = texts(ran(app))
+    assert "--pointwise-rank 8" in app.code[0].value and "VGG16: convolutions alone are adapted." in said
+    assert "- **Rank of the pointwise factor**: here 8; the paper: a whole pointwise factor" in said
+    app.number_input(key="launch.pointwise_rank").set_value(0)
+    assert "Must be greater than or equal to 1, but got 0." in texts(ran(app))
+    app.selectbox(key="launch.method").set_value("head")
+    assert "convolutions alone" not in texts(ran(app))
+
+
+def test_little_that_is_reached_is_a_warning_before_the_launch(open_page, monkeypatch):
+    from pages.components import command
+
+    app = open_page("overview")
+    few = COUNTS | {"adapted": 100_000}
+    monkeypatch.setattr(command, "run_colora", lambda asked, *_: ESTIMATE if asked[0] == "preflight" else few)
+    command._asked.clear()
+    app.switch_page("pages/launch.py")
+    (warning,) = ran(app).warning
+    assert read(warning.value).startswith("Only 14.6 % of the frozen weights lie in layers with an adapter: most of ")
+    command._asked.clear()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fabricate import fabricate
-from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
+from opened import COUNTS, ESTIMATE, MEASURED, ran, read, texts
 
 from colora.cli.main import main
 from colora.networks.weights import remote_weights
@@ -254,3 +254,24 @@ def test_launch_of_several_is_all_or_nothing(open_page, tmp_path):
     said = texts(ran(app))
     assert "A group named 'quick-look-merge-every-2' exists already; 'quick-look-2' is free." in said
     assert app.button(key="launch-button").disabled
+
+
+def test_of_several_groups_the_one_that_reaches_least_is_warned_of(open_page, monkeypatch):
+    def told(arguments, timeout=0):
+        if arguments[0] == "preflight":
+            return ESTIMATE
+        asked = {"none": 300_000, "4": 100_000, "8": 200_000}
+        p = arguments[arguments.index("--pointwise-rank") + 1] if "--pointwise-rank" in arguments else "none"
+        return COUNTS | {"adapted": asked[p]}
+
+    from pages.components import command
+
+    app = open_page("overview")
+    monkeypatch.setattr(command, "run_colora", told)
+    command._asked.clear()
+    app.switch_page("pages/launch.py")
+    vary(ran(app), "pointwise_rank", "4, 8, none")
+    assert "--vary=pointwise_rank=4,8,none" in app.code[0].value
+    (warning,) = app.warning
+    assert read(warning.value).startswith("Rank of the pointwise factor 4: Only 14.6 % of the frozen weights lie in")
+    command._asked.clear()

@@ -8,7 +8,7 @@ import tomllib
 
 import numpy as np
 import pytest
-from fabricate import fabricate, metrics_row
+from fabricate import PARAMETERS, fabricate, metrics_row, train_on
 from opened import ROOT, ran, texts
 
 from colora.queue import order
@@ -263,3 +263,13 @@ def test_a_split_without_figures_leaves_its_curve_out(open_page, tmp_path):
     app = open_page("monitor", "lacks", folder=tmp_path)
     assert not app.error
     assert set(traces(app, 2)) == {"Train", "Validation", "Merge"}
+
+
+def test_what_the_adapters_reach_is_said_and_little_of_it_is_a_warning(open_page, tmp_path):
+    said = "Adapters on 10 layers, which hold 99.7 % of the frozen weights, train 96,512: 14.1 % of these"
+    app = open_page("monitor", "three-done")
+    assert said in texts(app) and not app.warning
+    group = fabricate(tmp_path, "few", ["queued", "running"])
+    train_on(group.runs[1], parameters=PARAMETERS | {"adapted": 60_000})
+    said = "Only 8.8 % of the frozen weights lie in layers with an adapter"
+    assert texts(open_page("monitor", "few", folder=tmp_path)).count(said) == 1

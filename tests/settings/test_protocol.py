@@ -1,9 +1,12 @@
 """The paper's protocol beside a config: what departs from it, what it leaves open."""
 
+from dataclasses import replace
+
 import pytest
 
+from colora.settings.catalog import BACKBONES
 from colora.settings.config import make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import LOW_RANK, PRESETS
 from colora.settings.protocol import differences, open_points
 
 PAPER = {preset.name: preset for preset in PRESETS if preset.title.startswith("Paper")}
@@ -43,7 +46,7 @@ def test_departures_are_named():
         "selection",
         "backbone",
         "seeds",
-    }
+    } | LOW_RANK.keys()
     cut = {"dataset": "octmnist", "selection": "paper", "backbone": "resnet50:layer3", "lr_head": 1e-4}
     assert set(departs(cut)) == {"backbone", "lr_head"}
     assert departs({"dataset": "octmnist", "selection": "paper", "method": "full"}) == {
@@ -53,8 +56,23 @@ def test_departures_are_named():
     assert departs(few) == {"per_class": "7,754 of each class"}
 
 
+def test_linear_layers_are_a_departure_where_a_network_has_them(monkeypatch):
+    assert "layers" not in departs({"layers": "conv+linear"})
+    monkeypatch.setitem(BACKBONES, "vgg16", replace(BACKBONES["vgg16"], linear=True))
+    assert departs({"layers": "conv+linear"})["layers"] == "convolutions alone"
+    assert "layers" not in departs({"layers": "conv"})
+
+
+def test_the_papers_presets_have_whole_pointwise_factors():
+    assert {make_config(preset.values).pointwise_rank for preset in PAPER.values()} == {None}
+
+
 def test_settings_of_the_method_count_only_with_it():
     assert "rank" not in departs({"dataset": "octmnist", "method": "head", "rank": 4})
     assert "rank" in departs({"dataset": "octmnist", "rank": 4})
+    assert departs({"dataset": "octmnist", "selection": "paper", "pointwise_rank": 8}) == {
+        "pointwise_rank": "a whole pointwise factor"
+    }
+    assert "pointwise_rank" not in departs({"dataset": "octmnist", "method": "full", "pointwise_rank": 8})
     assert "order" not in {point.field for point in open_points(make_config({"method": "head"}))}
     assert "order" in {point.field for point in open_points(make_config({}))}

@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from safetensors.numpy import load_file
+from torch import nn
 from training import figures
 
 from colora.networks.backbones import build_meta
@@ -35,6 +37,8 @@ OTHERS = {  # of each setting values to draw from, allowed beside most others
     "method": ["colora", "head", "full"],
     "order": ["inception", "separable"],
     "rank": [1, 2],
+    "pointwise_rank": [None, 4],
+    "layers": ["auto", "conv"],
     "bias": ["auto", "none"],
     "targets": ["all", "spatial"],
     "merge_every": [1, 20, 30],
@@ -158,6 +162,36 @@ def test_the_catalog_knows_which_networks_have_batch_norm(name):
     assert any("BatchNorm" in type(layer).__name__ for layer in layers) == BACKBONES[name].batch_norm
 
 
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_catalog_knows_which_networks_have_linear_layers(name):
+    named = build_meta(name, 2, 64).named_modules()
+    linear = [n for n, layer in named if isinstance(layer, nn.Linear) and not n.startswith("head.")]
+    assert bool(linear) == BACKBONES[name].linear
+
+
+def test_kinds_of_layers_count_where_there_are_several(monkeypatch):
+    values = make_config({"layers": "conv"}).model_dump()
+    assert unused(values)["layers"] == "vgg16 has convolutions alone outside the head"
+    monkeypatch.setitem(BACKBONES, "vgg16", replace(BACKBONES["vgg16"], linear=True))
+    assert "layers" not in unused(values)
+    assert config_checksum(make_config({"layers": "conv"})) != config_checksum(make_config({}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "checksum"),
+    [
+        ({}, "fe60b55bf37d1f9e"),
+        ({"backbone": "resnet50", "rank": 2, "targets": "spatial", "bias": "all"}, "e083280450a04df8"),
+        ({"method": "head", "lr_head": 1e-4}, "7f3ec06b609a9b80"),
+    ],
+)
+def test_checksums_are_those_from_before_there_was_a_pointwise_rank(settings, checksum):
+    config = make_config({"dataset": "octmnist"} | settings)
+    assert config_checksum(config)[:16] == checksum
+    if config.method == "colora":
+        assert config_checksum(config.model_copy(update={"pointwise_rank": 8}))[:16] != checksum
+
+
 @pytest.mark.parametrize(
     ("settings", "changes"),
     [
@@ -165,12 +199,13 @@ def test_the_catalog_knows_which_networks_have_batch_norm(name):
             {"method": "head", "lr_head": 1e-3, "epochs": 1},
             {"lr": 5e-3, "rank": 2, "order": "separable", "bias": "none", "targets": "spatial", "merge_every": 3,
              "merge_unit": "steps", "optimizer_at_merge": "keep", "split_seed": 7, "data_dir": "/no",
-             "partial_weights": True, "patient_pattern": "x"},
+             "partial_weights": True, "patient_pattern": "x", "pointwise_rank": 4, "layers": "conv"},
         ),
+        ({"epochs": 1}, {"layers": "conv+linear"}),
         ({"merge_every": 2}, {"optimizer_at_merge": "keep"}),
         ({"backbone": "texturenet", "epochs": 1}, {"batch_norm": "train"}),
     ],
-    ids=["head", "merge-at-the-end", "no-batch-norm"],
+    ids=["head", "convolutions-alone", "merge-at-the-end", "no-batch-norm"],
 )  # fmt: skip
 def test_models_have_the_same_bits_whatever_the_unused_settings_are(new_run, settings, changes):
     one, two = new_run("one", **settings), new_run("two", **settings | changes)

@@ -12,6 +12,7 @@ from colora.cli.main import main
 from colora.engines.launch import launch_groups
 from colora.queue import order
 from colora.runs.folder import NAME, Group
+from colora.settings.catalog import BACKBONES
 from colora.settings.config import RunConfig
 from colora.settings.vary import MOST, groups_of, parse_all, parse_vary, vary_flags
 from colora.system.errors import UserError
@@ -44,6 +45,7 @@ def test_what_is_no_setting_with_values(text):
 def test_a_setting_with_values():
     assert parse_vary(" merge-every = 1, 2,") == ("merge_every", ["1", "2"])
     assert parse_vary("lr_head=none, 1e-3") == parse_vary("lr_head=,1e-3") == ("lr_head", [None, "1e-3"])
+    assert parse_vary("pointwise-rank=4,8,none") == ("pointwise_rank", ["4", "8", None])
     assert parse_vary("weights=none,imagenet") == ("weights", ["none", "imagenet"])
     assert parse_vary('targets=["all", "conv1,layer2.*"]') == ("targets", ["all", "conv1,layer2.*"])
 
@@ -60,6 +62,8 @@ EVERY_KIND = {
     "cut": [None, "/cuts/a.json"],
     "lr": [1e-3, 3e-05],
     "rank": [1, 2],
+    "pointwise_rank": [4, None, 8],
+    "layers": ["auto", "conv+linear"],
     "threads": [None, 4],
 }
 
@@ -74,7 +78,7 @@ def test_flags_read_back_as_the_same_values(field):
         assert text == value or str(value).lower() == text or float(text) == value
 
 
-def test_every_setting_can_be_varied():
+def test_every_setting_can_be_varied(monkeypatch):
     """One by one: its groups have those values, under names that a group may have."""
     values = EVERY_KIND | {
         "layout": ["auto", "classes"], "columns": [None, "path=image,label=disease"], "ignore_splits": [False, True],
@@ -94,6 +98,7 @@ def test_every_setting_can_be_varied():
         "data_roots": {"dataset": "folder:/a"}, "per_class": {"train_set": "balanced"},
         "partial_weights": {"weights": "/w.pth"}, "batch_norm": {"backbone": "resnet18"},
     }  # fmt: skip
+    monkeypatch.setitem(BACKBONES, "vgg16", replace(BACKBONES["vgg16"], linear=True))  # as none is, so that it counts
     assert values.keys() == RunConfig.model_fields.keys()
     for field, several in values.items():
         text = vary_flags({field: several})[0].removeprefix("--vary=")
@@ -101,6 +106,13 @@ def test_every_setting_can_be_varied():
         found = [getattr(config, field) for config in groups.values()]
         assert len({repr(value) for value in found}) == len(several)
         assert all(NAME.fullmatch(name) and name.startswith(f"g-{field.replace('_', '-')}-") for name in groups), groups
+
+
+def test_a_whole_pointwise_factor_is_varied_as_none():
+    groups = groups_of("g", {"weights": "none"}, dict([parse_vary("pointwise_rank=4,8,none")]))
+    assert {name: config.pointwise_rank for name, config in groups.items()} == {
+        "g-pointwise-rank-4": 4, "g-pointwise-rank-8": 8, "g-pointwise-rank-none": None,
+    }  # fmt: skip
 
 
 def names(field: str, *values: object) -> list[str]:

@@ -33,8 +33,10 @@ PARAMETERS = {
     "features": 683_072,
     "head": 836_228,
     "adapter": 96_512,
+    "adapted": 681_152,
     "trainable": 932_740,
     "deployed": 1_519_300,
+    "layers": 10,
 }
 SECONDS_PER_EPOCH = 2.5  # two of training and half of one of evaluation
 FOR_EVER = 1e9  # seconds, for which the heart of a run that is under way has beaten already

@@ -23,8 +23,11 @@ COUNTS = {
     "features": 683_072,
     "head": 820_612,
     "adapter": 92_288,
+    "adapted": 681_152,
     "trainable": 912_900,
     "deployed": 1_503_684,
+    "layers": 10,
+    "adapter_by_pointwise_rank": {"none": 92_288, "8": 23_680},
 }
 MEASURED = {
     "device": "cpu",

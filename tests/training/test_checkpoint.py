@@ -1,15 +1,21 @@
 """What a run keeps of its model: a file that was deleted, cut off, or is of another network is a sentence."""
 
+import copy
 import json
 
 import numpy as np
+import pytest
+import torch
 from commands import mistake
 from PIL import Image
 from safetensors.numpy import load, save
+from torch import nn
 from training import reason
 
+from colora.adapters.model import CoLoRAConfig, adapt, plain_state
+from colora.adapters.walk import adapter_parameters
 from colora.runs.folder import Run
-from colora.training.checkpoint import saved_model_epoch
+from colora.training.checkpoint import load_plain, saved_model_epoch
 from colora.training.run import train_run
 
 
@@ -43,6 +49,21 @@ def test_a_model_that_was_deleted_or_is_another_networks_is_a_sentence(new_run, 
         assert saved_model_epoch(Run(run.path)) is None
     model.write_bytes(save(other, {"about": '{"epoch": 3}'}))
     assert saved_model_epoch(Run(run.path)) == 3
+
+
+def test_a_plain_state_gives_layers_the_bias_that_an_adapter_added():
+    """Convolutions and linear layers; where their lengths differ the file is of another network."""
+    plain = nn.Sequential(nn.Conv2d(2, 3, 1, bias=False), nn.Flatten(), nn.Linear(12, 5, bias=False))
+    adapted = adapt(copy.deepcopy(plain), CoLoRAConfig(bias="all", pointwise_rank=2, layers="conv+linear"), ())
+    with torch.no_grad():
+        for p in adapter_parameters(adapted):
+            p.normal_()
+    state = plain_state(adapted)
+    load_plain(plain, state)
+    assert set(plain.state_dict()) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert all(torch.equal(value, state[name]) for name, value in plain.state_dict().items())
+    with pytest.raises(RuntimeError, match=r"size mismatch for 2\.bias"):
+        load_plain(plain, state | {"2.bias": torch.zeros(4)})
 
 
 def test_a_checkpoint_of_another_network_is_a_sentence(new_run):

@@ -79,8 +79,10 @@ def test_no_step_is_rehearsed_with_more_images_than_a_batch_has(monkeypatch):
         {"method": "head"},
         {"method": "full"},
         {"method": "colora", "rank": 2},
+        {"method": "colora", "pointwise_rank": 8, "bias": "all"},
         {"method": "colora", "merge_every": 3},  # the last epoch has no merge
         {"method": "colora", "merge_unit": "steps", "merge_every": 1},
+        {"method": "colora", "merge_unit": "steps", "merge_every": 3},  # most epochs end between two merges
         {"method": "colora", "optimizer_at_merge": "keep", "train_figures": "pass"},
     ],
 )

@@ -1,24 +1,30 @@
 """Stopped, cut off at any place, resumed: the same bits as without it, and at most the unfinished epoch again."""
 
 import itertools
+import json
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load, load_file, save_file
 from small_data import write_npz
-from training import figures, reason
+from training import SMALL, figures, reason
 
 import colora.training.loop
 import colora.training.run
-from colora.adapters import form_choice
+from colora.adapters import conv, form_choice, targets
+from colora.adapters.history import rebuild
 from colora.data import prepared
 from colora.networks import methods
 from colora.networks.backbones import build
 from colora.results.summary import preparing
-from colora.runs.folder import Run
+from colora.runs.folder import Run, create_group
+from colora.settings.config import make_config
+from colora.training.checkpoint import saved_model_epoch
 from colora.training.images import probabilities
 from colora.training.run import train_run
 
@@ -34,8 +40,9 @@ def in_second_epoch(run) -> Callable[[], bool]:
     [
         {"merge_every": 2, "schedule": "cosine", "lr_head": 1e-4, "train_figures": "pass", "augment": "flip+shift"},
         {"merge_every": 3, "merge_unit": "steps", "optimizer_at_merge": "keep", "augment": "flip"},
+        {"pointwise_rank": 4, "merge_every": 3, "merge_unit": "steps", "bias": "all", "order": "separable"},
     ],
-    ids=["every-2-epochs", "every-3-steps"],
+    ids=["every-2-epochs", "every-3-steps", "low-rank"],
 )
 def test_resume_continues_with_the_same_bits(new_run, settings):
     whole, cut = new_run("whole", epochs=3, **settings), new_run("cut", epochs=3, **settings)
@@ -127,15 +134,72 @@ def test_a_finished_run_returns_at_once(trained):
 
 def test_resume_keeps_the_forms_of_the_first_start(new_run, monkeypatch):
     forms = {(3, 3): "factored"}
-    monkeypatch.setattr(form_choice, "choose_form", lambda base, *_: forms.get(base.kernel_size, "fused"))
+    monkeypatch.setattr(conv, "choose_form", lambda base, *_: forms.get(base.kernel_size, "fused"))
     whole, cut = new_run("whole"), new_run("cut")
     assert train_run(whole.path) == 0
     assert Run(whole.path).resolved.forms["layer1.0.conv1"] == "factored"
     assert Run(whole.path).resolved.forms["conv1"] == "fused"
     assert train_run(cut.path, in_second_epoch(cut)) == 0
-    monkeypatch.setattr(form_choice, "choose_form", lambda base, *_: "fused")  # as a later version might
+    monkeypatch.setattr(conv, "choose_form", lambda base, *_: "fused")  # as a later version might
     assert train_run(cut.path) == 0
     assert figures(cut) == figures(whole)
+
+
+def as_before(run: Run) -> None:
+    """What the run's files lack that were written before there was a rank of the pointwise factor."""
+    document = json.loads((run.path / "config.json").read_text())
+    for field in ("pointwise_rank", "layers"):
+        del document["config"][field]
+    for count in ("adapted", "layers"):
+        del document["resolved"]["parameters"][count]
+    document["resolved"]["warnings"] = []
+    (run.path / "config.json").write_text(json.dumps(document))
+    for path in (run.path / "history").iterdir():
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["about"])
+        del about["pointwise_rank"]
+        save_file(load_file(path), path, {"about": json.dumps(about)})
+
+
+def test_a_run_of_an_older_version_keeps_its_layers_and_so_do_its_siblings(tmp_path, tiny_npz, monkeypatch):
+    """Then `conv1` was the stem alone, and now each block's first convolution too; `nothing` was no mistake."""
+    config = make_config({"dataset": f"npz:{tiny_npz}", **SMALL, "targets": "conv1,layer1.0.conv2"})
+    with monkeypatch.context() as patch:
+        patch.setattr(targets, "matches", lambda pattern, name: fnmatchcase(name, pattern))
+        groups = [create_group(tmp_path / "runs", name, config, [0, 1]) for name in ("whole", "cut")]
+        whole, cut = (group.runs[0] for group in groups)
+        assert train_run(whole.path) == 0
+        assert train_run(cut.path, in_second_epoch(cut)) == 0
+    for run in (whole, cut):
+        as_before(run)
+        document = json.loads((run.path / "config.json").read_text())
+        document["config"]["targets"] += ",nothing"
+        (run.path / "config.json").write_text(json.dumps(document))
+    names = ["conv1", "layer1.0.conv2"]
+    assert train_run(cut.path) == 0
+    assert figures(cut) == figures(whole) and list(Run(cut.path).resolved.forms) == names
+    saved = (whole.path / "model.safetensors").read_bytes()
+    assert (cut.path / "model.safetensors").read_bytes() == saved
+    model = rebuild(build("resnet18:layer1", 3, 32, seed=0), cut.path / "history", upto=saved_model_epoch(cut))
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in load(saved).items())
+    waiting = groups[1].runs[1]
+    assert train_run(waiting.path) == 0
+    assert list(Run(waiting.path).resolved.forms) == names
+    counts = Run(waiting.path).resolved.parameters
+    assert counts["layers"] == 2 and counts["trainable"] == Run(cut.path).resolved.parameters["trainable"]
+    alone = create_group(tmp_path / "runs", "alone", config, [0]).runs[0]
+    assert train_run(alone.path) == 0
+    assert list(Run(alone.path).resolved.forms) == ["conv1", "layer1.0.conv1", "layer1.0.conv2", "layer1.1.conv1"]
+
+
+def test_layers_that_a_run_began_with_and_the_network_lacks_are_a_sentence(new_run):
+    run = new_run()
+    assert train_run(run.path, in_second_epoch(run)) == 0
+    document = json.loads((run.path / "config.json").read_text())
+    document["resolved"]["forms"]["layer7.conv"] = "plain"
+    (run.path / "config.json").write_text(json.dumps(document))
+    assert train_run(run.path) == 2
+    assert reason(run) == "The run began with an adapter on layer7.conv, a layer that resnet18:layer1 lacks."
 
 
 def test_where_no_table_tells_the_forms_they_are_timed_once_and_kept(new_run, monkeypatch):

@@ -23,13 +23,13 @@ from colora.adapters.model import plain_state
 from colora.data import prepared
 from colora.data.sources import load_dataset
 from colora.metrics.classification import entropy
-from colora.networks.backbones import build
-from colora.results.summary import run_report, run_summary
-from colora.runs.folder import Run
+from colora.networks.backbones import build, load_weights
+from colora.results.summary import group_summary, run_report, run_summary
+from colora.runs.folder import Group, Run, create_group
 from colora.runs.selection import selected_row
 from colora.settings.config import make_config
 from colora.system.beside import beside
-from colora.training.checkpoint import load_model
+from colora.training.checkpoint import load_model, saved_model_epoch
 from colora.training.images import DeviceImages, probabilities
 from colora.training.loop import Fit, make_optimizer
 from colora.training.run import train_run
@@ -103,7 +103,16 @@ def test_what_each_method_changes(new_run, tiny_npz):
         assert torch.equal(start["bn1.running_mean"], after["bn1.running_mean"])  # batch norm in eval mode
 
 
-@pytest.mark.parametrize("settings", [{"order": "separable", "rank": 2}, {"merge_every": 2}, {"method": "full"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"order": "separable", "rank": 2},
+        {"merge_every": 2},
+        {"method": "full"},
+        {"merge_unit": "steps", "merge_every": 3},
+        {"pointwise_rank": 4, "merge_unit": "steps", "merge_every": 3, "bias": "all"},
+    ],
+)
 def test_base_and_history_are_the_model_of_any_epoch(new_run, settings):
     """Paper, section 3.1: nothing but the factors and the head is kept, and training can be undone."""
     run = new_run(epochs=3, **settings)
@@ -291,3 +300,40 @@ def test_plain_state_of_a_running_model_has_the_backbones_keys(new_run):
     model = load_model(run, run.config, run.resolved)
     assert model.conv1.bias is not None
     assert set(plain_state(model)) == set(load_file(run.path / "model.safetensors"))
+
+
+def test_a_low_pointwise_rank_from_the_first_step_to_the_figures(tmp_path, capfd):
+    """Generated images, merges between the steps, cut off in the second epoch: the same bits as without, and base and
+    history are the model."""
+    values = {"dataset": "phantom", "backbone": "texturenet", "weights": "shipped", "image_size": 32, "epochs": 2}
+    values |= {"train_set": "balanced", "per_class": 8, "batch_size": 8, "threads": 1, "pointwise_rank": 4}
+    config = make_config(values | {"merge_unit": "steps", "merge_every": 3, "optimizer_at_merge": "keep"})
+    whole, cut = (create_group(tmp_path, name, config, [0]).runs[0] for name in ("whole", "cut"))
+    assert train_run(whole.path) == 0
+    told = capfd.readouterr()
+    said = "Adapters on 5 layers, which hold 100.0 % of the frozen weights, train 7,456: 2.7 % of these; the head"
+    assert said in told.out and "Warning" not in told.err
+    assert train_run(cut.path, lambda: len(Run(cut.path).metrics) == 1) == 0
+    assert Run(cut.path).state == "stopped" and Run(cut.path).status["epoch"] == 1
+    assert train_run(cut.path) == 0
+    assert figures(cut) == figures(whole)
+    assert Run(cut.path).metrics["merges"].tolist() == [1, 2]
+    base = build("texturenet", 4, 32, seed=0)
+    load_weights(base, "texturenet", "shipped")
+    saved = load_file(whole.path / "model.safetensors")
+    for run in (whole, cut):
+        model = rebuild(base, run.path / "history", upto=saved_model_epoch(whole)).state_dict()
+        assert all(torch.equal(value, saved[name]) for name, value in model.items()) and model.keys() == saved.keys()
+    factors = load_file(whole.path / "history" / "epoch-02.safetensors")
+    assert factors["merge-0002/features.2/pointwise_a"].shape == (1, 4, 32)
+    assert factors["merge-0002/features.2/pointwise_b"].shape == (1, 64, 4)
+    assert Run(whole.path).resolved.parameters["adapter"] == 7456  # by hand
+
+
+def test_few_adapted_weights_are_a_warning_of_the_run(new_run, capfd):
+    run = new_run(targets="conv1,layer1.0.conv1", epochs=1)
+    few = new_run("few", targets="layer1.0.conv1", epochs=1)
+    assert train_run(run.path) == train_run(few.path) == 0
+    (warning,) = group_summary(Group(few.path.parent))["warnings"]
+    assert warning.startswith("Only 23.4 % of the frozen weights lie in layers with an adapter: most of the network")
+    assert "Warning" not in capfd.readouterr().err

@@ -40,6 +40,8 @@ LABELS = {
     "eps": "Adam's epsilon",
     "order": "Factor order",
     "bias": "Bias updates",
+    "pointwise_rank": "Rank of the pointwise factor",
+    "layers": "Kinds of layers",
     "targets": "Layers to adapt",
     "optimizer_at_merge": "Optimizer at a merge",
     "selection": "Selected epoch",
@@ -82,8 +84,27 @@ OPTION_TITLES: dict[str, dict[str, str]] = {
         "classes": "every sub-folder is a class",
         "class-number": "patients of a class: AMD1, AMD2, ...",
     },
+    "layers": {
+        "auto": "as the network is made",
+        "conv": "convolutions alone",
+        "conv+linear": "convolutions and linear layers",
+    },
     "train_set": {"complete": "complete", "balanced": "balanced: as many of each class"},
 }
+
+
+EMPTY = {"pointwise_rank": "a whole factor"}  # what an empty whole number means, where that is not found out
+
+
+def kinds_of_layers(backbone: str) -> str:
+    """Which layers of a network the CoLoRA settings are about, where the setting `layers` does not ask."""
+    name = backbone.partition(":")[0]
+    about = BACKBONES.get(name)
+    if about is None:
+        return ""
+    if about.linear:
+        return f"{about.title} has linear layers too: they are adapted where most of its weights lie in them."
+    return f"{about.title}: convolutions alone are adapted. It has no linear layers but the head's, which trains whole."
 
 
 def set_title(dataset: str) -> str:
@@ -141,7 +162,7 @@ def widget(field: str, place: str, placeholder: str | None = None, persist_state
     elif plain is bool:
         st.checkbox(**common)
     elif plain is int:
-        empty = placeholder or ("automatic" if optional(field) else None)
+        empty = placeholder or EMPTY.get(field) or ("automatic" if optional(field) else None)
         st.number_input(value=None, step=1, format="%d", placeholder=empty, **common)
     elif plain is float:
         st.text_input(placeholder="as the learning rate" if optional(field) else None, **common)

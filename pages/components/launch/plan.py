@@ -12,6 +12,7 @@ import streamlit as st
 
 from colora.data.counts import ClassCounts
 from colora.data.cuts import Cut
+from colora.runs.trained_said import reached, says_by_pointwise_rank, says_few_reached, says_trained
 from colora.settings.config import RunConfig, setting_flags
 from colora.settings.protocol import Point, differences, open_points
 from colora.settings.seeds import format_seeds
@@ -110,6 +111,8 @@ def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[An
         return estimating
     if any(weights != counts[0] for weights in counts):
         each_group(configs, [{"Trained": w["trainable"], "Finished network": w["deployed"]} for w in counts], compact)
+        least = min(range(len(counts)), key=lambda i: 1.0 if (share := reached(counts[i])) is None else share)
+        few_reached(counts[least], f"{list(configs)[least]}: ")
         return estimating
     weights = counts[0]
     grid = st.grid(2, min_column_width=130)
@@ -122,7 +125,17 @@ def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[An
         f"Trainable: {share:.1%} of the deployed network's size. Backbone {compact(weights['features'])}, "
         f"adapters {compact(weights['adapter'])}, head {compact(weights['head'])}, for {classes[0]} classes.{same}"
     )
+    by_rank = weights.get("adapter_by_pointwise_rank", {})
+    if told := " ".join(filter(None, (says_trained(weights), says_by_pointwise_rank(by_rank)))):
+        st.caption(show.literal(told))
+    few_reached(weights)
     return estimating
+
+
+def few_reached(weights: dict[str, Any], whose: str = "") -> None:
+    """A warning where most of the network's weights lie in layers without an adapter."""
+    if few := says_few_reached(weights):
+        show.say(f"{whose}{few}", st.warning, ":material/warning:")
 
 
 def each_group(configs: dict[str, RunConfig], rows: list[dict[str, Any]], text: Callable[[Any], str] = str) -> None:
