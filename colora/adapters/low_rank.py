@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 _ONES = {n: (1,) * n for n in (1, 2, 3)}
-ROWS_AT_LEAST = 16  # of a map, from which its images are multiplied one by one; measured on a CPU
+ROWS_AT_LEAST = 16  # of a map, from which its images are multiplied one by one; on a CPU, measured down to it
 
 
 def without_autocast(value: Tensor) -> AbstractContextManager:
