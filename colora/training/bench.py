@@ -129,11 +129,17 @@ class Step:
 
 
 def with_lora(model: nn.Module) -> nn.Module:
-    """PEFT's LoRA (r=8) on the same convolutions, with the same head trainable."""
+    """PEFT's LoRA (r=8) on the same convolutions, with the same head trainable.
+
+    Raises UserError for a network whose convolutions it cannot adapt, such as MobileNetV2's depthwise ones.
+    """
     from peft import LoraConfig, get_peft_model
 
     names = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and not n.startswith("head.")]
-    adapted = get_peft_model(model, LoraConfig(r=LORA_RANK, target_modules=names))
+    try:
+        adapted = get_peft_model(model, LoraConfig(r=LORA_RANK, target_modules=names))
+    except ValueError as error:
+        raise UserError(f"PEFT's LoRA cannot adapt this network, leave lora out of the methods: {error}") from error
     for name, parameter in adapted.named_parameters():
         if ".head." in name:
             parameter.requires_grad_(True)

@@ -59,7 +59,7 @@ def test_the_thin_form_pays_where_the_layer_is_much_wider_and_its_work_is_large(
 
 
 def test_the_rule_follows_the_committed_table():
-    """Of each layer measured with p = 8 the chosen form takes at most 0.06 of the plain layer's time more than another."""
+    """Of each layer measured with p = 8: the chosen form takes at most 0.06 of the trainable layer's time too much."""
     table = json.loads((ROOT / "benchmarks" / "results" / "layer_forms_p8.json").read_text())
     assert table["pointwise_rank"] == 8
     assert len(table["rows"]) > 40

@@ -105,3 +105,6 @@ def test_what_cannot_be_timed_is_a_sentence():
         bench.bench(make_config(SMALL), ["full", "adapter"], 3)
     with pytest.raises(UserError, match="At least one round is needed, got 0"):
         bench.bench(make_config(SMALL), ["full"], 0)
+    depthwise = torch.nn.Sequential(torch.nn.Conv2d(12, 12, 3, groups=12))
+    with pytest.raises(UserError, match="PEFT's LoRA cannot adapt this network, leave lora out .*groups=12"):
+        bench.with_lora(depthwise)
