@@ -106,5 +106,5 @@ def test_what_cannot_be_timed_is_a_sentence():
     with pytest.raises(UserError, match="At least one round is needed, got 0"):
         bench.bench(make_config(SMALL), ["full"], 0)
     depthwise = torch.nn.Sequential(torch.nn.Conv2d(12, 12, 3, groups=12))
-    with pytest.raises(UserError, match="PEFT's LoRA cannot adapt this network, leave lora out .*groups=12"):
+    with pytest.raises(UserError, match=r"PEFT's LoRA cannot adapt this network, leave lora out .*groups=12"):
         bench.with_lora(depthwise)
