@@ -197,6 +197,13 @@ class AdaptedLayer(nn.Module):
                 raise
             return getattr(self.base, name)
 
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Refuses the bias that folding a batch norm into a convolution gives it: the weight assigned beside it would
+        be taken for K0, and dK added again. Who restores or shards parameters gives a bias only where there is one."""
+        if name == "bias" and param is not None and self._parameters.get("bias", param) is None:
+            raise ValueError("an adapted layer without a bias is given one, as by a folded batch norm: strip it first")
+        super().register_parameter(name, param)
+
     def _take_hooks(self, other: nn.Module) -> None:
         """Hooks that stood on `other` stand here, so that each is called once, also where the base is called inside."""
         for name in HOOKS:
