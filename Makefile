@@ -7,11 +7,12 @@ TORCH  ?= default
 
 PY        := .venv/bin/python
 INSTALLED := .venv/.installed
+ZOO       := .venv/.zoo-installed
 
 # uv installs several times faster than pip; the PATH puts the one in .venv first.
 UV_INSTALL = PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip install --python $(PY)
 
-.PHONY: help app test test-browser test-slurm test-real test-kill test-fuzz lint clean
+.PHONY: help app test test-browser test-slurm test-real test-kill test-fuzz test-zoo lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,6 +35,9 @@ test-kill: $(INSTALLED) ## kill and stop runs at random moments, many times
 
 test-fuzz: $(INSTALLED) ## thousands of damaged folders, hostile files and arguments
 	@$(PY) -m pytest -q -m fuzz -s --durations=10 --timeout=900
+
+test-zoo: $(ZOO) ## adapt, merge and strip a hundred and more networks of other libraries
+	@$(PY) -m pytest -q -m zoo --durations=10
 
 test-real: $(INSTALLED) ## train, distil and train again on real scans, where they lie beside the project
 	@$(PY) -m pytest -q -m real --durations=10
@@ -71,3 +75,9 @@ install-cpu:
 	   && $(UV_INSTALL) --torch-backend=cpu -e ".[test]"; } || \
 	  { echo "PyTorch's CPU builds need uv and PyTorch's own index, which could not be reached: going on with the default builds."; \
 	    $(MAKE) --no-print-directory install-default; }
+
+# Other people's networks, beside what the tests need: no other target waits for them.
+$(ZOO): $(INSTALLED)
+	@$(UV_INSTALL) -e ".[test,zoo]" || \
+	  { echo "uv did not succeed: installing with pip, which takes longer."; $(PY) -m pip install -e ".[test,zoo]"; }
+	@touch $@

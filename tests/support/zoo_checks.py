@@ -1,20 +1,19 @@
-"""What adapters promise, measured on one network: they change nothing until they train, and merge and leave to the bit."""
+"""What adapters promise, measured on one network: they change nothing before they train, merge and leave to the bit."""
 
-import copy
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from zoo_networks import Network
+from zoo_networks import PACKAGES, Network
 
 from colora.adapters.layer import AdaptedLayer, keyed_generator
 from colora.adapters.model import CoLoRAConfig, adapt, merge_, plain_state, strip
 from colora.adapters.summary import trainable_summary
-from colora.adapters.targets import choose_layers, classifier_names
 from colora.adapters.walk import adapted_layers
 
 CONFIGS = {"full": CoLoRAConfig(), "rank 8": CoLoRAConfig(pointwise_rank=8)}
@@ -37,6 +36,7 @@ class Adapted:
     same_state: bool  # plain_state is strip's state_dict, to the bit
     same_network: bool  # classes and keys are as before
     no_gradient: list[str]  # factors without one, in layers whose own weight gets one in the plain network
+    # (other than 0: what stands behind a ReLU that lets nothing through has none)
     surplus_gradient: list[str]  # layers with one whose own weight gets none
 
 
@@ -81,6 +81,7 @@ def faults(row: Row) -> list[str]:
 
 def measure(network: Network) -> Row:
     """Builds the network, adapts it with each of `CONFIGS` and takes the adapters off again."""
+    import_module(PACKAGES[network.library])  # which takes longer than some networks
     start = time.perf_counter()
     row = Row(network.library, network.family, network.name, list(network.shape))
     model, x = ready(network)
@@ -89,18 +90,22 @@ def measure(network: Network) -> Row:
     row.linear = sum(isinstance(m, nn.Linear) for m in model.modules())
     model.requires_grad_(True)
     gradients_of(model, x, network)
-    reached = {n for n, m in layers_of(model) if m.weight.grad is not None and m.weight.grad.any()}
+    live = {n for n, m in layers_of(model) if m.weight.grad is not None and m.weight.grad.any()}
     row.unreached = [n for n, m in layers_of(model) if m.weight.grad is None]
+    model.requires_grad_(False)  # as adapt leaves it: torch multiplies by a weight that trains in another order
     try:
         for label, config in CONFIGS.items():
-            row.configs[label] = _adapted(model, x, config, network, reached)
+            row.configs[label] = _adapted(model, x, config, network, live, row.unreached)
     except ValueError as error:
         row.refused = str(error)
     row.seconds = round(time.perf_counter() - start, 2)
     return row
 
 
-def _adapted(model: nn.Module, x: Tensor, config: CoLoRAConfig, network: Network, reached: set[str]) -> Adapted:
+def _adapted(
+    model: nn.Module, x: Tensor, config: CoLoRAConfig, network: Network, live: set[str], unreached: list[str]
+) -> Adapted:
+    """`live` layers are those whose own weight had a gradient other than 0 before."""
     classes, keys = [type(m) for m in model.modules()], list(model.state_dict())
     plain = outputs(model, x)
     model = adapt(model, config)
@@ -113,9 +118,9 @@ def _adapted(model: nn.Module, x: Tensor, config: CoLoRAConfig, network: Network
         f"{name}.{factor}"
         for name, layer in layers.items()
         for factor, p in layer.named_parameters(recurse=False)
-        if p.requires_grad and name in reached and not _has_gradient(factor, p)
+        if p.requires_grad and name in live and not _has_gradient(factor, p)
     ]
-    surplus = [n for n, m in layers.items() if n not in reached and any(p.grad is not None for p in m.adapter_parameters())]
+    surplus = [n for n in unreached if n in layers and any(p.grad is not None for p in layers[n].adapter_parameters())]
     updated = outputs(model, x)
     update = difference(updated, plain) / max(float(y.abs().max()) for y in plain)
     merge_(model)

@@ -51,11 +51,11 @@ def _timm(name: str, **settings) -> Callable[[], nn.Module]:
     return build
 
 
-def _smp(name: str) -> Callable[[], nn.Module]:
+def _smp(name: str, **settings) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         from segmentation_models_pytorch import create_model
 
-        return create_model(*name.split(", "), encoder_weights=None, classes=2)
+        return create_model(*name.split(", "), encoder_weights=None, classes=2, **settings)
 
     return build
 
@@ -74,7 +74,8 @@ def _square(side: int, channels: int = 3) -> tuple[int, ...]:
 
 
 VIDEO = (2, 3, 8, 64, 64)
-VOLUME = (2, 1, 32, 32, 32)
+VOLUME = (1, 1, 32, 32, 32)
+VOLUMES = (2, 1, 32, 32, 32)
 
 # family: names, with a side in pixels where the network wants another than 64
 TORCHVISION = {
@@ -84,7 +85,7 @@ TORCHVISION = {
     "mobile": ("mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x1_0", "efficientnet_b0"),
     "mobile, new": ("efficientnet_v2_s",),
     "modern": ("convnext_tiny",),
-    "transformer": ("swin_t", "swin_v2_t"),
+    "transformer": ("swin_t",),
 }
 TIMM = {
     "plain": ("vgg11_bn",),
@@ -94,11 +95,11 @@ TIMM = {
         "cspresnet50", "cs3darknet_s", "darknet17", "hgnetv2_b0",
     ),
     "normalised kernels": (
-        "nf_resnet26", "nf_regnet_b0", "nf_ecaresnet26", "eca_nfnet_l0", "nfnet_l0", "test_nfnet",
+        "nf_resnet26", "nf_regnet_b0", "nf_ecaresnet26", "eca_nfnet_l0", "test_nfnet", "dm_nfnet_f0",
         "efficientnet_b0_g8_gn", "resnetv2_18d",
     ),
     "dense, many branches": (
-        "densenet121", "dpn48b", "inception_v4", "inception_resnet_v2", "xception41", "hrnet_w18_small", "dla34",
+        "dpn48b", "inception_v4", "xception41", "hrnet_w18_small", "dla34",
         "dla46x_c", "selecsls42", "ese_vovnet19b_dw", "rdnet_tiny",
     ),
     "mobile": (
@@ -112,7 +113,7 @@ TIMM = {
         "test_byobnet",
     ),
     "modern": (
-        "convnext_atto", "convnextv2_atto", "convnext_tiny", "convnextv2_tiny", "inception_next_atto", "poolformer_s12",
+        "convnext_atto", "convnextv2_atto", "inception_next_atto", "poolformer_s12",
         "poolformerv2_s12", "focalnet_tiny_srf", "convmixer_768_32", "mambaout_femto", "starnet_s1",
         "convformer_s18",
     ),
@@ -120,8 +121,9 @@ TIMM = {
         "coatnet_nano_rw_224", "maxxvit_rmlp_nano_rw_256", "maxvit_nano_rw_256", "davit_tiny", "levit_128s",
         "efficientvit_b0", "efficientvit_m0", "edgenext_xx_small", "mobilevit_xxs", "mobilevitv2_050", "visformer_tiny",
         "coat_tiny", "crossvit_tiny_240", "xcit_nano_12_p16_224", "pit_ti_224", "pvt_v2_b0", "botnet26t_256",
-        "halonet26t", "lambda_resnet26t", "efficientformer_l1", "efficientformerv2_s0", "tiny_vit_5m_224", "nextvit_small",
-        "gcvit_xxtiny", "mvitv2_tiny", "caformer_s18", "mobilenetv4_hybrid_medium", "swiftformer_xs", "shvit_s1",
+        "halonet26t", "lambda_resnet26t", "efficientformer_l1", "efficientformerv2_s0", "tiny_vit_5m_224",
+        "nextvit_small", "gcvit_xxtiny", "mvitv2_tiny", "caformer_s18", "mobilenetv4_hybrid_medium",
+        "swiftformer_xs", "shvit_s1",
     ),
     "transformer": (
         "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256", "vit_tiny_patch16_224", "deit3_small_patch16_224",
@@ -146,11 +148,13 @@ SIZED = (
     "resmlp_12_224", "gmlp_ti16_224", "hiera_tiny_224", "volo_d1_224", "nest_tiny",
 )  # fmt: skip
 SETTINGS: dict[str, dict] = {name: {"img_size": 64} for name in SIZED} | {
+    "dpt, tu-vit_tiny_patch16_224": {"dynamic_img_size": True},
+    "dm_nfnet_f0": {"depths": (1, 1, 1, 1)},  # 68 million as it comes
     "vgg11_bn": {"features_only": True},  # its three linear layers alone are 120 million
 }
 SIDES = {  # the smallest that work
-    "efficientformer_l1": 224, "halonet26t": 256, "inception_v4": 80, "inception_resnet_v2": 80,
-    "pan, resnet18": 128, "dpt, tu-vit_tiny_patch16_224": 224,
+    "efficientformer_l1": 224, "halonet26t": 256, "inception_v4": 80,
+    "pan, resnet18": 128,
 }  # fmt: skip
 
 
@@ -161,30 +165,31 @@ def _named(library: str, families: dict[str, tuple], build: Callable) -> list[Ne
         for name in names
     ]
 
+
 UNET = {"channels": (8, 16, 32), "strides": (2, 2), "num_res_units": 2}
 MONAI = [
     ("DenseNet121", _square(64, 1), _monai("DenseNet121", 2, 1, 3)),
-    ("DenseNet121, 3-D", VOLUME, _monai("DenseNet121", 3, 1, 3)),
+    ("DenseNet121, 3-D", VOLUMES, _monai("DenseNet121", 3, 1, 3)),
     ("SEResNet50", _square(64), _monai("SEResNet50", spatial_dims=2, in_channels=3, num_classes=3)),
     ("EfficientNetBN", _square(64), _monai("EfficientNetBN", "efficientnet-b0", pretrained=False)),
-    ("EfficientNetBN, 3-D", VOLUME, _monai("EfficientNetBN", "efficientnet-b0", False, True, 3, 1, 3)),
-    ("ResNet18, 3-D", VOLUME, _monai("resnet18", spatial_dims=3, n_input_channels=1, num_classes=3)),
+    ("EfficientNetBN, 3-D", VOLUMES, _monai("EfficientNetBN", "efficientnet-b0", False, True, 3, 1, 3)),
+    ("ResNet18, 3-D", VOLUMES, _monai("resnet18", spatial_dims=3, n_input_channels=1, num_classes=3)),
     ("UNet, 2-D", _square(64, 1), _monai("UNet", 2, 1, 2, **UNET)),
     ("UNet, 3-D", VOLUME, _monai("UNet", 3, 1, 2, **UNET)),
     ("AttentionUnet, 3-D", VOLUME, _monai("AttentionUnet", 3, 1, 2, (8, 16, 32), (2, 2))),
     ("SegResNet, 3-D", VOLUME, _monai("SegResNet", 3, 8, 1, 2)),
     ("SegResNetDS, 3-D", VOLUME, _monai("SegResNetDS", 3, 8, 1, 2)),
     ("DynUNet, 3-D", VOLUME, _monai("DynUNet", 3, 1, 2, (3, 3, 3), (1, 2, 2), (2, 2), filters=(8, 16, 32))),
-    ("VNet, 3-D", VOLUME, _monai("VNet", 3, 1, 2)),
+    ("VNet, 3-D", (1, 1, 32, 16, 16), _monai("VNet", 3, 1, 2)),
     ("BasicUNet, 3-D", VOLUME, _monai("BasicUNet", 3, 1, 2, (8, 8, 16, 32, 64, 8))),
     ("BasicUNetPlusPlus, 2-D", _square(64, 1), _monai("BasicUNetPlusPlus", 2, 1, 2, (8, 8, 16, 32, 64, 8))),
-    ("HighResNet, 3-D", VOLUME, _monai("HighResNet", 3, 1, 2)),
+    ("HighResNet, 3-D", (1, 1, 16, 16, 16), _monai("HighResNet", 3, 1, 2)),
     ("UNETR, 3-D", VOLUME, _monai("UNETR", 1, 2, (32,) * 3, 8, 96, 192, 4)),
-    ("SwinUNETR, 3-D", (1, 1, 64, 64, 64), _monai("SwinUNETR", 1, 2, feature_size=12, spatial_dims=3)),
+    ("SwinUNETR, 3-D", (1, 1, 64, 32, 32), _monai("SwinUNETR", 1, 2, feature_size=12, spatial_dims=3)),
     ("ViT, 3-D", VOLUME, _monai("ViT", 1, (32,) * 3, (8,) * 3, 96, 192, 4, 4, classification=True)),
     ("MedNeXtSmall, 3-D", VOLUME, _monai("MedNeXtSmall", spatial_dims=3, in_channels=1, out_channels=2)),
     ("FlexibleUNet", _square(64), _monai("FlexibleUNet", 3, 2, "efficientnet-b0")),
-    ("TorchVisionFCModel", _square(64), _monai("TorchVisionFCModel", "resnet18", 3, use_conv=False, pool=None, pretrained=False)),
+    ("TorchVisionFCModel", _square(64), _monai("TorchVisionFCModel", "resnet18", 3, pool=None, pretrained=False)),
 ]
 NETWORKS = [
     *_named("torchvision", TORCHVISION, _torchvision),
