@@ -84,7 +84,8 @@ def peft(network: Network) -> dict:
         stage = "merge"
         after = outputs(adapted.merge_and_unload(), x)
     except Exception as error:  # what a library raises is its result
-        return {"error": f"cannot {stage}: {type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"}
+        text = str(error).strip().split("\n")[0]
+        return {"error": f"cannot {stage}: {type(error).__name__}: {text[:160]}"}
     largest = max(float(y.abs().max()) for y in before)
     merging = max(float((a - b).abs().max()) for a, b in zip(before, after, strict=True))
     return {"trained": sum(p.numel() for p in trained), "merging": merging / largest}

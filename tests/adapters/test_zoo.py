@@ -95,10 +95,13 @@ def test_the_list_names_each_network_once():
     assert len({network.id for network in NETWORKS}) == len(NETWORKS) >= 120
 
 
-REPARAMETERISED = {"repvgg_a0": 0, "mobileone_s0": 0, "fastvit_t8": 32}  # and how many layers stay adapted
+REPARAMETERISED = [("repvgg_a0", 0), ("mobileone_s0", 0), ("fastvit_t8", 32)]  # and how many layers stay adapted
+FURTHER = [("repvit_m0_9", 20), ("efficientvit_m0", 4), ("shvit_s1", 4), ("lcnetv2_small", 30), ("ghostnetv3_050", 69)]
 
 
-@pytest.mark.parametrize(("name", "left"), REPARAMETERISED.items(), ids=list(REPARAMETERISED))
+@pytest.mark.parametrize(
+    ("name", "left"), REPARAMETERISED + [pytest.param(*row, marks=pytest.mark.zoo) for row in FURTHER]
+)
 def test_branches_become_one_convolution_of_the_updated_kernels(name, left):
     """timm reads conv.weight and the geometry of each branch: what comes out computes what the adapted network does,
     within the rounding of the same on the plain one."""
@@ -119,6 +122,26 @@ def test_branches_become_one_convolution_of_the_updated_kernels(name, left):
     assert difference(outputs(model, x), adapted) == 0  # which works on a copy
     deployed_outputs = outputs(deployed, x)
     assert difference(outputs(strip(deployed) if left else deployed, x), deployed_outputs) == 0
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("efficientvim_m1", ValueError), ("repghostnet_050", AssertionError), ("nextvit_small", RuntimeError)],
+)
+def test_what_asks_for_a_plain_convolution_fails_and_works_when_stripped(name, error):
+    """Those of timm that write into a layer's weight, or ask for its class, never give other numbers in silence."""
+    from timm.utils import reparameterize_model
+
+    model, x = ready(Network("timm", "", name, IMAGES, partial(from_timm, name)))
+    model = adapt(model, CoLoRAConfig(pointwise_rank=8))
+    train_like_(model)
+    adapted = outputs(model, x)
+    with pytest.raises(error):
+        reparameterize_model(model)
+    assert difference(outputs(model, x), adapted) == 0
+    deployed = outputs(reparameterize_model(strip(model)), x)
+    assert difference(deployed, adapted) < 1e-5 * float(adapted[0].abs().max())
 
 
 def test_kernels_that_are_mixed_per_image_are_no_convolutions():
