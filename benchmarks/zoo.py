@@ -32,6 +32,7 @@ from colora.adapters.walk import adapted_layers  # noqa: E402
 from colora.system.environment import environment  # noqa: E402
 
 CHANGES = ("adapting", "merging", "stripping")
+ROUNDING = 1e-4  # of fp32 through a whole network; larger changes of an output are none
 LIBRARIES = ("timm", "segmentation-models-pytorch", "monai", "peft")
 
 
@@ -94,7 +95,7 @@ def peft(network: Network) -> dict:
 def markdown(rows: list[dict]) -> str:
     """A line a family: how many networks, medians of the shares, in per cent, and the largest change of an output."""
     lines = [
-        "| family | networks | adapted (lowest) | trained: whole Kp | p = 8 | LoRA, r = 8 | change | PEFT works on |",
+        "| family | networks | adapted (lowest) | trained: whole Kp | p = 8 | LoRA, r = 8 | change | PEFT does |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for family in [*dict.fromkeys(row["family"] for row in rows), "all"]:
@@ -104,9 +105,14 @@ def markdown(rows: list[dict]) -> str:
         for label, name in (("full", "share_trained"), ("rank 8", "share_trained"), ("rank 8", "share_lora")):
             cells.append(f"{statistics.median(shares(of, label, name)):.1f}")
         cells.append(f"{max(c[w] for r in of for c in r['configs'].values() for w in CHANGES):.2g}")
-        cells.append(str(sum("trained" in row["peft"] for row in of)) if all("peft" in r for r in of) else "not tried")
+        cells.append(str(sum(merges(row["peft"]) for row in of)) if all("peft" in r for r in of) else "not tried")
         lines.append(f"| {family} | {len(of)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def merges(given: dict) -> bool:
+    """Whether PEFT adapts the layers, runs and merges without changing what the network computes."""
+    return given.get("merging", 1.0) < ROUNDING
 
 
 def shares(rows: list[dict], label: str, name: str) -> list[float]:

@@ -82,8 +82,9 @@ TORCHVISION = {
     "residual": ("resnet18", "resnet50", "resnext50_32x4d", "regnet_y_400mf", "regnet_x_400mf"),
     "plain": ("squeezenet1_1",),
     "dense, many branches": ("densenet121",),
-    "mobile": ("mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x1_0", "efficientnet_b0"),
-    "mobile, new": ("efficientnet_v2_s",),
+    "mobile": (
+        "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x1_0", "efficientnet_b0", "efficientnet_v2_s",
+    ),
     "modern": ("convnext_tiny",),
     "transformer": ("swin_t",),
 }
