@@ -83,7 +83,8 @@ TORCHVISION = {
     "plain": ("squeezenet1_1",),
     "dense, many branches": ("densenet121",),
     "mobile": (
-        "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x1_0", "efficientnet_b0", "efficientnet_v2_s",
+        "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x1_0", "efficientnet_b0",
+        "efficientnet_v2_s",
     ),
     "modern": ("convnext_tiny",),
     "transformer": ("swin_t",),
