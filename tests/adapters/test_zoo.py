@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 from torch import nn
-from zoo_checks import CONFIGS, difference, faults, measure, outputs, ready, train_like_
+from zoo_checks import difference, faults, measure, outputs, ready, train_like_
 from zoo_networks import NETWORKS, VOLUME, Network
 
 from colora import CoLoRAConfig, CoLoRAConv, CoLoRALinear, adapt, strip
@@ -151,7 +151,3 @@ def test_kernels_that_are_mixed_per_image_are_no_convolutions():
     held = {type(m).__name__ for m in model.modules() if not isinstance(m, CoLoRAConv | CoLoRALinear)}
     assert "CondConv2d" in held
     assert not any("CondConv" in type(layer.base).__name__ for layer in adapted_layers(model).values())
-
-
-def test_both_configs_are_of_the_list():
-    assert [config.pointwise_rank for config in CONFIGS.values()] == [None, 8]
