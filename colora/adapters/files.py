@@ -7,10 +7,11 @@ or the history (`colora.adapters.history`).
 """
 
 import hashlib
+import itertools
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from colora.adapters.aside import FIRST
-from colora.adapters.layer import AdaptedLayer
+from colora.adapters.layer import FACTORS, AdaptedLayer
 from colora.adapters.model import CoLoRAConfig, config_of, exactly, put_adapters
 from colora.adapters.named import (
     activated,
@@ -59,6 +60,19 @@ def parameters_by_name(model: nn.Module) -> dict[str, nn.Parameter]:
     return {bare_name(name): p for name, p in unwrapped(model).named_parameters()}
 
 
+def names_in(layers: Iterable[str], kinds: Iterable[str]) -> set[str]:
+    """The names of these parameters of the layers of these names."""
+    return {f"{layer}.{kind}" if layer else kind for layer, kind in itertools.product(layers, kinds)}
+
+
+def factors_and_trained(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+    """By name: the factors, which count whether they train or not, and whatever else trains, but no K0 and no b0."""
+    layers, parameters = adapted_layers(model), parameters_by_name(model)
+    ours, apart = names_in(layers, FACTORS), names_in(layers, (*FACTORS, *CHECKED))
+    factors = {n: p for n, p in parameters.items() if n in ours}  # in the model's order, the same in every process
+    return factors, {n: p for n, p in parameters.items() if p.requires_grad and n not in apart}
+
+
 def buffers_by_name(model: nn.Module) -> dict[str, Tensor]:
     """Those that the state_dict has."""
     bare = unwrapped(model)
@@ -83,7 +97,8 @@ def save_adapter(model: nn.Module, folder: Path | str, name: str | None = None) 
 
     The files are complete, or the folder holds no adapter: the configuration comes last. A model that FSDP2 has sharded
     is saved by a call in every process. Raises ValueError for a model without adapters, with some of different order or
-    rank, since the file states one, or with some that were merged, since the base they fit is gone.
+    rank, since the file states one, with some that were merged, since the base they fit is gone, or in which nothing
+    trains any more, since what trained beside the adapters cannot be told.
     """
     folder = Path(folder)
     with activated(model, name):
@@ -117,9 +132,13 @@ def _packed(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
         "base_checksum": base_checksum(model, list(layers)),
         "checksum_of": CHECKED,
     }
-    frozen = {f"{name}.{kind}" if name else kind for name in layers for kind in ("weight", "bias")}
-    trained = {n: p for n, p in parameters_by_name(model).items() if p.requires_grad and n not in frozen}
-    return config, for_file(trained | buffers_by_name(model))
+    factors, trained = factors_and_trained(model)
+    if not any(p.requires_grad for p in (factors | trained).values()):
+        raise ValueError(
+            "nothing in the model trains, so that what trained beside the adapters cannot be told: save it before it "
+            "is frozen, or set requires_grad of the adapters, and of what trained beside them, again"
+        )
+    return config, for_file(factors | trained | buffers_by_name(model))
 
 
 def load_adapter(
@@ -143,11 +162,11 @@ def load_adapter(
         names, order, rank, bias, base = (config[key] for key in NEEDED)
         low = config.get("pointwise_rank")  # older files have none
         kinds = tuple(config.get("checksum_of", ("weight",)))  # in older files of the kernels alone
-        if not all(isinstance(text, str) for text in (base, *names)) or not isinstance(rank, int):
+        if not all(isinstance(text, str) for text in (base, *names)) or not set(kinds) <= set(CHECKED):
             raise TypeError("values of another kind")
+        settings = CoLoRAConfig(order, rank, exactly(names), bias, low, "conv+linear")
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{folder} holds no adapter that can be read ({type(error).__name__}: {error})") from error
-    settings = CoLoRAConfig(order, rank, exactly(names), bias, low, "conv+linear")
 
     def build(plain: nn.Module) -> nn.Module:
         put_modules(unwrapped(plain), modules)
@@ -168,6 +187,10 @@ def load_adapter(
             place, there = foreign[0], places.get(foreign[0])
             shapes = "" if there is None else f": of shape {tuple(tensors[place].shape)}, here {tuple(there.shape)}"
             raise ValueError(f"the adapter in {folder} has {place!r}, for which this model has no place{shapes}")
+        factors, _ = factors_and_trained(adapted)
+        lost = sorted(n for n in factors.keys() - tensors.keys() if not n.endswith("bias_update"))  # some may have none
+        if lost:
+            raise ValueError(f"the adapter in {folder} lacks {lost[0]!r}: the file is not whole")
         for trained in tensors.keys() & parameters.keys():
             parameters[trained].requires_grad = True
         return adapted

@@ -20,8 +20,16 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from colora.adapters.files import buffers_by_name, for_file, parameters_by_name, write_whole
-from colora.adapters.layer import AdaptedLayer, kernel_checksum
+from colora.adapters.files import (
+    CHECKED,
+    buffers_by_name,
+    factors_and_trained,
+    for_file,
+    names_in,
+    parameters_by_name,
+    write_whole,
+)
+from colora.adapters.layer import FACTORS, AdaptedLayer, kernel_checksum
 from colora.adapters.model import CoLoRAConfig, config_of, exactly, put_adapters, strip
 from colora.adapters.sharded import to_shards, whole
 from colora.adapters.walk import adapted_layers, modules_by_name, unwrapped
@@ -61,8 +69,7 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
     if not merges or any(map(_trained_since, layers.values())):
         tensors |= {f"adapter/{layer}/{kind}": t for layer, m in layers.items() for kind, t in m.factors().items()}
     to_shards(unwrapped(model))
-    parameters = parameters_by_name(model)
-    trained = {n: p for n, p in parameters.items() if p.requires_grad and n.rpartition(".")[0] not in layers}
+    _, trained = factors_and_trained(model)
     tensors |= {f"trained/{name}": p for name, p in trained.items()}
     tensors |= {f"buffer/{name}": b for name, b in buffers_by_name(model).items()}
     about: dict = {"epoch": epoch, "merges": sorted(merges)}
@@ -91,10 +98,11 @@ def rebuild(base: nn.Module, history: Path | str, upto: int) -> nn.Module:
             missing = [name for name in about["layers"] if name not in modules_by_name(model)]
             if missing:
                 raise ValueError(f"the history is of another model: this one has no layer {missing[0]!r}")
-            bias = "all" if all(about["bias"].values()) else "auto" if any(about["bias"].values()) else "none"
             low = about.get("pointwise_rank")  # older files have none
-            config = CoLoRAConfig(about["order"], about["rank"], exactly(about["layers"]), bias, low, "conv+linear")
-            model = put_adapters(model, config)
+            for bias, updated in (("all", True), ("none", False)):  # layer by layer, as each was adapted
+                if names := [name for name in about["layers"] if about["bias"][name] is updated]:
+                    config = CoLoRAConfig(about["order"], about["rank"], exactly(names), bias, low, "conv+linear")
+                    model = put_adapters(model, config)
         if epoch == 1 and "base" in about:  # older files have none
             trained = _named(tensors, "trained/")
             if _base_checksum(model, about.get("layers", []), trained) != about["base"]:
@@ -126,13 +134,13 @@ def _trained_since(layer: AdaptedLayer) -> bool:
 
 def _base_checksum(model: nn.Module, layers: Collection[str], trained: Collection[str]) -> str:
     """SHA-256 over the kernels and biases that the adapted `layers` had before any merge, and over every parameter that
-    neither trains nor is theirs."""
-    adapted = adapted_layers(model)
+    neither trains nor is counted with these or with their factors."""
+    adapted, counted = adapted_layers(model), names_in(layers, (*CHECKED, *FACTORS))
     digest = hashlib.sha256()
     for name in sorted(layers):
         digest.update(f"{name} {adapted[name].checksum()}".encode())
     for name, p in sorted(parameters_by_name(model).items()):
-        if name not in trained and name.rpartition(".")[0] not in layers:
+        if name not in trained and name not in counted:
             digest.update(f"{name} {kernel_checksum(whole(p.detach()), None)}".encode())
     return digest.hexdigest()
 

@@ -88,9 +88,11 @@ def check_bias(bias: str) -> None:
 
 
 def check_ranks(rank: int, pointwise_rank: int | None) -> None:
-    """Raises ValueError for a number of terms, or a rank of their pointwise factor, below 1."""
-    for name, value in (("rank", rank), ("pointwise_rank", pointwise_rank)):
-        if value is not None and value < 1:
+    """Raises ValueError for a number of terms, or a rank of their pointwise factor, that is no whole one from 1 on."""
+    for name, value in (("rank", rank), ("pointwise_rank", 1 if pointwise_rank is None else pointwise_rank)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
+        if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
 
 

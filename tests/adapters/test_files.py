@@ -120,6 +120,53 @@ def test_files_that_are_no_adapters_are_said(tmp_path, name, content):
         load_adapter(base, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"pointwise_rank": "8"}, {"pointwise_rank": 2.5}, {"rank": True}, {"order": []}, {"checksum_of": ["gain"]}],
+)
+def test_settings_of_another_kind_are_said(tmp_path, values):
+    base = small_model()
+    save_adapter(adapt(copy.deepcopy(base)), tmp_path)
+    file = tmp_path / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+    with pytest.raises(ValueError, match="holds no adapter that can be read"):
+        load_adapter(base, tmp_path)
+    assert not adapted_layers(base)
+
+
+def test_factors_that_no_longer_train_are_in_the_file_too(tmp_path):
+    """As where the head is trained a second time, alone."""
+    base = small_model()
+    model = adapt(copy.deepcopy(base))
+    train_steps(model)
+    for layer in adapted_layers(model).values():
+        layer.requires_grad_(False)
+    train_steps(model)
+    save_adapter(model, tmp_path)
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(load_adapter(copy.deepcopy(base), tmp_path)(x), model(x))
+
+
+def test_a_model_in_which_nothing_trains_any_more_has_no_file(tmp_path):
+    """Its head, which the file should have, looks like the base's."""
+    model = adapt(small_model())
+    train_steps(model)
+    with pytest.raises(ValueError, match="what trained beside the adapters cannot be told"):
+        save_adapter(model.requires_grad_(False), tmp_path / "frozen")
+    assert not (tmp_path / "frozen").exists()
+
+
+@pytest.mark.parametrize("name", ["features.0.depthwise", "features.2.pointwise"])
+def test_a_file_that_lacks_a_factor_is_refused(tmp_path, name):
+    base = small_model()
+    save_adapter(adapt(copy.deepcopy(base)), tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({n: value for n, value in load_file(file).items() if n != name}, file)
+    with pytest.raises(ValueError, match=f"lacks '{name}': the file is not whole"):
+        load_adapter(base, tmp_path)
+    assert not adapted_layers(base)
+
+
 def test_an_adapter_with_a_tensor_that_the_model_has_no_place_for_is_said(tmp_path):
     base = small_model()
     save_adapter(adapt(copy.deepcopy(base), CoLoRAConfig()), tmp_path)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from timm.layers import ScaledStdConv2d
 from torch import nn
 
 from colora import CoLoRAConfig, adapt, merge_, strip
@@ -110,6 +111,36 @@ def test_rebuild_gives_the_running_statistics_of_the_epoch(tmp_path):
     for epoch, state in enumerate(expected, start=1):
         rebuilt = rebuild(base, tmp_path, upto=epoch).state_dict()
         assert all(torch.equal(rebuilt[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("kinds", [("auto", "none"), ("none", "all"), ("all", "none")])
+def test_each_layer_has_the_bias_that_it_was_adapted_with(tmp_path, kinds, merged):
+    base = small_model()  # features.0 has a bias, features.2 none
+    model = adapt(copy.deepcopy(base), CoLoRAConfig(targets="features.0", bias=kinds[0]), train_also="head")
+    adapt(model, CoLoRAConfig(targets="features.2", bias=kinds[1]), train_also="head")
+    train_steps(model)
+    save_epoch(tmp_path, model, 1, {1: merge_(model, step=1)} if merged else {})
+    rebuilt, expected = rebuild(base, tmp_path, 1).state_dict(), plain_state(model)
+    assert list(rebuilt) == list(expected)
+    assert all(torch.equal(rebuilt[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_further_parameters_of_an_adapted_layer_are_kept_or_checked(tmp_path, trains):
+    base = nn.Sequential(ScaledStdConv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 64, 3))
+    model = adapt(copy.deepcopy(base), train_also="2")
+    model[0].gain.requires_grad_(trains)
+    train_steps(model)
+    save_epoch(tmp_path, model, 1, {})
+    assert torch.equal(rebuild(base, tmp_path, 1)[0].gain, model[0].gain)
+    with torch.no_grad():
+        base[0].gain.add_(1)
+    if trains:
+        assert torch.equal(rebuild(base, tmp_path, 1)[0].gain, model[0].gain)
+    else:
+        with pytest.raises(ValueError, match="began with other weights than this base has"):
+            rebuild(base, tmp_path, 1)
 
 
 @pytest.mark.parametrize("merges", [0, 2])
