@@ -1,46 +1,23 @@
 """Adapters that are switched off for a while, of one name or of several."""
 
 import copy
-from collections import OrderedDict
 
 import pytest
 import torch
-from torch import nn
+from small_networks import outputs, two_tasks, with_batch_norm
 
 from colora import (
-    CoLoRAConfig,
     CoLoRAConv,
     adapt,
     adapter_parameters,
-    add_adapter,
     disable_adapters,
     merge_,
     set_adapter,
 )
 
-X = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-def small_model(classes: int = 3) -> nn.Sequential:
-    torch.manual_seed(1)
-    features = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1))
-    head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 64, classes))
-    return nn.Sequential(OrderedDict(features=features, head=head))
-
-
-def outputs(model):
-    with torch.no_grad():
-        return model.eval()(X)
-
-
-def two_tasks():
-    model = adapt(small_model())
-    add_adapter(model, "b", CoLoRAConfig("separable", 2, targets="features.0"), seed=1)
-    return model
-
 
 def test_adapters_are_switched_off_for_a_while():
-    base = small_model().eval()
+    base = with_batch_norm().eval()
     model = adapt(copy.deepcopy(base), train_also=())
     with torch.no_grad():
         for p in adapter_parameters(model):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_networks import train_steps, with_transposed
 from torch import nn
 
 from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_
@@ -20,26 +21,9 @@ from colora.adapters.walk import adapted_layers
 DATA = Path(__file__).parent / "data"  # files of the version before linear layers could be adapted, and its figures
 
 
-def small_model() -> nn.Sequential:
-    torch.manual_seed(1)
-    features = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(8, 16, 2, bias=False), nn.ReLU()
-    )
-    return nn.Sequential(OrderedDict(features=features, head=nn.Sequential(nn.Flatten(), nn.Linear(16 * 81, 3))))
-
-
-def train_steps(model, steps=3):
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
-    x = torch.randn(4, 3, 8, 8)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 0])).backward()
-        optimizer.step()
-
-
 @pytest.mark.parametrize("bias", ["auto", "all", "none"])
 def test_an_adapter_file_goes_back_onto_its_base_and_no_other(tmp_path, bias):
-    base = small_model()
+    base = with_transposed()
     model = adapt(copy.deepcopy(base), CoLoRAConfig(order="separable", bias=bias))
     train_steps(model)
     save_adapter(model, tmp_path / "adapter")
@@ -49,7 +33,7 @@ def test_an_adapter_file_goes_back_onto_its_base_and_no_other(tmp_path, bias):
     assert {n for n, p in again.named_parameters() if p.requires_grad} == {
         n for n, p in model.named_parameters() if p.requires_grad
     }
-    other = small_model()
+    other = with_transposed()
     with torch.no_grad():
         other.features[0].weight[0, 0, 0, 0] += 1e-3
     with pytest.raises(ValueError, match="was trained on another base"):
@@ -70,7 +54,7 @@ def test_an_adapter_file_goes_back_onto_its_base_and_no_other(tmp_path, bias):
 
 
 def test_an_adapter_file_from_before_biases_were_checked_loads(tmp_path):
-    base = small_model()
+    base = with_transposed()
     model = adapt(copy.deepcopy(base))
     train_steps(model)
     save_adapter(model, tmp_path)
@@ -83,7 +67,7 @@ def test_an_adapter_file_from_before_biases_were_checked_loads(tmp_path):
 
 
 def test_an_adapter_file_has_what_trained_inside_other_modules_too(tmp_path):
-    base = small_model()
+    base = with_transposed()
     model = adapt(copy.deepcopy(base), CoLoRAConfig(targets="features.0"), train_also=("features.2", "head.1"))
     train_steps(model)
     save_adapter(model, tmp_path)
@@ -113,7 +97,7 @@ def test_adapters_of_two_ranks_have_no_file(tmp_path):
     ],
 )
 def test_files_that_are_no_adapters_are_said(tmp_path, name, content):
-    base = small_model()
+    base = with_transposed()
     save_adapter(adapt(copy.deepcopy(base), CoLoRAConfig()), tmp_path)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match="holds no adapter that can be read"):
@@ -125,7 +109,7 @@ def test_files_that_are_no_adapters_are_said(tmp_path, name, content):
     [{"pointwise_rank": "8"}, {"pointwise_rank": 2.5}, {"rank": True}, {"order": []}, {"checksum_of": ["gain"]}],
 )
 def test_settings_of_another_kind_are_said(tmp_path, values):
-    base = small_model()
+    base = with_transposed()
     save_adapter(adapt(copy.deepcopy(base)), tmp_path)
     file = tmp_path / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
@@ -136,7 +120,7 @@ def test_settings_of_another_kind_are_said(tmp_path, values):
 
 def test_factors_that_no_longer_train_are_in_the_file_too(tmp_path):
     """As where the head is trained a second time, alone."""
-    base = small_model()
+    base = with_transposed()
     model = adapt(copy.deepcopy(base))
     train_steps(model)
     for layer in adapted_layers(model).values():
@@ -149,7 +133,7 @@ def test_factors_that_no_longer_train_are_in_the_file_too(tmp_path):
 
 def test_a_model_in_which_nothing_trains_any_more_has_no_file(tmp_path):
     """Its head, which the file should have, looks like the base's."""
-    model = adapt(small_model())
+    model = adapt(with_transposed())
     train_steps(model)
     with pytest.raises(ValueError, match="what trained beside the adapters cannot be told"):
         save_adapter(model.requires_grad_(False), tmp_path / "frozen")
@@ -158,7 +142,7 @@ def test_a_model_in_which_nothing_trains_any_more_has_no_file(tmp_path):
 
 @pytest.mark.parametrize("name", ["features.0.depthwise", "features.2.pointwise"])
 def test_a_file_that_lacks_a_factor_is_refused(tmp_path, name):
-    base = small_model()
+    base = with_transposed()
     save_adapter(adapt(copy.deepcopy(base)), tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     save_file({n: value for n, value in load_file(file).items() if n != name}, file)
@@ -168,7 +152,7 @@ def test_a_file_that_lacks_a_factor_is_refused(tmp_path, name):
 
 
 def test_an_adapter_with_a_tensor_that_the_model_has_no_place_for_is_said(tmp_path):
-    base = small_model()
+    base = with_transposed()
     save_adapter(adapt(copy.deepcopy(base), CoLoRAConfig()), tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     save_file(load_file(file) | {"features.9.weight": torch.zeros(3)}, file)
@@ -177,7 +161,7 @@ def test_an_adapter_with_a_tensor_that_the_model_has_no_place_for_is_said(tmp_pa
 
 
 def test_a_refused_file_leaves_the_model_as_it_was(tmp_path):
-    base = small_model()
+    base = with_transposed()
     save_adapter(adapt(copy.deepcopy(base), CoLoRAConfig()), tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     save_file(load_file(file) | {"head.1.weight": torch.zeros(3)}, file)
@@ -186,7 +170,7 @@ def test_a_refused_file_leaves_the_model_as_it_was(tmp_path):
     before = copy.deepcopy(base.state_dict())
     with pytest.raises(ValueError, match="no place"):
         load_adapter(base, tmp_path)
-    assert [type(m) for m in base.modules()] == [type(m) for m in small_model().modules()]
+    assert [type(m) for m in base.modules()] == [type(m) for m in with_transposed().modules()]
     assert all(p.requires_grad for p in base.parameters())
     assert all(torch.equal(value, before[name]) for name, value in base.state_dict().items())
     base(torch.randn(1, 3, 8, 8))
@@ -221,7 +205,7 @@ def test_batch_norm_computes_after_a_reload_as_it_did(tmp_path):
 
 
 def test_a_path_may_be_a_text(tmp_path):
-    base = small_model()
+    base = with_transposed()
     model = adapt(copy.deepcopy(base))
     train_steps(model)
     save_adapter(model, f"{tmp_path}/new/adapter")
@@ -245,7 +229,7 @@ def test_pointwise_factors_and_linear_layers(tmp_path, config):
 
 
 def test_buffers_over_one_memory_have_a_file(tmp_path):
-    base = small_model()
+    base = with_transposed()
     table = torch.arange(6.0)
     base.register_buffer("one", table[:3])
     base.register_buffer("other", table[1:])
@@ -258,7 +242,7 @@ def test_buffers_over_one_memory_have_a_file(tmp_path):
 
 @pytest.mark.parametrize("fails_at", ["adapter_model.safetensors", "adapter_config.json"])
 def test_files_are_complete_or_there_is_no_adapter(tmp_path, monkeypatch, fails_at):
-    base = small_model()
+    base = with_transposed()
     model = adapt(copy.deepcopy(base))
     save_adapter(model, tmp_path)
     train_steps(model)

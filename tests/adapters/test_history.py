@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from small_networks import train_steps, with_transposed
 from timm.layers import ScaledStdConv2d
 from torch import nn
 
@@ -20,25 +21,8 @@ from colora.networks.methods import apply_method
 from colora.settings.config import RunConfig
 
 
-def small_model() -> nn.Sequential:
-    torch.manual_seed(1)
-    features = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(8, 16, 2, bias=False), nn.ReLU()
-    )
-    return nn.Sequential(OrderedDict(features=features, head=nn.Sequential(nn.Flatten(), nn.Linear(16 * 81, 3))))
-
-
-def train_steps(model, steps=3):
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
-    x = torch.randn(4, 3, 8, 8)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 0])).backward()
-        optimizer.step()
-
-
 def test_undo_takes_every_merge_back():
-    model = adapt(small_model().double())
+    model = adapt(with_transposed().double())
     before = {n: p.clone() for n, p in model.state_dict().items() if n.endswith(("weight", "bias")) and "head" not in n}
     merges = []
     for step in (1, 2):
@@ -59,7 +43,7 @@ def test_undo_takes_every_merge_back():
 @pytest.mark.parametrize("bias", ["auto", "all", "none"])
 def test_rebuild_gives_every_epoch_its_own_bits(tmp_path, bias):
     """Two epochs with a merge, one without, one with two merges, one that goes on after its merge, and one more."""
-    base = small_model()
+    base = with_transposed()
     model = adapt(copy.deepcopy(base), CoLoRAConfig(rank=2, bias=bias), seed=3)
     expected, number = [], 0
     for epoch, (merges, goes_on) in enumerate([(1, 0), (1, 0), (0, 1), (2, 0), (1, 1), (1, 0)], start=1):
@@ -116,7 +100,7 @@ def test_rebuild_gives_the_running_statistics_of_the_epoch(tmp_path):
 @pytest.mark.parametrize("merged", [False, True])
 @pytest.mark.parametrize("kinds", [("auto", "none"), ("none", "all"), ("all", "none")])
 def test_each_layer_has_the_bias_that_it_was_adapted_with(tmp_path, kinds, merged):
-    base = small_model()  # features.0 has a bias, features.2 none
+    base = with_transposed()  # features.0 has a bias, features.2 none
     model = adapt(copy.deepcopy(base), CoLoRAConfig(targets="features.0", bias=kinds[0]), train_also="head")
     adapt(model, CoLoRAConfig(targets="features.2", bias=kinds[1]), train_also="head")
     train_steps(model)

@@ -2,10 +2,10 @@
 
 import copy
 import io
-from collections import OrderedDict
 
 import pytest
 import torch
+from small_networks import X, outputs, two_tasks, with_batch_norm
 from torch import nn
 
 from colora import (
@@ -24,15 +24,6 @@ from colora import (
 from colora.adapters.files import base_checksum
 from colora.adapters.named import adapter_names, add_adapter, remove_adapter, set_adapter
 
-X = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-def small_model(classes: int = 3) -> nn.Sequential:
-    torch.manual_seed(1)
-    features = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1))
-    head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 64, classes))
-    return nn.Sequential(OrderedDict(features=features, head=head))
-
 
 def optimizer_of(model):
     return torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
@@ -46,21 +37,10 @@ def train(model, optimizer, steps=2):
         optimizer.step()
 
 
-def outputs(model):
-    with torch.no_grad():
-        return model.eval()(X)
-
-
-def two_tasks():
-    model = adapt(small_model())
-    add_adapter(model, "b", CoLoRAConfig("separable", 2, targets="features.0"), seed=1)
-    return model
-
-
 def test_each_adapter_is_trained_as_if_it_were_alone():
     model = two_tasks()
-    base = small_model()
-    alone = {"default": adapt(small_model()), "b": small_model()}
+    base = with_batch_norm()
+    alone = {"default": adapt(with_batch_norm()), "b": with_batch_norm()}
     adapt(alone["b"], CoLoRAConfig("separable", 2, targets="features.0"), seed=1)
     optimizers = {name: optimizer_of(one) for name, one in alone.items()}
     both = {"default": optimizer_of(model)}
@@ -97,7 +77,7 @@ def test_one_base_and_the_same_parameters_whenever_an_adapter_is_set():
 
 
 def test_a_task_may_have_other_classes_and_another_classifier():
-    model = add_adapter(adapt(small_model()), "b", modules={"head.1": nn.Linear(256, 5)})
+    model = add_adapter(adapt(with_batch_norm()), "b", modules={"head.1": nn.Linear(256, 5)})
     assert outputs(model).shape == (6, 3)
     set_adapter(model, "b")
     assert outputs(model).shape == (6, 5)
@@ -121,13 +101,13 @@ def test_a_task_may_have_other_classes_and_another_classifier():
 
 
 def test_the_first_one_may_have_a_name():
-    model = add_adapter(small_model(4), "a", CoLoRAConfig(targets="spatial"), modules={"head.1": nn.Linear(256, 2)})
+    model = add_adapter(with_batch_norm(4), "a", CoLoRAConfig(targets="spatial"), modules={"head.1": nn.Linear(256, 2)})
     assert adapter_names(model) == ["a"]
     assert list(adapted_layers(model)) == ["features.0"]
     assert outputs(model).shape == (6, 2)
     assert model.head[1].weight.requires_grad
-    assert adapter_names(small_model()) == []
-    assert adapter_names(adapt(small_model())) == ["default"]
+    assert adapter_names(with_batch_norm()) == []
+    assert adapter_names(adapt(with_batch_norm())) == ["default"]
 
 
 def test_what_is_not_there_is_said():
@@ -136,7 +116,7 @@ def test_what_is_not_there_is_said():
     with pytest.raises(ValueError, match="there is no adapter 'z'; the model has default, b"):
         set_adapter(model, "z")
     with pytest.raises(ValueError, match="there is no adapter 'b'; the model has none"):
-        set_adapter(small_model(), "b")
+        set_adapter(with_batch_norm(), "b")
     with pytest.raises(ValueError, match="there is an adapter 'b' already; the model has default, b"):
         add_adapter(model, "b")
     with pytest.raises(ValueError, match=r"'default' is active: set another one first \(b\)"):
@@ -147,7 +127,7 @@ def test_what_is_not_there_is_said():
         add_adapter(model, "c", CoLoRAConfig(targets="layer9"))
     assert adapter_names(model) == ["default", "b"]
     assert {n for n, p in model.named_parameters() if p.requires_grad} == {
-        n for n, p in adapt(small_model()).named_parameters() if p.requires_grad
+        n for n, p in adapt(with_batch_norm()).named_parameters() if p.requires_grad
     }
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     with pytest.raises(ValueError, match="has one adapter, 'default'"):
@@ -183,7 +163,7 @@ def test_a_base_under_several_adapters_is_not_merged_into():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("bias", ["auto", "all"])
 def test_one_that_is_added_after_merges_stands_on_the_merged_base(dtype, bias):
-    model = adapt(small_model().to(dtype), CoLoRAConfig(bias=bias))
+    model = adapt(with_batch_norm().to(dtype), CoLoRAConfig(bias=bias))
     with torch.no_grad():
         for p in adapter_parameters(model):
             p.normal_()
@@ -253,7 +233,7 @@ def test_what_is_aside_goes_where_the_model_went(dtype):
 
 
 def test_files_of_named_adapters(tmp_path):
-    model = add_adapter(adapt(small_model()), "b", modules={"head.1": nn.Linear(256, 5)})
+    model = add_adapter(adapt(with_batch_norm()), "b", modules={"head.1": nn.Linear(256, 5)})
     expected = {}
     for name in ("b", "default"):
         set_adapter(model, name)
@@ -265,7 +245,7 @@ def test_files_of_named_adapters(tmp_path):
     assert torch.equal(outputs(model), expected["default"])
     with pytest.raises(ValueError, match="no adapter 'z'"):
         save_adapter(model, tmp_path / "z", "z")
-    again = load_adapter(small_model(), tmp_path / "default")
+    again = load_adapter(with_batch_norm(), tmp_path / "default")
     with pytest.raises(ValueError, match="has the adapter 'default' already: give this one a name"):
         load_adapter(again, tmp_path / "b")
     with pytest.raises(ValueError, match=r"has 'head\.1\.(weight|bias)', for which .* place: of shape \(5,.*here \(3,"):
@@ -275,11 +255,11 @@ def test_files_of_named_adapters(tmp_path):
         set_adapter(again, name)
         assert torch.equal(outputs(again), expected[name])
         assert any(p.requires_grad for p in again.head.parameters())
-    assert adapter_names(load_adapter(small_model(), tmp_path / "default", "a")) == ["a"]
+    assert adapter_names(load_adapter(with_batch_norm(), tmp_path / "default", "a")) == ["a"]
 
 
 def test_a_layer_that_one_adapter_adapts_and_another_trains_whole():
-    model = adapt(small_model(), CoLoRAConfig(targets="features.0"))
+    model = adapt(with_batch_norm(), CoLoRAConfig(targets="features.0"))
     add_adapter(model, "b", CoLoRAConfig(targets="features.3"), train_also="features.0")
     expected = outputs(model)
     set_adapter(model, "b")
