@@ -35,6 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from colora.adapters.low_rank import (
+    ONES,
     factor_gradients_of,
     inner_and_outer,
     mixed,
@@ -51,7 +52,6 @@ FACTORED_FROM_CHANNELS = 128
 FACTORED_FROM_CHANNELS_LARGE, LARGE_POSITIONS = 64, 40_000  # where a batch's map has so many pixels
 THIN_TIMES, THIN_TIMES_1X1 = 4, 8  # a layer's narrow side over the thin form's channels, measured with p = 2 to 64
 THIN_FROM_PRODUCTS = 100_000_000  # of weights and positions
-_ONES = {n: (1,) * n for n in (1, 2, 3)}
 CPU_MAP_BYTES = 16 * 2**20  # the largest z at a time; measured between 4 and 32 MiB
 MAP_BYTES = 64 * 2**20  # the same on other devices; not measured
 
@@ -61,7 +61,7 @@ def _terms(pointwise: Tensor, depthwise: Tensor, order: Order, groups: int) -> l
     rank, out_channels, width = pointwise.shape
     sides = depthwise.shape[2:]
     term = () if rank == 1 else (rank,)  # the paper's one term needs no unbinding
-    kp = pointwise.reshape(*term, out_channels, width, *_ONES[len(sides)])
+    kp = pointwise.reshape(*term, out_channels, width, *ONES[len(sides)])
     if order == "inception":
         kd = depthwise.reshape(*term, out_channels, 1, *sides)
     elif groups == 1:

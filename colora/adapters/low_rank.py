@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-_ONES = {n: (1,) * n for n in (1, 2, 3)}
+ONES = {n: (1,) * n for n in (1, 2, 3)}
 ROWS_AT_LEAST = 16  # of a map, from which its images are multiplied one by one; on a CPU, measured down to it
 
 
@@ -49,7 +49,7 @@ def inner_and_outer(a: Tensor, b: Tensor, depthwise: Tensor, inception: bool, gr
     (Cout, R, 1, ...)."""
     rank, p, width = a.shape
     sides = depthwise.shape[2:]
-    ones = _ONES[len(sides)]
+    ones = ONES[len(sides)]
     if inception:
         inner = a.reshape(-1, width, *ones)
         by_term = b.reshape(*b.shape, *ones) * depthwise.unsqueeze(2)  # (r, Cout, p, *k)
@@ -66,7 +66,7 @@ def factor_gradients_of(
     """(gB, gA, gKd): the adjoint of `inner_and_outer`."""
     rank, p, width = a.shape
     sides = depthwise.shape[2:]
-    ones, over = _ONES[len(sides)], tuple(range(-len(sides), 0))
+    ones, over = ONES[len(sides)], tuple(range(-len(sides), 0))
     g_inner, g_outer = g_inner.to(a.dtype), g_outer.to(a.dtype)
     if inception:
         ga = g_inner.reshape(groups, rank, p, width)

@@ -21,7 +21,7 @@ from colora.adapters.layer import FACTORS, AdaptedLayer, Bias, check_bias, check
 from colora.adapters.linear import LINEAR_RANK, CoLoRALinear
 from colora.adapters.sharded import any_sharded, to_shards, whole, whole_parameters
 from colora.adapters.summary import percent, trainable_summary
-from colora.adapters.targets import Layers, Targets, adaptable, check_layers, choose_layers
+from colora.adapters.targets import Layers, Targets, adaptable, check_layers, check_targets, choose_layers
 from colora.adapters.walk import (
     adapted_layers,
     bare_name,
@@ -55,6 +55,7 @@ class CoLoRAConfig:
         check_order(self.order)
         check_ranks(self.rank, self.pointwise_rank)
         check_layers(self.layers)
+        check_targets(self.targets)
 
 
 def adapt(

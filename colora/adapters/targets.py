@@ -54,6 +54,13 @@ def check_layers(layers: str) -> None:
         raise ValueError(f"layers must be 'auto', 'conv' or 'conv+linear', got {layers!r}")
 
 
+def check_targets(targets: Targets) -> None:
+    """Raises ValueError for what is no `Targets`."""
+    several = isinstance(targets, Sequence) and all(isinstance(name, str) for name in targets)
+    if not several and not callable(targets):
+        raise ValueError(f"targets must be 'all', 'spatial', names or a function, got {targets!r}")
+
+
 def choose_layers(
     model: nn.Module, layers: Layers, targets: Targets, taken: Callable[[nn.Module], bool]
 ) -> dict[str, nn.Module]:

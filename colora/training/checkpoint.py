@@ -22,8 +22,6 @@ from colora.system.errors import UserError
 from colora.system.files import why
 from colora.system.typed import is_file
 
-Factors = dict[str, dict[str, Tensor]]
-
 
 def packed(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
     """The content of a safetensors file with `about` as JSON in its header."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from timm import layers as timm_layers
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from colora import CoLoRAConfig, CoLoRAConv, CoLoRALinear, adapt, adapted_layers, merge_, plain_state, strip
 from colora.adapters.history import rebuild, save_epoch
@@ -148,6 +149,16 @@ def test_a_reader_of_the_weight_sees_the_update_and_gives_it_gradients():
     assert torch.equal(layer.weight, layer.base_weight)
     assert torch.equal(layer.bias, layer.base_bias)
     assert torch.equal(layer(IMAGES), nn.functional.conv2d(IMAGES, layer.base_weight, layer.base_bias))
+
+
+def test_a_weight_that_is_put_there_is_k0_and_a_stripped_layer_folds_batch_norm():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).double().eval()
+    layer = randomised(adapt(model, train_also=())[0])
+    before, y = layer.base_weight, model(IMAGES)
+    layer.weight = nn.Parameter(torch.zeros_like(before))
+    assert not layer.base_weight.any() and torch.equal(layer.weight, layer.delta_weight())
+    layer.weight = before
+    assert torch.allclose(fuse_conv_bn_eval(strip(model)[0], model[1])(IMAGES), y, atol=1e-12)
 
 
 def test_the_library_never_reads_the_weight_itself(monkeypatch, tmp_path):

@@ -123,6 +123,10 @@ def test_settings_are_refused_before_a_model_is_touched():
         ({"pointwise_rank": 0}, "pointwise_rank must be at least 1, got 0"),
         ({"order": "x"}, "order must be 'inception' or 'separable', got 'x'"),
         ({"bias": "some"}, "bias must be 'auto', 'all' or 'none', got 'some'"),
+        ({"rank": 2.0}, "rank must be a whole number, got 2.0"),
+        ({"pointwise_rank": "8"}, "pointwise_rank must be a whole number, got '8'"),
+        ({"targets": None}, "targets must be 'all', 'spatial', names or a function, got None"),
+        ({"targets": ["conv1", 3]}, r"or a function, got \['conv1', 3\]"),
         ({"layers": "linear"}, r"layers must be 'auto', 'conv' or 'conv\+linear', got 'linear'"),
     ):
         with pytest.raises(ValueError, match=said):
