@@ -116,11 +116,19 @@ def settings(values: form.Values, every: list[form.Values], found: dict[str, str
         if more:
             wrong = any(f in found for f in more)
             title = f"More {section.lower()} settings" if basic else f"{section} settings"
-            unfolded = wrong or any(f in form.chosen() for f in more)
+            unfolded = stays_open(section, wrong) or any(f in form.chosen() for f in more)
             with st.expander(f"{title} :red[:material/error:]" if wrong else title, expanded=unfolded):
                 fields.draw(more, found, below)
                 if section == "CoLoRA" and (told := fields.kinds_of_layers(values["backbone"])):
                     st.caption(show.literal(told))
+
+
+def stays_open(section: str, wrong: bool) -> bool:
+    """Whether a section is wrong, or was before: one that folded as it was put right would hide what was typed."""
+    once = st.session_state.setdefault("launch-once-wrong", set())
+    if wrong:
+        once.add(section)
+    return section in once
 
 
 def review(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:

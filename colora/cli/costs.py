@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from colora.cli.asked import add_config, add_seeds, asked_config, asked_seeds, names
+from colora.cli.asked import add_config, add_seeds, asked_config, asked_seeds, names, tell_unused
 from colora.cli.printing import print_json
 from colora.runs.trained_said import says_by_pointwise_rank, says_few_reached, says_trained
 from colora.settings.config import SMALL_POINTWISE_RANK, RunConfig, absolute_paths
@@ -48,6 +48,7 @@ def _preflight(args: argparse.Namespace) -> int:
 
     config = absolute_paths(asked_config(args))
     found = look_ahead(config, len(asked_seeds(args)), args.runs_dir, args.classes)
+    tell_unused(args, {"": config})
     if args.json:
         print_json(found.as_dict())
     else:
@@ -69,7 +70,9 @@ def _params(args: argparse.Namespace) -> int:
         apply_method(model, config, seed=0)
         return count_parameters(model)
 
-    counts, low = counted(config), config.pointwise_rank or SMALL_POINTWISE_RANK
+    counts = counted(config)
+    tell_unused(args, {"": config})
+    low = config.pointwise_rank or SMALL_POINTWISE_RANK
     ranks = [None, low] if config.method == "colora" else []
     own = {config.pointwise_rank: counts}
     each = {p: own.get(p) or counted(config.model_copy(update={"pointwise_rank": p})) for p in ranks}
@@ -94,7 +97,9 @@ def _params(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     from colora.training.bench import bench
 
-    result = bench(asked_config(args), args.methods, args.repeats, args.compile)
+    config = asked_config(args)
+    result = bench(config, args.methods, args.repeats, args.compile)
+    tell_unused(args, {"": config})
     if args.json:
         print_json(result)
         return 0

@@ -106,10 +106,16 @@ def cost_scatter(points: pd.DataFrame, cost: str, metric: str) -> go.Figure:
             )
     figure = base_figure(traces, COST_NAMES[cost], METRIC_NAMES[metric], _height(known["group"].nunique()))
     if cost == "trainable":
-        figure.update_xaxes(type="log", tickformat="~s", dtick=1 if _decades(known[cost]) > 2 else "D2")
+        figure.update_xaxes(type="log", tickformat="~s", dtick=_step(_decades(known[cost])))
     else:
         figure.update_xaxes(rangemode="tozero")
     return figure
+
+
+def _step(decades: float) -> int | str | None:
+    """Of a logarithmic axis: every power of ten, also 2 and 5 times it, or as plotly finds it, where neither may lie
+    between values so close."""
+    return 1 if decades > 2 else "D2" if decades > 0.5 else None
 
 
 def _height(groups: int) -> int:

@@ -149,7 +149,7 @@ class RunConfig(BaseModel):
     )
     targets: str = _field(
         "all",
-        "Which of them: 'all', 'spatial' (convolutions larger than 1x1), or names and globs with commas, each of which "
+        "Which layers: 'all', 'spatial' (convolutions larger than 1x1), or names and globs with commas, each of which "
         "also matches the end of a longer name.",
         "CoLoRA",
     )

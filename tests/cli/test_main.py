@@ -57,6 +57,20 @@ def test_params_say_what_the_adapters_reach_and_what_the_rank_does(capsys):
     assert (head["says"], head["warning"], head["adapter_by_pointwise_rank"]) == (None, None, {})
 
 
+def test_what_a_network_takes_says_which_settings_do_nothing(capsys):
+    small = ["--backbone", "texturenet", "--image-size", "32", "--layers", "conv+linear"]
+    assert main(["params", *small, "--method", "head", "--pointwise-rank", "8"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "pointwise_rank is not used: method head has no adapters.",
+        "layers is not used: method head has no adapters.",
+    ]
+    linear = "layers is not used: texturenet has convolutions alone outside the head."
+    for command in (["bench", "--methods", "colora", "--repeats", "1", "--batch-size", "2"], ["preflight"]):
+        own = ["--dataset", "phantom", "--weights", "none"] if command == ["preflight"] else []
+        assert main([*command, *small, *own, "--pointwise-rank", "8"]) == 0
+        assert capsys.readouterr().err.splitlines() == [linear]
+
+
 def test_preflight_tells_what_a_seed_takes(capsys):
     shape = ["--backbone", "resnet18:layer1", "--image-size", 32, "--device", "cpu"]
     one = document(capsys, "preflight", *shape, "--batch-size", 1)

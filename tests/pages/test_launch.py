@@ -64,6 +64,21 @@ def test_launch_opens_a_folded_section_that_holds_a_mistake(open_page):
     app.text_input(key="launch.rank").set_value("0")
     opened = [expander.label for expander in ran(app).expander if expander.proto.expanded]
     assert opened == ["CoLoRA settings :red[:material/error:]"]
+    app.text_input(key="launch.rank").set_value("2")
+    opened = [expander.label for expander in ran(app).expander if expander.proto.expanded]
+    assert opened == ["CoLoRA settings"]  # what was just typed stays in sight
+
+
+def test_another_kind_of_backbone_has_no_block_to_cut_after(open_page):
+    app = open_page("launch")
+    app.selectbox(key="launch.backbone").set_value("resnet18")
+    ran(app)
+    app.text_input(key="launch.backbone.cut").set_value("layer3")
+    ran(app)
+    app.selectbox(key="launch.backbone").set_value("resnet50")
+    assert ran(app).text_input(key="launch.backbone.cut").value == "layer3"
+    app.selectbox(key="launch.backbone").set_value("mobilenet_v2")
+    assert ran(app).text_input(key="launch.backbone.cut").value == ""
 
 
 def test_launch_says_the_commands_refusal_and_keeps_what_was_typed(open_page, monkeypatch):

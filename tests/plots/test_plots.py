@@ -239,6 +239,13 @@ def test_cost_scatter_has_a_point_a_seed_and_the_groups_median():
     assert plots.cost_scatter(points, "trainable", "accuracy").layout.xaxis.type == "log"
 
 
+@pytest.mark.parametrize(("most", "step"), [(2e8, 1), (2e7, "D2"), (1.1e6, None), (1e6, None)])
+def test_the_axis_of_weights_has_numbers_however_close_they_are(most, step):
+    points = pd.DataFrame({"group": ["A", "B"], "place": [0, 1], "seed": 0, "epoch": 1, "accuracy": 0.9})
+    axis = plots.cost_scatter(points.assign(trainable=[1e6, most]), "trainable", "accuracy").layout.xaxis
+    assert (axis.type, axis.dtick) == ("log", step)
+
+
 def test_figures_are_transparent_and_keep_a_persons_zoom(bands, predictions):
     roc_figure = plots.class_curves(outcome([predictions], CLASSES).roc, CLASSES, ["x"] * 4, "roc")
     for figure in (plots.learning_curves(bands, "loss"), roc_figure):

@@ -207,14 +207,19 @@ def _backbone(field: str) -> None:
         key=key(field),
         persist_state="session",
         help="The pretrained network.",
-        on_change=_weights_of_backbone,
+        on_change=_follow_backbone,
+        args=(st.session_state[key(field)],),
     )
 
 
-def _weights_of_backbone() -> None:
-    """Another backbone brings its own pretrained weights, unless a file or a random start was asked for."""
+def _follow_backbone(before: str) -> None:
+    """Another backbone brings its own pretrained weights, unless a file or a random start was asked for; one of another
+    kind has no block of the name to cut after."""
+    now = BACKBONES[st.session_state[key("backbone")]]
     if st.session_state[key("weights")] in ("imagenet", "shipped"):
-        st.session_state[key("weights")] = BACKBONES[st.session_state[key("backbone")]].pretrained
+        st.session_state[key("weights")] = now.pretrained
+    if now.kind != BACKBONES[before].kind:
+        st.session_state[key("backbone.cut")] = ""
 
 
 def _backbone_cut(field: str) -> None:

@@ -104,9 +104,14 @@ def _value(value: Any) -> str:
 
 
 def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[Answer]:
-    """How much of the network is trained, counted on the built model in another process; returns the estimates."""
+    """How much of the network is trained, counted on the built model in another process; returns the estimates, none of
+    a model that cannot be built."""
     counting, estimating = model_questions(list(configs.values()), classes)
-    counts = _all_answers(counting, "params", "Counting …")
+    try:
+        counts = _all_answers(counting, "params", "Counting …")
+    except UserError as error:
+        _cannot_be_built(error)
+        return []  # they would say the same
     if counts is None:
         return estimating
     if any(weights != counts[0] for weights in counts):
@@ -122,7 +127,7 @@ def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[An
     share = weights["trainable"] / weights["deployed"]
     same = " The same for every group." if len(configs) > 1 else ""
     st.caption(
-        f"Trainable: {share:.1%} of the deployed network's size. Backbone {compact(weights['features'])}, "
+        f"Trainable: {100 * share:.1f} % of the deployed network's size. Backbone {compact(weights['features'])}, "
         f"adapters {compact(weights['adapter'])}, head {compact(weights['head'])}, for {classes[0]} classes.{same}"
     )
     by_rank = weights.get("adapter_by_pointwise_rank", {})
@@ -151,8 +156,12 @@ def show_estimate(
     seeds: int,
 ) -> None:
     """Time, memory and disk of all groups, as a few training steps in another process tell them; `images` of each."""
-    answers = _all_answers(estimating, "preflight", "Trying a training step …")
-    if answers is None:
+    try:
+        answers = _all_answers(estimating, "preflight", "Trying a training step …")
+    except UserError as error:
+        _cannot_be_built(error)
+        return
+    if not answers:
         return
     asked = zip(answers, configs.values(), images, strict=True)
     rows = [taken(one, config, *own) for one, config, own in asked]
@@ -197,7 +206,7 @@ def show_estimate(
 
 
 def _all_answers(asked: list[Answer], command: str, doing: str) -> list[dict[str, Any]] | None:
-    """All of them, or None under the sentence why one is missing."""
+    """All of them, or None under the sentence why one is missing. Raises UserError for a model that cannot be built."""
     found = []
     for future in asked:
         answer = _answer(future, command, doing)
@@ -208,7 +217,8 @@ def _all_answers(asked: list[Answer], command: str, doing: str) -> list[dict[str
 
 
 def _answer(asked: Answer, command: str, doing: str) -> dict[str, Any] | None:
-    """The answer once it is there, or None under the sentence why there is none, and what can be done about it."""
+    """The answer once it is there, or None under the sentence why there is none, and what can be done about it. Raises
+    UserError where the answer is a refusal."""
     waiting = st.empty()
     while not asked.done():
         waiting.caption(doing)  # and where the wait ends if someone goes on typing or launches
@@ -221,9 +231,11 @@ def _answer(asked: Answer, command: str, doing: str) -> dict[str, Any] | None:
     except Unanswered as error:
         show.say(f"Not known: {error}", st.warning, ":material/error:")
         st.button("Try again", icon=":material/refresh:", key=f"again-{command}", on_click=ask_again)
-    except UserError as error:
-        fields.mark(f"This model cannot be built. {error}")
     return None
+
+
+def _cannot_be_built(error: UserError) -> None:
+    fields.mark(f"This model cannot be built. {error}")
 
 
 def compact(count: int) -> str:
