@@ -12,7 +12,8 @@ For VGG16 at 224 px that is 10.2 MB an epoch, against 62 MB for the weights (pap
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -72,7 +73,7 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
     _, trained = factors_and_trained(model)
     tensors |= {f"trained/{name}": p for name, p in trained.items()}
     tensors |= {f"buffer/{name}": b for name, b in buffers_by_name(model).items()}
-    about: dict = {"epoch": epoch, "merges": sorted(merges)}
+    about: dict = {"epoch": epoch, "merges": sorted(merges), "threads": torch.get_num_threads()}
     if settings:
         about |= {"order": settings.order, "rank": settings.rank, "layers": list(layers)}
         about["pointwise_rank"] = settings.pointwise_rank
@@ -85,8 +86,8 @@ def packed_epoch(model: nn.Module, epoch: int, merges: dict[int, Factors]) -> by
 def rebuild(base: nn.Module, history: Path | str, upto: int) -> nn.Module:
     """The plain model after epoch `upto`, from the untrained `base` (left as it is) and the folder of `save_epoch`.
 
-    Bit-equal to the weights trained on the same device: each merge is done again. `upto=0` is the base itself. Of a
-    `base` in a wrapper it is the model inside.
+    Bit-equal to the weights trained on the same device: each merge is done again, with as many threads, since the last
+    bits of a product B A depend on them. `upto=0` is the base itself. Of a `base` in a wrapper it is the model inside.
     Raises FileNotFoundError where an epoch is missing, ValueError for a base whose layers do not fit, or whose weights
     are not those that the training began with.
     """
@@ -111,19 +112,37 @@ def rebuild(base: nn.Module, history: Path | str, upto: int) -> nn.Module:
                     "before the training, with the same weights file (or, where they were random, the same seed)"
                 )
         layers = adapted_layers(model)
-        for number in about["merges"]:
-            for name, layer in layers.items():
-                layer.load_factors_(_named(tensors, f"merge-{number:04d}/{name}/"))
-                layer.merge_()
-        if epoch == upto:
-            for name, layer in layers.items():
-                if named := _named(tensors, f"adapter/{name}/"):
-                    layer.load_factors_(named)
-            with torch.no_grad():
-                state = parameters_by_name(model) | buffers_by_name(model)
-                for name, value in (_named(tensors, "trained/") | _named(tensors, "buffer/")).items():
-                    state[name].copy_(value)
-    return strip(model)
+        with _threads(about.get("threads")):  # older files do not say
+            for number in about["merges"]:
+                for name, layer in layers.items():
+                    layer.load_factors_(_named(tensors, f"merge-{number:04d}/{name}/"))
+                    layer.merge_()
+            if epoch == upto:
+                _put(model, tensors)
+                model = strip(model)
+    return model
+
+
+@torch.no_grad()
+def _put(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """What an epoch ended with beside its merges: adapters not merged, whatever else trained, buffers."""
+    for name, layer in adapted_layers(model).items():
+        if named := _named(tensors, f"adapter/{name}/"):
+            layer.load_factors_(named)
+    state = parameters_by_name(model) | buffers_by_name(model)
+    for name, value in (_named(tensors, "trained/") | _named(tensors, "buffer/")).items():
+        state[name].copy_(value)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """With so many of them, where it is told."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _trained_since(layer: AdaptedLayer) -> bool:

@@ -133,7 +133,7 @@ class RunConfig(BaseModel):
     pointwise_rank: int | None = _field(
         None,
         "Rank p of the pointwise factor, a product B A of p (Cout + Cin) weights; empty: a whole one (paper), which in "
-        "1x1 convolutions is as large as the kernel. 8 is small and as good in networks made mostly of those.",
+        "1x1 convolutions is as large as the kernel. 8 trains a few per cent of the weights.",
         "CoLoRA",
         ge=1,
         le=512,

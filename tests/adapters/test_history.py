@@ -12,7 +12,7 @@ from small_networks import train_steps, with_transposed
 from timm.layers import ScaledStdConv2d
 from torch import nn
 
-from colora import CoLoRAConfig, adapt, merge_, strip
+from colora import CoLoRAConfig, CoLoRAConv, adapt, merge_, strip
 from colora.adapters.history import rebuild, save_epoch
 from colora.adapters.model import plain_state, undo_
 from colora.adapters.walk import adapted_layers
@@ -201,3 +201,22 @@ def test_a_stripped_model_exports_and_copies():
     assert torch.allclose(program.module()(x), model(x), atol=1e-6)
     twin = copy.deepcopy(model)
     assert torch.equal(twin(x), model(x))
+
+
+def test_merges_are_done_again_with_the_threads_of_the_training(tmp_path, monkeypatch):
+    """On which the last bits of a product B A depend."""
+    base = with_transposed()
+    model = adapt(copy.deepcopy(base), CoLoRAConfig(pointwise_rank=1))
+    before = torch.get_num_threads()
+    used = []
+    merge = CoLoRAConv.merge_
+    monkeypatch.setattr(CoLoRAConv, "merge_", lambda layer: used.append(torch.get_num_threads()) or merge(layer))
+    try:
+        torch.set_num_threads(3)
+        save_epoch(tmp_path, model, 1, {1: {n: layer.factors() for n, layer in adapted_layers(model).items()}})
+        torch.set_num_threads(2)
+        rebuild(base, tmp_path, upto=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(used) == {3}
