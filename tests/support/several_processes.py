@@ -1,5 +1,7 @@
 """What the tests of wrapped models do in one process or in several: `python several_processes.py FOLDER RANK SIZE`."""
 
+import os
+import socket
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -125,9 +127,12 @@ def parallel_job(folder: Path, rank: int) -> None:
 
 def main(folder: str, rank: str, size: str) -> None:
     torch.set_num_threads(1)
+    loopback = [name for _, name in socket.if_nameindex() if name.startswith("lo")]
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback[0])  # not by the host's name, which a machine may not resolve
     dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=int(rank), world_size=int(size))
     sharded_job(Path(folder), int(rank))
     parallel_job(Path(folder), int(rank))
+    dist.barrier()  # who leaves first would cut the connection of who has not finished
     dist.destroy_process_group()
 
 
