@@ -210,6 +210,8 @@ class RunConfig(BaseModel):
         if list in kinds:
             return [bare(part) for part in value.split(",")]
         if {int, float} & kinds:
+            if type(None) in kinds and bare(value).lower() == "none":
+                return None
             with suppress(ValueError):  # pydantic says what is wrong
                 return value if "," not in value and " " not in bare(value) else typed_number(value)
         return value

@@ -10,6 +10,14 @@ from colora.settings.seeds import format_seeds, parse_seeds
 from colora.system.errors import UserError
 
 
+def test_a_number_that_may_be_missing_can_be_none():
+    values = make_config({"pointwise_rank": "none", "lr_head": " None "})
+    assert (values.pointwise_rank, values.lr_head) == (None, None)
+    assert make_config({"pointwise_rank": "8"}).pointwise_rank == 8
+    with pytest.raises(UserError, match="rank: "):
+        make_config({"rank": "none"})
+
+
 def test_defaults_are_the_papers():
     config = RunConfig()
     assert (config.backbone, config.method, config.order, config.rank) == ("vgg16", "colora", "inception", 1)
