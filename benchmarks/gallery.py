@@ -30,7 +30,8 @@ from colora.data.phantom import draw
 from colora.data.thumbnails import Place, open_pictures, tile
 from colora.metrics.classification import entropy
 from colora.runs.folder import create_group, write_json
-from colora.settings.config import Resolved, make_config
+from colora.settings.config import make_config
+from colora.settings.resolved import Resolved
 
 ROOT = Path(__file__).parents[1]
 COUNTS = (33_484, 10_213, 7_754, 46_026)  # OCTMNIST's train split

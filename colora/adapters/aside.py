@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from colora.adapters.layer import FACTORS, HOOKS, AdaptedLayer, _frozen
+from colora.adapters.layer import FACTORS, HOOKS, AdaptedLayer, frozen
 from colora.adapters.walk import unwrapped
 
 ATTRIBUTE = "_named_adapters"  # of the bare model: no module of its own, so that no state_dict has what is in it
@@ -103,9 +103,9 @@ def put(model: nn.Module, places: list[Place]) -> None:
 def plain_of(layer: AdaptedLayer) -> nn.Module:
     """The layer's base with K0 and b0 as they are now, merges and casts included; the layer stays as it is."""
     base = layer.base
-    base._parameters["weight"] = _frozen(layer.base_weight, layer._base_dtype)
+    base._parameters["weight"] = frozen(layer.base_weight, layer._base_dtype)
     own_bias = layer.base_bias is not None and (base.bias is not None or layer.merged_from is not None)
-    base._parameters["bias"] = _frozen(layer.base_bias, layer._base_dtype) if own_bias else None
+    base._parameters["bias"] = frozen(layer.base_bias, layer._base_dtype) if own_bias else None
     base._buffers.update(layer._buffers)
     return base
 
@@ -171,7 +171,7 @@ def _move_plain(base: nn.Module, old: AdaptedLayer) -> None:
         if value is not None and value is not old._parameters.get(name):
             _moved(value, old.base_weight.device, old._base_dtype)
         elif value is not None and value.dtype != old._base_dtype:
-            base._parameters[name] = _frozen(value, old._base_dtype)
+            base._parameters[name] = frozen(value, old._base_dtype)
     for name, value in base._buffers.items():
         if value is not None:
             base._buffers[name] = value.to(old.base_weight.device)

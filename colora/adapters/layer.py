@@ -74,7 +74,7 @@ def no_transform() -> bool:
     )
 
 
-def _frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
+def frozen(value: Tensor, dtype: torch.dtype) -> nn.Parameter:
     """`value` itself where it is a parameter of that dtype, so that no second copy is held; else a new parameter."""
     if isinstance(value, nn.Parameter) and value.dtype == dtype:
         return value.requires_grad_(False)
@@ -131,12 +131,12 @@ class AdaptedLayer(nn.Module):
         self._non_persistent_buffers_set = base._non_persistent_buffers_set
         self._version = base._version
         master = torch.promote_types(weight.dtype, torch.float32)
-        self._parameters["weight"] = _frozen(weight, master)
+        self._parameters["weight"] = frozen(weight, master)
         given = base._parameters.get("bias")
         if given is not None:
-            given = _frozen(given, master)
+            given = frozen(given, master)
         elif bias == "all":
-            given = _frozen(self.base_weight.new_zeros(outputs), master)
+            given = frozen(self.base_weight.new_zeros(outputs), master)
         self._parameters["bias"] = given
         for name in FACTORS:
             self.register_parameter(name, None)
@@ -357,8 +357,8 @@ class AdaptedLayer(nn.Module):
         """The base layer with the effective weight and bias in its own dtype; gradients off, as they were here."""
         base, bias = self.base, self.updated_bias()
         base._parameters.update({n: p for n, p in self._parameters.items() if n not in FACTORS})
-        base.weight = _frozen(self.updated_weight(), self._base_dtype)
-        base.bias = None if bias is None else _frozen(bias, self._base_dtype)
+        base.weight = frozen(self.updated_weight(), self._base_dtype)
+        base.bias = None if bias is None else frozen(bias, self._base_dtype)
         for name in HOOKS:
             base.__dict__[name] = self.__dict__[name]
         base._is_full_backward_hook = self._is_full_backward_hook

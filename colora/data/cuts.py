@@ -20,7 +20,8 @@ from colora.runs.access import check, named_place
 from colora.runs.audit import cuts_folder, own_folder, record
 from colora.runs.folder import check_file_name
 from colora.runs.trash import CUT, restore, to_trash
-from colora.settings.config import Count, names_file
+from colora.settings.config import names_file
+from colora.settings.resolved import Count
 from colora.system.errors import UserError
 from colora.system.files import read_file, remembered, why, write_json
 from colora.system.storage import disk_errors, locked

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from colora.data.alike import LEAST_CORRELATION, agreeing, correlations, signatures
 from colora.data.dataset import SPLITS, Dataset, Split
 from colora.data.prepare import Progress, quiet
-from colora.settings.config import Count
+from colora.settings.resolved import Count
 
 RULE_VERSION = 1  # counts up when the same images would give other leaks, so that kept ones are found anew
 MOST_PAIRS = 2_000

@@ -13,7 +13,7 @@ import numpy as np
 
 from colora.data.dataset import Split
 from colora.data.sources import Outside
-from colora.settings.config import Resolved
+from colora.settings.resolved import Resolved
 from colora.system.errors import UserError
 from colora.system.typed import shortened
 

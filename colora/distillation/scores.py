@@ -12,7 +12,7 @@ from colora.metrics.uncertainty import model_scores, seed_scores
 from colora.results.summary import best_run, probability_columns
 from colora.runs.finished import counted, finished
 from colora.runs.folder import Group
-from colora.settings.config import Resolved
+from colora.settings.resolved import Resolved
 from colora.system.errors import UserError
 
 Whose = Literal["best", "mean"] | int

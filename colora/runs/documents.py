@@ -19,7 +19,7 @@ from annotated_types import Len
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from colora.settings.config import Count, Resolved
+from colora.settings.resolved import Count, Resolved
 from colora.system.errors import UserError
 from colora.system.files import REMEMBERED_FILES, parsed_json, read_file, read_json_lines, read_remembered, why
 from colora.system.process import is_identity

@@ -39,7 +39,8 @@ from colora.runs.ground import Ground, apart, ground
 from colora.runs.proof import is_own
 from colora.runs.silence import silence
 from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status
-from colora.settings.config import SCHEMA_VERSION, Resolved, RunConfig
+from colora.settings.config import SCHEMA_VERSION, RunConfig
+from colora.settings.resolved import Resolved
 from colora.system.beside import FOLDER, beside, sweep
 from colora.system.errors import UserError
 from colora.system.files import (

@@ -11,7 +11,7 @@ from typing import Any
 
 from colora.runs.folder import Group, Run
 from colora.runs.ground import FIELDS, OTHER, Ground, apart, ground
-from colora.settings.config import Resolved
+from colora.settings.resolved import Resolved
 from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 

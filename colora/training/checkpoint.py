@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from colora.adapters.model import plain_state
 from colora.networks.backbones import build
 from colora.runs.folder import Run, write_bytes
-from colora.settings.config import Resolved, RunConfig
+from colora.settings.config import RunConfig
+from colora.settings.resolved import Resolved
 from colora.system.errors import UserError
 from colora.system.files import why
 from colora.system.typed import is_file

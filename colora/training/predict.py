@@ -19,7 +19,8 @@ from colora.runs.folder import Group, Run
 from colora.runs.selection import SELECTION, selected_epoch
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
-from colora.settings.config import FILES, Resolved
+from colora.settings.config import FILES
+from colora.settings.resolved import Resolved
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 from colora.training.checkpoint import load_model

@@ -38,7 +38,8 @@ from colora.runs.folder import Group, Run, append_json, read_json_lines, write_b
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings, layers_begun
 from colora.runs.trained_said import says_few_reached, says_trained
-from colora.settings.config import Resolved, RunConfig
+from colora.settings.config import RunConfig
+from colora.settings.resolved import Resolved
 from colora.system.beside import sweep
 from colora.system.environment import environment
 from colora.system.errors import UserError

@@ -6,6 +6,7 @@ import itertools
 import pytest
 import torch
 from convolutions import (
+    BIAS_SETTINGS,
     CASES,
     GRID,
     KINDS,
@@ -146,15 +147,7 @@ def test_glorot_limit_and_keyed_draw():
     assert not torch.equal(layer.pointwise, again)
 
 
-@pytest.mark.parametrize(
-    ("adapt_bias", "base_bias", "has_update", "has_bias"),
-    [
-        ("auto", True, True, True),
-        ("auto", False, False, False),
-        ("all", False, True, True),
-        ("none", True, False, True),
-    ],
-)
+@pytest.mark.parametrize(("adapt_bias", "base_bias", "has_update", "has_bias"), BIAS_SETTINGS)
 def test_bias_settings(adapt_bias, base_bias, has_update, has_bias):
     layer = trained_layer({"kernel_size": 3}, "inception", 1, base_bias, adapt_bias)
     assert (layer.bias_update is not None) is has_update

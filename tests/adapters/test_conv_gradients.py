@@ -7,6 +7,7 @@ from convolutions import (
     FORMS,
     ORDERS,
     PLAIN_CASES,
+    check_transforms_see_it_plainly,
     images,
     kernel_delta,
     plain_output,
@@ -14,7 +15,6 @@ from convolutions import (
     trained_layer,
 )
 from torch import nn
-from torch.autograd import forward_ad
 
 from colora.adapters import forms
 from colora.adapters.layer import keyed_generator
@@ -174,22 +174,7 @@ def test_second_derivatives_too(geometry, p, order, form):
 def test_transforms_and_compilers_see_plain_operations(kernel, p, form):
     geometry = {"kernel_size": kernel, "padding": kernel // 2}
     layer = trained_layer(geometry, "inception", 1, True, form=form, pointwise_rank=p)
-    x = images(2)
-    parameters = {n: p.detach() for n, p in layer.named_parameters()}
-
-    def loss(parameters, x):
-        return torch.func.functional_call(layer, parameters, (x[None],)).square().sum()
-
-    per_sample = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
-    (expected,) = torch.autograd.grad(layer(x).square().sum(), [layer.depthwise])
-    assert torch.allclose(per_sample["depthwise"].sum(0), expected, rtol=0, atol=1e-10)
-    with forward_ad.dual_level():
-        tangent = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, x))).tangent
-    assert torch.allclose(tangent, layer(x) - layer(0 * x), rtol=0, atol=1e-10)
-    torch.compiler.reset()  # of what was compiled before there may be no more than a few kinds
-    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
-    (got,) = torch.autograd.grad(compiled(x).square().sum(), [layer.depthwise])
-    assert torch.allclose(got, expected, rtol=0, atol=1e-10)
+    check_transforms_see_it_plainly(layer, images(2), "depthwise")
 
 
 @pytest.mark.parametrize("form", FORMS)

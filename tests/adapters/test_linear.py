@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from convolutions import BIAS_SETTINGS
 from safetensors import safe_open
 from torch import nn
 
@@ -79,15 +80,7 @@ def test_the_rank_is_at_most_the_smaller_side(asked, p):
     assert sum(t.numel() for t in layer.adapter_parameters()) == 11 * p + 5
 
 
-@pytest.mark.parametrize(
-    ("adapt_bias", "base_bias", "has_update", "has_bias"),
-    [
-        ("auto", True, True, True),
-        ("auto", False, False, False),
-        ("all", False, True, True),
-        ("none", True, False, True),
-    ],
-)
+@pytest.mark.parametrize(("adapt_bias", "base_bias", "has_update", "has_bias"), BIAS_SETTINGS)
 def test_bias_settings(adapt_bias, base_bias, has_update, has_bias):
     layer = trained_linear(bias=base_bias, adapt_bias=adapt_bias)
     assert (layer.bias_update is not None) is has_update

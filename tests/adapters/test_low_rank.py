@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from convolutions import check_transforms_see_it_plainly
 from torch import nn
-from torch.autograd import forward_ad
 
 from colora.adapters import low_rank
 from colora.adapters.layer import keyed_generator
@@ -87,22 +87,7 @@ def test_what_is_unfrozen_in_a_linear_layer_gets_its_gradient(name):
 
 
 def test_transforms_and_compilers_see_a_plain_linear_layer():
-    layer, x = linear(1), torch.randn(3, 6, dtype=torch.float64)
-    parameters = {n: p.detach() for n, p in layer.named_parameters()}
-
-    def loss(parameters, x):
-        return torch.func.functional_call(layer, parameters, (x[None],)).square().sum()
-
-    per_sample = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
-    (expected,) = torch.autograd.grad(layer(x).square().sum(), [layer.pointwise_a])
-    assert torch.allclose(per_sample["pointwise_a"].sum(0), expected, rtol=0, atol=1e-10)
-    with forward_ad.dual_level():
-        tangent = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, x))).tangent
-    assert torch.allclose(tangent, layer(x) - layer(0 * x), rtol=0, atol=1e-10)
-    torch.compiler.reset()
-    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
-    (got,) = torch.autograd.grad(compiled(x).square().sum(), [layer.pointwise_a])
-    assert torch.allclose(got, expected, rtol=0, atol=1e-10)
+    check_transforms_see_it_plainly(linear(1), torch.randn(3, 6, dtype=torch.float64), "pointwise_a")
 
 
 def test_a_linear_layer_under_autocast_computes_what_a_merge_adds():

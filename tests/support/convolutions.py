@@ -4,6 +4,7 @@ import itertools
 
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from colora.adapters.conv import CoLoRAConv
 from colora.adapters.layer import keyed_generator
@@ -51,6 +52,12 @@ GRID = list(itertools.product(CASES, ORDERS, (1, 3), (True, False), (None,)))
 GRID += list(itertools.product(CASES, ORDERS, (1, 3), (True,), (1, 2)))  # with a pointwise factor of that rank
 LAYOUTS = [(case, torch.contiguous_format) for case in CASES]
 LAYOUTS += [(c, torch.channels_last if c[0] == 2 else torch.channels_last_3d) for c in CASES if c[0] > 1]
+BIAS_SETTINGS = [  # of the adapter, whether the base has one; an update, a bias in the end
+    ("auto", True, True, True),
+    ("auto", False, False, False),
+    ("all", False, True, True),
+    ("none", True, False, True),
+]
 FORMS = ("plain", "fused", "factored")
 FORM_GRID = [(c, o, f) for c in CASES for o in ORDERS for f in FORMS if f == "plain" or not c[1]]
 
@@ -79,6 +86,26 @@ def trained_layer(
 
 def images(n, dtype=torch.float64):
     return torch.randn(2, 6, *(9, 7, 6)[:n], generator=keyed_generator("images"), dtype=torch.float64).to(dtype)
+
+
+def check_transforms_see_it_plainly(layer, x, factor):
+    """Gradients of `factor` for each of x (B, ...) under vmap, a tangent in forward mode, and gradients of the layer
+    compiled, as one graph, are the layer's own."""
+    parameters = {n: p.detach() for n, p in layer.named_parameters()}
+
+    def loss(parameters, x):
+        return torch.func.functional_call(layer, parameters, (x[None],)).square().sum()
+
+    per_sample = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
+    (expected,) = torch.autograd.grad(layer(x).square().sum(), [getattr(layer, factor)])
+    assert torch.allclose(per_sample[factor].sum(0), expected, rtol=0, atol=1e-10)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, x))).tangent
+    assert torch.allclose(tangent, layer(x) - layer(0 * x), rtol=0, atol=1e-10)
+    torch.compiler.reset()  # of what was compiled before there may be no more than a few kinds
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    (got,) = torch.autograd.grad(compiled(x).square().sum(), [getattr(layer, factor)])
+    assert torch.allclose(got, expected, rtol=0, atol=1e-10)
 
 
 def plain_output(case, x, weight, bias):

@@ -24,7 +24,8 @@ from colora.queue import order
 from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
 from colora.runs.notes import write_notes
 from colora.runs.selection import selected_row
-from colora.settings.config import Resolved, RunConfig, make_config
+from colora.settings.config import RunConfig, make_config
+from colora.settings.resolved import Resolved
 from colora.system.process import identity
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
