@@ -106,7 +106,7 @@ def _phantom(splits: dict[str, Split]) -> Dataset:
         split_rule="generated apart, no patient in two splits",
         synthetic=True,
         warnings=("These images are synthetic: generated, of no patient. The figures say nothing about real eyes.",),
-        patients_from="generated with the images",
+        patients_from="the generator's own numbers",
     )
 
 

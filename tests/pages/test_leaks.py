@@ -16,7 +16,7 @@ from colora.runs.documents import DATA
 from colora.runs.folder import Group, write_json
 from colora.settings.config import make_config
 
-LINE = "Split generated apart, no patient in two splits. Patients: 1,486, by generated with the images; "
+LINE = "Split generated apart, no patient in two splits. Patients: 1,486, by the generator's own numbers; "
 LEAK = (
     "These data leak: 3 patients are in several splits; 1 picture is in several splits; 2 images of validation or test "
     "are nearly the same as one of an earlier split. The figures look better than they would on new patients."
