@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from colora.adapters.conv import CoLoRAConv
+from colora.adapters.forms import updated_kernel
 from colora.adapters.walk import adapted_convolutions
 from colora.training.loop import Fit
 
@@ -22,13 +23,14 @@ def growing() -> Iterator[None]:
     """Low-rank layers grow at the ends of the first epochs until the model has the weights of rank 8 everywhere."""
     train_epoch = Fit._train_epoch
 
-    def pointwise(layer: CoLoRAConv) -> Tensor:
-        if not layer.pointwise_rank:
-            return layer.pointwise
+    updated_weight = CoLoRAConv.updated_weight
+
+    def watched(layer: CoLoRAConv) -> Tensor:
+        if not (layer.pointwise_rank and torch.is_grad_enabled()):
+            return updated_weight(layer)
         kp = layer.pointwise_b @ layer.pointwise_a
-        if kp.requires_grad:
-            kp.register_hook(partial(_accumulate, layer))
-        return kp
+        kp.register_hook(partial(_accumulate, layer))
+        return updated_kernel(layer.base_weight, kp, layer.depthwise, layer.order, layer.base.groups)
 
     def grown(fit: Fit, epoch: int, merged: dict) -> np.ndarray | None:
         layers = adapted_convolutions(fit.model).values()
@@ -41,7 +43,7 @@ def growing() -> Iterator[None]:
         return seen
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(CoLoRAConv, "kernel_pointwise", pointwise))
+        stack.enter_context(patch.object(CoLoRAConv, "updated_weight", watched))
         stack.enter_context(patch.object(Fit, "_train_epoch", grown))
         yield
 
