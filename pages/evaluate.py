@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.metrics.classification import wilson
+from colora.metrics.estimates import wilson
 from colora.metrics.over_seeds import Spread
 from colora.runs.documents import contained
 from colora.runs.finished import counted, finished, standing

@@ -5,10 +5,11 @@ image that is neither in the class nor called so; the paper's eq. 23 leaves the 
 """
 
 import math
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+
+from colora.metrics.figures import against_rest
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
@@ -86,13 +87,6 @@ def micro_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return roc_area(counts)
 
 
-def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of a share, `right` of `n` > 0 independent images (Wilson's score interval)."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    centre, half = right + z**2 / 2, z * math.sqrt(right * (n - right) / n + z**2 / 4)
-    return max(0.0, (centre - half) / (n + z**2)), min(1.0, (centre + half) / (n + z**2))
-
-
 def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """(C, C) int counts: rows are true classes, columns predicted ones."""
     classes = probabilities.shape[1]
@@ -108,23 +102,13 @@ def per_class(matrix: np.ndarray) -> list[dict[str, float | int | None]]:
     the others that are not called so.
     """
 
-    def share(part: float, whole: float) -> float | None:
-        return float(part / whole) if whole else None
-
-    total, rows = matrix.sum(), []
+    found = against_rest(np.asarray(matrix, dtype=np.float64)[None])
+    columns = {"recall": "sensitivity", "precision": "ppv", "specificity": "specificity"}
+    rows: list[dict[str, float | int | None]] = []
     for c in range(len(matrix)):
-        true_positive = matrix[c, c]
-        false_negative = matrix[c].sum() - true_positive
-        false_positive = matrix[:, c].sum() - true_positive
-        true_negative = total - true_positive - false_negative - false_positive
-        rows.append(
-            {
-                "n": int(matrix[c].sum()),
-                "recall": share(true_positive, true_positive + false_negative),
-                "precision": share(true_positive, true_positive + false_positive) if matrix[c].any() else None,
-                "specificity": share(true_negative, true_negative + false_positive),
-            }
-        )
+        own = {name: float(found[figure][0, c]) for name, figure in columns.items()}
+        known = {name: None if math.isnan(value) else value for name, value in own.items()}
+        rows.append({"n": int(matrix[c].sum()), **known})
     return rows
 
 

@@ -14,7 +14,8 @@ from colora.data.cuts import PINNED
 from colora.data.rules import make_rule
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
-from colora.metrics.classification import confusion_matrix, macro_auc, micro_auc, per_class, wilson
+from colora.metrics.classification import confusion_matrix, macro_auc, micro_auc, per_class
+from colora.metrics.estimates import wilson
 from colora.metrics.over_seeds import Spread
 from colora.results.predictions import mistakes
 from colora.results.summary import best_run, run_summary

@@ -8,7 +8,7 @@ import streamlit as st
 
 from colora import plots
 from colora.data.thumbnails import Place, tile
-from colora.metrics.classification import wilson
+from colora.metrics.estimates import wilson
 from colora.metrics.over_seeds import Spread
 from colora.plots.evaluation import Kind
 from colora.system.errors import UserError

@@ -1,0 +1,203 @@
+"""Whether one model, or one method over several seeds, is really ahead of another, and what these images could tell.
+
+On the same images, two models (two groups' ensembles, or two seeds):
+    accuracy   interval: paired bootstrap; p: exact McNemar test of the images that one alone has right, or, where
+               patients have several images, the share of the bootstrap's draws beyond zero
+    AUC        DeLong's test for the macro area, by patient as Obuchowski 1997
+    the rest   paired bootstrap, and its p
+Over seeds that both groups have: Wilcoxon's signed-rank test, with the Hodges-Lehmann difference (the median of the
+means of all pairs of differences) and its interval (Hollander & Wolfe 1999, section 3.2 and 3.3). It says what other
+seeds would give on these same images, not what other images would.
+
+p of several comparisons: Holm 1979. A verdict is that of the interval.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from scipy.stats import PermutationMethod, binomtest, norm, wilcoxon
+
+from colora.metrics import bootstrap, delong, figures
+from colora.metrics.bootstrap import DRAWS, LEVEL, Sample
+from colora.metrics.estimates import Z
+from colora.metrics.figures import Predicted
+
+POWER = 0.8
+MCNEMAR, PAIRED, DELONG, WILCOXON = "exact McNemar", "paired bootstrap", "DeLong", "Wilcoxon signed-rank"
+DISAGREEMENT = 0.1  # of two good models, where none has been trained yet: 0.09 to 0.16 between pairs on real scans
+FEWEST_PAIRS = 6  # with five no interval of 95 % exists: 1 of 32 lies on each side
+
+
+@dataclass(frozen=True)
+class Difference:
+    """a minus b, from `low` to `high`; `p` two-sided, of `test`; `smallest`: the difference that these images would
+    have shown in four of five such studies. What cannot be said is None, with the `reason`."""
+
+    difference: float | None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    test: str | None = None
+    smallest: float | None = None
+    reason: str | None = None
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether zero lies outside the interval."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; with `reason` only where there is one."""
+        return {k: v for k, v in asdict(self).items() if k != "reason" or v}
+
+
+def on_images(
+    labels: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    patients: np.ndarray | None = None,
+    ordinal: bool = False,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """{figure: Difference} over all classes, of probabilities `a` and `b` (N, C) of the same images."""
+    labels = np.asarray(labels, dtype=np.int64)
+    models = Predicted(labels, np.asarray(a)), Predicted(labels, np.asarray(b))
+    sample = Sample.of(labels, patients)
+    parts = [[m.under(w).overall for m in models] for w in bootstrap.weightings(sample, draws, seed)]
+    ones = np.ones((1, len(labels)))
+    values = [m.under(ones).overall for m in models]
+    found = {}
+    for name in figures.names(ordinal):
+        difference = float(values[0][name][0] - values[1][name][0])
+        drawn = np.concatenate([first[name] - second[name] for first, second in parts])
+        found[name] = _by_draws(difference, drawn, sample)
+    found["accuracy"] = _of_accuracy(found["accuracy"], models, sample)
+    found["auc"] = _of_auc(models, sample)
+    return found
+
+
+def _by_draws(difference: float, drawn: np.ndarray, sample: Sample) -> Difference:
+    if not math.isfinite(difference):
+        return Difference(None, reason="not defined for both")
+    low, high = (float(end) for end in bootstrap.percentiles(drawn))
+    test = f"{PAIRED} of {sample.drawn}"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Difference(difference, reason="in more than one of ten draws it is not defined")
+    if sample.units < 2:
+        return Difference(difference, reason=f"one {sample.drawn[:-1]} says nothing of how others vary")
+    if low == high:
+        return Difference(difference, reason=f"no draw of these {sample.drawn} changes it")
+    smallest = (Z + norm.ppf(POWER)) * float(np.nanstd(drawn))
+    return Difference(difference, low, high, bootstrap.two_sided(drawn), test, smallest)
+
+
+def _of_accuracy(found: Difference, models: tuple[Predicted, Predicted], sample: Sample) -> Difference:
+    right_a, right_b = (m.called == m.labels for m in models)
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    if not only_a + only_b:
+        return replace(found, reason="both are right on the same images")
+    if sample.clustered or found.low is None:
+        return found
+    return replace(found, p=mcnemar(only_a, only_b), test=MCNEMAR)
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Exact two-sided p of as many images that a alone has right, and b alone, at least one of them."""
+    return float(binomtest(min(only_a, only_b), only_a + only_b, 0.5).pvalue)
+
+
+def _of_auc(models: tuple[Predicted, Predicted], sample: Sample) -> Difference:
+    areas = [delong.macro(delong.class_areas(m.labels, m.probabilities)) for m in models]
+    if areas[0] is None or areas[1] is None:
+        return Difference(None, reason="all images are of one class")
+    return of_areas(areas[0], areas[1], models[0].labels, sample)
+
+
+def of_areas(a: delong.Area, b: delong.Area, strata: np.ndarray, sample: Sample) -> Difference:
+    """Two areas of the same images; `strata` as in `delong.variance`."""
+    difference = a.value - b.value
+    spread = delong.variance(a.influence - b.influence, strata, sample)
+    if spread is None:
+        return Difference(difference, reason=f"one of the classes has a single {sample.drawn[:-1]}")
+    if not spread:
+        return Difference(difference, reason="both rank all images alike")
+    error = math.sqrt(spread)
+    p = float(2 * norm.sf(abs(difference) / error))
+    test = f"{DELONG} by patient" if sample.clustered else DELONG
+    smallest = float((Z + norm.ppf(POWER)) * error)
+    return Difference(difference, difference - Z * error, difference + Z * error, p, test, smallest)
+
+
+def over_seeds(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Of S pairs of a figure, seed by seed: the Hodges-Lehmann difference with its interval, at least 95 %."""
+    d = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    if not len(d) or not np.isfinite(d).all():
+        return Difference(None, reason="no seed that both have" if not len(d) else "not defined for every seed")
+    if len(d) < 2:
+        return Difference(float(d[0]), reason="one pair of seeds says nothing of how others vary")
+    if not d.any():
+        return Difference(0.0, reason="every pair of seeds is level")
+    walsh = np.sort([(d[i] + d[j]) / 2 for i, j in combinations_with_replacement(range(len(d)), 2)])
+    centre = float(np.median(walsh))
+    sizes = np.abs(d[d != 0])
+    plain = len(sizes) == len(d) and len(np.unique(sizes)) == len(d)
+    p = float(wilcoxon(d, method="exact" if plain else PermutationMethod(n_resamples=2**13, rng=0)).pvalue)
+    if len(d) < FEWEST_PAIRS:
+        reason = f"{len(d)} pairs of seeds allow no interval of 95 %: {FEWEST_PAIRS} do"
+        return Difference(centre, p=p, test=WILCOXON, reason=reason)
+    outside = signed_rank_quantile(len(d))
+    return Difference(centre, float(walsh[outside]), float(walsh[-1 - outside]), p, WILCOXON)
+
+
+def signed_rank_quantile(n: int, level: float = LEVEL) -> int:
+    """How many of the ordered means of pairs lie outside the interval on each side: the largest k with
+    P(T <= k) <= (1 - level) / 2, of Wilcoxon's T of n pairs under no difference; -1 where there is none."""
+    ways = np.zeros(n * (n + 1) // 2 + 1)
+    ways[0] = 1
+    for rank in range(1, n + 1):
+        ways[rank:] = ways[rank:] + ways[:-rank]
+    below = np.cumsum(ways) / 2.0**n  # P(T <= k)
+    return int(np.searchsorted(below, (1 - level) / 2, side="right")) - 1
+
+
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """The same p for as many comparisons, in the same order (Holm 1979); None stays None and counts for none."""
+    known = sorted((value, place) for place, value in enumerate(p) if value is not None)
+    found: list[float | None] = [None] * len(p)
+    largest = 0.0
+    for rank, (value, place) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * value))
+        found[place] = largest
+    return found
+
+
+def resolves(images: int, disagreement: float = DISAGREEMENT) -> float:
+    """The smallest difference in accuracy that `images` > 0 independent images show in four of five studies, where two
+    models answer differently, one of them rightly, on that share of them (Connor 1987, small differences)."""
+    return min(1.0, float(Z + norm.ppf(POWER)) * math.sqrt(disagreement / images))
+
+
+def says(name_a: str, name_b: str, found: Difference, images: int, patients: int | None) -> str:
+    """The verdict on the accuracy in a sentence."""
+    on = f"{images:,} images" + (f" of {patients:,} patients" if patients else "")
+    if found.difference is None or found.low is None or found.high is None:
+        told = "" if found.difference is None else f", {_points(abs(found.difference))} apart,"
+        return f"{name_a} and {name_b}{told} cannot be told apart on {on}: {found.reason}."
+    a_leads = found.difference >= 0
+    ahead, behind = (name_a, name_b) if a_leads else (name_b, name_a)
+    low, high = (found.low, found.high) if a_leads else (-found.high, -found.low)
+    interval = f"[{100 * low:.1f}, {100 * high:.1f}]"
+    gap = f"{_points(abs(found.difference))} {interval} on {on}"
+    if found.beyond_chance:
+        return f"{ahead} is ahead of {behind} by {gap}: more than chance."
+    limit = f": {images:,} images cannot tell less than {_points(found.smallest)} apart" if found.smallest else ""
+    return f"{ahead} and {behind} are {gap} apart, which is within noise{limit}."
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f} points"

@@ -1,0 +1,94 @@
+"""A figure with its 95 % interval over test images, or the reason why there is none.
+
+The interval says what other images of the same kind could have given with the same model; how much seeds differ is
+another question (`over_seeds`), and the two are never mixed but in the mean over seeds, whose interval holds both.
+
+    accuracy, sensitivity, specificity, PPV, NPV of independent images    Wilson 1927
+    AUC         DeLong 1988, by patient Obuchowski 1997; on the logit scale, which keeps it in [0, 1] (Qin & Hotilovac
+                2008)
+    the rest, and shares where patients have several images    percentiles of the bootstrap
+    shares of 0 or 1 where patients have several images, of which no draw has another    Wilson, as if each patient had
+                one image
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from colora.metrics.bootstrap import LEVEL, Sample, percentiles
+from colora.metrics.delong import Area, variance
+
+Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+WILSON, DELONG, BOOTSTRAP = "Wilson", "DeLong", "bootstrap"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`value` with the interval from `low` to `high` and the `method` that gave it.
+
+    What cannot be said is None, and `reason` says why in a sentence: of the value, or of the interval alone.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+    reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; with `reason` only where there is one."""
+        return {k: v for k, v in asdict(self).items() if k != "reason" or v}
+
+
+def wilson(right: float, n: float, level: float = LEVEL) -> tuple[float, float]:
+    """Confidence interval of a share, `right` of `n` > 0 independent images (Wilson's score interval)."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    centre, half = right + z**2 / 2, z * math.sqrt(right * (n - right) / n + z**2 / 4)
+    low, high = (centre - half) / (n + z**2), (centre + half) / (n + z**2)
+    return (low if right > 0 else 0.0), (high if right < n else 1.0)  # which rounding would miss
+
+
+def of_share(
+    right: np.ndarray, asked: np.ndarray, sample: Sample, drawn: np.ndarray | None = None, nobody: str = "no image"
+) -> Estimate:
+    """The share of the images `asked` (N,) bool that are `right` (N,) bool; `drawn` (D,) its draws, wanted where
+    patients have several images; `nobody` is the reason where no image is asked."""
+    n, hits = int(asked.sum()), int((right & asked).sum())
+    if not n:
+        return Estimate(None, reason=nobody)
+    value = hits / n
+    if not sample.clustered:
+        return Estimate(value, *wilson(hits, n), WILSON)
+    if drawn is None or value in (0.0, 1.0):
+        units = len(np.unique(sample.unit[asked]))
+        return Estimate(value, *wilson(value * units, units), f"{WILSON} over patients")
+    return of_draws(value, drawn, sample)
+
+
+def of_area(found: Area, strata: np.ndarray, sample: Sample) -> Estimate:
+    """An AUC; `strata` as in `delong.variance`."""
+    spread = variance(found.influence, strata, sample)
+    if spread is None:
+        return Estimate(found.value, reason=f"one of the classes has a single {sample.drawn[:-1]}")
+    if found.value in (0.0, 1.0) or spread == 0:
+        return Estimate(found.value, reason="the classes are perfectly separated here, which says nothing of others")
+    logit = math.log(found.value / (1 - found.value))
+    half = Z * math.sqrt(spread) / (found.value * (1 - found.value))
+    low, high = (1 / (1 + math.exp(-end)) for end in (logit - half, logit + half))
+    return Estimate(found.value, low, high, f"{DELONG} by patient" if sample.clustered else DELONG)
+
+
+def of_draws(value: float, drawn: np.ndarray, sample: Sample, of: str = "") -> Estimate:
+    """A defined figure with the percentiles of its draws (D,), which are of the sample's images or patients, or of what
+    `of` says."""
+    low, high = (float(end) for end in percentiles(drawn))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Estimate(value, reason="in more than one of ten draws it is not defined")
+    if sample.units < 2:
+        return Estimate(value, reason=f"one {sample.drawn[:-1]} says nothing of how others vary")
+    if low == high:
+        return Estimate(value, reason=f"no draw of these {sample.drawn} changes it, which says nothing of others")
+    return Estimate(value, low, high, f"{BOOTSTRAP} of {of or sample.drawn}")

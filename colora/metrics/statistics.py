@@ -1,0 +1,189 @@
+"""Every figure of one group's models on one split, each with its interval: what a reviewer asks for.
+
+    seeds       each seed's model: its figures with intervals over images
+    ensemble    the same of the mean of the seeds' probabilities, as one more model
+    over_seeds  median, quartiles and range of the seeds' values, and their mean with an interval that holds both
+                kinds of chance: each draw has other seeds, too (hierarchical bootstrap, Davison & Hinkley 1997, 3.8)
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from colora.metrics import bootstrap, delong, estimates, figures
+from colora.metrics.bootstrap import DRAWS, Sample
+from colora.metrics.estimates import Estimate
+from colora.metrics.figures import Figures, Predicted
+from colora.metrics.over_seeds import Spread, ensemble
+
+Table = dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """One model's: `overall` {figure: Estimate}, `per_class` {class: {figure: Estimate}}."""
+
+    overall: Table
+    per_class: dict[str, Table]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "overall": {name: each.as_dict() for name, each in self.overall.items()},
+            "per_class": {
+                c: {name: each.as_dict() for name, each in table.items()} for c, table in self.per_class.items()
+            },
+        }
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """A figure over seeds: `spread` of their values, None without any, and the `mean` with both kinds of chance."""
+
+    spread: Spread | None
+    mean: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**(self.spread.as_dict() if self.spread else {"n": 0}), "mean": self.mean.as_dict()}
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """`images` and `patients` (None where unknown) of the split, `seeds` in the order given; `ensemble` and
+    `over_seeds` (overall, per class) of more than one seed, else None."""
+
+    images: int
+    patients: int | None
+    draws: int
+    seeds: list[ModelFigures]
+    ensemble: ModelFigures | None
+    over_seeds: tuple[dict[str, OverSeeds], dict[str, dict[str, OverSeeds]]] | None
+
+
+def statistics(
+    labels: np.ndarray,
+    probabilities: Sequence[np.ndarray],
+    class_names: Sequence[str],
+    patients: np.ndarray | None = None,
+    ordinal: bool = False,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Statistics:
+    """Of S > 0 models' `probabilities`, each (N, C), of images with `labels` (N,) and `patients` (N,), None where they
+    are unknown. Raises ValueError as `figures.Predicted` does."""
+    labels = np.asarray(labels, dtype=np.int64)
+    models = [Predicted(labels, np.asarray(p)) for p in probabilities]
+    if len(models) > 1:
+        models.append(Predicted(labels, ensemble(probabilities)))
+    sample = Sample.of(labels, patients)
+    names = list(figures.names(ordinal))
+    drawn = _drawn(models, sample, draws, seed)
+    values = [model.under(np.ones((1, len(labels)))) for model in models]
+    found = [
+        _with_intervals(model, value, draw, sample, names, class_names)
+        for model, value, draw in zip(models, values, drawn, strict=True)
+    ]
+    count = None if patients is None else len(np.unique(patients))
+    if len(models) == 1:
+        return Statistics(len(labels), count, draws, found, None, None)
+    shares = bootstrap.seed_weightings(len(models) - 1, draws, seed)
+    together = _over_seeds(values[:-1], drawn[:-1], shares, sample, names, class_names)
+    return Statistics(len(labels), count, draws, found[:-1], found[-1], together)
+
+
+def _drawn(models: Sequence[Predicted], sample: Sample, draws: int, seed: int) -> list[Figures]:
+    """Each model's figures in the same draws."""
+    parts = [[model.under(weights) for model in models] for weights in bootstrap.weightings(sample, draws, seed)]
+    return [
+        Figures(
+            {name: np.concatenate([part[m].overall[name] for part in parts]) for name in parts[0][m].overall},
+            {name: np.concatenate([part[m].per_class[name] for part in parts]) for name in parts[0][m].per_class},
+        )
+        for m in range(len(models))
+    ]
+
+
+def _with_intervals(
+    model: Predicted, values: Figures, drawn: Figures, sample: Sample, names: list[str], class_names: Sequence[str]
+) -> ModelFigures:
+    areas = delong.class_areas(model.labels, model.probabilities)
+    whole = delong.macro(areas)
+    every = np.ones(len(model.labels), dtype=bool)
+    overall: Table = {}
+    for name in names:
+        value, draws = float(values.overall[name][0]), drawn.overall[name]
+        if name == "accuracy":
+            overall[name] = estimates.of_share(model.called == model.labels, every, sample, draws)
+        elif name == "auc" and whole:
+            overall[name] = estimates.of_area(whole, model.labels, sample)
+        else:
+            overall[name] = _of_draws(name, value, draws, sample, model, None)
+    per_class = {}
+    for c, class_name in enumerate(class_names):
+        member, called = model.labels == c, model.called == c
+        asked = {"sensitivity": member, "specificity": ~member, "ppv": called, "npv": ~called}
+        area = areas[c]
+        table: Table = {}
+        for name in figures.PER_CLASS:
+            value, draws = float(values.per_class[name][0, c]), drawn.per_class[name][:, c]
+            if name in asked and math.isfinite(value):
+                table[name] = estimates.of_share(member == called, asked[name], sample, draws)
+            elif name == "auc" and area:
+                table[name] = estimates.of_area(area, member, sample)
+            else:
+                table[name] = _of_draws(name, value, draws, sample, model, c)
+        per_class[class_name] = table
+    return ModelFigures(overall, per_class)
+
+
+def _of_draws(
+    name: str, value: float, drawn: np.ndarray, sample: Sample, model: Predicted, c: int | None
+) -> Estimate:
+    if not math.isfinite(value):
+        return Estimate(None, reason=_why_not(name, model, c))
+    return estimates.of_draws(value, drawn, sample)
+
+
+def _why_not(name: str, model: Predicted, c: int | None) -> str:
+    """Why a figure is not defined."""
+    present = model.members.any(0)
+    if c is not None and not present[c]:
+        return "no image is of this class"
+    if present.sum() == 1:
+        return "all images are of one class"
+    if name == "ppv":
+        return "no image was called so" if c is not None else "no image was called one of the classes"
+    if name == "npv":
+        return "every image was called so"
+    return "every image was called the same"
+
+
+def _over_seeds(
+    values: list[Figures], drawn: list[Figures], shares: np.ndarray, sample: Sample, names: list[str],
+    class_names: Sequence[str],
+) -> tuple[dict[str, OverSeeds], dict[str, dict[str, OverSeeds]]]:  # fmt: skip
+    overall = {
+        name: _mean([v.overall[name][0] for v in values], [d.overall[name] for d in drawn], shares, sample)
+        for name in names
+    }
+    per_class = {
+        class_name: {
+            name: _mean([v.per_class[name][0, c] for v in values], [d.per_class[name][:, c] for d in drawn], shares,
+                        sample)
+            for name in figures.PER_CLASS
+        }
+        for c, class_name in enumerate(class_names)
+    }  # fmt: skip
+    return overall, per_class
+
+
+def _mean(values: list[float], drawn: list[np.ndarray], shares: np.ndarray, sample: Sample) -> OverSeeds:
+    """Of the S seeds' values, with both kinds of chance: their draws (D,), and the seeds' `shares` (D, S) in each."""
+    spread = Spread.of(values)
+    if spread is None or spread.n < len(values):
+        known = spread.n if spread else 0
+        return OverSeeds(spread, Estimate(None, reason=f"defined for {known} of {len(values)} seeds"))
+    means = (np.stack(drawn, 1) * shares).sum(1)
+    return OverSeeds(spread, estimates.of_draws(float(np.mean(values)), means, sample, f"seeds and {sample.drawn}"))
