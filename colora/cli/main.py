@@ -21,6 +21,7 @@ from colora.cli.images import add_image_commands
 from colora.cli.launch import add_launch_command
 from colora.cli.results import add_result_commands
 from colora.cli.runs import add_run_commands
+from colora.cli.statistics import add_statistics_commands
 from colora.settings.catalog import NOTICE
 from colora.system import file_rights, processor
 from colora.system.errors import UserError
@@ -145,6 +146,7 @@ def _parser() -> Parser:
 
     add_launch_command(command, with_json)
     add_result_commands(command, with_json)
+    add_statistics_commands(command, with_json)
     add_cost_commands(command, with_json)
     add_run_commands(command, with_json)
     add_file_commands(command, with_json)

@@ -69,6 +69,11 @@ def known(name: str) -> bool:
     return name in _package().INFO
 
 
+def in_order(name: str) -> bool:
+    """Whether the classes of a data source of this name are grades, one above the other, as RetinaMNIST's."""
+    return known(name) and _package().INFO[name]["task"].startswith("ordinal")
+
+
 def _why_not(name: str) -> str | None:
     """Why a set cannot be trained on; None if it can."""
     if name.endswith("3d"):

@@ -1,0 +1,123 @@
+"""How sure figures are: `statistics` of one group, `compare` of several on the same images."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from colora.cli.groups import add_group, add_groups, group_of, groups_of
+from colora.cli.printing import say
+from colora.data.dataset import SPLITS
+from colora.runs.siblings import seeds_text
+from colora.system.typed import one_line
+
+TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "kappa": "kappa",
+    "kappa_quadratic": "kappa, quadratic",
+    "mcc": "MCC",
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "brier": "Brier",
+    "log_loss": "log loss",
+    "ece": "ECE",
+}
+
+
+def add_statistics_commands(command: Callable, with_json: Callable) -> None:
+    """Registers them; `command` and `with_json` are the command line's own."""
+    one = with_json(command("statistics", _statistics, "every figure of a group with its 95 % interval"))
+    add_group(one)
+    several = with_json(command("compare", _compare, "whether groups differ by more than chance, on the same images"))
+    add_groups(several)
+    for sub in (one, several):
+        sub.add_argument("--split", choices=SPLITS, default="test", help="default test")
+
+
+def _statistics(args: argparse.Namespace) -> int:
+    from colora.results.statistics import group_statistics
+
+    found = group_statistics(group_of(args), args.split)
+    return say(args, found, _statistics_text(found))
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from colora.results.statistics import compare_groups
+
+    found = compare_groups(groups_of(args), args.split)
+    return say(args, found, _comparison_text(found))
+
+
+def _statistics_text(found: dict[str, Any]) -> str:
+    """The ensemble's figures, or those of the one seed there is, and under them the spread over seeds."""
+    one = found["ensemble"] or found["seeds"][0]
+    seeds = seeds_text([row["seed"] for row in found["seeds"]])
+    of = f"the ensemble of {seeds}" if found["ensemble"] else seeds
+    lines = [f"{found['name']} on {_images(found)} of {found['split']}: {of}, 95 % intervals over images"]
+    lines += _table(one["overall"])
+    for name, table in one["per_class"].items():
+        lines += [f"  {one_line(name)} against the rest", *_table(table)]
+    if found["over_seeds"]:
+        lines.append("  Over seeds: median [IQR], range; their mean with 95 % over seeds and images together")
+        for name, each in found["over_seeds"]["overall"].items():
+            lines.append(f"    {TITLES[name]:<18} {_over_seeds(each)}")
+    if found["optimism"]:
+        lines.append(f"  {found['optimism']['says']}")
+    lines += [f"  {told}" for told in found["not_counted"]]
+    lines.append(f"  Data: {found['data']['source']}, split {found['data']['split']}.")
+    lines.append(f"  Selection: {found['selection']['says']}.")
+    lines += [f"  Note: {one_line(warning)}" for warning in found["warnings"]]
+    return "\n".join([*lines, f"  {found['notice']}"])
+
+
+def _images(found: dict[str, Any]) -> str:
+    return f"{found['n']:,} images" + (f" of {found['patients']:,} patients" if found["patients"] else "")
+
+
+def _table(figures: dict[str, dict[str, Any]]) -> list[str]:
+    return [f"    {TITLES[name]:<18} {_estimate(each)}" for name, each in figures.items()]
+
+
+def _estimate(each: dict[str, Any]) -> str:
+    if each["value"] is None:
+        return f"not estimable: {each['reason']}"
+    if each["low"] is None:
+        return f"{each['value']:.3f}  no interval: {each['reason']}"
+    return f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]  {each['method']}"
+
+
+def _over_seeds(each: dict[str, Any]) -> str:
+    if not each["n"]:
+        return f"not estimable: {each['mean']['reason']}"
+    (q1, q3), (low, high) = each["iqr"], each["range"]
+    return f"{each['median']:.3f} [{q1:.3f}, {q3:.3f}], {low:.3f} to {high:.3f}; {_estimate(each['mean'])}"
+
+
+def _comparison_text(found: dict[str, Any]) -> str:
+    lines = [f"On {_images(found)} of {found['split']}, ensemble against ensemble, 95 % intervals"]
+    lines += [f"  {'Not comparable: ' if c['weight'] == 'wrong' else ''}{c['says']}" for c in found["cautions"]]
+    for pair in found["pairs"]:
+        seeds = f", {seeds_text(pair['seeds'])} of both" if pair["seeds"] else ", no seed in common"
+        lines += ["", f"  {pair['a']} minus {pair['b']}{seeds}", f"    {pair['says']}"]
+        for name in ("accuracy", "auc", "log_loss"):
+            lines.append(f"    {TITLES[name]:<18} {_difference(pair[name])}")
+        for name, each in pair["over_seeds"].items():
+            lines.append(f"    {TITLES[name] + ', by seed':<18} {_difference(each)}")
+    return "\n".join([*lines, "", f"  {found['notice']}"])
+
+
+def _difference(each: dict[str, Any]) -> str:
+    if each["difference"] is None:
+        return f"not estimable: {each['reason']}"
+    text = f"{each['difference']:+.4f}"
+    if each["low"] is not None:
+        text += f" [{each['low']:+.4f}, {each['high']:+.4f}]"
+    if each["p"] is not None:
+        text += f"  p {each['p']:.3g} ({each['test']})"
+        text += f", {each['p_holm']:.3g} for all pairs (Holm)" if each["p_holm"] != each["p"] else ""
+    return text + (f"  {each['reason']}" if each.get("reason") else "")

@@ -1,0 +1,223 @@
+"""Every figure of a group with its uncertainty, and groups held against each other on the same test images.
+
+What `colora statistics` and `colora compare` print. The seeds that count are the finished ones that were trained alike;
+each one's model is that of its selected epoch, and the ensemble is the mean of their probabilities.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from colora.metrics import differences
+from colora.metrics.bootstrap import DRAWS, LEVEL
+from colora.metrics.classification import accuracy, macro_auc
+from colora.metrics.differences import Difference
+from colora.metrics.optimism import Optimism, optimism
+from colora.metrics.over_seeds import ensemble
+from colora.metrics.statistics import OverSeeds, statistics
+from colora.results.compare import cautions
+from colora.results.predictions import epoch_file, image_checksums, image_table, predicted
+from colora.results.summary import group_summary
+from colora.runs.documents import contained
+from colora.runs.finished import finished, says_not_counted, under_way
+from colora.runs.folder import Group, Run
+from colora.runs.prediction_table import read_epoch
+from colora.runs.selection import SELECTION
+from colora.runs.siblings import apart_rows
+from colora.settings.catalog import NOTICE
+from colora.settings.medmnist_info import in_order
+from colora.system.errors import UserError
+
+OVER_SEEDS: dict[str, Callable[[np.ndarray, np.ndarray], float | None]] = {  # tested seed by seed
+    "accuracy": accuracy,
+    "auc": macro_auc,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the seeds that count predicted for the images of one split, in one order.
+
+    labels (N,) int; patients (N,) names, None where unknown; probabilities: of each seed (N, C); images: what tells an
+    image from others (N,), its checksum, or its id where none was kept.
+    """
+
+    group: Group
+    class_names: list[str]
+    seeds: list[int]
+    labels: np.ndarray
+    patients: np.ndarray | None
+    probabilities: list[np.ndarray]
+    images: np.ndarray
+
+
+def judged(group: Group, split: str) -> Judged:
+    """Raises UserError while no seed is finished, and where a file is damaged."""
+    runs = finished(group)
+    if not runs:
+        raise UserError(f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}.")
+    table = image_table(group, split)
+    labels = table["target"].to_numpy(dtype=np.int64)
+    resolved = runs[0].resolved
+    assert resolved is not None  # predictions exist, so the run has started
+    known = table["patient_id"].notna().to_numpy()
+    alone = table["image_id"].astype(str).to_numpy()  # an image without a patient is one of its own
+    patients = np.where(known, table["patient_id"].astype(str), np.char.add("image ", alone)) if known.any() else None
+    checksums = image_checksums(runs[0], split)
+    images = alone if checksums is None else checksums[table["index"].to_numpy()]
+    probabilities = [predicted(run, split, None, labels)[1] for run in runs]
+    return Judged(group, resolved.class_names, [r.seed for r in runs], labels, patients, probabilities, images)
+
+
+def group_statistics(group: Group, split: str = "test") -> dict[str, Any]:
+    """One group's document: n, patients, seeds, ensemble, over_seeds, each figure with value, low, high and method, and
+    what they were made of. Raises UserError as `judged` does."""
+    with contained(group.path):
+        seen = judged(group, split)
+        config = group.config
+        ordinal = in_order(config.dataset)
+        found = statistics(seen.labels, seen.probabilities, seen.class_names, seen.patients, ordinal)
+        runs = finished(group)
+        resolved = runs[0].resolved
+        assert resolved is not None
+        about = {"finished": len(runs), "under_way": under_way(group), "apart": apart_rows(group)}
+        return {
+            "name": group.name,
+            "split": split,
+            "n": found.images,
+            "patients": found.patients,
+            "class_names": seen.class_names,
+            "data": {"source": resolved.data_source, "split": resolved.split_rule, "synthetic": resolved.synthetic},
+            "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
+            "level": LEVEL,
+            "draws": found.draws,
+            "seeds": [{"seed": s, **own.as_dict()} for s, own in zip(seen.seeds, found.seeds, strict=True)],
+            "ensemble": found.ensemble.as_dict() if found.ensemble else None,
+            "over_seeds": _over_seeds(found.over_seeds),
+            "optimism": _optimism(group, runs, seen) if split == "test" and config.selection == "paper" else None,
+            **about,
+            "not_counted": says_not_counted(about),
+            "warnings": resolved.warnings,
+            "notice": NOTICE,
+        }
+
+
+def _over_seeds(
+    found: tuple[dict[str, OverSeeds], dict[str, dict[str, OverSeeds]]] | None,
+) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    overall, per_class = found
+    return {
+        "overall": {name: each.as_dict() for name, each in overall.items()},
+        "per_class": {c: {name: each.as_dict() for name, each in own.items()} for c, own in per_class.items()},
+    }
+
+
+def _optimism(group: Group, runs: Sequence[Run], seen: Judged) -> dict[str, Any] | None:
+    """What the paper's rule gains by choosing among every epoch of every seed on test; None where an epoch's
+    predictions are not kept."""
+    right, places = [], []
+    for run in runs:
+        for row in run.metrics.itertuples():
+            path = epoch_file(run, int(row.epoch))
+            if not path.exists():
+                return None
+            right.append(read_epoch(path, "test").argmax(1) == seen.labels)
+            places.append((-row.val_accuracy, row.val_loss, len(places)))
+    chosen = min(places)[2]
+    found = optimism(np.stack(right), chosen, seen.labels, seen.patients)
+    return {**found.as_dict(), "says": _says_optimism(found)}
+
+
+def _says_optimism(found: Optimism) -> str:
+    return (
+        f"Chosen among {found.candidates:,} models on the test images themselves: {found.best:.3f}; the one that "
+        f"validation chooses has {found.chosen:.3f} there, {100 * found.optimism:.1f} points less. If all were equally "
+        f"good, the best on test would still seem {100 * found.by_chance:.1f} points better "
+        f"[{100 * found.low:.1f}, {100 * found.high:.1f}] by chance."
+    )
+
+
+def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, Any]:
+    """Every pair of at least two groups on the same images, ensemble against ensemble and seed against seed.
+
+    p_holm is p adjusted for all pairs of the same figure (Holm). Raises UserError where the images differ.
+    """
+    if len(groups) < 2:
+        raise UserError("At least two groups are needed for a comparison.")
+    seen = [judged(group, split) for group in groups]
+    for other in seen[1:]:
+        _same_images(seen[0], other, split)
+    pairs = [_pair(a, b) for a, b in combinations(seen, 2)]
+    for figure in pairs[0]["figures"]:
+        adjusted = differences.holm([pair["figures"][figure]["p"] for pair in pairs])
+        for pair, p in zip(pairs, adjusted, strict=True):
+            pair["figures"][figure]["p_holm"] = p
+    for figure in OVER_SEEDS:
+        adjusted = differences.holm([pair["over_seeds"][figure]["p"] for pair in pairs])
+        for pair, p in zip(pairs, adjusted, strict=True):
+            pair["over_seeds"][figure]["p_holm"] = p
+    found = cautions({group.name: group_summary(group) for group in groups})
+    return {
+        "split": split,
+        "n": len(seen[0].labels),
+        "patients": _patients(seen[0]),
+        "groups": [{"name": each.group.name, "seeds": each.seeds} for each in seen],
+        "level": LEVEL,
+        "draws": DRAWS,
+        "pairs": [{**pair["figures"], **{k: v for k, v in pair.items() if k != "figures"}} for pair in pairs],
+        "cautions": [{"weight": each.weight, "says": each.says} for each in found],
+        "notice": NOTICE,
+    }
+
+
+def _patients(seen: Judged) -> int | None:
+    return None if seen.patients is None else len(np.unique(seen.patients))
+
+
+def _same_images(a: Judged, b: Judged, split: str) -> None:
+    """Raises UserError where the images, their order or their labels differ."""
+    if a.class_names != b.class_names:
+        each = f"{a.group.name}: {', '.join(a.class_names)}; {b.group.name}: {', '.join(b.class_names)}"
+        raise UserError(f"The classes differ ({each}): these groups cannot be compared.")
+    if np.array_equal(a.images, b.images) and np.array_equal(a.labels, b.labels):
+        return
+    counts = f"{len(a.images):,} in {a.group.name}, {len(b.images):,} in {b.group.name}"
+    shared = np.intersect1d(a.images, b.images).size if a.images.dtype == b.images.dtype else 0
+    told = f"{shared:,} of them the same" if shared else "none of them the same by its checksum"
+    raise UserError(
+        f"The {split} images differ ({counts}, {told}): a comparison needs the same images, prepared alike. Train one "
+        "of the groups anew on the other's data, split and image size."
+    )
+
+
+def _pair(a: Judged, b: Judged) -> dict[str, Any]:
+    """Figures of the seeds that both have, where there are any, so that no ensemble is of more models."""
+    common = sorted(set(a.seeds) & set(b.seeds))
+    chosen = [[each.seeds.index(s) for s in common or each.seeds] for each in (a, b)]
+    models = [[each.probabilities[i] for i in places] for each, places in zip((a, b), chosen, strict=True)]
+    ordinal = in_order(a.group.config.dataset)
+    found = differences.on_images(a.labels, ensemble(models[0]), ensemble(models[1]), a.patients, ordinal)
+    over_seeds = _seed_by_seed(a, models) if common else dict.fromkeys(OVER_SEEDS, differences.over_seeds([], []))
+    return {
+        "a": a.group.name,
+        "b": b.group.name,
+        "seeds": common or None,
+        "figures": {name: each.as_dict() for name, each in found.items()},
+        "over_seeds": {name: each.as_dict() for name, each in over_seeds.items()},
+        "says": differences.says(a.group.name, b.group.name, found["accuracy"], len(a.labels), _patients(a)),
+    }
+
+
+def _seed_by_seed(a: Judged, models: list[list[np.ndarray]]) -> dict[str, Difference]:
+    """None, where a figure is not defined, is NaN there and a reason afterwards."""
+    values = {
+        name: [[math.nan if (v := figure(a.labels, p)) is None else v for p in own] for own in models]
+        for name, figure in OVER_SEEDS.items()
+    }
+    return {name: differences.over_seeds(*both) for name, both in values.items()}
