@@ -1,4 +1,5 @@
-"""Two to eight groups side by side: what they reach, what it costs, and where their settings differ."""
+"""Two to eight groups side by side: what they reach, whether one is ahead, what it costs, and where their settings
+differ."""
 
 import pandas as pd
 import streamlit as st
@@ -24,6 +25,7 @@ from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import shortened
 from pages.components import address, leaks, show
+from pages.components.compare.verdicts import verdicts
 from pages.components.evaluate.readers import epoch_band
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir, show_damage, show_damaged_seeds, summary
@@ -250,11 +252,14 @@ def comparison(groups: list[Group], summaries: Summaries) -> None:
     at = f"each {counting}seed's selected epoch, {' or '.join(rule)}"
     origin = f"{plots.SPLIT_NAMES[split]} split of {', '.join(data)} · {at}"
     overview(summaries, short, split, origin)
+    ahead = st.container()  # filled last: its draws take a second or more, and the page stands meanwhile
     curves(groups, short, split, metric, origin)
     if any(about["best_seed"] is not None for about in summaries.values()):
         costs(summaries, short, split, metric, origin)
     settings(groups, short)
     show.picture_format()
+    with ahead:
+        verdicts(groups, short, split, metric, origin)
 
 
 inside_app()

@@ -8,6 +8,7 @@ from colora.cli.groups import add_group, add_groups, group_of, groups_of
 from colora.cli.printing import say
 from colora.data.dataset import SPLITS
 from colora.runs.siblings import seeds_text
+from colora.system.errors import UserError
 from colora.system.typed import one_line
 
 TITLES = {
@@ -50,6 +51,8 @@ def _compare(args: argparse.Namespace) -> int:
     from colora.results.statistics import compare_groups
 
     found = compare_groups(groups_of(args), args.split)
+    if found["left_out"]:
+        raise UserError(" ".join(found["left_out"].values()))
     return say(args, found, _comparison_text(found))
 
 

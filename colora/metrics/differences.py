@@ -55,6 +55,32 @@ class Difference:
         return {k: v for k, v in asdict(self).items() if k != "reason" or v}
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One model on some images: its figures over all classes, `values` {figure: float}, and in each draw, `draws`
+    {figure: (D,)}; `area` the macro AUC, None where all images are of one class."""
+
+    model: Predicted
+    values: dict[str, float]
+    draws: dict[str, np.ndarray]
+    area: delong.Area | None
+
+    @classmethod
+    def of(
+        cls, labels: np.ndarray, probabilities: np.ndarray, sample: Sample, draws: int = DRAWS, seed: int = 0
+    ) -> "Drawn":
+        """Models that are held against each other have the same sample, draws and seed."""
+        model = Predicted(np.asarray(labels, dtype=np.int64), np.asarray(probabilities))
+        parts = [model.under(weights).overall for weights in bootstrap.weightings(sample, draws, seed)]
+        values = model.under(np.ones((1, len(labels)))).overall
+        return cls(
+            model,
+            {name: float(value[0]) for name, value in values.items()},
+            {name: np.concatenate([part[name] for part in parts]) for name in values},
+            delong.macro(delong.class_areas(model.labels, model.probabilities)),
+        )
+
+
 def on_images(
     labels: np.ndarray,
     a: np.ndarray,
@@ -65,19 +91,21 @@ def on_images(
     seed: int = 0,
 ) -> dict[str, Difference]:
     """{figure: Difference} over all classes, of probabilities `a` and `b` (N, C) of the same images."""
-    labels = np.asarray(labels, dtype=np.int64)
-    models = Predicted(labels, np.asarray(a)), Predicted(labels, np.asarray(b))
     sample = Sample.of(labels, patients)
-    parts = [[m.under(w).overall for m in models] for w in bootstrap.weightings(sample, draws, seed)]
-    ones = np.ones((1, len(labels)))
-    values = [m.under(ones).overall for m in models]
-    found = {}
-    for name in figures.names(ordinal):
-        difference = float(values[0][name][0] - values[1][name][0])
-        drawn = np.concatenate([first[name] - second[name] for first, second in parts])
-        found[name] = _by_draws(difference, drawn, sample)
-    found["accuracy"] = _of_accuracy(found["accuracy"], models, sample)
-    found["auc"] = _of_auc(models, sample)
+    return between(*(Drawn.of(labels, p, sample, draws, seed) for p in (a, b)), sample, ordinal)
+
+
+def between(a: Drawn, b: Drawn, sample: Sample, ordinal: bool = False) -> dict[str, Difference]:
+    """`on_images` of models whose draws are made, as where several are held against each other."""
+    found = {
+        name: _by_draws(a.values[name] - b.values[name], a.draws[name] - b.draws[name], sample)
+        for name in figures.names(ordinal)
+    }
+    found["accuracy"] = _of_accuracy(found["accuracy"], (a.model, b.model), sample)
+    if a.area is None or b.area is None:
+        found["auc"] = Difference(None, reason="all images are of one class")
+    else:
+        found["auc"] = of_areas(a.area, b.area, a.model.labels, sample)
     return found
 
 
@@ -109,13 +137,6 @@ def _of_accuracy(found: Difference, models: tuple[Predicted, Predicted], sample:
 def mcnemar(only_a: int, only_b: int) -> float:
     """Exact two-sided p of as many images that a alone has right, and b alone, at least one of them."""
     return float(binomtest(min(only_a, only_b), only_a + only_b, 0.5).pvalue)
-
-
-def _of_auc(models: tuple[Predicted, Predicted], sample: Sample) -> Difference:
-    areas = [delong.macro(delong.class_areas(m.labels, m.probabilities)) for m in models]
-    if areas[0] is None or areas[1] is None:
-        return Difference(None, reason="all images are of one class")
-    return of_areas(areas[0], areas[1], models[0].labels, sample)
 
 
 def of_areas(a: delong.Area, b: delong.Area, strata: np.ndarray, sample: Sample) -> Difference:

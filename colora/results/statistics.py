@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from colora.metrics import differences
-from colora.metrics.bootstrap import DRAWS, LEVEL
+from colora.metrics.bootstrap import DRAWS, LEVEL, Sample
 from colora.metrics.classification import accuracy, macro_auc
-from colora.metrics.differences import Difference
+from colora.metrics.differences import Difference, Drawn, holm
 from colora.metrics.optimism import Optimism, optimism
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.statistics import OverSeeds, statistics
@@ -59,7 +59,7 @@ def judged(group: Group, split: str) -> Judged:
     """Raises UserError while no seed is finished, and where a file is damaged."""
     runs = finished(group)
     if not runs:
-        raise UserError(f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}.")
+        raise UserError(_unfinished(group))
     table = image_table(group, split)
     labels = table["target"].to_numpy(dtype=np.int64)
     resolved = runs[0].resolved
@@ -144,30 +144,29 @@ def _says_optimism(found: Optimism) -> str:
 
 
 def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, Any]:
-    """Every pair of at least two groups on the same images, ensemble against ensemble and seed against seed.
+    """Every pair of groups on the same images, ensemble against ensemble and seed against seed.
 
-    p_holm is p adjusted for all pairs of the same figure (Holm). Raises UserError where the images differ.
+    `left_out` {name: why} has those without a finished seed, and those whose images differ from the first one's that
+    has. p_holm is p adjusted for all pairs of the same figure (Holm). Raises UserError where fewer than two are left,
+    and where a file is damaged.
     """
-    if len(groups) < 2:
-        raise UserError("At least two groups are needed for a comparison.")
-    seen = [judged(group, split) for group in groups]
-    for other in seen[1:]:
-        _same_images(seen[0], other, split)
-    pairs = [_pair(a, b) for a, b in combinations(seen, 2)]
-    for figure in pairs[0]["figures"]:
-        adjusted = differences.holm([pair["figures"][figure]["p"] for pair in pairs])
-        for pair, p in zip(pairs, adjusted, strict=True):
-            pair["figures"][figure]["p_holm"] = p
-    for figure in OVER_SEEDS:
-        adjusted = differences.holm([pair["over_seeds"][figure]["p"] for pair in pairs])
-        for pair, p in zip(pairs, adjusted, strict=True):
-            pair["over_seeds"][figure]["p_holm"] = p
-    found = cautions({group.name: group_summary(group) for group in groups})
+    seen, left_out = comparable(groups, split)
+    if len(seen) < 2:
+        raise UserError(" ".join(left_out.values()) or "At least two groups are needed for a comparison.")
+    made: dict[tuple[str, tuple[int, ...]], Drawn] = {}
+    sample = Sample.of(seen[0].labels, seen[0].patients)
+    pairs = [_pair(a, b, sample, made) for a, b in combinations(seen, 2)]
+    for part in ("figures", "over_seeds"):
+        for figure in pairs[0][part]:
+            for pair, p in zip(pairs, holm([pair[part][figure]["p"] for pair in pairs]), strict=True):
+                pair[part][figure]["p_holm"] = p
+    found = cautions({each.group.name: group_summary(each.group) for each in seen})
     return {
         "split": split,
         "n": len(seen[0].labels),
         "patients": _patients(seen[0]),
         "groups": [{"name": each.group.name, "seeds": each.seeds} for each in seen],
+        "left_out": left_out,
         "level": LEVEL,
         "draws": DRAWS,
         "pairs": [{**pair["figures"], **{k: v for k, v in pair.items() if k != "figures"}} for pair in pairs],
@@ -176,38 +175,64 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
     }
 
 
+def comparable(groups: Sequence[Group], split: str) -> tuple[list[Judged], dict[str, str]]:
+    """The groups that have predictions of the same images, and why each other one is left out."""
+    seen: list[Judged] = []
+    left_out = {}
+    for group in groups:
+        if not finished(group):
+            left_out[group.name] = _unfinished(group)
+            continue
+        own = judged(group, split)
+        if seen and (why := _why_others(seen[0], own, split)):
+            left_out[group.name] = why
+        else:
+            seen.append(own)
+    return seen, left_out
+
+
+def _unfinished(group: Group) -> str:
+    return f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}."
+
+
 def _patients(seen: Judged) -> int | None:
     return None if seen.patients is None else len(np.unique(seen.patients))
 
 
-def _same_images(a: Judged, b: Judged, split: str) -> None:
-    """Raises UserError where the images, their order or their labels differ."""
+def _why_others(a: Judged, b: Judged, split: str) -> str | None:
+    """Why b's images, their order or their labels are not a's; None where they are."""
     if a.class_names != b.class_names:
         each = f"{a.group.name}: {', '.join(a.class_names)}; {b.group.name}: {', '.join(b.class_names)}"
-        raise UserError(f"The classes differ ({each}): these groups cannot be compared.")
+        return f"The classes differ ({each}): these groups cannot be compared."
     if np.array_equal(a.images, b.images) and np.array_equal(a.labels, b.labels):
-        return
+        return None
     counts = f"{len(a.images):,} in {a.group.name}, {len(b.images):,} in {b.group.name}"
     shared = np.intersect1d(a.images, b.images).size if a.images.dtype == b.images.dtype else 0
     told = f"{shared:,} of them the same" if shared else "none of them the same by its checksum"
-    raise UserError(
+    return (
         f"The {split} images differ ({counts}, {told}): a comparison needs the same images, prepared alike. Train one "
         "of the groups anew on the other's data, split and image size."
     )
 
 
-def _pair(a: Judged, b: Judged) -> dict[str, Any]:
-    """Figures of the seeds that both have, where there are any, so that no ensemble is of more models."""
-    common = sorted(set(a.seeds) & set(b.seeds))
-    chosen = [[each.seeds.index(s) for s in common or each.seeds] for each in (a, b)]
-    models = [[each.probabilities[i] for i in places] for each, places in zip((a, b), chosen, strict=True)]
-    ordinal = in_order(a.group.config.dataset)
-    found = differences.on_images(a.labels, ensemble(models[0]), ensemble(models[1]), a.patients, ordinal)
+def _pair(a: Judged, b: Judged, sample: Sample, made: dict[tuple[str, tuple[int, ...]], Drawn]) -> dict[str, Any]:
+    """Figures of the seeds that both have, where there are any, so that no ensemble is of more models; `made` keeps
+    the draws of each ensemble."""
+    common = tuple(sorted(set(a.seeds) & set(b.seeds)))
+    models, drawn = [], []
+    for each in (a, b):
+        seeds = common or tuple(each.seeds)
+        models.append([each.probabilities[each.seeds.index(s)] for s in seeds])
+        key = (str(each.group.path), seeds)
+        if key not in made:
+            made[key] = Drawn.of(each.labels, ensemble(models[-1]), sample)
+        drawn.append(made[key])
+    found = differences.between(*drawn, sample, in_order(a.group.config.dataset))
     over_seeds = _seed_by_seed(a, models) if common else dict.fromkeys(OVER_SEEDS, differences.over_seeds([], []))
     return {
         "a": a.group.name,
         "b": b.group.name,
-        "seeds": common or None,
+        "seeds": list(common) or None,
         "figures": {name: each.as_dict() for name, each in found.items()},
         "over_seeds": {name: each.as_dict() for name, each in over_seeds.items()},
         "says": differences.says(a.group.name, b.group.name, found["accuracy"], len(a.labels), _patients(a)),

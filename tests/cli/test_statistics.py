@@ -44,6 +44,9 @@ def test_compare_prints_the_verdict(runs, capsys):
     assert re.search(r"accuracy, by seed +\+0\.\d{4}  p 0\.5 \(Wilcoxon signed-rank\)  2 pairs of seeds", text)
 
 
-def test_mistakes_are_one_line(runs, capsys):
+def test_mistakes_are_one_line(runs, tmp_path, capsys):
     assert "two groups" in mistake(capsys, "compare", "long", "--runs-dir", runs)
+    fabricate(tmp_path, "larger", ["done"], {"image_size": 32}, with_patients=True)
+    named = [str(runs / "long"), str(runs / "short"), str(tmp_path / "larger")]
+    assert "The test images differ" in mistake(capsys, "compare", *named)
     assert "no group 'lonk'" in mistake(capsys, "statistics", "lonk", "--runs-dir", runs)

@@ -7,6 +7,7 @@ from fabricate import PARAMETERS, damage, fabricate
 from opened import opener, ran, texts
 
 from colora.metrics.over_seeds import Spread
+from colora.results.statistics import compare_groups
 from colora.results.summary import run_summary
 from colora.runs.folder import Group, read_json, write_json
 from colora.settings.relevance import config_checksum
@@ -17,6 +18,7 @@ def runs(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("runs")
     fabricate(path, "small", ["done"] * 3, {"lr": 0.003})
     fabricate(path, "large", ["done"] * 3, {"rank": 2, "backbone": "vgg16"})
+    fabricate(path, "short", ["done"] * 3, {"epochs": 1})
     fabricate(path, "on-test", ["done"] * 2, {"selection": "paper"})
     fabricate(path, "early", ["queued"])
     other = fabricate(path, "other-images", ["done"] * 2)
@@ -61,7 +63,7 @@ def test_each_group_has_its_figures_and_costs(compared, runs):
 
 
 def test_only_settings_that_differ_are_shown(compared):
-    table = compared("small,large").dataframe[1].value.set_index("setting")
+    table = compared("small,large").dataframe[-1].value.set_index("setting")
     assert list(table.index) == ["backbone", "rank", "lr"]
     assert table.loc["rank", ["A · small", "B · large"]].tolist() == ["1", "2"]
     assert table.loc["rank", "meaning"].startswith("Number of depthwise-separable terms")
@@ -84,6 +86,34 @@ def test_split_and_metric_are_chosen(compared):
     ran(app)
     assert "**Loss over the epochs**" in texts(app) and "Validation split of phantom" in texts(app)
     assert app.query_params["groups"] == "small,large"
+
+
+def test_whether_one_is_ahead_is_said_with_its_interval(compared, runs):
+    pair = compare_groups([Group(runs / "small"), Group(runs / "short")])["pairs"][0]
+    app = compared("small,short")
+    assert pair["says"] in texts(app).replace("\\", "") and "is ahead of short by" in pair["says"]
+    matrix = app.table[0].value.map(lambda text: text.replace("\\", ""))
+    difference, low, high = (100 * pair["accuracy"][key] for key in ("difference", "low", "high"))
+    assert matrix.loc["A · small", "B · short"] == f"{difference:+.1f} [{low:.1f}, {high:.1f}] ahead"
+    assert matrix.loc["B · short", "A · small"] == f"{-difference:+.1f} [{-high:.1f}, {-low:.1f}] behind"
+    app.button_group(key="metric").set_value("loss")
+    assert ran(app).table[0].value.loc["A · small", "B · short"].endswith(" ahead")  # of a lower loss
+    details = app.dataframe[1].value.set_index("figure")
+    assert details.loc["accuracy", "test"] == "exact McNemar" and details.loc["accuracy", "low"] > 0
+    assert details.loc["accuracy, over seeds", "why not"].startswith("3 pairs of seeds allow no interval")
+
+
+def test_within_noise_nobody_is_ahead_and_other_images_are_left_out(compared):
+    app = compared("small,large,other-images")
+    assert "both are right on the same images" in app.table[0].value.iloc[0, 1].replace("\\", "")
+    assert "ahead" not in "".join(app.table[0].value.to_numpy().ravel())
+    assert "200 images. Of two models that differ on one image in ten" in texts(app)
+
+
+def test_images_that_were_learnt_from_give_no_verdict(compared):
+    app = compared("small,large")
+    app.button_group(key="split").set_value("train")
+    assert "no difference says anything" in texts(ran(app)) and not app.table
 
 
 def test_groups_that_cannot_be_compared_are_said_to_be_so(compared):
@@ -122,6 +152,7 @@ def test_more_than_eight_are_cut(compared, tmp_path):
     app = compared(",".join(names), tmp_path)
     assert "the first 8 are shown" in app.warning[0].value and len(side_by_side(app)) == 8
     assert "The curves begin when a first seed is finished" in texts(app)
+    assert "when two groups have a finished seed" in texts(app)
 
 
 def test_without_runs_it_leads_to_launch(compared, tmp_path):

@@ -86,7 +86,7 @@ def test_the_papers_rule_says_what_choosing_on_test_gains(tmp_path):
     best = [key for key, value in by_validation.items() if value == max(by_validation.values())]
     assert found["chosen"] in [pytest.approx(every[key]) for key in best]
     assert found["optimism"] == pytest.approx(found["best"] - found["chosen"])
-    assert found["low"] < found["by_chance"] < found["high"] and 0 < found["by_chance"]
+    assert found["low"] < found["by_chance"] < found["high"] and found["by_chance"] > 0
     assert "12 models" in found["says"]
 
 
@@ -121,13 +121,17 @@ def test_groups_without_a_seed_in_common_are_compared_by_all_of_theirs(runs, tmp
     assert pair["accuracy"]["difference"] is not None
 
 
-def test_other_test_images_are_refused(runs, tmp_path, long):
+def test_other_test_images_are_left_out_and_two_groups_are_needed(runs, tmp_path, long):
     other = fabricate(tmp_path, "larger", ["done", "done"], {"image_size": 32}, with_patients=True)
     assert not np.array_equal(judged(other, "test").images, judged(long, "test").images)
     with pytest.raises(UserError, match="The test images differ"):
         compare_groups([long, other])
     with pytest.raises(UserError, match="two groups"):
         compare_groups([long])
+    early = fabricate(tmp_path, "early", ["queued"])
+    found = compare_groups([early, long, other, Group(runs / "short")])
+    assert [(pair["a"], pair["b"]) for pair in found["pairs"]] == [("long", "short")]
+    assert found["left_out"].keys() == {"early", "larger"} and "no finished seed" in found["left_out"]["early"]
 
 
 def test_groups_chosen_by_different_rules_are_compared_with_a_warning(runs, tmp_path):
