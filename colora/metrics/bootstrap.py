@@ -29,9 +29,12 @@ class Sample:
     def of(cls, labels: np.ndarray, patients: np.ndarray | None = None) -> "Sample":
         """Of labels (N,) from 0, and patients (N,) of any kind of name, None where they are unknown."""
         labels = np.asarray(labels, dtype=np.int64)
+        images = cls(np.arange(len(labels)), labels)
         if patients is None:
-            return cls(np.arange(len(labels)), labels)
-        _, unit = np.unique(np.asarray(patients), return_inverse=True)
+            return images
+        names, unit = np.unique(np.asarray(patients), return_inverse=True)
+        if len(names) == len(labels):
+            return images  # one image each: in the images' order, not in that of the patients' names
         classes = int(labels.max()) + 1
         counts = np.bincount(unit * classes + labels, minlength=(int(unit.max()) + 1) * classes)
         return cls(unit, counts.reshape(-1, classes).argmax(1))
@@ -51,15 +54,18 @@ class Sample:
 
 
 def weightings(sample: Sample, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarray]:
-    """How often each draw has each image: (D', N) float32, whose D' sum to `draws`."""
-    generator = np.random.default_rng(seed)
+    """How often each draw has each image: (D', N) float32, whose D' sum to `draws`.
+
+    Each stratum is drawn by a generator of its own, so that the draws are the same however many are made at a time.
+    """
     members = [np.flatnonzero(sample.stratum == s) for s in np.unique(sample.stratum)]
+    generators = np.random.default_rng(seed).spawn(len(members))
     at_once = max(1, ELEMENTS // len(sample.unit))
     for start in range(0, draws, at_once):
         count = min(at_once, draws - start)
         units = np.empty((count, sample.units), dtype=np.float32)
         rows = np.arange(count)[:, None]
-        for own in members:
+        for own, generator in zip(members, generators, strict=True):
             picked = generator.integers(len(own), size=(count, len(own)), dtype=np.int32) + rows * len(own)
             units[:, own] = np.bincount(picked.ravel(), minlength=count * len(own)).reshape(count, -1)
         yield units[:, sample.unit] if sample.clustered else units
