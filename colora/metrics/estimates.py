@@ -73,8 +73,10 @@ def of_area(found: Area, strata: np.ndarray, sample: Sample) -> Estimate:
     spread = variance(found.influence, strata, sample)
     if spread is None:
         return Estimate(found.value, reason=f"one of the classes has a single {sample.drawn[:-1]}")
-    if found.value in (0.0, 1.0) or spread == 0:
+    if found.value in (0.0, 1.0):
         return Estimate(found.value, reason="the classes are perfectly separated here, which says nothing of others")
+    if spread == 0:
+        return Estimate(found.value, reason="every image has the same part in it, which says nothing of others")
     logit = math.log(found.value / (1 - found.value))
     half = Z * math.sqrt(spread) / (found.value * (1 - found.value))
     low, high = (1 / (1 + math.exp(-end)) for end in (logit - half, logit + half))

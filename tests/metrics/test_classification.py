@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn import metrics
 
 from colora.metrics import classification
@@ -97,12 +96,3 @@ def test_macro_and_micro_auc_differ_where_one_class_is_easy_and_frequent():
     report = classification.report(LABELS, P, ["A", "B", "C"])
     assert report["auc_micro"] == pytest.approx(metrics.roc_auc_score(np.eye(3)[LABELS], P, average="micro"))
     assert report["auc_micro"] != pytest.approx(report["auc"])
-
-
-def test_wilson_interval_of_a_share():
-    # Newcombe 1998, table I: 81 of 263 and 0 of 20
-    assert classification.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert classification.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    for right, n, level in ((0, 1, 0.95), (1, 1, 0.9), (7, 9, 0.99), (31_000, 31_016, 0.95)):
-        theirs = binomtest(right, n).proportion_ci(level, method="wilson")
-        assert classification.wilson(right, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)

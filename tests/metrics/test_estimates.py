@@ -1,0 +1,117 @@
+"""Intervals against published ones and other libraries', and a reason wherever there is none."""
+
+import math
+
+import numpy as np
+import pytest
+from predictions_made import patients_of, predictions
+from scipy.stats import binomtest, norm
+from statsmodels.stats.proportion import proportion_confint
+
+from colora.metrics.bootstrap import Sample, percentiles
+from colora.metrics.delong import area, class_areas, macro, variance
+from colora.metrics.estimates import Estimate, of_area, of_draws, of_share, wilson
+
+
+def test_wilson_interval_of_a_share():
+    # Newcombe 1998, table I: 81 of 263 and 0 of 20
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    for right, n, level in ((0, 1, 0.95), (1, 1, 0.9), (7, 9, 0.99), (31_000, 31_016, 0.95)):
+        theirs = binomtest(right, n).proportion_ci(level, method="wilson")
+        assert wilson(right, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 263, 31_016])
+def test_wilson_is_statsmodels_and_its_ends_are_exactly_none_and_all(n):
+    for right in {0, 1, n // 3, n // 2, n - 1, n}:
+        theirs = proportion_confint(right, n, method="wilson")
+        found = wilson(right, n)
+        assert found == pytest.approx(theirs, abs=1e-12)
+        assert 0 <= found[0] <= right / n <= found[1] <= 1
+    assert wilson(0, n)[0] == 0.0 and wilson(n, n)[1] == 1.0
+
+
+def test_a_share_of_independent_images_has_wilsons_interval():
+    right, asked = np.array([1, 1, 0, 1, 0], bool), np.array([1, 1, 1, 1, 0], bool)
+    found = of_share(right, asked, Sample.of(np.zeros(5, int)))
+    assert found == Estimate(0.75, *wilson(3, 4), "Wilson")
+    nothing = of_share(right, np.zeros(5, bool), Sample.of(np.zeros(5, int)), nobody="no image is positive")
+    assert nothing == Estimate(None, reason="no image is positive")
+
+
+def test_a_share_of_images_of_patients_has_the_percentiles_of_its_draws():
+    sample = Sample.of(np.zeros(6, int), np.array([0, 0, 0, 1, 1, 2]))
+    right, every = np.array([1, 1, 0, 1, 0, 1], bool), np.ones(6, bool)
+    drawn = np.linspace(0.2, 0.9, 400)
+    found = of_share(right, every, sample, drawn)
+    low, high = percentiles(drawn)
+    assert found == Estimate(4 / 6, float(low), float(high), "bootstrap of patients")
+    # Of draws that are all 1 nothing is seen: three patients who are all right, not six images.
+    assert of_share(every, every, sample, np.ones(400)) == Estimate(1.0, *wilson(3, 3), "Wilson over patients")
+    assert of_share(~every, every, sample, np.zeros(400)) == Estimate(0.0, *wilson(0, 3), "Wilson over patients")
+    asked = np.array([0, 0, 0, 1, 1, 1], bool)
+    assert of_share(every, asked, sample, np.ones(400)).low == wilson(2, 2)[0], "those whose images are asked"
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.parametrize("skill", [0.5, 1.0, 2.0])
+def test_an_area_has_delongs_interval_on_the_logit_scale_within_0_and_1(clustered, skill):
+    labels, p = predictions(90, 3, 1, skill)
+    sample = Sample.of(labels, patients_of(90) if clustered else None)
+    for found, strata in [
+        (macro(class_areas(labels, p)), labels),
+        *((area(labels == c, p[:, c]), labels == c) for c in range(3)),
+    ]:
+        estimate = of_area(found, strata, sample)
+        error = math.sqrt(variance(found.influence, strata, sample))
+        logit, scale = math.log(found.value / (1 - found.value)), error / (found.value * (1 - found.value))
+        wanted = [1 / (1 + math.exp(-(logit + z * scale))) for z in norm.ppf([0.025, 0.975])]
+        assert (estimate.low, estimate.high) == pytest.approx(wanted, abs=1e-9)
+        assert 0 <= estimate.low < estimate.value < estimate.high <= 1
+        assert estimate.method == ("DeLong by patient" if clustered else "DeLong") and estimate.reason is None
+
+
+def test_an_area_one_pair_below_1_of_thousands_keeps_its_interval():
+    member = np.arange(2000) < 1000
+    scores = np.where(member, 1.0, 0.0) + np.arange(2000) * 1e-6
+    scores[0] = 0.0015  # the one positive below a single negative
+    found = area(member, scores)
+    assert 0 < 1 - found.value < 1e-3
+    estimate = of_area(found, member, Sample.of(member))
+    assert 0 < estimate.low < estimate.value < estimate.high <= 1
+
+
+def test_an_area_without_an_interval_says_why():
+    member = np.array([1, 1, 1, 0, 0, 0], bool)
+    sample = Sample.of(member)
+    perfect = of_area(area(member, member * 0.5), member, sample)
+    assert (perfect.value, perfect.low, perfect.high) == (1.0, None, None) and "perfectly separated" in perfect.reason
+    assert "perfectly separated" in of_area(area(member, ~member * 0.5), member, sample).reason
+    level = of_area(area(member, np.full(6, 0.5)), member, sample)  # not separated at all: every score is equal
+    assert level == Estimate(0.5, reason="every image has the same part in it, which says nothing of others")
+    one = np.array([1, 0, 0, 0, 0, 0], bool)
+    alone = of_area(area(one, np.arange(6.0)), one, Sample.of(one))
+    assert alone == Estimate(0.0, reason="one of the classes has a single image")
+    of_one = Sample.of(member, np.array([0, 0, 0, 1, 2, 3]))
+    found = of_area(area(member, np.array([0.1, 0.6, 0.9, 0.2, 0.3, 0.7])), member, of_one)
+    assert found == Estimate(pytest.approx(5 / 9), reason="one of the classes has a single patient")
+
+
+def test_draws_that_say_nothing_are_named():
+    sample, drawn = Sample.of(np.zeros(10, int)), np.random.default_rng(0).random(500)
+    low, high = percentiles(drawn)
+    assert of_draws(0.5, drawn, sample) == Estimate(0.5, float(low), float(high), "bootstrap of images")
+    assert of_draws(0.5, drawn, sample, "seeds and images").method == "bootstrap of seeds and images"
+    assert "changes it" in of_draws(1.0, np.ones(500), sample).reason
+    seldom = np.where(np.arange(500) < 60, np.nan, drawn)
+    assert of_draws(0.5, seldom, sample) == Estimate(0.5, reason="in more than one of ten draws it is not defined")
+    assert of_draws(0.5, drawn, Sample.of(np.zeros(1, int))).reason == "one image says nothing of how others vary"
+    of_one = Sample.of(np.zeros(4, int), np.zeros(4, int))
+    assert of_draws(0.5, drawn, of_one).reason == "one patient says nothing of how others vary"
+
+
+def test_an_estimate_is_ready_for_json():
+    assert Estimate(0.5, 0.4, 0.6, "Wilson").as_dict() == {"value": 0.5, "low": 0.4, "high": 0.6, "method": "Wilson"}
+    nothing = Estimate(None, reason="no image").as_dict()
+    assert nothing == {"value": None, "low": None, "high": None, "method": None, "reason": "no image"}
