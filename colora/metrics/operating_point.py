@@ -82,10 +82,16 @@ def threshold(member: np.ndarray, score: np.ndarray, choice: Choice) -> float | 
     else:
         best = int(np.argmin(choice.value * (positives - true) + false))
         if choice.value * positives <= choice.value * (positives - true[best]) + false[best]:
-            return float((1 + ranked[0]) / 2)  # to call nobody costs no more
+            return _between(ranked[0], max(1.0, np.nextafter(ranked[0], np.inf)))  # to call nobody costs no more
     lowest = ranked[last[best]]
     below = ranked[last[best] + 1] if last[best] + 1 < len(ranked) else 0.0
-    return float((lowest + below) / 2)
+    return _between(below, lowest)
+
+
+def _between(below: float, above: float) -> float:
+    """Their middle, or what is above where rounding leaves nothing between: a sure score of 1, sums of equal shares."""
+    middle = (float(below) + float(above)) / 2
+    return middle if middle > below else float(above)
 
 
 def judged(
@@ -140,6 +146,7 @@ def at_prevalence(
         n_hit, n_miss = (n1, n0) if name == "ppv" else (n0, n1)
         if min(hit, miss) == 0 or max(hit, miss) == 1:
             hit, miss = ((share * n + Z**2 / 2) / (n + Z**2) for share, n in ((hit, n_hit), (miss, n_miss)))
+            n_hit, n_miss = n_hit + Z**2, n_miss + Z**2
         logit = math.log(hit * ratio / miss)
         half = Z * math.sqrt((1 - hit) / (hit * n_hit) + (1 - miss) / (miss * n_miss))
         low, high = (1 / (1 + math.exp(-end)) for end in (logit - half, logit + half))
