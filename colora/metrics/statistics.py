@@ -72,9 +72,11 @@ def statistics(
     seed: int = 0,
 ) -> Statistics:
     """Of S > 0 models' `probabilities`, each (N, C), of images with `labels` (N,) and `patients` (N,), None where they
-    are unknown. Raises ValueError as `figures.Predicted` does."""
+    are unknown. Raises ValueError as `figures.Predicted` does, and where there are not as many names as classes."""
     labels = np.asarray(labels, dtype=np.int64)
     models = [Predicted(labels, np.asarray(p)) for p in probabilities]
+    if any(model.classes != len(class_names) for model in models):
+        raise ValueError(f"{len(class_names)} names of {[model.classes for model in models]} classes")
     if len(models) > 1:
         models.append(Predicted(labels, ensemble(probabilities)))
     sample = Sample.of(labels, patients)
@@ -153,11 +155,9 @@ def _why_not(name: str, model: Predicted, c: int | None) -> str:
         return "no image is of this class"
     if present.sum() == 1:
         return "all images are of one class"
-    if name == "ppv":
-        return "no image was called so" if c is not None else "no image was called one of the classes"
-    if name == "npv":
-        return "every image was called so"
-    return "every image was called the same"
+    if c is not None:
+        return "every image was called so" if (model.called == c).all() else "no image was called so"
+    return "no image was called one of the classes" if name == "ppv" else "every image was called the same"
 
 
 def _over_seeds(
@@ -185,5 +185,5 @@ def _mean(values: list[float], drawn: list[np.ndarray], shares: np.ndarray, samp
     if spread is None or spread.n < len(values):
         known = spread.n if spread else 0
         return OverSeeds(spread, Estimate(None, reason=f"defined for {known} of {len(values)} seeds"))
-    means = (np.stack(drawn, 1) * shares).sum(1)
+    means = np.where(shares > 0, np.stack(drawn, 1) * shares, 0).sum(1)  # a seed that is not drawn undoes no draw
     return OverSeeds(spread, estimates.of_draws(float(np.mean(values)), means, sample, f"seeds and {sample.drawn}"))

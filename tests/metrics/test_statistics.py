@@ -1,0 +1,258 @@
+"""The whole of what is said about a group: values, intervals, and a reason for everything that cannot be said."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from predictions_made import patients_of, predictions, scored
+
+from colora.metrics import figures
+from colora.metrics.bootstrap import Sample, percentiles, seed_weightings, weightings
+from colora.metrics.classification import report
+from colora.metrics.estimates import Estimate, wilson
+from colora.metrics.figures import Predicted
+from colora.metrics.over_seeds import Spread, ensemble
+from colora.metrics.statistics import Statistics, statistics
+
+NAMES = ["CNV", "DME", "Drusen", "Normal"]
+
+
+def estimates_of(found: Statistics) -> Iterator[tuple[str, Estimate]]:
+    """Every one of them, with where it stands."""
+    models = {f"seed {place}": model for place, model in enumerate(found.seeds)}
+    for name, model in (models | ({"ensemble": found.ensemble} if found.ensemble else {})).items():
+        for figure, each in model.overall.items():
+            yield f"{name}, {figure}", each
+        for c, table in model.per_class.items():
+            for figure, each in table.items():
+                yield f"{name}, {c}, {figure}", each
+    if found.over_seeds:
+        overall, per_class = found.over_seeds
+        for figure, each in overall.items():
+            yield f"mean, {figure}", each.mean
+        for c, table in per_class.items():
+            for figure, each in table.items():
+                yield f"mean, {c}, {figure}", each.mean
+
+
+def draws_of(labels: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    return np.concatenate(list(weightings(Sample.of(labels), draws, seed)))
+
+
+def as_json(found: Statistics) -> str:
+    """Raises ValueError where there is a number that is none."""
+    models = [*found.seeds, *([found.ensemble] if found.ensemble else [])]
+    told = [model.as_dict() for model in models]
+    if found.over_seeds:
+        overall, per_class = found.over_seeds
+        told.append({name: each.as_dict() for name, each in overall.items()})
+        told.append({c: {name: each.as_dict() for name, each in table.items()} for c, table in per_class.items()})
+    return json.dumps(told, allow_nan=False)
+
+
+def check(found: Statistics) -> None:
+    """Only numbers, or reasons: values within their intervals, nothing left open without a word."""
+    for where, each in estimates_of(found):
+        for number in (each.value, each.low, each.high):
+            assert number is None or np.isfinite(number), where
+        assert (each.low is None) == (each.high is None) == (each.method is None), where
+        assert each.value is not None or each.low is None, where
+        assert (each.low is None) == bool(each.reason), f"{where}: {each}"
+        if each.low is not None and each.method.startswith(("Wilson", "DeLong")):
+            assert 0 <= each.low <= each.value <= each.high <= 1, where
+        elif each.low is not None:
+            assert each.low < each.high, where
+    assert json.loads(as_json(found))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_values_are_those_of_the_report(classes):
+    labels, p = predictions(250, classes, 1, digits=2)
+    names = NAMES[:classes]
+    found, known = statistics(labels, [p], names, draws=50), report(labels, p, names)
+    (model,) = found.seeds
+    assert model.overall["accuracy"].value == pytest.approx(known["accuracy"])
+    assert model.overall["auc"].value == pytest.approx(known["auc"])
+    assert model.overall["log_loss"].value == pytest.approx(known["loss"])
+    same = {"auc": "auc", "recall": "sensitivity", "precision": "ppv", "specificity": "specificity"}
+    for name in names:
+        for theirs, ours in (same | {"average_precision": "average_precision"}).items():
+            assert model.per_class[name][ours].value == pytest.approx(known["per_class"][name][theirs]), (name, ours)
+    assert (found.images, found.patients, found.draws) == (250, None, 50)
+    assert found.ensemble is found.over_seeds is None
+
+
+def test_every_figure_stands_where_it_should_with_its_own_kind_of_interval():
+    labels, p = predictions(200, 4, 2)
+    (model,) = statistics(labels, [p], NAMES, draws=300, seed=7).seeds
+    assert list(model.overall) == list(figures.OVERALL)
+    assert list(model.per_class) == NAMES and list(model.per_class["DME"]) == list(figures.PER_CLASS)
+    right = int((p.argmax(1) == labels).sum())
+    assert model.overall["accuracy"] == Estimate(right / 200, *wilson(right, 200), "Wilson")
+    kinds = {name: each.method for name, each in model.per_class["DME"].items()}
+    assert kinds == {
+        name: "Wilson" if name in figures.SHARES else "DeLong" if name == "auc" else "bootstrap of images"
+        for name in figures.PER_CLASS
+    }
+    drawn = Predicted(labels, p).under(draws_of(labels, 300, 7)).overall["kappa"]
+    kappa = model.overall["kappa"]
+    assert (kappa.low, kappa.high) == pytest.approx([float(end) for end in percentiles(drawn)], abs=1e-9)
+
+
+def test_quadratic_kappa_only_of_classes_in_order():
+    labels, p = predictions(60, 3, 3)
+    ordered = statistics(labels, [p], NAMES[:3], ordinal=True, draws=30).seeds[0].overall
+    assert ordered["kappa_quadratic"].value > ordered["kappa"].value
+    assert "kappa_quadratic" not in statistics(labels, [p], NAMES[:3], draws=30).seeds[0].overall
+
+
+def test_patients_are_drawn_where_they_have_several_images():
+    labels, p = predictions(300, 4, 4)
+    found = statistics(labels, [p], NAMES, patients_of(300), draws=200)
+    assert found.patients == len(set(patients_of(300)))
+    methods = {each.method for _, each in estimates_of(found)}
+    assert methods == {"bootstrap of patients", "DeLong by patient"}
+    single = statistics(labels, [p], NAMES, np.random.default_rng(0).permutation(300), draws=200)
+    plain = statistics(labels, [p], NAMES, draws=200)
+    assert single.patients == 300 and single.seeds == plain.seeds, "of one image each they are images"
+
+
+def test_over_seeds_has_each_seeds_spread_and_the_ensemble_is_one_more_model():
+    labels, _ = predictions(150, 4, 5)
+    generator = np.random.default_rng(0)
+    seeds = [scored(labels, 4, generator, skill) for skill in (1.5, 2.0, 2.5)]
+    found = statistics(labels, seeds, NAMES, draws=100, seed=3)
+    overall, per_class = found.over_seeds
+    values = [model.overall["f1"].value for model in found.seeds]
+    assert overall["f1"].spread == Spread.of(values) and overall["f1"].mean.value == pytest.approx(np.mean(values))
+    assert overall["f1"].mean.method == "bootstrap of seeds and images"
+    draws = [Predicted(labels, p).under(draws_of(labels, 100, 3)).per_class["ece"][:, 1] for p in seeds]
+    means = (np.stack(draws, 1) * seed_weightings(3, 100, 3)).sum(1)
+    mean = per_class["DME"]["ece"].mean
+    assert (mean.low, mean.high) == pytest.approx([float(end) for end in percentiles(means)], abs=1e-6)
+    alone = statistics(labels, [ensemble(seeds)], NAMES, draws=100, seed=3)
+    assert found.ensemble == alone.seeds[0]
+    check(found)
+
+
+def test_the_interval_of_the_mean_holds_how_much_seeds_differ():
+    labels, _ = predictions(400, 4, 6)
+    generator = np.random.default_rng(1)
+
+    def width(skills: list[float]) -> tuple[float, float]:
+        found = statistics(labels, [scored(labels, 4, generator, skill) for skill in skills], NAMES, draws=600)
+        mean, own = found.over_seeds[0]["accuracy"].mean, found.seeds[2].overall["accuracy"]
+        return mean.high - mean.low, own.high - own.low
+
+    apart, of_images = width([1.0, 1.5, 2.0, 2.5, 3.0])
+    assert apart > 2 * of_images
+    alike, of_images = width([2.0] * 5)
+    assert alike < 1.2 * of_images
+
+
+def test_a_seed_that_is_not_in_a_draw_undoes_none():
+    labels = np.repeat([0, 1], 30)
+    sure = np.where(labels[:, None] == np.arange(2), 0.9, 0.1)
+    sure[:2] = sure[:2, ::-1]
+    seldom = np.where((np.arange(60) < 58)[:, None], [0.9, 0.1], [0.1, 0.9])  # calls two images the second class
+    found = statistics(labels, [sure] * 9 + [seldom], ["A", "B"])
+    # (1 - 2/30)^30 = 13 % of the draws have neither of the two; of those draws two thirds have that seed.
+    assert found.seeds[-1].per_class["B"]["ppv"].value == 1
+    mean = found.over_seeds[1]["B"]["ppv"].mean
+    assert mean.value == pytest.approx((9 * 30 / 32 + 1) / 10)
+    assert mean.reason is None and mean.low < mean.value < mean.high
+
+
+DEGENERATE = {
+    "a class without images": ([0, 0, 1, 1, 3, 3, 3], None),
+    "two classes without images": ([0, 0, 0, 2, 2, 2], None),
+    "a class of one image": ([0, 0, 0, 1, 1, 2, 3, 3], None),
+    "one image": ([2], None),
+    "one class alone": ([1, 1, 1, 1, 1], None),
+    "two images": ([0, 1], None),
+    "all of one patient": ([0, 1, 2, 3, 0, 1, 2, 3], [5] * 8),
+    "one patient a class": ([0, 0, 1, 1, 2, 2, 3, 3], [0, 0, 1, 1, 2, 2, 3, 3]),
+    "two patients": ([0, 1, 2, 3, 0, 1, 2, 3], [0, 0, 0, 0, 1, 1, 1, 1]),
+    "one class alone, of patients": ([1] * 6, [0, 0, 1, 1, 2, 2]),
+}
+
+
+def model_of(kind: str, labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    right = np.eye(4)[labels]
+    by_kind = {
+        "chance": generator.dirichlet(np.ones(4), len(labels)),
+        "perfect": 0.8 * right + 0.05,
+        "certain": right,
+        "certainly wrong": np.eye(4)[(labels + 1) % 4],
+        "never the second": np.where(np.arange(4) == 1, 0.01, 0.33),
+        "level": np.full((len(labels), 4), 0.25),
+    }
+    return np.broadcast_to(by_kind[kind], (len(labels), 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["chance", "perfect", "certain", "certainly wrong", "never the second", "level"])
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_where_little_can_be_said_there_are_only_numbers_and_reasons(case, kind):
+    labels, patients = DEGENERATE[case]
+    labels, patients = np.array(labels), None if patients is None else np.array(patients)
+    generator = np.random.default_rng(len(labels))
+    several = [model_of(kind, labels, generator), model_of("chance", labels, generator)]
+    check(statistics(labels, several[:1], NAMES, patients, ordinal=True, draws=60))
+    check(statistics(labels, several, NAMES, patients, ordinal=True, draws=60))
+
+
+def test_reasons_say_what_is_the_matter():
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    never = np.array([[0.6, 0.1, 0.2, 0.1]] * 3 + [[0.1, 0.1, 0.7, 0.1]] * 3)  # called the first or the third class
+    (model,) = statistics(labels, [never], NAMES, draws=50).seeds
+    told = {c: {name: each.reason for name, each in table.items()} for c, table in model.per_class.items()}
+    assert told["DME"]["ppv"] == told["DME"]["mcc"] == "no image was called so"
+    assert told["Normal"]["sensitivity"] == told["Normal"]["npv"] == "no image is of this class"
+    assert model.per_class["Normal"]["specificity"].value == 1
+    assert model.overall["ppv"].reason == "no image was called one of the classes"
+    (model,) = statistics(labels, [np.tile([0.7, 0.1, 0.1, 0.1], (6, 1))], NAMES, draws=50).seeds
+    assert model.per_class["CNV"]["npv"].reason == model.per_class["CNV"]["mcc"].reason == "every image was called so"
+    assert model.per_class["DME"]["mcc"].reason == "no image was called so"
+    assert model.overall["mcc"].reason == model.overall["npv"].reason == "every image was called the same"
+    assert "same part" in model.overall["auc"].reason
+    (model,) = statistics(np.zeros(4, int), [never[:4]], NAMES, draws=50).seeds
+    assert model.overall["auc"].reason == model.per_class["CNV"]["specificity"].reason == "all images are of one class"
+
+
+def test_a_figure_that_a_seed_lacks_has_a_spread_and_no_mean():
+    labels = np.repeat([0, 1], 20)
+    good = np.where(labels[:, None] == np.arange(2), 0.8, 0.2)
+    never = np.tile([0.7, 0.3], (40, 1))
+    overall, per_class = statistics(labels, [good, never], ["A", "B"], draws=50).over_seeds
+    found = per_class["B"]["ppv"]
+    assert found.spread.n == 1 and found.mean == Estimate(None, reason="defined for 1 of 2 seeds")
+    assert found.as_dict()["n"] == 1 and overall["accuracy"].spread.n == 2
+    nobody = statistics(labels, [never, never], ["A", "B"], draws=50).over_seeds[1]["B"]["ppv"]
+    assert nobody.spread is None and nobody.as_dict()["n"] == 0
+    assert nobody.mean.reason == "defined for 0 of 2 seeds"
+
+
+def test_the_same_seed_gives_the_same():
+    labels, p = predictions(80, 3, 7)
+    first, again, other = (statistics(labels, [p, p[::-1]], NAMES[:3], draws=60, seed=seed) for seed in (1, 1, 2))
+    assert as_json(first) == as_json(again) != as_json(other)
+
+
+def test_what_does_not_fit_is_refused():
+    labels, p = predictions(20, 3)
+    for wrong in ([p[:10]], [p, p[:, :2]]):
+        with pytest.raises(ValueError):
+            statistics(labels, wrong, NAMES[:3], draws=5)
+    for names in (NAMES[:2], NAMES):
+        with pytest.raises(ValueError, match="names"):
+            statistics(labels, [p], names, draws=5)
+
+
+def test_a_thousand_images_take_less_than_two_seconds_of_a_processor():
+    labels, p = predictions(1000, 4, 8)
+    statistics(labels[:100], [p[:100]], NAMES, draws=10)  # what is imported and compiled at the first call
+    began = time.process_time()
+    statistics(labels, [p.astype(np.float32)], NAMES)
+    assert time.process_time() - began < 2
