@@ -8,14 +8,15 @@ TORCH  ?= default
 PY        := .venv/bin/python
 INSTALLED := .venv/.installed
 ZOO       := .venv/.zoo-installed
+ORACLES   := .venv-oracles/.installed
 
 # uv installs several times faster than pip; the PATH puts the one in .venv first.
 UV_INSTALL = PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip install --python $(PY)
 
-.PHONY: help app test test-browser test-slurm test-real test-kill test-fuzz test-zoo lint clean
+.PHONY: help app test test-browser test-slurm test-real test-kill test-fuzz test-zoo test-coverage test-oracles lint clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  make app PORT=8600           another port than 8501"
 	@echo "  make app TORCH=cpu           PyTorch without GPU support, a far smaller download (on a new .venv)"
@@ -39,6 +40,13 @@ test-fuzz: $(INSTALLED) ## thousands of damaged folders, hostile files and argum
 test-zoo: $(ZOO) ## adapt, merge and strip a hundred and more networks of other libraries
 	@$(PY) -m pytest -q -m zoo --durations=10
 
+test-coverage: $(INSTALLED) ## how often intervals hold the truth, on thousands of simulated test sets
+	@$(PY) -m pytest -q -m coverage -s --durations=10
+
+test-oracles: $(INSTALLED) $(ORACLES) ## figures and intervals against other libraries
+	@$(PY) -m pytest -q -m oracle -k torchmetrics tests/metrics/test_oracles.py
+	@.venv-oracles/bin/python -m pytest -q -m oracle -k 'not torchmetrics' --confcutdir=tests/metrics tests/metrics/test_oracles.py
+
 test-real: $(INSTALLED) ## train, distil and train again on real scans, where they lie beside the project
 	@$(PY) -m pytest -q -m real --durations=10
 
@@ -49,8 +57,8 @@ lint: $(INSTALLED) ## check the code with ruff, and which package uses which
 	@$(PY) -m ruff check .
 	@.venv/bin/lint-imports --no-logo
 
-clean: ## remove .venv and the caches, never runs/
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove .venv, .venv-oracles and the caches, never runs/
+	rm -rf .venv .venv-oracles build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 # Made last, so an interrupted set-up is taken up again. Only a missing or broken .venv is made anew.
@@ -80,4 +88,13 @@ install-cpu:
 $(ZOO): $(INSTALLED)
 	@$(UV_INSTALL) -e ".[test,zoo]" || \
 	  { echo "uv did not succeed: installing with pip, which takes longer."; $(PY) -m pip install -e ".[test,zoo]"; }
+	@touch $@
+
+# Libraries that would take the place of packages in .venv: beside them only what colora.metrics needs, from the extra
+# itself, since to install the project would bring torch.
+$(ORACLES): pyproject.toml
+	@$(PYTHON) -m venv --clear .venv-oracles
+	@$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  print(*project["optional-dependencies"]["oracles"], sep="\n")' > .venv-oracles/requirements.txt
+	@.venv-oracles/bin/python -m pip install --quiet -r .venv-oracles/requirements.txt
 	@touch $@
