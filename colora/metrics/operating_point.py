@@ -17,7 +17,7 @@ import pandas as pd
 from colora.metrics import bootstrap
 from colora.metrics.bootstrap import DRAWS, Sample
 from colora.metrics.estimates import Estimate, Z, of_share
-from colora.metrics.figures import SHARES, against_rest
+from colora.metrics.figures import SHARES
 
 Rule = Literal["sensitivity", "youden", "cost"]
 NOBODY = {
@@ -94,26 +94,16 @@ def _between(below: float, above: float) -> float:
     return middle if middle > below else float(above)
 
 
-def judged(
-    member: np.ndarray, score: np.ndarray, at: float, patients: np.ndarray | None = None,
-    draws: int = DRAWS, seed: int = 0,
-) -> dict[str, Estimate]:  # fmt: skip
+def judged(member: np.ndarray, score: np.ndarray, at: float, patients: np.ndarray | None = None) -> dict[str, Estimate]:
     """{"sensitivity", "specificity", "ppv", "npv"} of a frozen threshold on images that did not choose it.
 
-    Wilson's intervals; bootstrap by patient where patients have several images. PPV and NPV are those at this test
-    set's own share of positives.
+    Intervals as `estimates.of_share` has them. PPV and NPV are those at this test set's own share of positives.
     """
     member, called = np.asarray(member, dtype=bool), score >= at
     sample = Sample.of(member.astype(np.int64), patients)
     asked = {"sensitivity": member, "specificity": ~member, "ppv": called, "npv": ~called}
-    drawn: dict[str, np.ndarray] = {}
-    if sample.clustered:
-        cells = np.zeros((len(member), 4), dtype=np.float32)
-        cells[np.arange(len(member)), 2 * member + called] = 1
-        totals = np.concatenate([w @ cells for w in bootstrap.weightings(sample, draws, seed)]).astype(np.float64)
-        drawn = {name: each[:, 1] for name, each in against_rest(totals.reshape(-1, 2, 2)).items()}
     right = member == called
-    return {name: of_share(right, asked[name], sample, drawn.get(name), NOBODY[name]) for name in SHARES}
+    return {name: of_share(right, asked[name], sample, NOBODY[name]) for name in SHARES}
 
 
 def at_prevalence(

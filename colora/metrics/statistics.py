@@ -117,7 +117,7 @@ def _with_intervals(
     for name in names:
         value, draws = float(values.overall[name][0]), drawn.overall[name]
         if name == "accuracy":
-            overall[name] = estimates.of_share(model.called == model.labels, every, sample, draws)
+            overall[name] = estimates.of_share(model.called == model.labels, every, sample)
         elif name == "auc" and whole:
             overall[name] = estimates.of_area(whole, model.labels, sample)
         else:
@@ -131,7 +131,7 @@ def _with_intervals(
         for name in figures.PER_CLASS:
             value, draws = float(values.per_class[name][0, c]), drawn.per_class[name][:, c]
             if name in asked and math.isfinite(value):
-                table[name] = estimates.of_share(member == called, asked[name], sample, draws)
+                table[name] = estimates.of_share(member == called, asked[name], sample)
             elif name == "auc" and area:
                 table[name] = estimates.of_area(area, member, sample)
             else:

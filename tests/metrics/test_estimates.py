@@ -8,7 +8,7 @@ from predictions_made import patients_of, predictions
 from scipy.stats import binomtest, norm
 from statsmodels.stats.proportion import proportion_confint
 
-from colora.metrics.bootstrap import Sample, percentiles
+from colora.metrics.bootstrap import Sample, percentiles, weightings
 from colora.metrics.delong import area, class_areas, macro, variance
 from colora.metrics.estimates import Estimate, of_area, of_draws, of_share, wilson
 
@@ -40,18 +40,41 @@ def test_a_share_of_independent_images_has_wilsons_interval():
     assert nothing == Estimate(None, reason="no image is positive")
 
 
-def test_a_share_of_images_of_patients_has_the_percentiles_of_its_draws():
+def test_a_share_of_images_of_patients_has_wilsons_interval_of_as_many_as_tell_as_much():
     sample = Sample.of(np.zeros(6, int), np.array([0, 0, 0, 1, 1, 2]))
     right, every = np.array([1, 1, 0, 1, 0, 1], bool), np.ones(6, bool)
-    drawn = np.linspace(0.2, 0.9, 400)
-    found = of_share(right, every, sample, drawn)
-    low, high = percentiles(drawn)
-    assert found == Estimate(4 / 6, float(low), float(high), "bootstrap of patients")
-    # Of draws that are all 1 nothing is seen: three patients who are all right, not six images.
-    assert of_share(every, every, sample, np.ones(400)) == Estimate(1.0, *wilson(3, 3), "Wilson over patients")
-    assert of_share(~every, every, sample, np.zeros(400)) == Estimate(0.0, *wilson(0, 3), "Wilson over patients")
+    found = of_share(right, every, sample)
+    # 2, 1 and 1 of the patients' 3, 2 and 1 are right, of 2/3 each: 0, -1/3 and 1/3 more than they would be
+    spread = 3 / 2 * (0 + 1 / 9 + 1 / 9) / 6**2
+    assert (2 / 9) / spread > 6, "they tell more than six would, as chance has it: no more than six are taken"
+    assert found == Estimate(4 / 6, *wilson(4, 6), "Wilson by patient")
+    alike = of_share(np.array([1, 1, 1, 0, 0, 0], bool), every, sample)
+    spread = 3 / 2 * (1.5**2 + 1**2 + 0.5**2) / 6**2
+    alone = 0.25 / spread
+    assert alone == pytest.approx(12 / 7) and alike.value == 0.5
+    assert (alike.low, alike.high) == pytest.approx(wilson(alone / 2, alone), abs=1e-12)
+    # All are right: three patients, not six images.
+    assert of_share(every, every, sample) == Estimate(1.0, *wilson(3, 3), "Wilson over patients")
+    assert of_share(~every, every, sample) == Estimate(0.0, *wilson(0, 3), "Wilson over patients")
     asked = np.array([0, 0, 0, 1, 1, 1], bool)
-    assert of_share(every, asked, sample, np.ones(400)).low == wilson(2, 2)[0], "those whose images are asked"
+    assert of_share(every, asked, sample).low == wilson(2, 2)[0], "those whose images are asked"
+    of_one = of_share(right, np.arange(6) < 3, sample)
+    assert of_one == Estimate(2 / 3, reason="one patient says nothing of how others vary")
+
+
+def test_images_of_patients_tell_as_much_as_independent_ones_with_the_same_variance():
+    generator = np.random.default_rng(0)
+    patients = patients_of(900)
+    _, unit = np.unique(patients, return_inverse=True)
+    right = generator.random(900) < generator.beta(4, 1, unit.max() + 1)[unit]
+    sample = Sample.of(np.zeros(900, int), patients)
+    found = of_share(right, np.ones(900, bool), sample)
+    drawn = np.concatenate([w @ right / w.sum(1) for w in weightings(sample, 2000)])
+    alone = found.value * (1 - found.value) / drawn.var()
+    assert (found.low, found.high) == pytest.approx(wilson(found.value * alone, alone), abs=0.002)
+    assert (found.low, found.high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.005)
+    independent = wilson(right.sum(), 900)
+    assert found.high - found.low > 1.2 * (independent[1] - independent[0])
 
 
 @pytest.mark.parametrize("clustered", [False, True])

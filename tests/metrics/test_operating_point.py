@@ -7,8 +7,8 @@ import pytest
 from predictions_made import patients_of, predictions
 from scipy.stats import norm
 
-from colora.metrics.bootstrap import Sample, percentiles, weightings
-from colora.metrics.estimates import Estimate, wilson
+from colora.metrics.bootstrap import Sample, weightings
+from colora.metrics.estimates import Estimate, of_share, wilson
 from colora.metrics.operating_point import Choice, at_prevalence, decision_curve, judged, scores, threshold
 
 CHOICES = [
@@ -103,19 +103,17 @@ def test_a_frozen_threshold_is_judged_by_counting_with_wilsons_intervals():
     assert judged(member, score, 0.4) == {k: Estimate(r / n, *wilson(r, n), "Wilson") for k, (r, n) in shares.items()}
 
 
-def test_by_patient_a_threshold_is_judged_by_draws_of_patients():
-    member, score = asked(300, 8)
-    patients = patients_of(300)
-    found = judged(member, score, 0.4, patients, draws=400, seed=3)
-    plain = judged(member, score, 0.4)
-    draws = np.concatenate(list(weightings(Sample.of(member, patients), 400, 3)))
+def test_by_patient_a_threshold_is_judged_on_as_many_images_as_tell_as_much():
+    patients = patients_of(600, most=12)
+    _, unit = np.unique(patients, return_inverse=True)
+    member, score = (each[unit] for each in asked(unit.max() + 1, 8))  # all images of a patient are alike
+    found, plain = judged(member, score, 0.4, patients), judged(member, score, 0.4)
     called = score >= 0.4
     asked_of = {"sensitivity": member, "specificity": ~member, "ppv": called, "npv": ~called}
     for name, each in found.items():
-        own = asked_of[name]
-        shares = draws[:, own & (member == called)].sum(1) / draws[:, own].sum(1)
-        assert each.value == plain[name].value and each.method == "bootstrap of patients"
-        assert (each.low, each.high) == pytest.approx([float(end) for end in percentiles(shares)], abs=1e-6)
+        assert each == of_share(member == called, asked_of[name], Sample.of(member, patients)), name
+        assert each.value == plain[name].value and each.method == "Wilson by patient"
+        assert each.high - each.low > 1.5 * (plain[name].high - plain[name].low)
 
 
 def test_judged_on_one_kind_alone_or_with_nobody_called_says_what_is_missing():
@@ -126,7 +124,7 @@ def test_judged_on_one_kind_alone_or_with_nobody_called_says_what_is_missing():
     only = judged(np.zeros(3, bool), score, 0.0)
     assert only["sensitivity"].reason == "no image is positive" and only["npv"].reason == "no image was called negative"
     assert judged(np.ones(3, bool), score, 0.5)["specificity"].reason == "no image is negative"
-    grouped = judged(member, score, 0.5, np.array([1, 1, 2]), draws=20)
+    grouped = judged(member, score, 0.5, np.array([1, 1, 2]))
     assert grouped["ppv"] == found["ppv"] and grouped["sensitivity"].method == "Wilson over patients"
 
 

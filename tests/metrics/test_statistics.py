@@ -113,7 +113,7 @@ def test_patients_are_drawn_where_they_have_several_images():
     found = statistics(labels, [p], NAMES, patients_of(300), draws=200)
     assert found.patients == len(set(patients_of(300)))
     methods = {each.method for _, each in estimates_of(found)}
-    assert methods == {"bootstrap of patients", "DeLong by patient"}
+    assert methods == {"Wilson by patient", "bootstrap of patients", "DeLong by patient"}
     single = statistics(labels, [p], NAMES, np.random.default_rng(0).permutation(300), draws=200)
     plain = statistics(labels, [p], NAMES, draws=200)
     assert single.patients == 300 and single.seeds == plain.seeds, "of one image each they are images"
