@@ -53,23 +53,35 @@ def wilson(right: float, n: float, level: float = LEVEL) -> tuple[float, float]:
 
 def of_share(right: np.ndarray, asked: np.ndarray, sample: Sample, nobody: str = "no image") -> Estimate:
     """The share of the images `asked` (N,) bool that are `right` (N,) bool; `nobody` is the reason where no image is
-    asked. Where all of several patients' images are right, or none, each patient counts as one image."""
+    asked."""
     n, hits = int(asked.sum()), int((right & asked).sum())
     if not n:
         return Estimate(None, reason=nobody)
     value = hits / n
     if not sample.clustered:
         return Estimate(value, *wilson(hits, n), WILSON)
-    unit = np.unique(sample.unit[asked], return_inverse=True)[1]
-    units = int(unit.max()) + 1
-    if value in (0.0, 1.0):
-        return Estimate(value, *wilson(value * units, units), f"{WILSON} over patients")
-    if units < 2:
+    if value not in (0.0, 1.0) and len(np.unique(sample.unit[asked])) < 2:
         return Estimate(value, reason="one patient says nothing of how others vary")
+    alone = independent(right, asked, sample)
+    how = "over patients" if value in (0.0, 1.0) else "by patient"
+    return Estimate(value, *wilson(value * alone, alone), f"{WILSON} {how}")
+
+
+def independent(right: np.ndarray, asked: np.ndarray, sample: Sample) -> float:
+    """How many independent images would tell as much of that share, of at least one image asked (Rao & Scott 1992).
+
+    As many as there are where each is of a patient of its own; where all are right, or none, as many as patients.
+    """
+    n = int(asked.sum())
+    if not sample.clustered:
+        return n
+    unit = np.unique(sample.unit[asked], return_inverse=True)[1]
+    units, value = int(unit.max()) + 1, float(right[asked].mean())
+    if value in (0.0, 1.0) or units < 2:
+        return units
     strays = np.bincount(unit, right[asked] - value)  # how many more of each patient's are right than of all
     spread = units / (units - 1) * float((strays**2).sum()) / n**2
-    alone = min(n, value * (1 - value) / spread) if spread else n  # never more than independent ones
-    return Estimate(value, *wilson(value * alone, alone), f"{WILSON} by patient")
+    return min(n, value * (1 - value) / spread) if spread else n  # never more than independent ones
 
 
 def of_area(found: Area, strata: np.ndarray, sample: Sample) -> Estimate:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from colora.metrics import bootstrap
 from colora.metrics.bootstrap import DRAWS, Sample
-from colora.metrics.estimates import Estimate, Z, of_share
+from colora.metrics.estimates import Estimate, Z, independent, of_share
 from colora.metrics.figures import SHARES
 
 Rule = Literal["sensitivity", "youden", "cost"]
@@ -111,8 +111,8 @@ def at_prevalence(
 ) -> dict[str, Estimate]:
     """{"ppv", "npv"} where a share `prevalence`, in (0, 1), of those examined are positive.
 
-    Intervals on the logit scale from the numbers of positives and negatives, of patients where they are known; where
-    sensitivity or specificity is 0 or 1 with both adjusted by z^2 / 2 (Mercaldo's adjusted logit).
+    Intervals on the logit scale from the numbers of positives and negatives, of patients' images as many as are
+    independent; where sensitivity or specificity is 0 or 1 with both adjusted by z^2 / 2 (Mercaldo's adjusted logit).
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"a prevalence lies between 0 and 1, got {prevalence}")
@@ -121,7 +121,7 @@ def at_prevalence(
         missing = Estimate(None, reason=NOBODY["specificity" if member.all() else "sensitivity"])
         return {"ppv": missing, "npv": missing}
     sample = Sample.of(member.astype(np.int64), patients)
-    n1, n0 = (len(np.unique(sample.unit[kind])) for kind in (member, ~member))
+    n1, n0 = (independent(member == called, kind, sample) for kind in (member, ~member))
     sensitivity, specificity = float(called[member].mean()), float((~called)[~member].mean())
     odds = prevalence / (1 - prevalence)
     found = {}
