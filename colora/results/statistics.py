@@ -16,6 +16,7 @@ from colora.metrics import differences
 from colora.metrics.bootstrap import DRAWS, LEVEL, Sample
 from colora.metrics.classification import accuracy, macro_auc
 from colora.metrics.differences import Difference, Drawn, holm
+from colora.metrics.figures import Predicted
 from colora.metrics.optimism import Optimism, optimism
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.statistics import OverSeeds, statistics
@@ -59,7 +60,7 @@ def judged(group: Group, split: str) -> Judged:
     """Raises UserError while no seed is finished, and where a file is damaged."""
     runs = finished(group)
     if not runs:
-        raise UserError(_unfinished(group))
+        raise UserError(f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}.")
     table = image_table(group, split)
     labels = table["target"].to_numpy(dtype=np.int64)
     resolved = runs[0].resolved
@@ -70,6 +71,8 @@ def judged(group: Group, split: str) -> Judged:
     checksums = image_checksums(runs[0], split)
     images = alone if checksums is None else checksums[table["index"].to_numpy()]
     probabilities = [predicted(run, split, None, labels)[1] for run in runs]
+    for each in probabilities:
+        Predicted(labels, each)  # raises where a damaged file has no probabilities
     return Judged(group, resolved.class_names, [r.seed for r in runs], labels, patients, probabilities, images)
 
 
@@ -146,9 +149,9 @@ def _says_optimism(found: Optimism) -> str:
 def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, Any]:
     """Every pair of groups on the same images, ensemble against ensemble and seed against seed.
 
-    `left_out` {name: why} has those without a finished seed, and those whose images differ from the first one's that
-    has. p_holm is p adjusted for all pairs of the same figure (Holm). Raises UserError where fewer than two are left,
-    and where a file is damaged.
+    `left_out` {name: why} has those without a finished seed, those whose files are damaged, and those whose images
+    differ from the first one's that has. p_holm is p adjusted for all pairs of the same figure (Holm). Raises UserError
+    where fewer than two are left.
     """
     seen, left_out = comparable(groups, split)
     if len(seen) < 2:
@@ -176,23 +179,21 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
 
 
 def comparable(groups: Sequence[Group], split: str) -> tuple[list[Judged], dict[str, str]]:
-    """The groups that have predictions of the same images, and why each other one is left out."""
+    """The groups that have predictions of the same images, and why each other one is left out; a damaged one too."""
     seen: list[Judged] = []
     left_out = {}
     for group in groups:
-        if not finished(group):
-            left_out[group.name] = _unfinished(group)
+        try:
+            with contained(group.path):
+                own = judged(group, split)
+        except UserError as error:
+            left_out[group.name] = str(error)
             continue
-        own = judged(group, split)
         if seen and (why := _why_others(seen[0], own, split)):
             left_out[group.name] = why
         else:
             seen.append(own)
     return seen, left_out
-
-
-def _unfinished(group: Group) -> str:
-    return f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}."
 
 
 def _patients(seen: Judged) -> int | None:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from fabricate import fabricate, labels_of, patients, probabilities
 
@@ -10,6 +11,7 @@ from colora.metrics import differences
 from colora.metrics.bootstrap import Sample
 from colora.metrics.classification import accuracy, macro_auc
 from colora.metrics.over_seeds import Spread, ensemble
+from colora.results.predictions import table_file
 from colora.results.statistics import compare_groups, group_statistics, judged
 from colora.runs.folder import Group
 from colora.runs.selection import selected_epoch
@@ -132,6 +134,20 @@ def test_other_test_images_are_left_out_and_two_groups_are_needed(runs, tmp_path
     found = compare_groups([early, long, other, Group(runs / "short")])
     assert [(pair["a"], pair["b"]) for pair in found["pairs"]] == [("long", "short")]
     assert found["left_out"].keys() == {"early", "larger"} and "no finished seed" in found["left_out"]["early"]
+
+
+def test_a_group_with_a_damaged_file_is_left_out_and_the_others_are_compared(runs, tmp_path, long):
+    bad = fabricate(tmp_path, "bad", ["done"], with_patients=True)
+    path = table_file(bad.runs[0], "test")
+    table = pd.read_parquet(path)
+    table.assign(p_0=np.nan).to_parquet(path)
+    worse = fabricate(tmp_path, "worse", ["done"], with_patients=True)
+    table_file(worse.runs[0], "test").write_bytes(b"no table")
+    found = compare_groups([bad, long, worse, Group(runs / "short")])
+    assert [(pair["a"], pair["b"]) for pair in found["pairs"]] == [("long", "short")]
+    assert found["left_out"].keys() == {"bad", "worse"} and all("damaged" in why for why in found["left_out"].values())
+    with pytest.raises(UserError, match="damaged"):
+        group_statistics(bad)
 
 
 def test_groups_chosen_by_different_rules_are_compared_with_a_warning(runs, tmp_path):

@@ -28,10 +28,10 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
     if split == "train":
         st.caption("Of the images that a model learnt from no difference says anything: choose test or validation.")
         return
-    if sum(bool(finished(group)) for group in groups) < 2:
-        st.caption("That can be said when two groups have a finished seed.")
-        return
     try:
+        if sum(bool(finished(group)) for group in groups) < 2:
+            st.caption("That can be said when two groups have a finished seed.")
+            return
         with st.spinner("Drawing the images two thousand times ..."):
             found = _compared(groups, _stamps(groups, split), split)
     except UserError as error:
