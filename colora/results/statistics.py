@@ -55,6 +55,10 @@ class Judged:
     probabilities: list[np.ndarray]
     images: np.ndarray
 
+    def of(self, seeds: Sequence[int]) -> list[np.ndarray]:
+        """The probabilities of these seeds, in their order."""
+        return [self.probabilities[self.seeds.index(seed)] for seed in seeds]
+
 
 def judged(group: Group, split: str) -> Judged:
     """Raises UserError while no seed is finished, and where a file is damaged."""
@@ -149,6 +153,8 @@ def _says_optimism(found: Optimism) -> str:
 def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, Any]:
     """Every pair of groups on the same images, ensemble against ensemble and seed against seed.
 
+    The ensembles are of the seeds that all have, so that none is of more models and a group is the same model in every
+    pair; where no seed is in all, of each group's own.
     `left_out` {name: why} has those without a finished seed, those whose files are damaged, and those whose images
     differ from the first one's that has. p_holm is p adjusted for all pairs of the same figure (Holm). Raises UserError
     where fewer than two are left.
@@ -156,9 +162,10 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
     seen, left_out = comparable(groups, split)
     if len(seen) < 2:
         raise UserError(" ".join(left_out.values()) or "At least two groups are needed for a comparison.")
-    made: dict[tuple[str, tuple[int, ...]], Drawn] = {}
     sample = Sample.of(seen[0].labels, seen[0].patients)
-    pairs = [_pair(a, b, sample, made) for a, b in combinations(seen, 2)]
+    common = sorted(set.intersection(*(set(each.seeds) for each in seen)))
+    drawn = [Drawn.of(each.labels, ensemble(each.of(common or each.seeds)), sample) for each in seen]
+    pairs = [_pair(a, b, common, sample) for a, b in combinations(zip(seen, drawn, strict=True), 2)]
     for part in ("figures", "over_seeds"):
         for figure in pairs[0][part]:
             for pair, p in zip(pairs, holm([pair[part][figure]["p"] for pair in pairs]), strict=True):
@@ -169,6 +176,7 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
         "n": len(seen[0].labels),
         "patients": _patients(seen[0]),
         "groups": [{"name": each.group.name, "seeds": each.seeds} for each in seen],
+        "seeds": common or None,
         "left_out": left_out,
         "level": LEVEL,
         "draws": DRAWS,
@@ -216,34 +224,29 @@ def _why_others(a: Judged, b: Judged, split: str) -> str | None:
     )
 
 
-def _pair(a: Judged, b: Judged, sample: Sample, made: dict[tuple[str, tuple[int, ...]], Drawn]) -> dict[str, Any]:
-    """Figures of the seeds that both have, where there are any, so that no ensemble is of more models; `made` keeps
-    the draws of each ensemble."""
-    common = tuple(sorted(set(a.seeds) & set(b.seeds)))
-    models, drawn = [], []
-    for each in (a, b):
-        seeds = common or tuple(each.seeds)
-        models.append([each.probabilities[each.seeds.index(s)] for s in seeds])
-        key = (str(each.group.path), seeds)
-        if key not in made:
-            made[key] = Drawn.of(each.labels, ensemble(models[-1]), sample)
-        drawn.append(made[key])
-    found = differences.between(*drawn, sample, in_order(a.group.config.dataset))
-    over_seeds = _seed_by_seed(a, models) if common else dict.fromkeys(OVER_SEEDS, differences.over_seeds([], []))
+def _pair(a: tuple[Judged, Drawn], b: tuple[Judged, Drawn], common: list[int], sample: Sample) -> dict[str, Any]:
+    """Two groups with their ensembles' draws; seed against seed where all have one in `common`, else where both do."""
+    (of_a, drawn_a), (of_b, drawn_b) = a, b
+    paired = common or sorted(set(of_a.seeds) & set(of_b.seeds))
+    found = differences.between(drawn_a, drawn_b, sample, in_order(of_a.group.config.dataset))
+    over_seeds = _seed_by_seed(of_a.labels, of_a.of(paired), of_b.of(paired))
+    names = of_a.group.name, of_b.group.name
     return {
-        "a": a.group.name,
-        "b": b.group.name,
-        "seeds": list(common) or None,
+        "a": names[0],
+        "b": names[1],
+        "seeds": paired or None,
         "figures": {name: each.as_dict() for name, each in found.items()},
         "over_seeds": {name: each.as_dict() for name, each in over_seeds.items()},
-        "says": differences.says(a.group.name, b.group.name, found["accuracy"], len(a.labels), _patients(a)),
+        "says": differences.says(*names, found["accuracy"], len(of_a.labels), _patients(of_a)),
     }
 
 
-def _seed_by_seed(a: Judged, models: list[list[np.ndarray]]) -> dict[str, Difference]:
+def _seed_by_seed(
+    labels: np.ndarray, models_a: list[np.ndarray], models_b: list[np.ndarray]
+) -> dict[str, Difference]:
     """None, where a figure is not defined, is NaN there and a reason afterwards."""
     values = {
-        name: [[math.nan if (v := figure(a.labels, p)) is None else v for p in own] for own in models]
+        name: [[math.nan if (v := figure(labels, p)) is None else v for p in own] for own in (models_a, models_b)]
         for name, figure in OVER_SEEDS.items()
     }
     return {name: differences.over_seeds(*both) for name, both in values.items()}

@@ -112,6 +112,9 @@ def test_more_than_two_groups_share_the_chance_of_a_wrong_verdict(runs, tmp_path
     third = fabricate(tmp_path, "third", ["done", "done"], {"epochs": 3}, with_patients=True)
     found = compare_groups([Group(runs / "long"), Group(runs / "short"), third])
     assert [(p["a"], p["b"]) for p in found["pairs"]] == [("long", "short"), ("long", "third"), ("short", "third")]
+    assert found["seeds"] == [0, 1] and all(pair["seeds"] == [0, 1] for pair in found["pairs"])
+    ab, ac, bc = (pair["accuracy"]["difference"] for pair in found["pairs"])
+    assert ab + bc == pytest.approx(ac)  # a group is the same model in every pair
     p = [pair["auc"]["p"] for pair in found["pairs"]]
     assert [pair["auc"]["p_holm"] for pair in found["pairs"]] == differences.holm(p) != p
 

@@ -12,6 +12,7 @@ from colora.results.statistics import compare_groups
 from colora.runs.documents import contained
 from colora.runs.finished import finished
 from colora.runs.folder import Group
+from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.runs import file_stamp
@@ -44,9 +45,10 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
         for pair in found["pairs"]:
             st.markdown(f"- {show.literal(pair['says'])}")
     scale, unit = UNITS[figure]
+    whose = f"of {seeds_text(found['seeds'])}, which all have" if found["seeds"] else "of each group's own seeds"
     st.caption(
         f"{plots.METRIC_NAMES[metric]}, row minus column{f', in {unit}' if unit else ''}, with its 95 % interval "
-        "over images: ensemble against ensemble of the seeds that both have. Ahead or behind is said where zero lies "
+        f"over images: ensemble against ensemble, {show.literal(whose)}. Ahead or behind is said where zero lies "
         "outside; an interval that holds zero is no proof that two are equal."
     )
     names = [row["name"] for row in found["groups"]]
