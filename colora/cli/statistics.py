@@ -7,27 +7,10 @@ from typing import Any
 from colora.cli.groups import add_group, add_groups, group_of, groups_of
 from colora.cli.printing import say
 from colora.data.dataset import SPLITS
+from colora.metrics.figures import TITLES
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
 from colora.system.typed import one_line
-
-TITLES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "kappa": "kappa",
-    "kappa_quadratic": "kappa, quadratic",
-    "mcc": "MCC",
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "brier": "Brier",
-    "log_loss": "log loss",
-    "ece": "ECE",
-}
 
 
 def add_statistics_commands(command: Callable, with_json: Callable) -> None:

@@ -6,10 +6,13 @@ patients, where a patient of several classes counts for the one that most of its
 every draw. Seeded: the same numbers on every machine. Models that are compared get the same draws.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from colora.metrics.figures import Figures, Predicted
 
 DRAWS = 2000
 ELEMENTS = 2**18  # images times draws at hand at a time: 1 MB of weights, which stays in the cache (2.9 s become 1.9)
@@ -85,6 +88,31 @@ def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, n
     ends[:, enough] = np.nanquantile(table[:, enough], [(1 - level) / 2, (1 + level) / 2], axis=0)
     low, high = ends.reshape(2, *values.shape[1:])
     return low, high
+
+
+def why_no_interval(low: float, high: float, sample: Sample) -> str | None:
+    """Why percentiles of a sample's draws say nothing; None where they are an interval."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "in more than one of ten draws it is not defined"
+    if sample.units < 2:
+        return f"one {sample.drawn[:-1]} says nothing of how others vary"
+    if low == high:
+        return f"no draw of these {sample.drawn} changes it, which says nothing of others"
+    return None
+
+
+def drawn_figures(
+    models: Sequence[Predicted], sample: Sample, draws: int = DRAWS, seed: int = 0
+) -> list[Figures]:
+    """Each model's figures in the same draws, (D,) and (D, C) each."""
+    parts = [[model.under(weights) for model in models] for weights in weightings(sample, draws, seed)]
+    return [
+        Figures(
+            {name: np.concatenate([part[m].overall[name] for part in parts]) for name in parts[0][m].overall},
+            {name: np.concatenate([part[m].per_class[name] for part in parts]) for name in parts[0][m].per_class},
+        )
+        for m in range(len(models))
+    ]
 
 
 def two_sided(values: np.ndarray) -> float:

@@ -71,12 +71,11 @@ class Drawn:
     ) -> "Drawn":
         """Models that are held against each other have the same sample, draws and seed."""
         model = Predicted(np.asarray(labels, dtype=np.int64), np.asarray(probabilities))
-        parts = [model.under(weights).overall for weights in bootstrap.weightings(sample, draws, seed)]
         values = model.under(np.ones((1, len(labels)))).overall
         return cls(
             model,
             {name: float(value[0]) for name, value in values.items()},
-            {name: np.concatenate([part[name] for part in parts]) for name in values},
+            bootstrap.drawn_figures([model], sample, draws, seed)[0].overall,
             delong.macro(delong.class_areas(model.labels, model.probabilities)),
         )
 
@@ -113,15 +112,10 @@ def _by_draws(difference: float, drawn: np.ndarray, sample: Sample) -> Differenc
     if not math.isfinite(difference):
         return Difference(None, reason="not defined for both")
     low, high = (float(end) for end in bootstrap.percentiles(drawn))
-    test = f"{PAIRED} of {sample.drawn}"
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return Difference(difference, reason="in more than one of ten draws it is not defined")
-    if sample.units < 2:
-        return Difference(difference, reason=f"one {sample.drawn[:-1]} says nothing of how others vary")
-    if low == high:
-        return Difference(difference, reason=f"no draw of these {sample.drawn} changes it")
+    if reason := bootstrap.why_no_interval(low, high, sample):
+        return Difference(difference, reason=reason)
     smallest = (Z + norm.ppf(POWER)) * float(np.nanstd(drawn))
-    return Difference(difference, low, high, bootstrap.two_sided(drawn), test, smallest)
+    return Difference(difference, low, high, bootstrap.two_sided(drawn), f"{PAIRED} of {sample.drawn}", smallest)
 
 
 def _of_accuracy(found: Difference, models: tuple[Predicted, Predicted], sample: Sample) -> Difference:

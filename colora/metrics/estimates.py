@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from colora.metrics.bootstrap import LEVEL, Sample, percentiles
+from colora.metrics.bootstrap import LEVEL, Sample, percentiles, why_no_interval
 from colora.metrics.delong import Area, variance
 
 Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
@@ -103,10 +103,7 @@ def of_draws(value: float, drawn: np.ndarray, sample: Sample, of: str = "") -> E
     """A defined figure with the percentiles of its draws (D,), which are of the sample's images or patients, or of what
     `of` says."""
     low, high = (float(end) for end in percentiles(drawn))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return Estimate(value, reason="in more than one of ten draws it is not defined")
-    if sample.units < 2:
-        return Estimate(value, reason=f"one {sample.drawn[:-1]} says nothing of how others vary")
-    if low == high:
-        return Estimate(value, reason=f"no draw of these {sample.drawn} changes it, which says nothing of others")
+    reason = why_no_interval(low, high, sample)
+    if reason:
+        return Estimate(value, reason=reason)
     return Estimate(value, low, high, f"{BOOTSTRAP} of {of or sample.drawn}")

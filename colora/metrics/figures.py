@@ -31,6 +31,23 @@ SHARES = ("sensitivity", "specificity", "ppv", "npv")  # each one part of a whol
 PER_CLASS = (*SHARES, "f1", "balanced_accuracy", "kappa", "mcc", "auc", "average_precision", "brier", "log_loss", "ece")
 OVERALL = ("accuracy", *PER_CLASS)
 QUADRATIC = "kappa_quadratic"  # overall, where the classes are in order
+TITLES = {  # as people write them
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "kappa": "kappa",
+    "kappa_quadratic": "kappa, quadratic",
+    "mcc": "MCC",
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "brier": "Brier",
+    "log_loss": "log loss",
+    "ece": "ECE",
+}
 TINY = 1e-12
 
 

@@ -81,7 +81,7 @@ def statistics(
         models.append(Predicted(labels, ensemble(probabilities)))
     sample = Sample.of(labels, patients)
     names = list(figures.names(ordinal))
-    drawn = _drawn(models, sample, draws, seed)
+    drawn = bootstrap.drawn_figures(models, sample, draws, seed)
     values = [model.under(np.ones((1, len(labels)))) for model in models]
     found = [
         _with_intervals(model, value, draw, sample, names, class_names)
@@ -93,18 +93,6 @@ def statistics(
     shares = bootstrap.seed_weightings(len(models) - 1, draws, seed)
     together = _over_seeds(values[:-1], drawn[:-1], shares, sample, names, class_names)
     return Statistics(len(labels), count, draws, found[:-1], found[-1], together)
-
-
-def _drawn(models: Sequence[Predicted], sample: Sample, draws: int, seed: int) -> list[Figures]:
-    """Each model's figures in the same draws."""
-    parts = [[model.under(weights) for model in models] for weights in bootstrap.weightings(sample, draws, seed)]
-    return [
-        Figures(
-            {name: np.concatenate([part[m].overall[name] for part in parts]) for name in parts[0][m].overall},
-            {name: np.concatenate([part[m].per_class[name] for part in parts]) for name in parts[0][m].per_class},
-        )
-        for m in range(len(models))
-    ]
 
 
 def _with_intervals(

@@ -146,7 +146,7 @@ def test_two_processes_train_and_merge_as_one(tmp_path):
         for process in running:
             process.kill()
     assert [process.returncode for process in running] == [0, 0], errors
-    one, two = (torch.load(tmp_path / f"{rank}-{STATE}") for rank in (0, 1))
+    one, two = (torch.load(tmp_path / f"{rank}-{STATE}", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     model = adapted().double()
     model.features[1].eval()

@@ -140,7 +140,7 @@ def test_a_model_and_itself_cannot_be_told_apart_and_say_why():
     assert {each.low for each in found.values()} == {each.p for each in found.values()} == {None}
     assert found["accuracy"].reason == "both are right on the same images"
     assert found["auc"].reason == "both rank all images alike"
-    assert found["brier"].reason == "no draw of these images changes it"
+    assert found["brier"].reason.startswith("no draw of these images changes it")
 
 
 def test_what_no_difference_can_be_said_of():

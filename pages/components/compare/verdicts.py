@@ -7,6 +7,7 @@ import streamlit as st
 
 from colora import plots
 from colora.metrics.differences import resolves
+from colora.metrics.figures import TITLES
 from colora.results.predictions import source_file
 from colora.results.statistics import compare_groups
 from colora.runs.documents import contained
@@ -19,6 +20,8 @@ from pages.components.runs import file_stamp
 
 SENTENCES = 3  # pairs that are told in words: those of three groups
 FIGURES = {"accuracy": "accuracy", "auc": "auc", "loss": "log_loss"}  # of the page, of the library
+TEXTS = ("group", "minus", "figure", "test", "why not")
+NUMBERS = ("difference", "low", "high")
 LOWER_IS_BETTER = ("log_loss",)
 UNITS = {"accuracy": (100, "points"), "auc": (1, ""), "log_loss": (1, "nats")}
 
@@ -68,12 +71,14 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
             placeholder="–",
             alt="Differences of every pair of groups",
             column_config={
+                **{name: st.column_config.TextColumn(name.capitalize()) for name in TEXTS},
                 "p": st.column_config.NumberColumn(format="%.3g", help="Two-sided, of this pair alone"),
                 "p, all pairs": st.column_config.NumberColumn(format="%.3g", help="Adjusted for all pairs (Holm)"),
                 "smallest": st.column_config.NumberColumn(
+                    "Smallest",
                     format="%.4f", help="The difference that these images would have shown in four of five studies"
                 ),
-                **{c: st.column_config.NumberColumn(format="%.4f") for c in ("difference", "low", "high")},
+                **{c: st.column_config.NumberColumn(c.capitalize(), format="%.4f") for c in NUMBERS},
             },
         )
         show.csv_button(table, f"compare-{split}-differences", origin)
@@ -111,15 +116,14 @@ def details(pairs: list[dict[str, Any]]) -> pd.DataFrame:
     """One row a pair and figure; over seeds too."""
     rows = []
     for pair in pairs:
-        told = {name: each for name, each in pair.items() if isinstance(each, dict) and "difference" in each}
-        told |= {f"{name}, over seeds": each for name, each in pair["over_seeds"].items()}
+        told = {title: pair[name] for name, title in TITLES.items() if name in pair}
+        told |= {f"{TITLES[name]}, over seeds": each for name, each in pair["over_seeds"].items()}
         for name, each in told.items():
-            row = {"a": pair["a"], "b": pair["b"], "figure": name.replace("_", " ")}
-            row |= {key: each[key] for key in ("difference", "low", "high", "p")}
+            row = {"group": pair["a"], "minus": pair["b"], "figure": name}
+            row |= {key: each[key] for key in (*NUMBERS, "p")}
             row |= {"p, all pairs": each["p_holm"], "test": each["test"], "smallest": each["smallest"]}
             rows.append(row | {"why not": each.get("reason")})
-    numbers = ["difference", "low", "high", "p", "p, all pairs", "smallest"]
-    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+    return pd.DataFrame(rows).astype(dict.fromkeys((*NUMBERS, "p", "p, all pairs", "smallest"), float))
 
 
 def _stamps(groups: list[Group], split: str) -> list[Any]:
