@@ -95,7 +95,7 @@ def main() -> None:
     with ProcessPoolExecutor(args.workers) as pool:
         tried = {
             (variant, rate): [
-                pool.submit(_train, args.runs_dir, weights, variant, rate, fold, CHOOSING) for fold in CHOOSING_FOLDS
+                pool.submit(train, args.runs_dir, weights, variant, rate, fold, CHOOSING) for fold in CHOOSING_FOLDS
             ]
             for variant in every
             for rate in variant.rates
@@ -108,7 +108,7 @@ def main() -> None:
             }
             rate = min(losses, key=losses.__getitem__)
             folds = [
-                pool.submit(_train, args.runs_dir, weights, variant, rate, fold, seed)
+                pool.submit(train, args.runs_dir, weights, variant, rate, fold, seed)
                 for seed in SEEDS
                 for fold in range(FOLDS)
             ]
@@ -116,7 +116,7 @@ def main() -> None:
         rows = []
         outcomes: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for variant, (rate, losses, folds) in jobs.items():
-            outcome = _over_seeds([job.result() for job in folds])
+            outcome = over_seeds([job.result() for job in folds])
             outcomes[variant.backbone, variant.title] = outcome
             row = {"backbone": variant.backbone, "variant": variant.title, "settings": variant.at(rate)}
             row |= {"hook": variant.hook} if variant.hook else {}
@@ -135,12 +135,12 @@ def main() -> None:
     (HERE / "pointwise_rank.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
-def _train(runs_dir: Path, weights: Path, variant: Variant, rate: float, fold: int, seed: int) -> dict[str, Any]:
+def train(runs_dir: Path, weights: Path, variant: Variant, rate: float, fold: int, seed: int) -> dict[str, Any]:
     with HOOKS[variant.hook]() if variant.hook else nullcontext():
         return train_fold(runs_dir, weights, variant.backbone, variant.at(rate), fold, fold + seed, variant.hook)
 
 
-def _over_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def over_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Fold by fold, the means over the seeds: of each held-out image's right and losses too."""
     by_seed = [runs[i : i + FOLDS] for i in range(0, len(runs), FOLDS)]
     folds = zip(*by_seed, strict=True)
