@@ -95,44 +95,61 @@ def statistics(
     return Statistics(len(labels), count, draws, found[:-1], found[-1], together)
 
 
+def closed_forms(model: Predicted, class_names: Sequence[str], sample: Sample) -> ModelFigures:
+    """The figures whose interval is a formula, in milliseconds: accuracy and AUC overall, of each class sensitivity,
+    specificity, PPV, NPV and AUC. `statistics` has the same of them."""
+    labels, called = model.labels, model.called
+    areas = delong.class_areas(labels, model.probabilities)
+    whole = delong.macro(areas)
+    overall = {
+        "accuracy": estimates.of_share(called == labels, np.ones(len(labels), dtype=bool), sample),
+        "auc": estimates.of_area(whole, labels, sample) if whole else _undefined("auc", model, None),
+    }
+    per_class = {}
+    for c, (class_name, area) in enumerate(zip(class_names, areas, strict=True)):
+        member, so_called = labels == c, called == c
+        asked = {"sensitivity": member, "specificity": ~member, "ppv": so_called, "npv": ~so_called}
+        table = {
+            # of a class without images whatever is called so is wrong, with any model
+            name: estimates.of_share(member == so_called, of, sample)
+            if of.any() and (member.any() or name == "specificity")
+            else _undefined(name, model, c)
+            for name, of in asked.items()
+        }
+        table["auc"] = estimates.of_area(area, member, sample) if area else _undefined("auc", model, c)
+        per_class[class_name] = table
+    return ModelFigures(overall, per_class)
+
+
 def _with_intervals(
     model: Predicted, values: Figures, drawn: Figures, sample: Sample, names: list[str], class_names: Sequence[str]
 ) -> ModelFigures:
-    areas = delong.class_areas(model.labels, model.probabilities)
-    whole = delong.macro(areas)
-    every = np.ones(len(model.labels), dtype=bool)
-    overall: Table = {}
-    for name in names:
-        value, draws = float(values.overall[name][0]), drawn.overall[name]
-        if name == "accuracy":
-            overall[name] = estimates.of_share(model.called == model.labels, every, sample)
-        elif name == "auc" and whole:
-            overall[name] = estimates.of_area(whole, model.labels, sample)
-        else:
-            overall[name] = _of_draws(name, value, draws, sample, model, None)
-    per_class = {}
-    for c, class_name in enumerate(class_names):
-        member, called = model.labels == c, model.called == c
-        asked = {"sensitivity": member, "specificity": ~member, "ppv": called, "npv": ~called}
-        area = areas[c]
-        table: Table = {}
-        for name in figures.PER_CLASS:
-            value, draws = float(values.per_class[name][0, c]), drawn.per_class[name][:, c]
-            if name in asked and math.isfinite(value):
-                table[name] = estimates.of_share(member == called, asked[name], sample)
-            elif name == "auc" and area:
-                table[name] = estimates.of_area(area, member, sample)
-            else:
-                table[name] = _of_draws(name, value, draws, sample, model, c)
-        per_class[class_name] = table
+    closed = closed_forms(model, class_names, sample)
+    overall = {
+        name: closed.overall.get(name)
+        or _of_draws(name, float(values.overall[name][0]), drawn.overall[name], sample, model, None)
+        for name in names
+    }
+    per_class = {
+        class_name: {
+            name: closed.per_class[class_name].get(name)
+            or _of_draws(name, float(values.per_class[name][0, c]), drawn.per_class[name][:, c], sample, model, c)
+            for name in figures.PER_CLASS
+        }
+        for c, class_name in enumerate(class_names)
+    }
     return ModelFigures(overall, per_class)
+
+
+def _undefined(name: str, model: Predicted, c: int | None) -> Estimate:
+    return Estimate(None, reason=_why_not(name, model, c))
 
 
 def _of_draws(
     name: str, value: float, drawn: np.ndarray, sample: Sample, model: Predicted, c: int | None
 ) -> Estimate:
     if not math.isfinite(value):
-        return Estimate(None, reason=_why_not(name, model, c))
+        return _undefined(name, model, c)
     return estimates.of_draws(value, drawn, sample)
 
 
