@@ -1,42 +1,34 @@
 """How good a group's models are: over its finished seeds or of one, at the selected epoch or any other, down to the
 images."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.metrics.estimates import wilson
-from colora.metrics.over_seeds import Spread
 from colora.runs.documents import contained
-from colora.runs.finished import counted, finished, standing
+from colora.runs.finished import finished
 from colora.runs.folder import Group
 from colora.runs.trained_said import says_trained
 from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, leaks, show
-from pages.components.evaluate.evaluation import class_table, confusions_and_images, threshold_curves
+from pages.components.evaluate.calibration import calibration_part
+from pages.components.evaluate.classes import classes
+from pages.components.evaluate.confusions import confusions_and_images
+from pages.components.evaluate.every_figure import every_figure
+from pages.components.evaluate.headlines import every_seed, headlines, seed_table
+from pages.components.evaluate.intervals import DRAWING, optimism
+from pages.components.evaluate.operating_point import operating_point_part
 from pages.components.evaluate.readers import View, seeds_with_predictions
 from pages.components.frame import inside_app
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
 
 ALL, SELECTED = "All finished seeds", "selected"
-SEED_FIGURES = {
-    "accuracy": "Each dot is one training with its own random start.",
-    "auc": "The same for how well a class is told from the others at any threshold (mean one-vs-rest AUC): "
-    "1 is perfect, 0.5 is chance.",
-}
-BOX = " The box holds the middle half (IQR), its line is the median, the whiskers reach the lowest and the highest."
-HOLLOW = " Hollow dots are seeds in no figure over seeds: under way, so far, or not trained alike."
-HEADLINES = {
-    "accuracy": ("Accuracy", "Share of the images whose most probable class is the true one."),
-    "auc": ("AUC, mean over classes (macro)", "The mean of the classes' one-vs-rest areas, each class counting alike."),
-    "auc_micro": (
-        "AUC, pooled (micro)",
-        "One area over all classes' questions together, so that frequent classes count more.",
-    ),
-}
+OVER = {False: "over seeds", True: "over images"}
+PARTS = ("Classes", "Calibration", "Operating point", "Every figure")
 
 
 def what_to_know(about: dict[str, Any]) -> None:
@@ -90,89 +82,6 @@ def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int |
     return split, None if seed == ALL else int(seed.split()[1]), None if epoch == SELECTED else int(epoch)
 
 
-def seed_table(group: Group, about: dict[str, Any], epoch: int | None) -> pd.DataFrame:
-    """One row a seed that has finished the epoch: where the seed stands, the epoch and the figures there."""
-    rows = []
-    for run, found in zip(group.runs, about["seeds"], strict=True):
-        at = found.get("selected_epoch") if epoch is None else epoch
-        metrics = run.metrics
-        row = metrics[metrics["epoch"] == at] if len(metrics) else metrics
-        if len(row):
-            figures = {f"{s}_{m}": row.iloc[0][f"{s}_{m}"] for s in plots.SPLIT_NAMES for m in ("accuracy", "auc")}
-            state = found["state"] if found["finished"] else f"{standing(found)}, so far"
-            state += f", trained {found['apart']}" if found["apart"] else ""
-            counts = found["finished"] and not found["apart"]
-            rows.append({"seed": run.seed, "finished": counts, "state": state, "epoch": at, **figures})
-    return pd.DataFrame(rows)
-
-
-def headlines(view: View, about: dict[str, Any], origin: str) -> None:
-    """Accuracy and AUC: median and spread over the seeds, with their ensemble's; or one model's with the interval
-    of its own uncertainty."""
-    found, seeds = view.outcome, len(about["seeds"])
-    grid = st.grid(3, min_column_width=240)
-    for metric, (title, meaning) in HEADLINES.items():
-        spread = Spread.of(found.whole[metric])
-        with grid.cell():
-            st.metric(title, show.three(spread and spread.median), border=True, help=meaning)
-            if spread and spread.n > 1:
-                st.caption(
-                    f"Median over {counted(spread.n, seeds)} · middle half (IQR) {show.three(spread.q1)} to "
-                    f"{show.three(spread.q3)} · range {show.three(spread.low)} to {show.three(spread.high)}"
-                )
-            elif spread and metric == "accuracy":
-                low, high = wilson(int(found.matrices[0].trace()), found.images)
-                st.caption(
-                    f"95 % interval {show.three(low)} to {show.three(high)} (Wilson, {found.images:,} images; wider in "
-                    "truth where several are of one patient)"
-                )
-    if not view.several:
-        said = "One seed only" if seeds == 1 else "One seed"
-        st.caption(f"{said}: nothing can be said about the spread between trainings.")
-    if found.joint:
-        st.caption(
-            f"As one model, {show.literal(view.model())} (the mean of their probabilities): accuracy "
-            f"**{show.three(found.joint['accuracy'])}**, AUC (macro) **{show.three(found.joint['auc'])}**. The medians "
-            "above are over the seeds' own models."
-        )
-    st.caption(show.literal(origin))
-
-
-def every_seed(table: pd.DataFrame, about: dict[str, Any], epoch: int | None) -> None:
-    """Every seed on its own, on all three splits; those that do not count in no box."""
-    name, at = about["name"], "selected" if epoch is None else f"epoch-{epoch}"
-    counting, hollow = table.loc[table["finished"], "seed"].tolist(), not table["finished"].all()
-    which = show.which_epoch(about, epoch, counting) if counting else "no seed has finished yet"
-    which += " · hollow: in no figure over seeds" * hollow
-    grid = st.grid(2, min_column_width=300)
-    for metric in ("accuracy", "auc"):
-        with grid.cell():
-            show.show_figure(
-                plots.seed_figures(table, metric),
-                f"{plots.METRIC_NAMES[metric]} of every seed",
-                SEED_FIGURES[metric] + BOX * (metric == "accuracy" and bool(counting)) + HOLLOW * hollow,
-                f"{plots.METRIC_NAMES[metric]} of each seed on train, validation and test",
-                table,
-                f"{name}-{at}-seeds-{metric}",
-                f"Train, validation and test splits of {show.data_title(about)} · {which}",
-            )
-    columns = ["val_accuracy", "test_accuracy", "test_auc", "val_auc", "train_accuracy"]
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="seed-figures",
-        placeholder="–",
-        column_order=["seed", *["state"] * hollow, "epoch", *columns],
-        column_config={"seed": "Seed", "state": "State", "epoch": "Epoch"}
-        | {
-            f"{s}_{m}": st.column_config.NumberColumn(f"{plots.SPLIT_NAMES[s]} {plots.METRIC_NAMES[m]}", format="%.3f")
-            for s in plots.SPLIT_NAMES
-            for m in ("accuracy", "auc")
-        },
-        alt="Epoch, accuracy and AUC of each seed",
-    )
-
-
 def data_and_model(about: dict[str, Any]) -> None:
     """What the figures rest on: images of each class in each split, how they were split, what was trained."""
     data, parameters = about["data"], about["parameters"]
@@ -205,8 +114,25 @@ def data_and_model(about: dict[str, Any]) -> None:
             )
 
 
-def models(group: Group, about: dict[str, Any]) -> None:
-    """What the chosen models are worth."""
+def over_images(several: bool, split: str) -> bool:
+    """What intervals and bands are over, as a person chose; with one model there is nothing to choose."""
+    if split == "train":
+        return False  # of images that a model learnt from an interval says nothing of others
+    if not several:
+        return True
+    return st.segmented_control(
+        "Intervals and bands",
+        list(OVER),
+        required=True,
+        format_func=OVER.get,
+        key=address.one("over", list(OVER), OVER.get),
+        help="Over seeds: how much trainings differ on these images (median, middle half, range). Over images: what "
+        "other images could have given one model, the ensemble of the seeds (95 % interval).",
+    )
+
+
+def models(group: Group, about: dict[str, Any], told: Any) -> Callable[[], None] | None:
+    """What the chosen models are worth. Returns what takes longer, to be called when the page stands."""
     split, seed, epoch = choices(group, about)
     there = seeds_with_predictions(group, split, epoch)
     counting = finished(group)
@@ -214,21 +140,56 @@ def models(group: Group, about: dict[str, Any]) -> None:
     with contained(group.path):
         table = seed_table(group, about, epoch)
         names = next((run.resolved.class_names for run in chosen), [])  # of one seed its own, which may be others
+    view = None
     if not chosen:
         no_predictions(group, split, seed, epoch)
     else:
-        view = View(group, split, tuple(chosen), epoch, tuple(names))
+        view = View(group, split, tuple(chosen), epoch, tuple(names), over_images(len(chosen) > 1, split))
         origin = show.provenance(about, split, view.outcome.images, [run.seed for run in chosen], epoch)
         headlines(view, about, origin)
     if (seed is None or not about["finished"]) and len(table):
         st.subheader("Every seed")
-        every_seed(table, about, epoch)
-    if chosen:
-        st.subheader("Which class is called which")
-        confusions_and_images(view, origin)
-        st.subheader("Each class against the rest")
-        threshold_curves(view, origin)
-        class_table(view, origin)
+        every_seed(view, table, about, epoch)
+    return parts(view, about, origin, told) if view else None
+
+
+def parts(view: View, about: dict[str, Any], origin: str, told: Any) -> Callable[[], None]:
+    """The part that is open, and what of it comes when the page stands; the others are not computed."""
+    shown: Callable[[View, str], None] | None = None
+    tabs = st.tabs(PARTS, key=address.one("part", PARTS), on_change="rerun")
+    with next(tab for tab in tabs if tab.open):
+        part = st.session_state["part"]
+        if part == "Classes":
+            st.subheader("Which class is called which")
+            confusions_and_images(view, origin)
+            st.subheader("Each class against the rest")
+            shown = classes
+            if not view.over_images:
+                classes(view, origin)
+                shown = None
+        elif part == "Calibration":
+            shown = calibration_part
+        elif part == "Operating point":
+            shown = operating_point_part
+        else:
+            shown = every_figure
+        place = st.container()
+
+    def later() -> None:
+        if shown:
+            with place, st.spinner(DRAWING):
+                shown(view, origin)
+        if about["selection"]["rule"] == "paper" and view.split == "test" and view.epoch is None and view.several:
+            with told, st.spinner(DRAWING):
+                say_optimism(view)
+
+    return later
+
+
+def say_optimism(view: View) -> None:
+    found = optimism(view)
+    if found:
+        st.markdown(f":material/warning: **Measured.** {show.literal(found['says'])}")
 
 
 def no_predictions(group: Group, split: str, seed: int | None, epoch: int | None) -> None:
@@ -273,8 +234,10 @@ try:
         )
         st.stop()
     what_to_know(about)
-    models(group, about)
+    later = models(group, about, st.container())
     data_and_model(about)
     show.picture_format()
+    if later:
+        later()
 except UserError as error:
     show_damage(group, error)

@@ -9,6 +9,7 @@ from colora.cli.printing import say
 from colora.data.dataset import SPLITS
 from colora.metrics.figures import TITLES
 from colora.runs.siblings import seeds_text
+from colora.settings.catalog import THRESHOLD_RULES
 from colora.system.errors import UserError
 from colora.system.typed import one_line
 
@@ -17,6 +18,17 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
     """Registers them; `command` and `with_json` are the command line's own."""
     one = with_json(command("statistics", _statistics, "every figure of a group with its 95 % interval"))
     add_group(one)
+    one.add_argument("--positives", nargs="+", metavar="CLASS", help="operating point: one of these classes, or none")
+    one.add_argument(
+        "--rule",
+        choices=tuple(THRESHOLD_RULES),
+        default="sensitivity",
+        help="how validation chooses its threshold: at least a sensitivity, Youden's index, or least cost",
+    )
+    one.add_argument(
+        "--value", type=float, help="of the rule: a sensitivity (default 0.95), or how many false alarms a miss costs"
+    )
+    one.add_argument("--prevalence", type=float, help="share of positives where the model is used, for PPV and NPV")
     several = with_json(command("compare", _compare, "whether groups differ by more than chance, on the same images"))
     add_groups(several)
     for sub in (one, several):
@@ -26,8 +38,25 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
 def _statistics(args: argparse.Namespace) -> int:
     from colora.results.statistics import group_statistics
 
-    found = group_statistics(group_of(args), args.split)
+    found = group_statistics(group_of(args), args.split, _question(args))
     return say(args, found, _statistics_text(found))
+
+
+def _question(args: argparse.Namespace) -> Any:
+    """The `results.operating_point.Question`, None where nothing is asked."""
+    from colora.metrics.operating_point import Choice
+    from colora.results.operating_point import Question
+
+    if not args.positives:
+        return None
+    if args.prevalence is not None and not 0 < args.prevalence < 1:
+        raise UserError(f"A prevalence lies between 0 and 1, and {args.prevalence:g} does not.")
+    value = THRESHOLD_RULES[args.rule] if args.value is None else args.value
+    try:
+        choice = Choice(args.rule, value)
+    except ValueError as error:
+        raise UserError(f"--value: {error}.") from error
+    return Question(tuple(args.positives), choice, args.prevalence)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -52,6 +81,9 @@ def _statistics_text(found: dict[str, Any]) -> str:
         lines.append("  Over seeds: median [IQR], range; their mean with 95 % over seeds and images together")
         for name, each in found["over_seeds"]["overall"].items():
             lines.append(f"    {TITLES[name]:<18} {_over_seeds(each)}")
+    lines += _calibration_text(found)
+    if found["operating_point"]:
+        lines += _operating_point_text(found["operating_point"], found["split"])
     if found["optimism"]:
         lines.append(f"  {found['optimism']['says']}")
     lines += [f"  {told}" for told in found["not_counted"]]
@@ -59,6 +91,30 @@ def _statistics_text(found: dict[str, Any]) -> str:
     lines.append(f"  Selection: {found['selection']['says']}.")
     lines += [f"  Note: {one_line(warning)}" for warning in found["warnings"]]
     return "\n".join([*lines, f"  {found['notice']}"])
+
+
+def _calibration_text(found: dict[str, Any]) -> list[str]:
+    one = found["calibration"]["ensemble"] or found["calibration"]["seeds"][0]
+    lines = [f"  Calibration: temperature {one['temperature']:.3f}, chosen on validation; before and after"]
+    for name, before in one["before"].items():
+        if name in TITLES:
+            lines.append(f"    {TITLES[name]:<18} {_estimate(before)}; {_estimate(one['after'][name])}")
+    lines.append(f"    {'ECE by chance':<18} {one['ece_by_chance']:.3f}, of a calibrated model on as many images")
+    return lines
+
+
+def _operating_point_text(found: dict[str, Any], split: str) -> list[str]:
+    one = found["ensemble"] or found["seeds"][0]
+    lines = [f"  {one_line(', '.join(found['positives']))} against the rest: {found['says']}"]
+    if one["threshold"] is None:
+        return [*lines, f"    not estimable: {one['reason']}"]
+    lines.append(f"    threshold {one['threshold']:.4f}; on validation, which chose it, and on {split}")
+    for name, each in one["judged"].items():
+        lines.append(f"    {TITLES[name]:<18} {_estimate(one['on_validation'][name])}; {_estimate(each)}")
+    for name, each in one["at_prevalence"].items():
+        title = f"{TITLES[name]} at {found['prevalence']:.3g}"
+        lines.append(f"    {title:<18} {_estimate(each)}")
+    return lines
 
 
 def _images(found: dict[str, Any]) -> str:

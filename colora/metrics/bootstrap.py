@@ -7,7 +7,7 @@ every draw. Seeded: the same numbers on every machine. Models that are compared 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,10 +102,14 @@ def why_no_interval(low: float, high: float, sample: Sample) -> str | None:
 
 
 def drawn_figures(
-    models: Sequence[Predicted], sample: Sample, draws: int = DRAWS, seed: int = 0
+    models: Sequence[Predicted],
+    sample: Sample,
+    draws: int = DRAWS,
+    seed: int = 0,
+    under: Callable[[Predicted, np.ndarray], Figures] = Predicted.under,
 ) -> list[Figures]:
-    """Each model's figures in the same draws, (D,) and (D, C) each."""
-    parts = [[model.under(weights) for model in models] for weights in weightings(sample, draws, seed)]
+    """Each model's figures in the same draws, (D,) and (D, C) each; `under` may be `Predicted.sums_under`."""
+    parts = [[under(model, weights) for model in models] for weights in weightings(sample, draws, seed)]
     return [
         Figures(
             {name: np.concatenate([part[m].overall[name] for part in parts]) for name in parts[0][m].overall},

@@ -4,16 +4,21 @@ A model is calibrated where of the images it gives 0.8, eight of ten are right. 
 divides the logits by one number, chosen on validation; it changes no answer and no ranking of classes within an image.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
+from colora.metrics import bootstrap
+from colora.metrics.bootstrap import DRAWS, Sample
 from colora.metrics.classification import cross_entropy
-from colora.metrics.estimates import wilson
-from colora.metrics.figures import BINS, TINY, by_bin, once
+from colora.metrics.estimates import Estimate, of_draws, wilson
+from colora.metrics.figures import BINS, TINY, Predicted, by_bin, once
 
+ERRORS = ("ece", "brier", "log_loss")  # what a temperature can lower
 COLDEST, HOTTEST = 0.05, 20.0  # between which a temperature is looked for
 
 
@@ -103,7 +108,49 @@ def ece_by_chance(probabilities: np.ndarray, draws: int = 200, seed: int = 0) ->
     return float(np.mean(found))
 
 
-def before_and_after(labels: np.ndarray, probabilities: np.ndarray, at: float) -> dict[str, tuple[float, float]]:
-    """{"ece", "brier", "log_loss": (before, after)} of a temperature that other images chose."""
-    both = [once(labels, p).overall for p in (probabilities, tempered(probabilities, at))]
-    return {name: (float(both[0][name][0]), float(both[1][name][0])) for name in ("ece", "brier", "log_loss")}
+@dataclass(frozen=True)
+class Calibration:
+    """What a `temperature` that other images chose does to a model: each of ERRORS {name: Estimate} and Brier's parts
+    before and after. `by_chance` is the ECE that a calibrated model would show, with the tempered probabilities."""
+
+    temperature: float
+    before: dict[str, Estimate]
+    after: dict[str, Estimate]
+    parts_before: BrierParts
+    parts_after: BrierParts
+    by_chance: float
+
+    def as_dict(self) -> dict[str, Any]:
+        def told(errors: dict[str, Estimate], parts: BrierParts) -> dict[str, Any]:
+            return {**{name: each.as_dict() for name, each in errors.items()}, "brier_parts": asdict(parts)}
+
+        return {
+            "temperature": self.temperature,
+            "before": told(self.before, self.parts_before),
+            "after": told(self.after, self.parts_after),
+            "ece_by_chance": self.by_chance,
+        }
+
+
+def calibrations(
+    labels: np.ndarray,
+    probabilities: Sequence[np.ndarray],
+    temperatures: Sequence[float],
+    sample: Sample,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> list[Calibration]:
+    """Of M models' `probabilities`, each (N, C), with a temperature each; the intervals' draws are those of
+    `statistics`."""
+    pairs = [(np.asarray(p), tempered(p, t)) for p, t in zip(probabilities, temperatures, strict=True)]
+    models = [Predicted(labels, p) for pair in pairs for p in pair]
+    drawn = bootstrap.drawn_figures(models, sample, draws, seed, Predicted.sums_under)
+    every = np.ones((1, len(labels)))
+    errors = []
+    for model, draw in zip(models, drawn, strict=True):
+        values = model.sums_under(every).overall
+        errors.append({name: of_draws(float(values[name][0]), draw.overall[name], sample) for name in ERRORS})
+    return [
+        Calibration(t, before, after, brier_parts(labels, p), brier_parts(labels, q), ece_by_chance(q))
+        for t, (p, q), before, after in zip(temperatures, pairs, errors[::2], errors[1::2], strict=True)
+    ]

@@ -43,6 +43,7 @@ TITLES = {  # as people write them
     "kappa_quadratic": "kappa, quadratic",
     "mcc": "MCC",
     "auc": "AUC",
+    "auc_micro": "AUC, pooled",
     "average_precision": "average precision",
     "brier": "Brier",
     "log_loss": "log loss",
@@ -129,6 +130,16 @@ class Predicted:
 
     def under(self, weights: np.ndarray) -> Figures:
         """The figures of each weighting of `weights` (D, N): float64 to the last digits, float32 to six."""
+        found = self.sums_under(weights)
+        present = np.isfinite(found.per_class["sensitivity"])
+        areas = [self._areas(c, weights) for c in range(self.classes)]
+        for name, each in zip(("auc", "average_precision"), zip(*areas, strict=True), strict=True):
+            found.per_class[name] = np.stack(each, 1)
+            found.overall[name] = _macro(found.per_class[name], present)
+        return found
+
+    def sums_under(self, weights: np.ndarray) -> Figures:
+        """All but AUC and average precision, which take nine tenths of the time because images are ranked for them."""
         sums = self.sums if weights.dtype == np.float64 else self._float32_sums
         totals = (weights @ sums).astype(np.float64)
         classes = self.classes
@@ -138,8 +149,6 @@ class Predicted:
         per_class = against_rest(matrices)
         brier, log_loss = np.split(losses / n[:, None], 2, axis=1)
         ece = np.abs(gaps).reshape(len(n), classes + 1, BINS).sum(2) / n[:, None]
-        areas = [self._areas(c, weights) for c in range(classes)]
-        per_class["auc"], per_class["average_precision"] = (np.stack(each, 1) for each in zip(*areas, strict=True))
         present = matrices.sum(2) > 0
         overall = whole_table(matrices)
         overall |= {name: _macro(values, present) for name, values in per_class.items() if name not in overall}

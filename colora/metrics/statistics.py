@@ -96,8 +96,8 @@ def statistics(
 
 
 def closed_forms(model: Predicted, class_names: Sequence[str], sample: Sample) -> ModelFigures:
-    """The figures whose interval is a formula, in milliseconds: accuracy and AUC overall, of each class sensitivity,
-    specificity, PPV, NPV and AUC. `statistics` has the same of them."""
+    """The figures whose interval is a formula, in milliseconds: accuracy and both AUCs overall, of each class
+    sensitivity, specificity, PPV, NPV and AUC. `statistics` has the same of them."""
     labels, called = model.labels, model.called
     areas = delong.class_areas(labels, model.probabilities)
     whole = delong.macro(areas)
@@ -105,6 +105,7 @@ def closed_forms(model: Predicted, class_names: Sequence[str], sample: Sample) -
         "accuracy": estimates.of_share(called == labels, np.ones(len(labels), dtype=bool), sample),
         "auc": estimates.of_area(whole, labels, sample) if whole else _undefined("auc", model, None),
     }
+    overall["auc_micro"] = _pooled_area(model, sample)
     per_class = {}
     for c, (class_name, area) in enumerate(zip(class_names, areas, strict=True)):
         member, so_called = labels == c, called == c
@@ -121,6 +122,25 @@ def closed_forms(model: Predicted, class_names: Sequence[str], sample: Sample) -
     return ModelFigures(overall, per_class)
 
 
+def confusion_intervals(model: Predicted, sample: Sample) -> np.ndarray:
+    """(2, C, C): low and high of the share of each true class (rows) that is called each class; NaN where no interval
+    can be given."""
+    found = np.full((2, model.classes, model.classes), np.nan)
+    for true in range(model.classes):
+        for called in range(model.classes):
+            share = estimates.of_share(model.called == called, model.labels == true, sample)
+            if share.low is not None:
+                found[:, true, called] = share.low, share.high
+    return found
+
+
+def _pooled_area(model: Predicted, sample: Sample) -> Estimate:
+    """One area over all classes' questions together; the C questions of an image are not independent (Obuchowski)."""
+    pooled = Sample(np.repeat(sample.unit, model.classes), sample.stratum)
+    found = delong.area(model.members.ravel(), np.asarray(model.probabilities).ravel())
+    return estimates.of_area(found, model.members.ravel(), pooled) if found else _undefined("auc", model, None)
+
+
 def _with_intervals(
     model: Predicted, values: Figures, drawn: Figures, sample: Sample, names: list[str], class_names: Sequence[str]
 ) -> ModelFigures:
@@ -130,6 +150,7 @@ def _with_intervals(
         or _of_draws(name, float(values.overall[name][0]), drawn.overall[name], sample, model, None)
         for name in names
     }
+    overall["auc_micro"] = closed.overall["auc_micro"]
     per_class = {
         class_name: {
             name: closed.per_class[class_name].get(name)

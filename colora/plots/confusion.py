@@ -20,14 +20,15 @@ def confusion_matrix(
     per_cent: bool = False,
     chosen: tuple[int, int] | None = None,
     seeds: np.ndarray | None = None,
+    intervals: np.ndarray | None = None,
 ) -> go.Figure:
     """Rows are true classes, columns predicted ones; shaded by the share of the row, without shade in an empty one.
 
     `matrix` (C, C) of one model: its counts, and below them its shares of the true class; `per_cent` the other way
     round. Where it stands for several seeds, `seeds` (S, C, C) are their own counts, and below each cell stands their
-    range instead. `text` is the page's text colour: it reads on pale cells, white on full ones. `chosen` (true,
-    predicted) is framed. Heat maps tell no clicks, so that an unseen marker lies on each cell; its customdata are the
-    two class numbers.
+    range instead; with `intervals` (2, C, C), low and high of the shares, the 95 % interval over images does. `text` is
+    the page's text colour: it reads on pale cells, white on full ones. `chosen` (true, predicted) is framed. Heat maps
+    tell no clicks, so that an unseen marker lies on each cell; its customdata are the two class numbers.
     """
     class_names = list(map(plain, class_names))
     shares = row_shares(matrix)
@@ -52,6 +53,12 @@ def confusion_matrix(
         for cell, (first, _, hover) in said.items():
             below, more = _spread_texts(seeds[:, *cell], own[:, *cell], per_cent)
             said[cell] = first, below, f"{hover}{more}"
+    if intervals is not None:
+        of = matrix.sum(axis=1)
+        for (t, p), (first, second, hover) in said.items():
+            below = _interval_text(intervals[:, t, p], int(of[t]), per_cent)
+            more = f"<br>95 % interval over images: {below}" if below else "<br>no interval can be given"
+            said[t, p] = first, below or second, f"{hover}{more}"
     targets = go.Scatter(
         x=[class_names[p] for _, p in cells],
         y=[class_names[t] for t, _ in cells],
@@ -88,6 +95,14 @@ def _cell_texts(count: int, share: float, per_cent: bool) -> tuple[str, str, str
     images, of_class = f"{count}", "–" if np.isnan(share) else f"{share:.0%}"
     first, second = (of_class, images) if per_cent else (images, of_class)
     return f"<b>{first}</b>", second, f"{images} images ({of_class} of the class)"
+
+
+def _interval_text(ends: np.ndarray, of: int, per_cent: bool) -> str:
+    """`79–94%`, or so many of the `of` images of the class; nothing where there is none."""
+    if np.isnan(ends).any():
+        return ""
+    low, high = (f"{(100 if per_cent else of) * end:.0f}" for end in ends)
+    return (low if low == high else f"{low}–{high}") + ("%" if per_cent else "")
 
 
 def _spread_texts(counts: np.ndarray, shares: np.ndarray, per_cent: bool) -> tuple[str, str]:

@@ -121,8 +121,11 @@ def between(
     )
 
 
-def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
+def seed_figures(table: pd.DataFrame, metric: str, whiskers: bool = False) -> go.Figure:
     """One dot a seed and split, and the box of median, quartiles and range over the seeds that count.
+
+    With `whiskers` the dots stand side by side, each with its own 95 % interval over images, and there are no boxes:
+    the ends are in {split}_{metric}_low and _high, NaN where there is none.
 
     `table` has the columns seed, finished (bool: it counts), epoch and {split}_{metric}; the quartiles are linear
     interpolations, as in `over_seeds.Spread`, and the whiskers reach the lowest and highest seed. A seed that does not
@@ -136,7 +139,8 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
         if not known.any():
             continue
         counting = known & table["finished"]
-        if counting.any():
+        ends = _ends(table, f"{split}_{metric}") if whiskers else None
+        if counting.any() and ends is None:
             q1, median, q3 = np.percentile(values[counting], [25, 50, 75])
             traces.append(
                 go.Box(
@@ -159,16 +163,43 @@ def seed_figures(table: pd.DataFrame, metric: str) -> go.Figure:
         columns = ["seed", "epoch", *(["state"] if "state" in table else [])]
         for rows, marker, so_far in ((counting, filled, ""), (known & ~table["finished"], hollow, said)):
             if rows.any():
+                beside = list(SPLIT_COLOURS).index(split) + _side_by_side(len(table))[rows]
                 traces.append(
                     go.Scatter(
-                        x=[SPLIT_NAMES[split]] * int(rows.sum()),
+                        x=[SPLIT_NAMES[split]] * int(rows.sum()) if ends is None else beside,
                         y=values[rows],
+                        error_y=None if ends is None else _whiskers(values[rows], ends[rows], colour),
                         mode="markers",
                         marker=marker,
                         customdata=table.loc[rows, columns].to_numpy(),
+                        text=None if ends is None else [_between_text(*pair) for pair in ends.loc[rows].to_numpy()],
                         hovertemplate=f"seed %{{customdata[0]}}, epoch %{{customdata[1]}}{so_far}: <b>%{{y:.3f}}</b>"
-                        "<extra></extra>",
+                        f"{'' if ends is None else '%{text}'}<extra></extra>",
                         showlegend=False,
                     )
                 )
-    return base_figure(traces, "", METRIC_NAMES[metric], 280)
+    figure = base_figure(traces, "", METRIC_NAMES[metric], 280)
+    if whiskers:
+        names = [SPLIT_NAMES[split] for split in SPLIT_COLOURS]
+        figure.update_xaxes(tickmode="array", tickvals=list(range(len(names))), ticktext=names, range=[-0.5, 2.5])
+    return figure
+
+
+def _ends(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Low and high of the intervals, all NaN of a split without."""
+    return table.reindex(columns=[f"{column}_low", f"{column}_high"]).astype(float)
+
+
+def _side_by_side(count: int) -> np.ndarray:
+    """(count,) places of dots around a split's own."""
+    return np.linspace(-0.3, 0.3, count) if count > 1 else np.zeros(1)
+
+
+def _whiskers(values: pd.Series, ends: pd.DataFrame, colour: str) -> dict[str, Any]:
+    low, high = ends.to_numpy().T
+    up, down = high - values, values - low
+    return {"array": up, "arrayminus": down, "symmetric": False, "color": colour, "thickness": 1.5, "width": 3}
+
+
+def _between_text(low: float, high: float) -> str:
+    return "" if np.isnan(low) else f" (95 % interval over images {low:.3f} to {high:.3f})"

@@ -17,10 +17,17 @@ COLUMNS = {"roc": ("one_minus_specificity", "recall"), "precision_recall": ("rec
 Kind = Literal["roc", "precision_recall"]
 
 
-def class_curves(bands: list[pd.DataFrame | None], class_names: list[str], areas: list[str], kind: Kind) -> go.Figure:
-    """One line a class, the median over the seeds, and around it their middle half; of one seed its own line.
+def class_curves(
+    bands: list[pd.DataFrame | None],
+    class_names: list[str],
+    areas: list[str],
+    kind: Kind,
+    intervals: list[pd.DataFrame | None] | None = None,
+) -> go.Figure:
+    """One line a class, the median over the seeds, and around it their middle half; of one model its own line.
 
-    `bands` are those of `over_seeds.Outcome`, None where a class has no curve; `areas` stand in the legend.
+    `bands` are those of `over_seeds.Outcome`, None where a class has no curve; `areas` stand in the legend. `intervals`
+    are one model's 95 % bands over images (x, low, high), None where a class has none.
     """
     traces, class_names = [], list(map(plain, class_names))
     if kind == "roc":
@@ -33,6 +40,8 @@ def class_curves(bands: list[pd.DataFrame | None], class_names: list[str], areas
         if table is None:
             continue
         several = table["n"].max() > 1
+        if intervals and (band := intervals[c]) is not None:
+            traces.append(between(band, "low", "high", rgba(class_colour(c), 0.2), name, x="x"))
         if several:
             traces.append(between(table, "q1", "q3", rgba(class_colour(c), 0.25), name, x="x"))
         lines.append(
@@ -53,6 +62,15 @@ def class_curves(bands: list[pd.DataFrame | None], class_names: list[str], areas
     figure.update_xaxes(range=[-0.01, 1.01])
     figure.update_yaxes(range=[-0.01, 1.02])
     return figure
+
+
+def interval_table(intervals: list[pd.DataFrame | None], class_names: list[str], kind: Kind) -> pd.DataFrame:
+    """The 95 % bands over images behind `class_curves`: class, the x axis, low and high of the y axis."""
+    x, y = COLUMNS[kind]
+    names = {"x": x, "low": f"{y}_low_95", "high": f"{y}_high_95"}
+    known = [(name, table) for name, table in zip(class_names, intervals, strict=True) if table is not None]
+    parts = [table.rename(columns=names).assign(**{"class": name}) for name, table in known]
+    return pd.concat(parts, ignore_index=True)[["class", *names.values()]] if parts else pd.DataFrame(columns=["class"])
 
 
 def curve_table(bands: list[pd.DataFrame | None], class_names: list[str], kind: Kind) -> pd.DataFrame:

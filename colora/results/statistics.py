@@ -6,7 +6,6 @@ each one's model is that of its selected epoch, and the ensemble is the mean of 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -16,12 +15,14 @@ from colora.metrics import differences
 from colora.metrics.bootstrap import DRAWS, LEVEL, Sample
 from colora.metrics.classification import accuracy, macro_auc
 from colora.metrics.differences import Difference, Drawn, holm
-from colora.metrics.figures import Predicted
 from colora.metrics.optimism import Optimism, optimism
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.statistics import OverSeeds, statistics
+from colora.results.calibration import group_calibration
 from colora.results.compare import cautions
-from colora.results.predictions import epoch_file, image_checksums, image_table, predicted
+from colora.results.judged import Judged, judged
+from colora.results.operating_point import Question, group_operating_point
+from colora.results.predictions import epoch_file
 from colora.results.summary import group_summary
 from colora.runs.documents import contained
 from colora.runs.finished import finished, says_not_counted, under_way
@@ -39,52 +40,13 @@ OVER_SEEDS: dict[str, Callable[[np.ndarray, np.ndarray], float | None]] = {  # t
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What the seeds that count predicted for the images of one split, in one order.
-
-    labels (N,) int; patients (N,) names, None where unknown; probabilities: of each seed (N, C); images: what tells an
-    image from others (N,), its checksum, or its id where none was kept.
-    """
-
-    group: Group
-    class_names: list[str]
-    seeds: list[int]
-    labels: np.ndarray
-    patients: np.ndarray | None
-    probabilities: list[np.ndarray]
-    images: np.ndarray
-
-    def of(self, seeds: Sequence[int]) -> list[np.ndarray]:
-        """The probabilities of these seeds, in their order."""
-        return [self.probabilities[self.seeds.index(seed)] for seed in seeds]
-
-
-def judged(group: Group, split: str) -> Judged:
-    """Raises UserError while no seed is finished, and where a file is damaged."""
-    runs = finished(group)
-    if not runs:
-        raise UserError(f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}.")
-    table = image_table(group, split)
-    labels = table["target"].to_numpy(dtype=np.int64)
-    resolved = runs[0].resolved
-    assert resolved is not None  # predictions exist, so the run has started
-    known = table["patient_id"].notna().to_numpy()
-    alone = table["image_id"].astype(str).to_numpy()  # an image without a patient is one of its own
-    patients = np.where(known, table["patient_id"].astype(str), np.char.add("image ", alone)) if known.any() else None
-    checksums = image_checksums(runs[0], split)
-    images = alone if checksums is None else checksums[table["index"].to_numpy()]
-    probabilities = [predicted(run, split, None, labels)[1] for run in runs]
-    for each in probabilities:
-        Predicted(labels, each)  # raises where a damaged file has no probabilities
-    return Judged(group, resolved.class_names, [r.seed for r in runs], labels, patients, probabilities, images)
-
-
-def group_statistics(group: Group, split: str = "test") -> dict[str, Any]:
-    """One group's document: n, patients, seeds, ensemble, over_seeds, each figure with value, low, high and method, and
-    what they were made of. Raises UserError as `judged` does."""
+def group_statistics(group: Group, split: str = "test", question: Question | None = None) -> dict[str, Any]:
+    """One group's document: n, patients, seeds, ensemble, over_seeds, each figure with value, low, high and method,
+    calibration, and what they were made of; with a `question`, the operating point that validation chooses for it.
+    Raises UserError as `judged` does."""
     with contained(group.path):
         seen = judged(group, split)
+        validation = judged(group, "val")
         config = group.config
         ordinal = in_order(config.dataset)
         found = statistics(seen.labels, seen.probabilities, seen.class_names, seen.patients, ordinal)
@@ -105,7 +67,9 @@ def group_statistics(group: Group, split: str = "test") -> dict[str, Any]:
             "seeds": [{"seed": s, **own.as_dict()} for s, own in zip(seen.seeds, found.seeds, strict=True)],
             "ensemble": found.ensemble.as_dict() if found.ensemble else None,
             "over_seeds": _over_seeds(found.over_seeds),
-            "optimism": _optimism(group, runs, seen) if split == "test" and config.selection == "paper" else None,
+            "calibration": group_calibration(seen, validation),
+            "operating_point": None if question is None else group_operating_point(seen, validation, question),
+            "optimism": optimism_of(group, runs, seen) if split == "test" and config.selection == "paper" else None,
             **about,
             "not_counted": says_not_counted(about),
             "warnings": resolved.warnings,
@@ -125,7 +89,7 @@ def _over_seeds(
     }
 
 
-def _optimism(group: Group, runs: Sequence[Run], seen: Judged) -> dict[str, Any] | None:
+def optimism_of(group: Group, runs: Sequence[Run], seen: Judged) -> dict[str, Any] | None:
     """What the paper's rule gains by choosing among every epoch of every seed on test; None where an epoch's
     predictions are not kept."""
     right, places = [], []

@@ -27,7 +27,7 @@ from colora.system.typed import shortened
 
 State = Literal["queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost", "damaged"]
 MOST_SEEDS = 10_000
-DATA = "data.json"
+DATA, CALIBRATION = "data.json", "calibration.json"
 STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # strict: True is no 1, "1" neither
 
 
@@ -146,6 +146,17 @@ class MetricsRow(TypedDict):
     peak_memory_mib: NotRequired[Finite | None]
 
 
+class CalibrationFile(TypedDict):
+    """calibration.json: the temperature of the selected model, chosen on so many validation images for the lowest log
+    loss, and that loss (nats) before and after."""
+
+    __pydantic_config__ = STRICT
+    epoch: Count
+    images: Count
+    temperature: Annotated[float, Field(gt=0, le=1e3)]
+    log_loss: Annotated[list[Finite], Len(2, 2)]
+
+
 class QueueFile(TypedDict):
     """queue.json"""
 
@@ -254,6 +265,12 @@ def status_file(run: str | Path) -> dict[str, Any]:
 def queue_file(run: str | Path) -> dict[str, Any]:
     """queue.json of a run's folder."""
     return document(QueueFile, os.path.join(run, "queue.json"))
+
+
+def calibration_file(run: str | Path) -> dict[str, Any] | None:
+    """calibration.json of a run's folder; None before it has trained, and of older versions."""
+    path = os.path.join(run, CALIBRATION)
+    return document(CalibrationFile, path) if os.path.lexists(path) else None
 
 
 def metrics_file(run: str | Path) -> list[dict[str, Any]]:

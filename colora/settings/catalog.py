@@ -7,6 +7,7 @@ A new backbone or method is one line here (and, for a method, one function in `c
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 from colora.system.errors import UserError
 
@@ -105,3 +106,10 @@ def split_backbone(spec: str) -> tuple[str, str | None]:
             f"'{spec}' ends in a colon: name the block to cut after, as in 'resnet18:layer3'.", field="backbone"
         )
     return name, cut or None
+
+THRESHOLD_RULES: dict[Literal["sensitivity", "youden", "cost"], float] = {
+    "sensitivity": 0.95,
+    "youden": 0.0,
+    "cost": 5.0,
+}
+"""How an operating point is chosen (metrics.operating_point.Choice), with the usual value; Youden's rule takes none."""

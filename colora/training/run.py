@@ -34,6 +34,7 @@ from colora.data.sources import SPLITS, Dataset, load_dataset, training_labels, 
 from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
+from colora.runs.documents import CALIBRATION
 from colora.runs.folder import Group, Run, append_json, read_json_lines, write_bytes, write_json
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings, layers_begun
@@ -344,6 +345,18 @@ def _save_predictions(
                 table.loc[used, "trained_label"] = trained_labels
         path = run.path / "predictions" / f"{name}.parquet"
         write_bytes(path, table.to_parquet(index=False))
+        if name == "val":
+            _save_temperature(run, split.labels, p)
+
+
+def _save_temperature(run: Run, labels: np.ndarray, p: np.ndarray) -> None:
+    """Of the selected model, from its probabilities (N, C) of the validation images."""
+    from colora.metrics import calibration  # scipy's optimizers take a quarter of a second, which no epoch waits for
+
+    chosen = calibration.temperature(labels, p)
+    losses = [classification.cross_entropy(labels, each) for each in (p, calibration.tempered(p, chosen))]
+    found = {"epoch": saved_model_epoch(run), "images": len(labels), "temperature": chosen, "log_loss": losses}
+    write_json(run.path / CALIBRATION, found)
 
 
 @contextmanager

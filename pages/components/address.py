@@ -174,14 +174,16 @@ def one(key: str, options: Sequence[Any], title: Callable[[Any], str] = str, def
     )
 
 
-def several(key: str, options: Iterable[Any], title: Callable[[Any], str] = str) -> str:
-    """For a widget with any number of `options`, at first none."""
+def several(
+    key: str, options: Iterable[Any], title: Callable[[Any], str] = str, default: Sequence[Any] = ()
+) -> str:
+    """For a widget with any number of `options`, at first those of `default`, to which a reload goes back from none."""
     by_title = {title(option): option for option in options}
     known = set(by_title.values())
     return _kept(
         key,
         Choice(
-            [],
+            list(default),
             lambda value: [title(option) for option in value],
             lambda texts: [by_title[text] for text in dict.fromkeys(texts) if text in by_title],
             lambda value: known.issuperset(value),

@@ -33,13 +33,18 @@ from pages.components.runs import file_stamp
 
 @dataclass(frozen=True)
 class View:
-    """The models that Evaluate shows: of one split, these seeds' at their selected epoch (None) or at one epoch."""
+    """The models that Evaluate shows: of one split, these seeds' at their selected epoch (None) or at one epoch.
+
+    `over_images`: each figure is that of one model with its interval over images; else of several seeds the spread of
+    the seeds' own.
+    """
 
     group: Group
     split: str
     runs: tuple[Run, ...]
     epoch: int | None
     class_names: tuple[str, ...]
+    over_images: bool = False
 
     @cached_property
     def one(self) -> int | None:
@@ -53,6 +58,13 @@ class View:
     @property
     def several(self) -> bool:
         return len(self.runs) > 1
+
+    @property
+    def name(self) -> str:
+        """For the files that people save: group, seeds, epoch and split."""
+        whose = f"{len(self.runs)}-seeds" if self.several else f"seed-{self.runs[0].seed}"
+        at = "selected" if self.epoch is None else f"epoch-{self.epoch}"
+        return f"{self.group.name}-{whose}-{at}-{self.split}"
 
     def counted(self) -> str:
         """`3 seeds`, or of how many of the group."""
@@ -88,6 +100,12 @@ def seeds_with_predictions(group: Group, split: str, epoch: int | None) -> list[
         labelled = [run.ground for run in group.runs if table_file(run, split).exists()]
         there = [run for run in group.runs if run.state != "damaged" and run.ground in labelled]
         return [run for run in there if source_file(run, split, epoch)]
+
+
+def has_predictions(view: View) -> bool:
+    """Whether each of its seeds has kept them."""
+    with contained(view.group.path):
+        return all(source_file(run, view.split, view.epoch) for run in view.runs)
 
 
 def shown_images(view: View) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The figures of chosen models on Evaluate: confusions with the images behind them, curves, and the classes' table."""
+"""Which class is called which on Evaluate: the confusion matrix, and beside it the images of a cell that is clicked."""
 
 from typing import Any
 
@@ -8,11 +8,9 @@ import streamlit as st
 
 from colora import plots
 from colora.data.thumbnails import Place, tile
-from colora.metrics.estimates import wilson
-from colora.metrics.over_seeds import Spread
-from colora.plots.evaluation import Kind
 from colora.system.errors import UserError
 from pages.components import address, show
+from pages.components.evaluate.intervals import cell_intervals
 from pages.components.evaluate.readers import View, found_images, pictures
 from pages.components.images.gallery import gallery
 from pages.components.images.in_address import IMAGE, code
@@ -21,32 +19,6 @@ from pages.components.paged import page_number
 MISTAKES = "All mistakes"
 CELLS = ("images", "per cent")
 TILES = 6  # images at a time
-CURVES: dict[Kind, tuple[str, str]] = {
-    "roc": (
-        "ROC curves",
-        "Images of a class that are found (recall) against others mistaken for it, at every threshold. Up and left is "
-        "better; the number is the area under the curve (AUC); dotted: chance.",
-    ),
-    "precision_recall": (
-        "Precision-recall curves",
-        "How many of the images called a class are of it (precision), against how many of its images are found. Up and "
-        "right is better; the number is the average precision. By chance it is the class's share of the images.",
-    ),
-}
-CLASS_COLUMNS = {
-    "auc": "AUC",
-    "recall": "Recall",
-    "precision": "Precision",
-    "specificity": "Specificity",
-    "average_precision": "Average precision",
-}
-
-
-def whose_name(view: View) -> str:
-    """For the files that people save: group, seeds, epoch and split."""
-    whose = f"seed-{view.runs[0].seed}" if len(view.runs) == 1 else f"{len(view.runs)}-seeds"
-    at = "selected" if view.epoch is None else f"epoch-{view.epoch}"
-    return f"{view.group.name}-{whose}-{at}-{view.split}"
 
 
 def confusions_and_images(view: View, origin: str) -> None:
@@ -94,7 +66,7 @@ def confusions(view: View, chosen: tuple[int, int] | None, origin: str) -> None:
         == "per cent"
     )
     found, several, names = view.outcome, view.several, list(view.class_names)
-    name = f"{whose_name(view)}-confusion"
+    name = f"{view.name}-confusion"
     of_seeds = {"matrix": found.matrix, "model": file_model(view)} if several else {}
 
     def show_cell() -> None:
@@ -107,7 +79,13 @@ def confusions(view: View, chosen: tuple[int, int] | None, origin: str) -> None:
     of = f" of {view.model()}" if several else ""
     show.show_figure(
         plots.confusion_matrix(
-            found.matrix, names, show.text_colour(), per_cent, chosen, found.matrices if several else None
+            found.matrix,
+            names,
+            show.text_colour(),
+            per_cent,
+            chosen,
+            found.matrices if several and not view.over_images else None,
+            cell_intervals(view) if view.over_images else None,
         ),
         f"Confusion matrix{of}",
         f"What {'this model' if several else 'the model'} called the images of each class: a row is the true class, a "
@@ -121,14 +99,17 @@ def confusions(view: View, chosen: tuple[int, int] | None, origin: str) -> None:
 
 
 def how_it_counts(view: View) -> str:
-    """What the numbers in the cells are, where one model stands for several seeds."""
+    """What the numbers in the cells are."""
+    small = "Small, below each number: its 95 % interval over images. "
     if not view.several:
-        return ""
+        return small if view.over_images else ""
     if view.one is None:
         whose = "The mean of the seeds' probabilities is one model, so that each row adds up to its class. "
     else:
         whose = "Each row adds up to its class. "
-    return f"{whose}Small, below each number: the lowest and the highest of the {len(view.runs)} seeds' own. "
+    if not view.over_images:
+        small = f"Small, below each number: the lowest and the highest of the {len(view.runs)} seeds' own. "
+    return whose + small
 
 
 def file_model(view: View) -> str:
@@ -154,7 +135,7 @@ def images_behind(view: View, cell: tuple[int, int] | None, origin: str) -> None
     tiles(view, found.iloc[(number - 1) * TILES : number * TILES])
     names = np.array(view.class_names)
     table = found.assign(true=names[found["true"]], called=names[found["called"]]).drop(columns=["position", "label"])
-    show.csv_button(table, f"{whose_name(view)}-images", origin)
+    show.csv_button(table, f"{view.name}-images", origin)
 
 
 def tiles(view: View, found: pd.DataFrame) -> None:
@@ -194,89 +175,3 @@ def tile_of(view: View, row: dict[str, Any], image: np.ndarray | UserError) -> d
         "marks": [],
         "alt": f"{row['image_id']}: true {true}, called {called}, {sure}",
     }
-
-
-def threshold_curves(view: View, origin: str) -> None:
-    found, several = view.outcome, view.several
-    grid = st.grid(2, min_column_width=300)
-    for kind, (title, says) in CURVES.items():
-        bands = found.roc if kind == "roc" else found.precision_recall
-        column = "auc" if kind == "roc" else "average_precision"
-        areas = [area_text(found.figures, name, column) for name in view.class_names]
-        with grid.cell():
-            show.show_figure(
-                plots.class_curves(bands, list(view.class_names), areas, kind),
-                title,
-                says + (f" Line: median over {view.counted()}; band: middle half (IQR)." if several else ""),
-                f"One-vs-rest {title} of each class",
-                plots.curve_table(bands, list(view.class_names), kind),
-                f"{whose_name(view)}-{kind.replace('_', '-')}",
-                origin,
-            )
-
-
-def area_text(figures: pd.DataFrame, class_name: str, column: str) -> str:
-    spread = Spread.of(figures.loc[figures["class"] == class_name, column])
-    return show.three(spread and spread.median)
-
-
-def class_table(view: View, origin: str) -> None:
-    """As the paper's tables 2 and 3, with the specificity that counts every true negative."""
-    found, several = view.outcome, view.several
-    st.caption(
-        "Recall (sensitivity): share of the class's images that are found. Precision: share of the images so called "
-        "that are of the class. Specificity: share of all other images that are not so called. Average: the plain mean "
-        "over the classes. "
-        + (
-            f"Each figure: median over {view.counted()}, each with its own counts [middle half, IQR]; not of the model "
-            "whose matrix stands above."
-            if several
-            else "In brackets: 95 % interval of a share (Wilson)."
-        )
-    )
-    if absent := [name for name, n in zip(view.class_names, found.matrix.sum(axis=1), strict=True) if not n]:
-        st.caption(
-            f"No image here is of {show.literal(', '.join(absent))}: recall, precision and AUC are not defined there "
-            "(–), and the average is over the other classes."
-        )
-    rows = [class_row(view, name, c) for c, name in enumerate(view.class_names)]
-    means = found.figures[found.figures["n"] > 0].groupby("seed")[list(CLASS_COLUMNS)].mean()
-    rows.append(
-        {"Class": "Average", "Images": found.images} | {t: spread_text(means[c]) for c, t in CLASS_COLUMNS.items()}
-    )
-    show.table(pd.DataFrame(rows).set_index("Class"), border="horizontal", alt=f"Figures of each class. {origin}")
-    st.caption(show.literal(origin))
-    seeds = [run.seed for run in view.runs]
-    table = found.figures.assign(seed=[seeds[s] for s in found.figures["seed"]])
-    show.csv_button(table, f"{whose_name(view)}-classes", origin)
-
-
-def class_row(view: View, name: str, c: int) -> dict[str, Any]:
-    found = view.outcome
-    own = found.figures[found.figures["class"] == name]
-    row = {"Class": name, "Images": int(own["n"].iloc[0])} | {
-        t: spread_text(own[col]) for col, t in CLASS_COLUMNS.items()
-    }
-    if len(view.runs) == 1:
-        for title, (right, of) in counted_shares(found.matrices[0], c).items():
-            if of:
-                low, high = wilson(right, of)
-                row[title] += f" ({low:.3f}–{high:.3f})"
-    return row
-
-
-def counted_shares(matrix: np.ndarray, c: int) -> dict[str, tuple[int, int]]:
-    """(images for which it is true, images asked) of each figure of class c that is a share."""
-    hit, own, called = int(matrix[c, c]), int(matrix[c].sum()), int(matrix[:, c].sum())
-    others = int(matrix.sum()) - own
-    return {
-        "Recall": (hit, own),
-        "Precision": (hit, called if own else 0),  # of a class without images it is not defined
-        "Specificity": (others - (called - hit), others),
-    }
-
-
-def spread_text(values: pd.Series) -> str:
-    """`0.915 [0.905–0.925]`; one seed's value alone."""
-    spread = Spread.of(values)
-    return show.spread_text(spread.as_dict(), len(values)).removesuffix(" (1 seed)") if spread else show.three(None)
