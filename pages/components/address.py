@@ -177,14 +177,14 @@ def one(key: str, options: Sequence[Any], title: Callable[[Any], str] = str, def
 def several(
     key: str, options: Iterable[Any], title: Callable[[Any], str] = str, default: Sequence[Any] = ()
 ) -> str:
-    """For a widget with any number of `options`, at first those of `default`, to which a reload goes back from none."""
+    """For a widget with any number of `options`, at first those of `default`; none stands as an empty text."""
     by_title = {title(option): option for option in options}
     known = set(by_title.values())
     return _kept(
         key,
         Choice(
             list(default),
-            lambda value: [title(option) for option in value],
+            lambda value: [title(option) for option in value] or [""],
             lambda texts: [by_title[text] for text in dict.fromkeys(texts) if text in by_title],
             lambda value: known.issuperset(value),
         ),

@@ -159,7 +159,8 @@ def test_the_matrix_of_one_seed_is_its_own(open_page):
     app.select_slider(key="epoch").set_value("2")
     matrix, below = matrix_on(ran(app))
     assert matrix.tolist() == confusion_matrix(*predicted(1, 2)).tolist()
-    assert below[0] == f"{matrix[0, 0] / 50:.0%}" and "**Confusion matrix**" in texts(app)
+    low, high = (50 * end for end in wilson(matrix[0, 0], 50))
+    assert below[0] == f"{low:.0f}–{high:.0f}" and "**Confusion matrix**" in texts(app)
     assert f"{200 - matrix.trace()} of 200 images, the worst first: most confident." in texts(app)
 
 
@@ -235,9 +236,9 @@ def test_where_the_test_split_lacks_classes(open_page, tmp_path, present):
     if len(present) == 1:
         assert average["Specificity"] == average["AUC"] == "–"
     else:
-        for figure in ("Specificity", "Precision"):  # in brackets: the interval of a class's share
+        for figure in ("Specificity", "Precision"):  # in brackets: the interval
             there = [float(text.split()[0]) for text in classes.iloc[present][figure]]
-            assert float(average[figure]) == pytest.approx(np.mean(there), abs=1e-3)
+            assert float(average[figure].split()[0]) == pytest.approx(np.mean(there), abs=1e-3)
 
 
 def test_a_seed_that_is_not_done_is_evaluated_with_the_labels_of_one_that_is(open_page, runs):

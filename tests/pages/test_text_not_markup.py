@@ -25,6 +25,7 @@ OURS = {  # which say what they are given, and where: so those who call them are
     "sheet": (7,), "do": (0,), "_share": (1, 3), "_amount": (1, 4), "chosen_group": (0,), "found_group": (0,),
     "own_samples": (2,), "show_counts": (2,), "_with_bar": (1,), "_answer": (2,), "_all_answers": (2,), "_bound": (1,),
     "_one_or_none": (1,), "choose_score": (1,), "draw": (1,), "button": (0,),
+    "show_spread": (1, 2), "show_estimate": (1, 2),
 }  # fmt: skip
 NAMED = {"body", "title", "label", "help", "text", "caption", "captions", "meaning", "says", "value"}
 NOT_READ = {"text_input": {"value"}, "number_input": {"value"}, "text_area": {"value"}, "slider": {"value"}}
@@ -61,7 +62,9 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/distil/cut_preview.py": {OWN: ["left", "right", "shared.dropped", "shared.kept"]},
     "pages/components/distil/cut_rule.py": {OWN: ["_kind_title"]},
     "pages/components/elsewhere.py": {NUMBER: ["changes(drawn, now)"]},
-    "pages/components/evaluate/evaluation.py": {OWN: ["view.model()", "how_it_counts(view)", "whose[:-2]"]},
+    "pages/components/evaluate/confusions.py": {OWN: ["view.model()", "how_it_counts(view)", "whose[:-2]"]},
+    "pages/components/evaluate/headlines.py": {PASSED: ["title", "meaning"], OWN: ["found.reason", "found.method"]},
+    "pages/components/evaluate/operating_point.py": {OWN: ["question.choice.says().capitalize()"]},
     "pages/components/group_actions.py": {PASSED: ["label", "meaning"], NUMBER: ["bool(groups)"]},
     "pages/components/images/hardest.py": {PASSED: ["title"]},
     "pages/components/images/listed.py": {
@@ -108,6 +111,7 @@ REVIEWED = {  # {file: {why: what is said there}}
               "st.selectbox('Size', SIZES, index=len(SIZES) - 1, format_func='{} px'.format, key='offline-size')"],
     },
     "pages/evaluate.py": {
+        "of the parts' own names": ["st.tabs"],
         NUMBER: ["about['best_seed']", "map(str, range(1, max((row['epoch'] for row in learnt)) + 1))",
                  "data['image_size']", "about['state']"],
         OWN: ["rule['says']"],

@@ -22,11 +22,13 @@ from colora.adapters.history import rebuild
 from colora.adapters.model import plain_state
 from colora.data import prepared
 from colora.data.sources import load_dataset
-from colora.metrics.classification import entropy
+from colora.metrics.calibration import temperature, tempered
+from colora.metrics.classification import cross_entropy, entropy
 from colora.networks.backbones import build, load_weights
 from colora.results.summary import group_summary, run_report, run_summary
+from colora.runs.documents import calibration_file
 from colora.runs.folder import Group, Run, create_group
-from colora.runs.selection import selected_row
+from colora.runs.selection import selected_epoch, selected_row
 from colora.settings.config import make_config
 from colora.system.beside import beside
 from colora.training.checkpoint import load_model, saved_model_epoch
@@ -49,6 +51,18 @@ def test_a_finished_run_holds_everything(trained):
     assert not list(run.path.rglob("*.pt*"))
     events = EventAccumulator(str(run.path / "tensorboard")).Reload()
     assert [e.value for e in events.Scalars("test/accuracy")] == pytest.approx(run.metrics["test_accuracy"].tolist())
+
+
+def test_the_selected_models_temperature_is_kept_and_is_what_a_reader_would_fit(trained):
+    run = Run(trained.path)
+    kept = calibration_file(run.path)
+    val = run.predictions("val")
+    labels, p = val["label"].to_numpy(), val[["p_0", "p_1", "p_2"]].to_numpy()
+    assert kept["temperature"] == temperature(labels, p)
+    assert kept["epoch"] == saved_model_epoch(run) == selected_epoch(run) and kept["images"] == len(val)
+    before, after = kept["log_loss"]
+    assert before == cross_entropy(labels, p) and after == cross_entropy(labels, tempered(p, kept["temperature"]))
+    assert after <= before
 
 
 def test_predictions_are_the_selected_models(new_run):

@@ -34,7 +34,7 @@ def calibration_part(view: View, origin: str) -> None:
         f"Shown: {show.literal(view.model())}, temperature **{one.temperature:.2f}**."
     )
     for said in warnings(view, one):
-        st.caption(f":orange[:material/warning:] {said}")
+        st.caption(f":orange[:material/warning:] {show.literal(said)}")
     grid = st.grid(2, min_column_width=330)
     with grid.cell():
         diagram(view, one, origin)

@@ -62,7 +62,7 @@ def threshold_curves(view: View, found: Outcome, origin: str, drawn: list[ClassB
         around = None
         if drawn:
             around = [each.roc if kind == "roc" else each.precision_recall for each in drawn]
-            says += f" Line: {view.model()}; band: 95 % interval over images, point by point."
+            says += " Line: the model whose matrix stands above; band: 95 % interval over images, point by point."
         elif view.several:
             says += f" Line: median over {view.counted()}; band: middle half (IQR)."
         table = plots.curve_table(bands, names, kind)
