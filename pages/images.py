@@ -17,6 +17,7 @@ from pages.components.images.browse import browse
 from pages.components.images.hardest import hardest
 from pages.components.images.in_address import opened_image
 from pages.components.images.one_image import one_image
+from pages.components.images.other_split import split_to_go_to
 from pages.components.images.verdict_list import verdict_list
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
 
@@ -116,6 +117,9 @@ try:
         hardest(group, about, found, split)
     elif view == "verdicts":
         verdict_list(group, found)
+    elif there := split_to_go_to(group, found):
+        st.session_state["to-view"] = view, there
+        st.rerun()
     else:
         looking(group, about, found, split)
     show.picture_format()

@@ -7,6 +7,7 @@ from fabricate import fabricate, patients
 from image_pages import CHECKSUM, act, groups_of_each_kind, ids, shown, sorted_ids
 from opened import ran, texts
 
+from colora.plots import SPLIT_NAMES
 from pages.components.images import in_address
 from pages.components.images.in_address import code, meant
 
@@ -67,6 +68,30 @@ def test_a_link_of_an_older_version_opens_and_loses_the_name(open_images, runs):
 def test_a_link_to_an_image_of_other_data_says_that_it_is_not_here(open_images):
     asked = code("1" * 64, "train-0001")
     assert f"There is no image '{asked}'" in texts(open_images("three-done", image=asked))
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("part", [None, "Train", "Validation", "Test"])
+def test_a_link_opens_its_image_in_whichever_split_it_is(open_images, split, part):
+    image, named = f"{split}-0007", {"part": part} if part else {}
+    for asked in (code(CHECKSUM, image), image):
+        app = open_images("three-done", image=asked, **named)
+        assert shown(app, "large")["id"] == image and not app.warning
+        assert app.segmented_control(key="part").value == split and app.segmented_control(key="view").value == "browse"
+        assert app.query_params.get("part", "Train") == SPLIT_NAMES[split]
+        assert code(CHECKSUM, image) in address(app) and image not in address(app)
+
+
+def test_another_split_that_is_chosen_while_an_image_is_open_shows_its_own_grid(open_images):
+    app = open_images("three-done", image=code(CHECKSUM, "val-0007"))
+    app.segmented_control(key="part").set_value("test")
+    assert len(ids(ran(app))) == 25 and not shown(app, "large")
+    assert app.segmented_control(key="part").value == "test" and "image" not in address(app)
+
+
+def test_a_damaged_split_is_not_looked_through_and_the_next_is(open_images, runs):
+    app = open_images("torn", image=code(CHECKSUM, "test-0007"), part="Validation")
+    assert shown(app, "large")["id"] == "test-0007"
 
 
 @pytest.mark.parametrize(("page", "key"), [("evaluate", "behind"), ("distil", "cut-kept")])
