@@ -10,6 +10,7 @@ from colora.engines import view
 from colora.queue import worked
 from colora.results.overview import SORTS, Line, lines
 from colora.runs.folder import STATES, Group, Run
+from colora.runs.listing import holds_groups
 from colora.system.errors import UserError
 from pages.components import acting, address, group_actions, machine
 from pages.components.frame import inside_app
@@ -175,7 +176,8 @@ if opened := acting.pressed(OPEN):
     group_actions.open_group(Line(*opened))
 st.header("Groups of runs")
 group_actions.undo_removal()
-found = find()
+there = holds_groups(runs_dir())
+found = find() if there else []
 active: list[Line] = []
 if found:
     place = st.container()
@@ -185,7 +187,7 @@ if found:
         table(shown)
         tell_waiting(shown)
     active = [line for line in shown if not line.damage and line.group.active]
-elif st.session_state["search"] or st.session_state["state"]:
+elif there:
     st.info("No group has all of these words and one of these states.", icon=":material/search_off:")
 else:
     welcome()

@@ -24,14 +24,22 @@ from colora.system.typed import is_dir
 def list_groups(runs_dir: Path) -> list[Group]:
     """Every group, last launched first. A folder without group.json is none, nor one whose name starts with a dot or
     holds what cannot be shown."""
+    return [Group(path) for _, _, path in sorted(_groups(runs_dir), reverse=True)]
+
+
+def holds_groups(runs_dir: Path) -> bool:
+    """Whether there is any, damaged or not: looks no further than the first."""
+    return next(_groups(runs_dir), None) is not None
+
+
+def _groups(runs_dir: Path) -> Iterator[tuple[float, str, Path]]:
+    """When it was launched, its name and its folder, of each group."""
     if not is_dir(runs_dir):
-        return []
-    found = {}
+        return
     for path in Path(runs_dir).iterdir():
         with suppress(FileNotFoundError, NotADirectoryError):  # no group, or removed at this moment
             if not path.name.startswith(".") and path.name.isprintable():
-                found[path] = _launched(path), path.name
-    return [Group(path) for path in sorted(found, key=found.get, reverse=True)]
+                yield _launched(path), path.name, path
 
 
 def _launched(group: Path) -> float:

@@ -26,6 +26,14 @@ def test_empty_overview_says_what_to_do_first(open_page, tmp_path):
     assert [button.label for button in app.button] == ["Set up the quick look"]
 
 
+@pytest.mark.parametrize("query", [{}, {"search": "first"}])
+def test_without_runs_there_is_nothing_to_filter(open_page, tmp_path, query):
+    app = open_page("overview", folder=tmp_path, **query)
+    assert "Nothing has been run yet" in texts(app) and not app.text_input and not app.multiselect and not app.selectbox
+    damage(fabricate(tmp_path, "first", ["done"]))
+    assert ran(app).text_input(key="search").value == query.get("search", "") and list(table(app).index) == ["first"]
+
+
 def test_overview_reads_only_the_groups_it_shows(open_page, tmp_path):
     for number in range(21):
         fabricate(tmp_path, f"group-{number:02d}", ["queued"])

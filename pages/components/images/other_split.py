@@ -1,5 +1,4 @@
-"""An address whose image is in another split than the one it names: of a colleague who chose otherwise, or of a link that
-names none. The page then goes there."""
+"""An address whose image is in another split than the one it names, or where it names none: the page goes there."""
 
 from contextlib import suppress
 
