@@ -88,7 +88,7 @@ def show_matrix(
     pairs: list[dict[str, Any]], names: list[str], short: dict[str, str], figure: str, scale: float
 ) -> None:
     """Row minus column, of each two groups once in each direction."""
-    cells = pd.DataFrame("–", index=[short[n] for n in names], columns=[short[n] for n in names])
+    cells = pd.DataFrame("–", index=[short[n] for n in names], columns=[short[n] for n in names]).rename_axis("Minus")
     for pair in pairs:
         a, b = short[pair["a"]], short[pair["b"]]
         cells.loc[a, b], cells.loc[b, a] = (

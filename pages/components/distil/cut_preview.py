@@ -160,7 +160,7 @@ def seeds_agree(found: SeedPredictions, rule: Rule, pool: Pool) -> None:
         for place, title, values in ((left, "Discarded", shared.dropped), (right, "Kept", shared.kept)):
             with place:
                 st.markdown(f"**{title}**")
-                table = pd.DataFrame(values, index=seeds, columns=seeds)
+                table = pd.DataFrame(values, index=seeds, columns=seeds).rename_axis("Share of images")
                 alt = f"Overlap of what each two seeds would have {title.lower()}"
                 show.table(table.map(lambda x: "–" if pd.isna(x) else f"{x:.2f}"), border="horizontal", alt=alt)
         st.caption("A little overlap of what is discarded means: the hardest images depend on the random start.")

@@ -145,7 +145,7 @@ def few_reached(weights: dict[str, Any], whose: str = "") -> None:
 
 def each_group(configs: dict[str, RunConfig], rows: list[dict[str, Any]], text: Callable[[Any], str] = str) -> None:
     """A line for each group, named by all that varies."""
-    table = pd.DataFrame(rows, index=list(configs)).map(text)
+    table = pd.DataFrame(rows, index=list(configs)).map(text).rename_axis("Group")
     show.table(table, border="horizontal", alt=f"{' and '.join(table.columns)} for each group")
 
 
