@@ -10,7 +10,7 @@ from colora.queue import worked
 from colora.results.overview import Line
 from colora.results.summary import data_found, preparing, progress
 from colora.runs.documents import DATA, contained
-from colora.runs.finished import says_reached
+from colora.runs.finished import counted, says_reached
 from colora.runs.folder import Group
 from colora.runs.siblings import apart_rows, says_apart
 from colora.runs.trained_said import says_few_reached, says_trained
@@ -29,7 +29,7 @@ CURVES = {
     "loss": "How far the predicted probabilities are from the truth (cross-entropy, nats). Lower is better.",
     "auc": "How well a class is told from the others at any threshold (one-vs-rest AUC). Higher is better.",
 }
-SPREAD = "Bold: median over the seeds; dark: middle half (IQR); light: whole range."
+SPREAD = "Bold: median over {}; dark: middle half (IQR); light: whole range."
 EACH_EPOCH = " Every epoch is over the seeds that have finished it, done or not: {}."
 MERGES = " Triangles: epochs after which the updates were merged into the kernels."
 
@@ -126,8 +126,15 @@ def curves(group: Group, now: Seen) -> None:
                 f"{group.name}-{metric}-curves",
                 origin,
             )
-    partly = EACH_EPOCH.format(says_reached(now.epochs)) if len(set(now.epochs)) > 1 else ""
-    st.caption(SPREAD + partly + (MERGES if now.merged else ""))
+    st.caption(behind(now.epochs, len(group.runs)) + (MERGES if now.merged else ""))
+
+
+def behind(epochs: list[int], seeds: int) -> str:
+    """How the curves are to be read, and of how many of the group's `seeds` they are; `epochs` that each one which counts
+    has finished."""
+    reached = sum(epoch > 0 for epoch in epochs)
+    said = SPREAD.format(counted(reached, seeds)) if reached > 1 else f"The line is of {counted(reached, seeds)}."
+    return said + (EACH_EPOCH.format(says_reached(epochs, seeds)) if len(set(epochs)) > 1 else "")
 
 
 def log(group: Group) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from colora.plots.style import GREY, METRIC_NAMES, SPLIT_COLOURS, SPLIT_DASHES, SPLIT_NAMES, base_figure, plain, rgba
+from colora.runs.finished import counted
 
 
 def learning_curves(
@@ -15,11 +16,13 @@ def learning_curves(
     metric: str,
     single: dict[int, pd.DataFrame] | None = None,
     merges: Sequence[int] = (),
+    seeds: int | None = None,
 ) -> go.Figure:
     """A metric over epochs, one colour a split: median bold, middle half of seeds dark, range light.
 
     `bands` holds for each split what `summary.band` returns. With one seed there is a line and no band. `single` adds
-    a thin line for each of these seeds' metrics, `merges` a triangle at the foot for each of these epochs.
+    a thin line for each of these seeds' metrics, `merges` a triangle at the foot for each of these epochs. A point says
+    how many seeds stand behind it, of the `seeds` that the group has.
     """
     traces: list[go.Scatter] = [
         _single(table, split, metric, seed) for seed, table in (single or {}).items() for split in bands
@@ -42,9 +45,9 @@ def learning_curves(
                 mode="lines" if len(table) > 1 else "markers",
                 line={"color": colour, "width": 3, "dash": SPLIT_DASHES[split]},
                 marker={"color": colour, "size": 9},
-                customdata=table[["q1", "q3", "low", "high", "n"]].to_numpy(),
+                customdata=table[["q1", "q3", "low", "high"]].assign(of=_counted(table, seeds)).to_numpy(dtype=object),
                 hovertemplate="<b>%{y:.3f}</b> (IQR %{customdata[0]:.3f} to %{customdata[1]:.3f}, range "
-                "%{customdata[2]:.3f} to %{customdata[3]:.3f}, seeds: %{customdata[4]})",
+                "%{customdata[2]:.3f} to %{customdata[3]:.3f}, %{customdata[4]})",
             )
         )
     if len(merges):
@@ -57,16 +60,28 @@ def learning_curves(
 
 
 def learning_table(
-    bands: dict[str, pd.DataFrame], metric: str, single: dict[int, pd.DataFrame] | None = None
+    bands: dict[str, pd.DataFrame],
+    metric: str,
+    single: dict[int, pd.DataFrame] | None = None,
+    seeds: int | None = None,
 ) -> pd.DataFrame:
-    """The points behind `learning_curves`: a row an epoch and split with the spread over n seeds, and of each single
-    seed one with its number and `value`."""
-    parts = [table.assign(metric=metric, split=split) for split, table in bands.items() if len(table)]
+    """The points behind `learning_curves`: a row an epoch and split with the spread over n seeds, `counted` of all,
+    and of each single seed one with its number and `value`."""
+    parts = [
+        table.assign(metric=metric, split=split, counted=_counted(table, seeds))
+        for split, table in bands.items()
+        if len(table)
+    ]
     for seed, table in (single or {}).items():
         for split in bands:
             known = pd.DataFrame({"epoch": table["epoch"], "seed": seed, "value": table[f"{split}_{metric}"]})
             parts.append(known.assign(metric=metric, split=split).astype({"seed": "Int64"}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["epoch", "metric", "split"])
+
+
+def _counted(table: pd.DataFrame, seeds: int | None) -> list[str]:
+    """How many seeds stand behind each row, of the group's `seeds`; where nobody says how many it has, of as many."""
+    return [counted(n, n if seeds is None else seeds) for n in table["n"].tolist()]
 
 
 def _single(table: pd.DataFrame, split: str, metric: str, seed: int) -> go.Scatter:

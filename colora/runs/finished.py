@@ -72,12 +72,12 @@ def says_under_way(about: dict[str, Any]) -> str | None:
     return f"{begin} Not finished: {'; '.join(each)}."
 
 
-def says_reached(epochs: list[int]) -> str:
-    """`3 seeds up to epoch 4, 2 up to 7`: how many stand behind each epoch of a curve, of the epochs that each seed has
-    finished; empty where none has."""
+def says_reached(epochs: list[int], seeds: int) -> str:
+    """`3 of 4 seeds up to epoch 4, 2 up to 7`: how many of the group's `seeds` stand behind each epoch of a curve, of
+    the epochs that each one that counts has finished; empty where none has."""
     counts = {step: sum(epoch >= step for epoch in epochs) for step in sorted({epoch for epoch in epochs if epoch})}
     parts = [f"{count} up to {step}" for step, count in counts.items()]
     if parts:
         first, count = next(iter(counts.items()))
-        parts[0] = f"{counted(count, count)} up to epoch {first}"
+        parts[0] = f"{counted(count, seeds)} up to epoch {first}"
     return ", ".join(parts)

@@ -66,8 +66,22 @@ def test_a_running_group_shows_progress_speed_and_time_left(open_page):
     assert table.loc[[0, 1], "Images/s"].tolist() == [200, 200]  # 400 images in 2 s
     assert "1 of 3 seeds done · about 30 s left" in texts(app)
     assert "Accuracies are of each seed's best epoch so far, chosen on validation." in texts(app)
-    assert "the seeds that have finished it, done or not: 2 seeds up to epoch 4, 1 up to 8." in texts(app)
-    assert "Every epoch is over" not in texts(open_page("monitor", "three-done"))
+    assert "the seeds that have finished it, done or not: 2 of 3 seeds up to epoch 4, 1 up to 8." in texts(app)
+    assert "Bold: median over 2 of 3 seeds; dark" in texts(app)
+
+
+def test_bands_say_of_how_many_of_the_groups_seeds_they_are(open_page, tmp_path):
+    said = texts(open_page("monitor", "three-done"))
+    assert "Bold: median over 3 seeds; dark" in said and "Every epoch is over" not in said
+    assert "The line is of 1 seed." in texts(open_page("monitor", "one-done"))
+    group = fabricate(tmp_path, "mixed", ["done"] * 3 + ["failed"], {"epochs": 8})
+    train_on(group.runs[1], data_checksum="1" * 64)
+    app = open_page("monitor", "mixed", folder=tmp_path)
+    assert "Bold: median over 3 of 4 seeds; dark" in texts(app)
+    assert "done or not: 3 of 4 seeds up to epoch 4, 2 up to 8." in texts(app)
+    chart = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    (test,) = [trace for trace in chart if trace["name"] == "Test" and trace["mode"] == "lines"]
+    assert [row[-1] for row in test["customdata"]] == ["3 of 4 seeds"] * 4 + ["2 of 4 seeds"] * 4
 
 
 def test_seeds_that_train_side_by_side_each_have_their_own_time_left(open_page, tmp_path):

@@ -48,7 +48,16 @@ def test_median_line_is_the_band_median(bands):
     assert list(line.x) == [1, 2, 3]
     assert list(line.y) == [0.5, 0.6, 0.7]
     assert line.line.color == plots.SPLIT_COLOURS["train"]
-    assert line.customdata.tolist()[2] == [0.68, 0.72, 0.66, 0.74, 2]
+    assert line.customdata.tolist()[2] == [0.68, 0.72, 0.66, 0.74, "2 seeds"]
+
+
+def test_every_point_says_of_how_many_of_the_groups_seeds_it_is(bands):
+    few = bands | {"train": bands["train"].assign(n=[3, 3, 1])}
+    (line,) = traces(plots.learning_curves(few, "accuracy", seeds=3), "Train")
+    assert [row[-1] for row in line.customdata] == ["3 seeds", "3 seeds", "1 of 3 seeds"]
+    assert line.hovertemplate.endswith("%{customdata[4]})")
+    table = plots.learning_table(few, "accuracy", seeds=3)
+    assert table.query("split == 'train'")["counted"].tolist() == ["3 seeds", "3 seeds", "1 of 3 seeds"]
 
 
 def test_areas_are_the_closed_outlines_of_range_and_quartiles(bands):

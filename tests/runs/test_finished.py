@@ -62,9 +62,11 @@ def test_how_many_of_how_many():
 
 
 def test_how_many_seeds_stand_behind_each_epoch_of_a_curve():
-    assert says_reached([12, 7, 7, 0, 12]) == "4 seeds up to epoch 7, 2 up to 12"
-    assert says_reached([3, 0]) == "1 seed up to epoch 3"
-    assert says_reached([0, 0]) == ""
+    assert says_reached([12, 7, 7, 0, 12], 5) == "4 of 5 seeds up to epoch 7, 2 up to 12"
+    assert says_reached([12, 7], 2) == "2 seeds up to epoch 7, 1 up to 12"
+    assert says_reached([12, 7], 3) == "2 of 3 seeds up to epoch 7, 1 up to 12", "one stands apart"
+    assert says_reached([3, 0], 2) == "1 of 2 seeds up to epoch 3"
+    assert says_reached([0, 0], 2) == ""
 
 
 def test_a_summary_pools_no_seed_at_an_epoch_of_its_own(mixed):

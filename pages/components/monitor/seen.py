@@ -116,8 +116,9 @@ def _curves_of(
     single = {run.seed: run.metrics for run in _group.runs if run.seed in _seeds and len(run.metrics)}
     for metric in METRICS:
         bands = {split: band(together, f"{split}_{metric}") for split in plots.SPLIT_NAMES}
-        figure = plots.learning_curves(bands, metric, single, merges)
-        drawn[metric] = plots.written(figure, origin, paper), plots.learning_table(bands, metric, single)
+        seeds = len(_group.runs)
+        figure = plots.learning_curves(bands, metric, single, merges, seeds)
+        drawn[metric] = plots.written(figure, origin, paper), plots.learning_table(bands, metric, single, seeds)
     return drawn
 
 
