@@ -9,6 +9,7 @@ import streamlit as st
 from colora.engines import view
 from colora.queue import worked
 from colora.results.overview import SORTS, Line, lines
+from colora.results.resolving import MEANS, in_cell
 from colora.runs.folder import STATES, Group, Run
 from colora.runs.listing import holds_groups
 from colora.system.errors import UserError
@@ -37,6 +38,7 @@ COLUMNS = {
     "Seeds": st.column_config.TextColumn(width=210, help="Seeds done, of all; the others by state and number"),
     "Test accuracy": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
     "Test AUC": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
+    "Test images": st.column_config.TextColumn(help=f"How many, and from which difference on they tell apart. {MEANS}"),
     "Launched": st.column_config.TextColumn(help="When, on this browser's clock, and by whom"),
 }
 
@@ -88,6 +90,7 @@ def row_of(line: Line) -> dict[str, Any]:
             "Seeds": line.seeds_text(),
             "Test accuracy": spread_text(accuracy and accuracy.as_dict(), seeds) + (rule if accuracy else ""),
             "Test AUC": spread_text(auc and auc.as_dict(), seeds) + (rule if auc else ""),
+            "Test images": in_cell(line.test_images) if line.test_images else None,
             "Network": model_title(line.config["backbone"]),
             "Method": method_title(line.config["method"]),
             "Data": data_title({"data": {"source": source, "synthetic": synthetic}}),
@@ -104,7 +107,8 @@ def table(shown: list[Line]) -> list[Line]:
     key = table_key(shown)
     columns = {"Group": names_column(key, shown)} | COLUMNS
     rows = pd.DataFrame([row_of(line) for line in shown], columns=[*columns, "Network", "Method", "Data", "Notes"])
-    order = ["Group", "State", "Progress", "Seeds", "Test accuracy", "Test AUC", "Network", "Method", "Data"]
+    order = ["Group", "State", "Progress", "Seeds", "Test accuracy", "Test AUC", "Test images"]
+    order += ["Network", "Method", "Data"]
     ticked = st.dataframe(
         rows,
         hide_index=True,

@@ -93,7 +93,19 @@ class Line:
     @property
     def data(self) -> tuple[str, bool]:
         """The data's source as a run found it, or as it was asked for; and whether it is synthetic."""
+        if self._resolved:
+            return self._resolved["data_source"], self._resolved["synthetic"]
         dataset = self.config["dataset"]
+        return dataset, dataset == "phantom"
+
+    @property
+    def test_images(self) -> int | None:
+        """How many there are, as a run found them; None before one has."""
+        return sum(self._resolved["class_counts"]["test"]) if self._resolved else None
+
+    @cached_property
+    def _resolved(self) -> dict[str, Any] | None:
+        """What the first run that counts found its data to be; None before one has started."""
         for run in self.group.runs:
             if run in self.group.apart:
                 continue
@@ -102,8 +114,8 @@ class Line:
             except UserError:
                 continue  # the seed's own line says what is wrong with it
             if resolved:
-                return resolved["data_source"], resolved["synthetic"]
-        return dataset, dataset == "phantom"
+                return resolved
+        return None
 
     @property
     def cut(self) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from fabricate import PARAMETERS, damage, fabricate
 from opened import opener, ran, texts
 
 from colora.metrics.over_seeds import Spread
+from colora.results.resolving import MEANS
 from colora.results.statistics import compare_groups
 from colora.results.summary import run_summary
 from colora.runs.folder import Group, read_json, write_json
@@ -107,7 +108,7 @@ def test_within_noise_nobody_is_ahead_and_other_images_are_left_out(compared):
     app = compared("small,large,other-images")
     assert "both are right on the same images" in app.table[0].value.iloc[0, 1].replace("\\", "")
     assert "ahead" not in "".join(app.table[0].value.to_numpy().ravel())
-    assert "200 images. Of two models that differ on one image in ten" in texts(app)
+    assert f"200 images tell 6.3 points apart. {MEANS}" in texts(app)
 
 
 def test_images_that_were_learnt_from_give_no_verdict(compared):

@@ -12,6 +12,7 @@ from colora.data.cuts import save_cut
 from colora.data.rules import make_rule
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
+from colora.metrics.differences import resolves
 from colora.networks.weights import remote_weights
 from colora.runs.folder import Group
 from colora.settings.config import launch_arguments, make_config
@@ -257,6 +258,17 @@ def test_a_folder_takes_the_time_of_its_share_of_training_images():
     assert taken(answer, config, None, None).seconds is None
     phantom = taken(answer, make_config({"epochs": 1}), phantom_counts(), None)
     assert phantom.seconds == pytest.approx(6 + 0.3 * 2400 + 2 * 0.1 * 2960)
+
+
+def test_launch_says_what_the_test_images_will_tell_apart(open_page, tmp_path):
+    app = open_page("launch", folder=tmp_path)
+    (told,) = [caption for caption in app.caption if "apart" in caption.value]
+    images = phantom_counts().total("test")
+    assert told.value == f"{images} test images tell {100 * resolves(images):.1f} points apart."
+    assert "four of five studies" in told.help
+    app.selectbox(key="launch.train_set").set_value("complete")
+    app.text_input(key="launch.cut").set_value("gone")
+    assert told.value in texts(ran(app)), "the test images are those of the data, whatever is trained on"
 
 
 def test_launch_on_a_cut_counts_its_images_and_says_what_is_wrong_with_it(open_page, tmp_path):

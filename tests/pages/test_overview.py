@@ -1,5 +1,6 @@
 """The Overview page over fabricated groups: what it lists, finds, compares, copies, annotates and removes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from opened import ran, texts
 from ticking import table, tick, tick_in_trash
 
 from colora.metrics.over_seeds import Spread
+from colora.results.overview import Line
 from colora.results.summary import run_summary
+from colora.runs.documents import run_file
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
 from colora.runs.notes import write_notes
@@ -64,6 +67,22 @@ def test_overview_lists_each_group_with_state_seeds_and_figures(open_page, runs)
     assert shown.loc["three-done", "Test accuracy"] == f"{spread.median:.3f} [{spread.q1:.3f}–{spread.q3:.3f}]"
     assert shown.loc["one-done", "Test accuracy"].endswith("(1 seed)")
     assert shown.loc["paper-rule", "Test AUC"].endswith("optimistic")
+    assert shown.loc[["three-done", "running"], "Test images"].tolist() == ["200: 6.3 points"] * 2
+
+
+def test_overview_says_what_figures_mean_where_they_stand(open_page):
+    columns = json.loads(open_page("overview").dataframe[0].proto.columns)
+    assert "in four of five studies" in columns["Test images"]["help"]
+
+
+def test_overview_reads_no_file_twice_for_the_number_of_test_images(tmp_path, monkeypatch):
+    line = Line(fabricate(tmp_path, "g", ["queued", "done"]))
+    read = []
+    monkeypatch.setattr("colora.results.overview.run_file", lambda path: read.append(path) or run_file(path))
+    assert (line.data, line.test_images) == (("phantom (synthetic)", True), 200)
+    assert len(read) == 2, "each seed's file up to the first that has found its data"
+    waiting = Line(fabricate(tmp_path, "w", ["queued"]))
+    assert (waiting.data, waiting.test_images) == (("phantom", True), None)
 
 
 def test_overview_says_by_which_rule_the_epochs_were_chosen(open_page):

@@ -38,6 +38,7 @@ SAFE = {  # write what they are given as it is, or nothing but numbers and words
     "literal", "brief", "three", "size_text", "duration", "span", "compact", "amount", "progress_text", "free_room",
     "len", "sum", "min", "max", "int", "str.format", "counted", "counts_text", "config_checksum", "format_seeds",
     "chosen_on", "model_title", "method_title", "score_title", "spread_text", "says_reached", "label", "_label",
+    "tells_apart", "behind",
 }  # fmt: skip
 KEEPS = ("lower", "upper", "strip", "partition", "removeprefix", "removesuffix", "replace")  # no more than it was
 PASSED = "is given by those who call it, which are looked at"

@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.metrics.differences import resolves
 from colora.metrics.figures import TITLES
 from colora.results.predictions import source_file
+from colora.results.resolving import MEANS, tells_apart
 from colora.results.statistics import compare_groups
 from colora.runs.documents import contained
 from colora.runs.finished import finished
@@ -56,12 +56,7 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
     )
     names = [row["name"] for row in found["groups"]]
     show_matrix(found["pairs"], names, short, figure, scale)
-    smallest = f"{100 * resolves(found['n']):.1f}"
-    patients = f" of {found['patients']:,} patients" if found["patients"] else ""
-    st.caption(
-        f"{found['n']:,} images{patients}. Of two models that differ on one image in ten, so many independent images "
-        f"show a difference in accuracy from {smallest} points on, in four of five studies."
-    )
+    st.caption(f"{tells_apart(found['n'], '', found['patients'])}. {MEANS}")
     with st.expander("Every figure, test and p", icon=":material/functions:"):
         table = details(found["pairs"])
         st.dataframe(

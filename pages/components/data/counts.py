@@ -12,6 +12,7 @@ from colora.data.counts import ClassCounts, found_counts, medmnist_counts, phant
 from colora.data.cuts import Cut
 from colora.data.medmnist import on_disk
 from colora.data.samples import Samples, file_samples, medmnist_samples, npz_samples, phantom_samples
+from colora.results.resolving import MEANS, tells_apart
 from colora.runs.access import named_place
 from colora.settings.config import DATA_FIELDS, RunConfig
 from colora.settings.medmnist_info import SIZES, known, stored_size
@@ -69,6 +70,12 @@ def show_cut(cut: Cut) -> None:
         f"Trains on {sum(used):,} images: {show.literal(each)}, of the cut {show.literal(cut.name)} "
         f"({cut.short_hash}).  \nMade from " + show.literal(f"{cut.made_from} on {cut.data_source}: {cut.rule.says()}.")
     )
+
+
+def show_resolved(counts: ClassCounts) -> None:
+    """What the test images of a launch will tell apart; nothing where there is none."""
+    if images := counts.total("test"):
+        st.caption(f"{tells_apart(images)}.", help=MEANS)
 
 
 def _listed(names: tuple[str, ...], counts: tuple[int, ...]) -> str:
