@@ -12,7 +12,7 @@ import streamlit as st
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 <rect width="32" height="32" rx="7" fill="#0b6e82"/>
 <path d="M4 11q12 9 24 0M4 17q12 9 24 0M4 23q12 9 24 0" stroke="white" stroke-width="3" fill="none"/></svg>"""
-# Captions fade in their text alone: Streamlit's opacity of 0.6 leaves 4.2:1 where 4.5:1 is asked, and a link in them less.
+# Captions fade in their text alone: Streamlit's opacity of 0.6 leaves 4.2:1 where 4.5:1 is asked, and a link less.
 # What is chosen among several stands on a tint of the primary colour, on which that colour itself has too little.
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] {{padding: 4.5rem clamp(1rem, 3vw, 5rem) 3rem}}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from browsing import STORY, idle, served, watched
+from browsing import STORY, idle, served
 from fabricate import fabricate
 
 from pages.components.images.in_address import code
