@@ -1,6 +1,8 @@
 """Two to eight groups side by side: what they reach, whether one is ahead, what it costs, and where their settings
 differ."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -123,14 +125,16 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
     """One row a group: what it reaches and what it costs."""
     st.subheader("Side by side")
     rows = group_rows(summaries, split)
+    word = {name: show.optimistic(about["selection"]["rule"], split) for name, about in summaries.items()}
+    too_good = f". {show.OPTIMISTIC}" if any(word.values()) else ""
     shown = [
         {
             "Group": short[row["name"]],
             "Model": show.model_title(summaries[row["name"]]["backbone"]),
             "Method": show.method_title(summaries[row["name"]]["method"]),
-            "Accuracy": show.spread_text(row["accuracy"] and row["accuracy"].as_dict(), row["seeds"]),
-            "AUC": show.spread_text(row["auc"] and row["auc"].as_dict(), row["seeds"]),
-            "Best seed": f"{show.three(row['best']['accuracy'])} (seed {row['best']['seed']:.0f})"
+            "Accuracy": figure_text(row, "accuracy", word[row["name"]]),
+            "AUC": figure_text(row, "auc", word[row["name"]]),
+            "Best seed": f"{show.three(row['best']['accuracy'])} (seed {row['best']['seed']:.0f}){word[row['name']]}"
             if row["best"]
             else "–",
             "Weights trained": row["trainable"],
@@ -149,12 +153,15 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
         alt=f"Accuracy, AUC and cost of {len(rows)} groups",
         column_config={
             "Group": st.column_config.TextColumn(pinned=True),
-            "Accuracy": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
+            "Accuracy": st.column_config.TextColumn(
+                help=f"Median over the finished seeds [middle half, IQR]{too_good}"
+            ),
             "AUC": st.column_config.TextColumn(
-                help="Mean one-vs-rest: median over the finished seeds [middle half, IQR]"
+                help=f"Mean one-vs-rest: median over the finished seeds [middle half, IQR]{too_good}"
             ),
             "Best seed": st.column_config.TextColumn(
                 help="Accuracy of the seed that the group's own selection rule prefers: not the highest of this column"
+                + too_good
             ),
             "Weights trained": st.column_config.NumberColumn(format="localized"),
             "Share": st.column_config.NumberColumn(
@@ -170,6 +177,12 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
     )
     st.caption(show.literal(origin))
     show.csv_button(seed_points(summaries, split).drop(columns="place"), f"compare-{split}-seeds", origin)
+
+
+def figure_text(row: dict[str, Any], metric: str, word: str) -> str:
+    """A group's figure, and behind it what is to be known of it."""
+    spread = row[metric]
+    return show.spread_text(spread and spread.as_dict(), row["seeds"]) + (word if spread else "")
 
 
 def curves(groups: list[Group], short: dict[str, str], split: str, metric: str, origin: str) -> None:

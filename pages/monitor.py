@@ -130,8 +130,8 @@ def curves(group: Group, now: Seen) -> None:
 
 
 def behind(epochs: list[int], seeds: int) -> str:
-    """How the curves are to be read, and of how many of the group's `seeds` they are; `epochs` that each one which counts
-    has finished."""
+    """How the curves are to be read, and of how many of the group's `seeds` they are; `epochs` that each of those which
+    count has finished."""
     reached = sum(epoch > 0 for epoch in epochs)
     said = SPREAD.format(counted(reached, seeds)) if reached > 1 else f"The line is of {counted(reached, seeds)}."
     return said + (EACH_EPOCH.format(says_reached(epochs, seeds)) if len(set(epochs)) > 1 else "")
@@ -170,6 +170,8 @@ def live(group: Group, drawn: tuple[Any, ...]) -> None:
         st.warning(show.literal(told), icon=":material/call_split:")
     reasons(group)
     weights_trained(group)
+    rule = group.config.selection
+    word = show.optimistic(rule)
     st.dataframe(
         now.table,
         hide_index=True,
@@ -181,13 +183,16 @@ def live(group: Group, drawn: tuple[Any, ...]) -> None:
             "Progress": st.column_config.ProgressColumn(format="%d%%", max_value=100),
             "Images/s": st.column_config.NumberColumn(format="%.1f", help="Training images a second, last epoch"),
             "Validation accuracy": st.column_config.NumberColumn(format="%.3f"),
-            "Test accuracy": st.column_config.NumberColumn(format="%.3f"),
+            "Test accuracy": st.column_config.NumberColumn(
+                f"Test accuracy,{word}" if word else None, format="%.3f", help=show.OPTIMISTIC if word else None
+            ),
         },
     )
-    show.csv_button(now.table.assign(State=now.table["State"].str[0]), f"{group.name}-seeds")
+    best = f"each seed's best epoch so far, {show.chosen_on(rule)}"
+    show.csv_button(now.table.assign(State=now.table["State"].str[0]), f"{group.name}-seeds", best)
     st.caption(
-        f"Accuracies are of each seed's best epoch so far, {show.chosen_on(group.config.selection)}. Only seeds that "
-        "are done count in figures over seeds, on *Overview*, *Evaluate* and *Compare*."
+        f"Accuracies are of {best}. Only seeds that are done count in figures over seeds, on *Overview*, *Evaluate* "
+        "and *Compare*."
     )
     cluster.show_jobs(group)
     if any(now.epochs):

@@ -19,12 +19,14 @@ from pages.components.overview import live, trash
 from pages.components.paged import page_number
 from pages.components.runs import runs_dir
 from pages.components.show import (
+    OPTIMISTIC,
     STATE_COLUMN,
     csv_button,
     data_title,
     literal,
     method_title,
     model_title,
+    optimistic,
     spread_text,
     time_text,
 )
@@ -32,12 +34,13 @@ from pages.components.show import (
 ROWS = 20  # groups on one page of the table; no others are read
 OPEN = "open"  # what was pressed in the table
 NOTE_LENGTH = 80  # characters of a note in its cell
+FIGURE = f"Median over the finished seeds [middle half, IQR]. {OPTIMISTIC}"
 COLUMNS = {
     "State": STATE_COLUMN,
     "Progress": st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, help="Epochs done, of all"),
     "Seeds": st.column_config.TextColumn(width=210, help="Seeds done, of all; the others by state and number"),
-    "Test accuracy": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
-    "Test AUC": st.column_config.TextColumn(help="Median over the finished seeds [middle half, IQR]"),
+    "Test accuracy": st.column_config.TextColumn(help=FIGURE),
+    "Test AUC": st.column_config.TextColumn(help=FIGURE),
     "Test images": st.column_config.TextColumn(help=f"How many, and from which difference on they tell apart. {MEANS}"),
     "Launched": st.column_config.TextColumn(help="When, on this browser's clock, and by whom"),
 }
@@ -82,7 +85,7 @@ def row_of(line: Line) -> dict[str, Any]:
     row: dict[str, Any] = {"Group": line.name, "State": ["damaged"]}
     try:
         state, (source, synthetic) = line.state, line.data  # first the state: later figures change it, and are shown
-        rule = " optimistic" if line.config.get("selection") == "paper" else ""
+        rule = optimistic(line.config.get("selection"))
         accuracy, auc, seeds = line.spread("accuracy"), line.spread("auc"), len(line.group.runs)
         return row | {
             "State": [state],

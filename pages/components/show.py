@@ -41,6 +41,7 @@ STATE_COLUMN = st.column_config.MultiselectColumn(
     "State", options=list(STATES), color=[CHIP_COLOURS[colour] for colour, _, _ in STATES.values()]
 )
 SPLITS = ("test", "val", "train")  # in the order of their weight
+OPTIMISTIC = "Optimistic: by the paper's rule the test images chose the epoch, so figures on them are too good."
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 MARKUP = re.compile(r"[\\`*<>~$&|#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|:(?=[\w/])|(?<=www)\.")  # begins or ends some
 ICON = re.compile(r":(?=material/|[\w+-]*[A-Za-z+][\w+-]*:)")  # or an emoji: drawn even where the text is escaped
@@ -69,8 +70,13 @@ def optimistic_badge() -> None:
         "optimistic",
         icon=":material/warning:",
         color="orange",
-        help="The paper's rule: the test images themselves chose the epoch, so its figures are too good.",
+        help=OPTIMISTIC,
     )
+
+
+def optimistic(rule: str | None, split: str = "test") -> str:
+    """What stands behind a figure on `split` at an epoch that the rule chose: a word with a space, or nothing."""
+    return " optimistic" if rule == "paper" and split == "test" else ""
 
 
 def about_line(summary: dict[str, Any]) -> None:

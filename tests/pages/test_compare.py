@@ -1,5 +1,6 @@
 """Compare over fabricated run folders: figures side by side, and what keeps them from being compared."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from colora.results.statistics import compare_groups
 from colora.results.summary import run_summary
 from colora.runs.folder import Group, read_json, write_json
 from colora.settings.relevance import config_checksum
+from pages.components.show import OPTIMISTIC
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,18 @@ def test_groups_that_cannot_be_compared_are_said_to_be_so(compared):
     said = app.error[0].value.replace("\\", "")
     assert "figures on different test images cannot be compared" in said
     assert "The selection rules differ: small and other-images chose the epoch on validation" in said
+
+
+def test_figures_on_the_test_images_that_chose_the_epoch_are_marked_wherever_they_stand(compared):
+    app = compared("small,on-test")
+    table = side_by_side(app)
+    for column in ("Accuracy", "AUC", "Best seed"):
+        assert table.loc["B · on-test", column].endswith(" optimistic") and "opt" not in table.loc["A · small", column]
+        assert OPTIMISTIC in json.loads(app.dataframe[0].proto.columns)[column]["help"]
+    assert f"{OPTIMISTIC} This holds for B · on-test." in texts(app)
+    app.button_group(key="split").set_value("val")
+    assert "optimistic" not in side_by_side(ran(app)).to_string() and "This holds for" not in texts(app)
+    assert OPTIMISTIC not in app.dataframe[0].proto.columns
 
 
 def test_a_damaged_and_a_waiting_group_leave_the_others_readable(compared):

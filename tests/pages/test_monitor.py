@@ -14,6 +14,7 @@ from opened import ROOT, ran, texts
 from colora.queue import order
 from colora.runs.folder import Group, append_json, read_json, write_json
 from colora.system.errors import UserError
+from pages.components.show import OPTIMISTIC
 
 
 def watch(monkeypatch) -> list:
@@ -68,6 +69,13 @@ def test_a_running_group_shows_progress_speed_and_time_left(open_page):
     assert "Accuracies are of each seed's best epoch so far, chosen on validation." in texts(app)
     assert "the seeds that have finished it, done or not: 2 of 3 seeds up to epoch 4, 1 up to 8." in texts(app)
     assert "Bold: median over 2 of 3 seeds; dark" in texts(app)
+
+
+def test_test_figures_of_epochs_that_the_test_images_chose_are_called_optimistic(open_page):
+    column = json.loads(open_page("monitor", "paper-rule").dataframe[0].proto.columns)["Test accuracy"]
+    assert column["label"] == "Test accuracy, optimistic" and column["help"] == OPTIMISTIC
+    column = json.loads(open_page("monitor", "three-done").dataframe[0].proto.columns)["Test accuracy"]
+    assert "label" not in column and "help" not in column
 
 
 def test_bands_say_of_how_many_of_the_groups_seeds_they_are(open_page, tmp_path):

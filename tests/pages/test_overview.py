@@ -17,6 +17,7 @@ from colora.runs.listing import list_groups
 from colora.runs.notes import write_notes
 from colora.runs.trash import found, listed, put_back, remove, restore, to_trash
 from colora.system.errors import UserError
+from pages.components.show import OPTIMISTIC
 
 
 def enabled(app) -> list[str]:
@@ -72,6 +73,7 @@ def test_overview_lists_each_group_with_state_seeds_and_figures(open_page, runs)
 
 def test_overview_says_what_figures_mean_where_they_stand(open_page):
     columns = json.loads(open_page("overview").dataframe[0].proto.columns)
+    assert all(OPTIMISTIC in columns[name]["help"] for name in ("Test accuracy", "Test AUC"))
     assert "in four of five studies" in columns["Test images"]["help"]
 
 

@@ -55,6 +55,8 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
         "outside; an interval that holds zero is no proof that two are equal."
     )
     names = [row["name"] for row in found["groups"]]
+    if too_good := [short[g.name] for g in groups if g.name in names and show.optimistic(g.config.selection, split)]:
+        st.caption(f"{show.OPTIMISTIC} This holds for {show.literal(', '.join(too_good))}.")
     show_matrix(found["pairs"], names, short, figure, scale)
     st.caption(f"{tells_apart(found['n'], '', found['patients'])}. {MEANS}")
     with st.expander("Every figure, test and p", icon=":material/functions:"):
