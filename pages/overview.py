@@ -41,7 +41,7 @@ COLUMNS = {
     "Seeds": st.column_config.TextColumn(width=210, help="Seeds done, of all; the others by state and number"),
     "Test accuracy": st.column_config.TextColumn(help=FIGURE),
     "Test AUC": st.column_config.TextColumn(help=FIGURE),
-    "Test images": st.column_config.TextColumn(help=f"How many, and from which difference on they tell apart. {MEANS}"),
+    "Test images": st.column_config.TextColumn(help=f"How many, and what they tell apart. {MEANS}"),
     "Launched": st.column_config.TextColumn(help="When, on this browser's clock, and by whom"),
 }
 
@@ -110,8 +110,7 @@ def table(shown: list[Line]) -> list[Line]:
     key = table_key(shown)
     columns = {"Group": names_column(key, shown)} | COLUMNS
     rows = pd.DataFrame([row_of(line) for line in shown], columns=[*columns, "Network", "Method", "Data", "Notes"])
-    order = ["Group", "State", "Progress", "Seeds", "Test accuracy", "Test AUC", "Test images"]
-    order += ["Network", "Method", "Data"]
+    order = ["Group", "State", "Progress", "Seeds", "Test accuracy", "Test AUC", "Network", "Method", "Data"]
     ticked = st.dataframe(
         rows,
         hide_index=True,
@@ -121,7 +120,7 @@ def table(shown: list[Line]) -> list[Line]:
         alt="Groups of runs",
         height="content",
         placeholder="–",
-        column_order=[*order, "Launched", "Notes"],
+        column_order=[*order, "Test images", "Launched", "Notes"],
         column_config=columns,
     )
     chosen = [shown[row] for row in ticked.selection.rows if row < len(shown)]

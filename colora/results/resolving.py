@@ -4,15 +4,17 @@ accuracy that it tells apart."""
 from colora.metrics.differences import DISAGREEMENT, resolves
 
 MEANS = (
-    f"Points of accuracy, of two models that differ on {100 * DISAGREEMENT:.0f} % of the images: so many independent "
-    "images show such a difference in four of five studies. Several images of one patient count for fewer."
+    f"Of two models that differ on {100 * DISAGREEMENT:.0f} % of the images, so many independent images show such a "
+    "difference in accuracy in four of five studies. Several images of one patient count for fewer."
 )
 
 
 def tells_apart(images: int, kind: str = "test ", patients: int | None = None) -> str:
-    """`1,000 test images tell 2.8 points apart`, of at least one; `kind` stands before the word, with its space."""
+    """`1,000 test images tell 2.8 points of accuracy apart`, of at least one; `kind` stands before the word, with its
+    space."""
     of = f" of {patients:,} patient{'s' * (patients != 1)}" if patients else ""
-    return f"{images:,} {kind}image{'s' * (images != 1)}{of} tell{'s' * (images == 1)} {_points(images)} apart"
+    tell = f"image{of} tells" if images == 1 else f"images{of} tell"
+    return f"{images:,} {kind}{tell} {_points(images)} of accuracy apart"
 
 
 def in_cell(images: int) -> str:

@@ -264,7 +264,7 @@ def test_launch_says_what_the_test_images_will_tell_apart(open_page, tmp_path):
     app = open_page("launch", folder=tmp_path)
     (told,) = [caption for caption in app.caption if "apart" in caption.value]
     images = phantom_counts().total("test")
-    assert told.value == f"{images} test images tell {100 * resolves(images):.1f} points apart."
+    assert told.value == f"{images} test images tell {100 * resolves(images):.1f} points of accuracy apart."
     assert "four of five studies" in told.help
     app.selectbox(key="launch.train_set").set_value("complete")
     app.text_input(key="launch.cut").set_value("gone")

@@ -13,7 +13,7 @@ def test_a_number_of_images_says_what_it_tells_apart(images, points):
 
 
 def test_in_a_sentence():
-    assert tells_apart(1000) == "1,000 test images tell 2.8 points apart"
-    assert tells_apart(200, "", 100) == "200 images of 100 patients tell 6.3 points apart"
-    assert tells_apart(1, "", 1) == "1 image of 1 patient tells 88.6 points apart"
+    assert tells_apart(1000) == "1,000 test images tell 2.8 points of accuracy apart"
+    assert tells_apart(200, "", 100) == "200 images of 100 patients tell 6.3 points of accuracy apart"
+    assert tells_apart(1, "", 1) == "1 image of 1 patient tells 88.6 points of accuracy apart"
     assert "differ on 10 % of the images" in MEANS and "four of five studies" in MEANS

@@ -99,14 +99,14 @@ def cell_text(found: dict[str, Any], scale: float, sign: int, lower_is_better: b
     digits = 1 if scale == 100 else 4
     if found["difference"] is None:
         return f"not estimable: {found['reason']}"
-    value = f"{sign * scale * found['difference']:+.{digits}f}"
+    value = f"{sign * scale * found['difference']:+z.{digits}f}"
     if found["low"] is None:
         return f"{value}, no interval: {found['reason']}"
     low, high = sorted(sign * scale * found[end] for end in ("low", "high"))
     word = ""
     if low > 0 or high < 0:
         word = " ahead" if (low > 0) != lower_is_better else " behind"
-    return f"{value} [{low:.{digits}f}, {high:.{digits}f}]{word}"
+    return f"{value} [{low:z.{digits}f}, {high:z.{digits}f}]{word}"
 
 
 def details(pairs: list[dict[str, Any]]) -> pd.DataFrame:
