@@ -90,7 +90,7 @@ def data_and_model(about: dict[str, Any]) -> None:
     with st.expander("Data, split and network", icon=":material/database:"):
         names = plots.SPLIT_NAMES | {"train": "Train (whole split)", "used": "Train (images trained on)"}
         rows = {names[s]: dict(zip(data["class_names"], n, strict=True)) for s, n in data["class_counts"].items()}
-        counts = pd.DataFrame(rows).T
+        counts = pd.DataFrame(rows).T.rename_axis("Split")
         show.table(counts.assign(all=counts.sum(axis=1)), border="horizontal", alt="Images of each class in each split")
         if about["apart"]:
             st.markdown(f"- Of seeds {format_seeds(about['apart'][0]['than'])}; the others were not trained on it.")

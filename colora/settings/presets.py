@@ -31,8 +31,6 @@ def _paper(title: str, name: str, about: str, distilled: bool = False, **values:
     )
 
 
-LOW_RANK: dict[str, Any] = {}  # of presets that are not the paper's; {"pointwise_rank": 8} makes their factors small
-
 BALANCED = "The first 7,754 images of each class."
 COMPLETE = "All 97,477 training images, 34/10/8/47 % of the four classes."
 DISTILLED = (
@@ -62,7 +60,6 @@ PRESETS: tuple[Preset, ...] = (
             "lr_head": 1e-3,
             "merge_every": 4,
             "schedule": "cosine",
-            **LOW_RANK,
         },
     ),
     _paper("VGG16-CoLoRA, balanced set", "vgg16-colora-balanced", BALANCED, train_set="balanced"),
@@ -101,7 +98,6 @@ PRESETS: tuple[Preset, ...] = (
             "lr_head": 1e-4,
             "schedule": "cosine",
             "merge_every": 10,
-            **LOW_RANK,
         },
     ),
 )

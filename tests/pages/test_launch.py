@@ -16,7 +16,7 @@ from colora.metrics.differences import resolves
 from colora.networks.weights import remote_weights
 from colora.runs.folder import Group
 from colora.settings.config import launch_arguments, make_config
-from colora.settings.presets import LOW_RANK, PRESETS
+from colora.settings.presets import PRESETS
 from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 
@@ -241,7 +241,7 @@ def test_launch_warns_where_it_does_not_fit(open_page, monkeypatch):
 def test_launch_names_the_differences_from_the_papers_protocol(open_page, tmp_path):
     app = open_page("launch", folder=tmp_path)
     titles = [expander.label for expander in app.expander]
-    assert f"Against the paper's protocol: {9 + len(LOW_RANK)} differences" in titles
+    assert f"Against the paper's protocol: 9 differences" in titles
     assert "- **Images**: here phantom; the paper: OCTMNIST" in texts(app)
     assert "- **Seeds**: here 3; the paper: 10 independent runs" in texts(app)
 
@@ -301,7 +301,7 @@ def test_the_form_says_what_the_adapters_reach_and_what_their_rank_does(open_pag
     assert own in said and "Only" not in said
     field = app.number_input(key="launch.pointwise_rank")
     assert (field.label, field.placeholder) == ("Rank of the pointwise factor", "a whole factor")
-    assert field.value == LOW_RANK.get("pointwise_rank")
+    assert field.value is None
     assert "launch.layers" not in {box.key for box in app.selectbox}
     field.set_value(8)
     app.selectbox(key="launch.backbone").set_value("vgg16")

@@ -6,7 +6,7 @@ import pytest
 
 from colora.settings.catalog import BACKBONES
 from colora.settings.config import make_config
-from colora.settings.presets import LOW_RANK, PRESETS
+from colora.settings.presets import PRESETS
 from colora.settings.protocol import differences, open_points
 
 PAPER = {preset.name: preset for preset in PRESETS if preset.title.startswith("Paper")}
@@ -46,7 +46,7 @@ def test_departures_are_named():
         "selection",
         "backbone",
         "seeds",
-    } | LOW_RANK.keys()
+    }
     cut = {"dataset": "octmnist", "selection": "paper", "backbone": "resnet50:layer3", "lr_head": 1e-4}
     assert set(departs(cut)) == {"backbone", "lr_head"}
     assert departs({"dataset": "octmnist", "selection": "paper", "method": "full"}) == {
