@@ -20,8 +20,8 @@ TEST_IMAGES = 116
 HEADER = """# The first study's tables
 
 `python benchmarks/first_study/report.py` makes them from study.json, seconds.json, extended.json, folds.json,
-pointwise_rank.json and growing_rank.json, which the scripts of these names make. The images are 700 B-scans of Kermany et al.
-(doi:10.17632/rscbjbr9sj, CC BY 4.0), and
+pointwise_rank.json and growing_rank.json, which the scripts of these names make. The images are 700 B-scans of Kermany
+et al. (doi:10.17632/rscbjbr9sj, CC BY 4.0), and
 **a part of the test split that OCTMNIST's own comes from: no figure here may stand beside a result on OCTMNIST.**
 Research use only.
 """

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from fabricate import fabricate, labels_of, probabilities
+from figures import numbers
 from opened import ran, texts
 
 from colora.metrics.figures import TITLES
@@ -64,9 +65,8 @@ def test_every_plot_has_intervals_over_images(open_page, folder, statistics):
     seeds, matrix, roc, precision = (figures_of(app)[i] for i in (0, 2, 3, 4))
     assert not any(trace["type"] == "box" for trace in seeds["data"])
     test = seeds["data"][-1]
-    for row, value, up, down in zip(
-        statistics["seeds"], test["y"], test["error_y"]["array"], test["error_y"]["arrayminus"], strict=True
-    ):
+    whiskers = (numbers(test["error_y"][name]) for name in ("array", "arrayminus"))
+    for row, value, up, down in zip(statistics["seeds"], numbers(test["y"]), *whiskers, strict=True):
         found = row["overall"]["accuracy"]
         assert (value - down, value, value + up) == pytest.approx((found["low"], found["value"], found["high"]))
     cnv = statistics["ensemble"]["per_class"]["CNV"]["sensitivity"]
@@ -112,10 +112,10 @@ def test_the_reliability_of_one_class_is_of_its_probability(open_page, folder):
     (figure,) = (f for f in figures_of(ran(app)) if "yaxis2" in f["layout"])
     mean = np.mean([probabilities("test", seed, 2) for seed in range(3)], axis=0, dtype=float)
     before = next(trace for trace in figure["data"] if trace.get("name") == "As trained")
-    counts = np.array(before["customdata"])[:, 0]
+    counts = numbers(before["customdata"])[:, 0]
     assert counts.sum() == 200
-    assert counts @ before["x"] / 200 == pytest.approx(mean[:, 1].mean(), abs=1e-6)
-    assert counts @ before["y"] / 200 == pytest.approx((labels_of("test") == 1).mean())
+    assert counts @ numbers(before["x"]) / 200 == pytest.approx(mean[:, 1].mean(), abs=1e-6)
+    assert counts @ numbers(before["y"]) / 200 == pytest.approx((labels_of("test") == 1).mean())
 
 
 def test_on_validation_it_is_said_that_these_images_chose_the_temperature(open_page, folder):

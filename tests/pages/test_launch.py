@@ -241,7 +241,7 @@ def test_launch_warns_where_it_does_not_fit(open_page, monkeypatch):
 def test_launch_names_the_differences_from_the_papers_protocol(open_page, tmp_path):
     app = open_page("launch", folder=tmp_path)
     titles = [expander.label for expander in app.expander]
-    assert f"Against the paper's protocol: 9 differences" in titles
+    assert "Against the paper's protocol: 9 differences" in titles
     assert "- **Images**: here phantom; the paper: OCTMNIST" in texts(app)
     assert "- **Seeds**: here 3; the paper: 10 independent runs" in texts(app)
 

@@ -1,5 +1,6 @@
 """What stands in the document of a figure, as Plotly reads it."""
 
+import base64
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,14 @@ def strings(document: Any) -> Iterator[str]:
             yield from strings(value)
     elif isinstance(document, str):
         yield document
+
+
+def numbers(array: Any) -> np.ndarray:
+    """An array of it, which Plotly writes as its bytes where it is long."""
+    if not isinstance(array, dict):
+        return np.asarray(array)
+    found = np.frombuffer(base64.b64decode(array["bdata"]), dtype=array["dtype"])
+    return found.reshape([int(size) for size in str(array["shape"]).split(",")]) if "shape" in array else found
 
 
 def markup(document: Any, hostile: str) -> list[str]:
