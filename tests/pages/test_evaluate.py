@@ -69,7 +69,8 @@ def test_one_model_stands_with_the_intervals_of_its_shares(open_page):
         low, high = wilson(others, 150)
         assert shown.loc[name, "Specificity"] == f"{expected['specificity']:.3f} ({low:.3f}–{high:.3f})"
     low, high = wilson(int(matrix.trace()), 200)
-    assert f"95 % interval {low:.3f} to {high:.3f} (Wilson, 200 images" in texts(app)
+    assert f"95 % interval {low:.3f} to {high:.3f} (Wilson)" in texts(app)
+    assert "Figures of seed 0 on 200 images." in texts(app) and "wider in truth" in texts(app), "patients are unknown"
     assert "One seed only: nothing can be said about the spread" in texts(app)
 
 

@@ -25,7 +25,7 @@ OURS = {  # which say what they are given, and where: so those who call them are
     "sheet": (7,), "do": (0,), "_share": (1, 3), "_amount": (1, 4), "chosen_group": (0,), "found_group": (0,),
     "own_samples": (2,), "show_counts": (2,), "_with_bar": (1,), "_answer": (2,), "_all_answers": (2,), "_bound": (1,),
     "_one_or_none": (1,), "choose_score": (1,), "draw": (1,), "button": (0,),
-    "show_spread": (1, 2), "show_estimate": (1, 2),
+    "spread_card": (1, 2), "interval_card": (1, 2),
 }  # fmt: skip
 NAMED = {"body", "title", "label", "help", "text", "caption", "captions", "meaning", "says", "value"}
 NOT_READ = {"text_input": {"value"}, "number_input": {"value"}, "text_area": {"value"}, "slider": {"value"}}

@@ -56,9 +56,9 @@ def headlines(view: View, about: dict[str, Any], origin: str) -> None:
     for metric, (title, meaning) in HEADLINES.items():
         with grid.cell():
             if view.over_images:
-                show_estimate(intervals.model_figures(view).overall[metric], title, meaning)
+                interval_card(intervals.model_figures(view).overall[metric], title, meaning)
             else:
-                show_spread(Spread.of(view.outcome.whole[metric]), title, meaning, len(about["seeds"]))
+                spread_card(Spread.of(view.outcome.whole[metric]), title, meaning, len(about["seeds"]))
     if view.over_images:
         st.caption(show.literal(what_intervals_say(view)))
     if not view.several:
@@ -73,7 +73,7 @@ def headlines(view: View, about: dict[str, Any], origin: str) -> None:
     st.caption(show.literal(origin))
 
 
-def show_spread(spread: Spread | None, title: str, meaning: str, seeds: int) -> None:
+def spread_card(spread: Spread | None, title: str, meaning: str, seeds: int) -> None:
     st.metric(title, show.three(spread and spread.median), border=True, help=meaning)
     if spread and spread.n > 1:
         st.caption(
@@ -82,7 +82,7 @@ def show_spread(spread: Spread | None, title: str, meaning: str, seeds: int) -> 
         )
 
 
-def show_estimate(found: Estimate, title: str, meaning: str) -> None:
+def interval_card(found: Estimate, title: str, meaning: str) -> None:
     st.metric(title, show.three(found.value), border=True, help=meaning)
     if found.reason:
         st.caption(f"{'No interval' if found.value is not None else 'Not estimable'}: {found.reason}")
