@@ -5,7 +5,8 @@ import pytest
 from predictions_made import patients_of, predictions
 
 from colora.metrics import bootstrap
-from colora.metrics.bootstrap import Sample, percentiles, seed_weightings, two_sided, weightings
+from colora.metrics.bootstrap import Sample, drawn_figures, percentiles, seed_weightings, two_sided, weightings
+from colora.metrics.figures import Predicted
 
 
 def drawn(sample: Sample, draws: int = 300, seed: int = 0) -> np.ndarray:
@@ -106,6 +107,22 @@ def test_the_interval_is_numpys_percentiles_of_the_draws_that_are_defined():
     wanted[:, 1, 2] = np.nan  # defined in fewer than nine of ten
     assert low == pytest.approx(wanted[0], nan_ok=True) and high == pytest.approx(wanted[1], nan_ok=True)
     assert percentiles(values[:, 0, 0], 0.8)[0] == pytest.approx(np.percentile(values[:, 0, 0], 10))
+
+
+@pytest.mark.parametrize("under", [Predicted.under, Predicted.sums_under])
+def test_models_are_drawn_together_and_may_be_asked_for_sums_alone(monkeypatch, under):
+    labels, p = predictions(60, 3)
+    models = [Predicted(labels, p), Predicted(labels, p[::-1])]
+    sample = Sample.of(labels)
+    weights = drawn(sample, 50, 3)
+    monkeypatch.setattr(bootstrap, "ELEMENTS", 7 * 60)
+    for model, found in zip(models, drawn_figures(models, sample, 50, 3, under), strict=True):
+        wanted = under(model, weights)
+        assert found.overall.keys() == wanted.overall.keys() and found.per_class.keys() == wanted.per_class.keys()
+        for name, values in wanted.overall.items():
+            assert found.overall[name] == pytest.approx(values, abs=1e-6, nan_ok=True), name
+        for name, values in wanted.per_class.items():
+            assert found.per_class[name] == pytest.approx(values, abs=1e-6, nan_ok=True), name
 
 
 def test_two_sided_p_counts_the_draws_beyond_zero():

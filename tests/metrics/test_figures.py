@@ -136,6 +136,30 @@ def test_single_precision_weights_give_the_same_to_the_fifth_digit(digits):
         assert quick.per_class[name] == pytest.approx(values, abs=1e-5), name
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_sums_are_every_figure_but_the_two_of_ranks_to_the_last_bit(dtype):
+    labels, p = predictions(200, 3, seed=6, digits=1)
+    weights = np.random.default_rng(3).integers(0, 4, (5, 200)).astype(dtype)
+    weights[0, labels == 2] = 0
+    model = Predicted(labels, p)
+    every, sums = model.under(weights), model.sums_under(weights)
+    for whole, part in ((every.overall, sums.overall), (every.per_class, sums.per_class)):
+        assert whole.keys() - part.keys() == {"auc", "average_precision"}
+        for name, values in part.items():
+            assert values.dtype == np.float64 and np.array_equal(values, whole[name], equal_nan=True), name
+
+
+def test_means_over_classes_leave_out_those_that_a_weighting_has_no_image_of():
+    labels, p = predictions(150, 3, seed=7)
+    weights = np.ones((2, 150))
+    weights[1, labels == 1] = 0
+    found = Predicted(labels, p).under(weights)
+    assert np.isfinite(found.per_class["specificity"][1, 1])
+    for name in ("sensitivity", "specificity", "ppv", "npv", "f1", "auc", "average_precision"):
+        own = found.per_class[name]
+        assert found.overall[name] == pytest.approx([own[0].mean(), own[1, [0, 2]].mean()], abs=1e-12), name
+
+
 def test_what_is_not_defined_is_no_number():
     labels, p = np.array([0, 0, 1]), np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.3, 0.7, 0.0]])
     found = once(labels, p)
