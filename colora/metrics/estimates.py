@@ -84,11 +84,12 @@ def independent(right: np.ndarray, asked: np.ndarray, sample: Sample) -> float:
     return min(n, value * (1 - value) / spread) if spread else n  # never more than independent ones
 
 
-def of_area(found: Area, strata: np.ndarray, sample: Sample) -> Estimate:
-    """An AUC; `strata` as in `delong.variance`."""
-    spread = variance(found.influence, strata, sample)
+def of_area(found: Area, strata: np.ndarray, sample: Sample, images: Sample | None = None) -> Estimate:
+    """An AUC; `strata` as in `delong.variance`. Where the sample's are several questions of each image, `images` is
+    that of the images themselves."""
+    spread, images = variance(found.influence, strata, sample), images or sample
     if spread is None:
-        return Estimate(found.value, reason=f"one of the classes has a single {sample.drawn[:-1]}")
+        return Estimate(found.value, reason=f"one of the classes has a single {images.drawn[:-1]}")
     if found.value in (0.0, 1.0):
         return Estimate(found.value, reason="the classes are perfectly separated here, which says nothing of others")
     if spread == 0:
@@ -96,7 +97,7 @@ def of_area(found: Area, strata: np.ndarray, sample: Sample) -> Estimate:
     logit = math.log(found.value / (1 - found.value))
     half = Z * math.sqrt(spread) / (found.value * (1 - found.value))
     low, high = (1 / (1 + math.exp(-end)) for end in (logit - half, logit + half))
-    return Estimate(found.value, low, high, f"{DELONG} by patient" if sample.clustered else DELONG)
+    return Estimate(found.value, low, high, f"{DELONG} by patient" if images.clustered else DELONG)
 
 
 def of_draws(value: float, drawn: np.ndarray, sample: Sample, of: str = "") -> Estimate:

@@ -136,9 +136,11 @@ def confusion_intervals(model: Predicted, sample: Sample) -> np.ndarray:
 
 def _pooled_area(model: Predicted, sample: Sample) -> Estimate:
     """One area over all classes' questions together; the C questions of an image are not independent (Obuchowski)."""
-    pooled = Sample(np.repeat(sample.unit, model.classes), sample.stratum)
-    found = delong.area(model.members.ravel(), np.asarray(model.probabilities).ravel())
-    return estimates.of_area(found, model.members.ravel(), pooled) if found else _undefined("auc", model, None)
+    asked = model.members.ravel()
+    found = delong.area(asked, np.asarray(model.probabilities).ravel())
+    if not found:
+        return _undefined("auc", model, None)
+    return estimates.of_area(found, asked, Sample(np.repeat(sample.unit, model.classes), sample.stratum), sample)
 
 
 def _with_intervals(
