@@ -7,7 +7,9 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from colora.metrics import figures
+from colora.metrics.bootstrap import Sample
 from colora.metrics.figures import OVERALL, PER_CLASS, QUADRATIC, Predicted, by_bin, names, once
+from colora.metrics.statistics import closed_forms
 
 SETS = [(classes, digits) for classes in (2, 4) for digits in (None, 2, 1)]  # of one digit nearly all scores are tied
 UNDER_OTHERS = tuple(name for name in OVERALL if name != "ece")  # whose bins are those of the images themselves
@@ -49,6 +51,8 @@ def test_overall_figures_are_scikit_learns(classes, digits):
     assert set(names(ordinal=True)) == set(wanted) and QUADRATIC not in set(names(ordinal=False))
     if classes == 4:
         assert found["auc"] == pytest.approx(metrics.roc_auc_score(labels, p, multi_class="ovr", average="macro"))
+        pooled = closed_forms(Predicted(labels, p), list("ABCD"), Sample.of(labels)).overall["auc_micro"]
+        assert pooled.value == pytest.approx(metrics.roc_auc_score(labels, p, multi_class="ovr", average="micro"))
 
 
 @pytest.mark.parametrize(("classes", "digits"), SETS)

@@ -10,11 +10,11 @@ from predictions_made import patients_of, predictions, scored
 
 from colora.metrics import figures
 from colora.metrics.bootstrap import Sample, percentiles, seed_weightings, weightings
-from colora.metrics.classification import report
-from colora.metrics.estimates import Estimate, wilson
+from colora.metrics.classification import micro_auc, report
+from colora.metrics.estimates import Estimate, of_share, wilson
 from colora.metrics.figures import Predicted
 from colora.metrics.over_seeds import Spread, ensemble
-from colora.metrics.statistics import Statistics, statistics
+from colora.metrics.statistics import ModelFigures, Statistics, closed_forms, confusion_intervals, statistics
 
 NAMES = ["CNV", "DME", "Drusen", "Normal"]
 
@@ -75,6 +75,7 @@ def test_values_are_those_of_the_report(classes):
     (model,) = found.seeds
     assert model.overall["accuracy"].value == pytest.approx(known["accuracy"])
     assert model.overall["auc"].value == pytest.approx(known["auc"])
+    assert model.overall["auc_micro"].value == pytest.approx(known["auc_micro"])
     assert model.overall["log_loss"].value == pytest.approx(known["loss"])
     same = {"auc": "auc", "recall": "sensitivity", "precision": "ppv", "specificity": "specificity"}
     for name in names:
@@ -87,7 +88,7 @@ def test_values_are_those_of_the_report(classes):
 def test_every_figure_stands_where_it_should_with_its_own_kind_of_interval():
     labels, p = predictions(200, 4, 2)
     (model,) = statistics(labels, [p], NAMES, draws=300, seed=7).seeds
-    assert list(model.overall) == list(figures.OVERALL)
+    assert list(model.overall) == [*figures.OVERALL, "auc_micro"]
     assert list(model.per_class) == NAMES and list(model.per_class["DME"]) == list(figures.PER_CLASS)
     right = int((p.argmax(1) == labels).sum())
     assert model.overall["accuracy"] == Estimate(right / 200, *wilson(right, 200), "Wilson")
@@ -165,6 +166,80 @@ def test_a_seed_that_is_not_in_a_draw_undoes_none():
     assert mean.reason is None and mean.low < mean.value < mean.high
 
 
+def same_without_draws(model: ModelFigures, labels: np.ndarray, p: np.ndarray, patients: np.ndarray | None) -> None:
+    """What is a formula is the same, or has the same reason, where it is asked for alone."""
+    closed = closed_forms(Predicted(labels, p), NAMES, Sample.of(labels, patients))
+    assert closed.overall == {name: model.overall[name] for name in ("accuracy", "auc", "auc_micro")}
+    kept = (*figures.SHARES, "auc")
+    assert closed.per_class == {c: {name: table[name] for name in kept} for c, table in model.per_class.items()}
+
+
+@pytest.mark.parametrize("patients", [None, patients_of(150)])
+def test_what_is_a_formula_can_be_had_without_draws(patients):
+    labels, p = predictions(150, 4, 9, digits=1)
+    (model,) = statistics(labels, [p], NAMES, patients, draws=30).seeds
+    same_without_draws(model, labels, p, patients)
+
+
+def alike_by_patient(images: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(labels, probabilities, patients), all images of a patient of one class and with much of their luck in common."""
+    names = patients_of(images, seed, most=12)
+    unit = np.unique(names, return_inverse=True)[1]
+    generator = np.random.default_rng(seed)
+    luck = generator.normal(size=(unit.max() + 1, 4))[unit]
+    labels = generator.integers(0, 4, unit.max() + 1)[unit]
+    return labels, scored(labels, 4, generator, shift=1.5 * luck), names
+
+
+@pytest.mark.parametrize("by_patient", [False, True])
+def test_the_pooled_area_varies_as_draws_of_images_or_patients_say(by_patient):
+    labels, p, names = alike_by_patient(400, 10)
+    sample = Sample.of(labels, names if by_patient else None)
+    found = closed_forms(Predicted(labels, p), NAMES, sample).overall["auc_micro"]
+    assert found.value == pytest.approx(micro_auc(labels, p), abs=1e-12)
+    assert found.method == ("DeLong by patient" if by_patient else "DeLong")
+    asked = Predicted((labels[:, None] == np.arange(4)).ravel().astype(int), np.stack([1 - p, p], 2).reshape(-1, 2))
+    drawn = [asked.under(np.repeat(w, 4, axis=1)).per_class["auc"][:, 1] for w in weightings(sample, 600)]
+    low, high = percentiles(np.concatenate(drawn))
+    assert found.high - found.low == pytest.approx(high - low, rel=0.25)
+    assert (found.low + found.high) / 2 == pytest.approx((low + high) / 2, abs=0.2 * (high - low))
+
+
+def test_the_pooled_area_by_patient_is_less_sure_where_images_of_a_patient_are_alike():
+    labels, p, names = alike_by_patient(400, 11)
+    apart, together = (closed_forms(Predicted(labels, p), NAMES, Sample.of(labels, of)) for of in (None, names))
+    narrow, wide = apart.overall["auc_micro"], together.overall["auc_micro"]
+    assert narrow.value == wide.value and wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+def test_the_pooled_area_of_one_image_speaks_of_an_image():
+    (model,) = statistics(np.array([1]), [np.array([[0.4, 0.3, 0.2, 0.1]])], NAMES, draws=20).seeds
+    assert model.overall["auc_micro"] == Estimate(2 / 3, reason="one of the classes has a single image")
+
+
+@pytest.mark.parametrize("patients", [None, patients_of(150)])
+def test_each_cell_of_the_table_has_its_shares_interval(patients):
+    labels, p = predictions(150, 4, 12)
+    labels[labels == 3] = 2
+    sample = Sample.of(labels, patients)
+    low, high = confusion_intervals(Predicted(labels, p), sample)
+    called = p.argmax(1)
+    for t in range(3):
+        for c in range(4):
+            own = of_share(called == c, labels == t, sample)
+            assert (low[t, c], high[t, c]) == (own.low, own.high)
+    assert np.isnan(low[3]).all() and np.isnan(high[3]).all(), "no image is of this class"
+    of_classes = closed_forms(Predicted(labels, p), NAMES, sample).per_class
+    for c, name in enumerate(NAMES[:3]):
+        assert (low[c, c], high[c, c]) == (of_classes[name]["sensitivity"].low, of_classes[name]["sensitivity"].high)
+
+
+def test_a_cell_of_one_patient_has_no_interval():
+    labels, called = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+    low, high = confusion_intervals(Predicted(labels, np.eye(2)[called]), Sample.of(labels, np.array([0, 0, 1, 2])))
+    assert np.isnan(low[0]).all() and np.isnan(high[0]).all() and np.isfinite(low[1]).all()
+
+
 DEGENERATE = {
     "a class without images": ([0, 0, 1, 1, 3, 3, 3], None),
     "two classes without images": ([0, 0, 0, 2, 2, 2], None),
@@ -199,8 +274,10 @@ def test_where_little_can_be_said_there_are_only_numbers_and_reasons(case, kind)
     labels, patients = np.array(labels), None if patients is None else np.array(patients)
     generator = np.random.default_rng(len(labels))
     several = [model_of(kind, labels, generator), model_of("chance", labels, generator)]
-    check(statistics(labels, several[:1], NAMES, patients, ordinal=True, draws=60))
+    alone = statistics(labels, several[:1], NAMES, patients, ordinal=True, draws=60)
+    check(alone)
     check(statistics(labels, several, NAMES, patients, ordinal=True, draws=60))
+    same_without_draws(alone.seeds[0], labels, several[0], patients)
 
 
 def test_reasons_say_what_is_the_matter():
