@@ -8,12 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from predictions_made import softmax
 from scipy.stats import binom, norm
 
 from colora.metrics import delong, differences, estimates
 from colora.metrics.bootstrap import Sample, percentiles, weightings
+from colora.metrics.classification import micro_auc
 from colora.metrics.estimates import of_area, of_share, wilson
-from colora.metrics.statistics import statistics
+from colora.metrics.figures import Predicted
+from colora.metrics.statistics import closed_forms, statistics
 
 pytestmark = pytest.mark.coverage
 SETS, FEW_SETS, DRAWS = 2000, 500, 400
@@ -84,6 +87,29 @@ def test_delong_that_takes_images_of_a_patient_for_independent_is_far_too_sure()
         return found.low, found.high
 
     assert covered(interval, 0.95) < 0.9
+
+
+def of_classes(generator: np.random.Generator, count: int, alike: float) -> tuple[np.ndarray, ...]:
+    """(patients, labels, probabilities) of four classes; as much of the variance of the logits as `alike` is between
+    patients, all of whose images are of one class. Of 0 every patient has one image."""
+    unit = patients(generator, count) if alike else np.arange(count)
+    labels = generator.choice(4, count, p=[0.4, 0.3, 0.2, 0.1])[unit]
+    luck = np.sqrt(alike) * generator.normal(size=(count, 4))[unit]
+    logits = 1.5 * (luck + np.sqrt(1 - alike) * generator.normal(size=(len(unit), 4)) + 2 * np.eye(4)[labels])
+    return unit, labels, softmax(logits)
+
+
+@pytest.mark.parametrize(("count", "alike"), [(300, 0.0), (150, 0.5)])
+def test_the_pooled_area_of_images_and_of_patients(count, alike):
+    """The truth is the area of a thousand times as many, which tell it to a thirtieth of an interval."""
+    truth = micro_auc(*of_classes(np.random.default_rng(21), 1000 * count, alike)[1:])
+
+    def interval(generator: np.random.Generator) -> tuple[float | None, float | None]:
+        unit, labels, p = of_classes(generator, count, alike)
+        found = closed_forms(Predicted(labels, p), list("ABCD"), Sample.of(labels, unit)).overall["auc_micro"]
+        return found.low, found.high
+
+    assert 0.93 <= covered(interval, truth) <= 0.97
 
 
 def right_by_patient(
