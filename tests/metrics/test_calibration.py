@@ -1,21 +1,29 @@
 """Calibration against labels that are really drawn from probabilities, and sums against loops."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
-from predictions_made import predictions, softmax
+from predictions_made import patients_of, predictions, softmax
 from sklearn.calibration import calibration_curve
 
+from colora.metrics.bootstrap import Sample
 from colora.metrics.calibration import (
-    before_and_after,
+    COLDEST,
+    ERRORS,
+    HOTTEST,
     brier_parts,
+    calibrations,
     ece_by_chance,
     reliability,
     temperature,
     tempered,
 )
 from colora.metrics.classification import cross_entropy
-from colora.metrics.estimates import wilson
+from colora.metrics.estimates import Estimate, wilson
 from colora.metrics.figures import once
+from colora.metrics.statistics import statistics
 
 
 def calibrated(images: int, seed: int, spread: float = 2.0, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -123,9 +131,62 @@ def test_the_error_by_chance_is_that_of_labels_really_drawn_from_the_probabiliti
 
 def test_a_model_that_is_too_sure_is_better_calibrated_afterwards():
     labels, logits = calibrated(2000, 4)
-    sure = softmax(2 * logits)
-    found = before_and_after(labels, sure, 2.0)
-    assert set(found) == {"ece", "brier", "log_loss"}
-    for name, (before, after) in found.items():
-        assert before == once(labels, sure).overall[name][0] and after < before
-        assert after == pytest.approx(once(labels, softmax(logits)).overall[name][0], abs=1e-9)
+    (found,) = calibrations(labels, [softmax(2 * logits)], [2.0], Sample.of(labels), draws=60)
+    for name in ERRORS:
+        assert found.after[name].value < found.before[name].value
+        assert found.after[name].value == pytest.approx(once(labels, softmax(logits)).overall[name][0], abs=1e-9)
+    assert found.after["log_loss"].high < found.before["log_loss"].low
+    assert found.parts_after.reliability < found.parts_before.reliability
+
+
+def same(told: Estimate, wanted: Estimate) -> None:
+    assert (told.value, told.low, told.high) == pytest.approx((wanted.value, wanted.low, wanted.high), abs=1e-6)
+    assert (told.method, told.reason) == (wanted.method, wanted.reason)
+
+
+@pytest.mark.parametrize("patients", [None, patients_of(200)])
+def test_errors_before_and_after_are_those_of_statistics_with_its_draws(patients):
+    labels, p = predictions(200, 3, 5)
+    q = predictions(200, 3, 6)[1].astype(np.float32)
+    sample = Sample.of(labels, patients)
+    models = calibrations(labels, [p, q], [1.7, 0.6], sample, draws=80, seed=2)
+    for model, own, t in zip(models, (p, q), (1.7, 0.6), strict=True):
+        assert model.temperature == t and model.by_chance == ece_by_chance(tempered(own, t))
+        for told, parts, probabilities in (
+            (model.before, model.parts_before, own), (model.after, model.parts_after, tempered(own, t)),
+        ):  # fmt: skip
+            assert parts == brier_parts(labels, probabilities)
+            (whole,) = statistics(labels, [probabilities], ["A", "B", "C"], patients, draws=80, seed=2).seeds
+            assert tuple(told) == ERRORS == ("ece", "brier", "log_loss")
+            for name, each in told.items():
+                same(each, whole.overall[name])
+    assert models[0].before["ece"] != models[1].before["ece"] != models[1].after["ece"]
+
+
+def test_the_dictionary_of_a_calibration_has_all_of_it():
+    labels, p = predictions(80, 3, 7)
+    (found,) = calibrations(labels, [p], [1.3], Sample.of(labels), draws=40)
+    told = found.as_dict()
+    assert (told["temperature"], told["ece_by_chance"]) == (1.3, found.by_chance)
+    for key, errors, parts in (
+        ("before", found.before, found.parts_before), ("after", found.after, found.parts_after),
+    ):  # fmt: skip
+        assert told[key] == {name: each.as_dict() for name, each in errors.items()} | {"brier_parts": asdict(parts)}
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+@pytest.mark.parametrize("t", [COLDEST, 1.0, HOTTEST])
+@pytest.mark.parametrize("labels", [[1], [0, 0, 0], [0, 1], [2, 2, 1, 0]])
+def test_however_few_images_there_are_the_dictionary_has_numbers_or_reasons(labels, t):
+    labels = np.array(labels)
+    for p in (np.eye(3)[labels], np.eye(3)[(labels + 1) % 3], np.full((len(labels), 3), 1 / 3)):
+        (found,) = calibrations(labels, [p.astype(np.float32)], [t], Sample.of(labels), draws=30)
+        assert json.dumps(found.as_dict(), allow_nan=False)
+        for each in (*found.before.values(), *found.after.values()):
+            assert each.value is not None and (each.low is None) == bool(each.reason)
+
+
+def test_each_model_has_a_temperature():
+    labels, p = predictions(20, 3)
+    with pytest.raises(ValueError):
+        calibrations(labels, [p, p], [1.0], Sample.of(labels), draws=5)
