@@ -85,7 +85,8 @@ def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, n
     table = values.reshape(len(values), -1)
     enough = np.isfinite(table).mean(0) >= FEWEST
     ends = np.full((2, table.shape[1]), np.nan)
-    ends[:, enough] = np.nanquantile(table[:, enough], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    quantile = np.quantile if np.isfinite(table).all() else np.nanquantile  # which goes from column to column
+    ends[:, enough] = quantile(table[:, enough], [(1 - level) / 2, (1 + level) / 2], axis=0)
     low, high = ends.reshape(2, *values.shape[1:])
     return low, high
 
