@@ -46,7 +46,7 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
     Raises UserError as `judged` does."""
     with contained(group.path):
         seen = judged(group, split)
-        validation = judged(group, "val")
+        validation = judged(group, "val", seen.runs)
         config = group.config
         ordinal = in_order(config.dataset)
         found = statistics(seen.labels, seen.probabilities, seen.class_names, seen.patients, ordinal)
