@@ -64,7 +64,10 @@ def test_the_document_is_json_and_says_what_it_was_made_of(statistics):
     text = json.dumps(statistics, allow_nan=False)
     assert "Research use only" in text and "generated apart" in text and "best accuracy on validation" in text
     assert set(statistics["seeds"][0]["per_class"]) == {"CNV", "DME", "DRUSEN", "NORMAL"}
-    assert statistics["optimism"] is None
+    assert statistics["optimism"] is None and statistics["operating_point"] is None
+    assert [own["seed"] for own in statistics["calibration"]["seeds"]] == [0, 1, 2]
+    same = statistics["ensemble"]["overall"]["ece"]
+    assert statistics["calibration"]["ensemble"]["before"]["ece"] == pytest.approx(same, abs=1e-6)
 
 
 def test_one_seed_has_no_ensemble_and_no_spread(tmp_path):

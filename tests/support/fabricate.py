@@ -21,6 +21,7 @@ from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
 from colora.metrics.classification import accuracy, cross_entropy, entropy, macro_auc
 from colora.queue import order
+from colora.runs.documents import CALIBRATION
 from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
 from colora.runs.notes import write_notes
 from colora.runs.selection import selected_row
@@ -257,6 +258,7 @@ def whole_run(runs_dir: Path, name: str = "g") -> Group:
     for run in group.runs:
         write_json(run.path / "queue.json", order.last_place(runs_dir))
         write_json(run.path / "process.json", {"guard": gone_process(), "child": None})
+        write_json(run.path / CALIBRATION, {"epoch": 6, "images": 100, "temperature": 1.2, "log_loss": [0.5, 0.4]})
         write_json(run.path / "exit.json", {"guard": None, "child": None, "code": 0, "signal": None, "oom_kills": 0})
         (run.path / "checkpoint").mkdir()
         for name in ("model.safetensors", "checkpoint/last.safetensors"):
