@@ -107,8 +107,7 @@ def group_operating_point(
 ) -> dict[str, Any]:
     """Ready for JSON."""
     seeds, joint = points(seen, validation, question)
-    names = list(seeds[0].judged) if seeds[0].judged else []
-    spreads = {name: Spread.of(own.judged[name].value for own in seeds if own.judged) for name in names}
+    spreads = {name: Spread.of(own.judged[name].value for own in seeds) for name in seeds[0].judged}
     return {
         "positives": [seen.class_names[c] for c in question.classes(seen.class_names)],
         "chosen_on": "val",

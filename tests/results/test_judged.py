@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import COUNTS, drawn_checksums, fabricate, labels_of, patients, probabilities
+from fabricate import COUNTS, drawn_checksums, fabricate, labels_of, patients, probabilities, train_on
 from safetensors.numpy import save_file
 
 from colora.metrics.bootstrap import Sample
@@ -40,7 +40,18 @@ def test_of_other_seeds_at_one_epoch_in_the_order_asked(group):
         assert np.array_equal(p, probabilities("test", seed, 2))
     (own,) = found.of([0])
     assert own is found.probabilities[1]
-    assert np.array_equal(found.images, drawn_checksums("test", 64)), "those of a seed that is done"
+    alone = judged(group, "test", [group.runs[1]], epoch=2)
+    assert np.array_equal(alone.images, drawn_checksums("test", 64)), "from a seed that is done"
+
+
+def test_of_a_seed_apart_its_own_images(tmp_path):
+    group = fabricate(tmp_path, "g", ["done", "done"], with_patients=True)
+    train_on(group.runs[1], data_checksum="1" * 64)
+    path = table_file(group.runs[1], "test")
+    pd.read_parquet(path).assign(patient_id="one and the same").to_parquet(path)
+    group = Group(group.path)
+    assert judged(group, "test").seeds == [0]
+    assert set(judged(group, "test", [group.runs[1]]).patients) == {"one and the same"}
 
 
 def test_of_the_train_split_the_images_trained_on(tmp_path):
