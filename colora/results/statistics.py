@@ -47,6 +47,8 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
     with contained(group.path):
         seen = judged(group, split)
         validation = judged(group, "val", seen.runs)
+        if question is not None:
+            question.classes(seen.class_names)  # whether there are such, before draws that take seconds
         config = group.config
         ordinal = in_order(config.dataset)
         found = statistics(seen.labels, seen.probabilities, seen.class_names, seen.patients, ordinal)

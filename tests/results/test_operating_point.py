@@ -96,6 +96,12 @@ def test_statistics_hold_the_answer_to_a_question(group, both):
     assert json.dumps(found, allow_nan=False)
 
 
+def test_classes_that_there_are_not_are_told_before_anything_is_drawn(group, monkeypatch):
+    monkeypatch.setattr("colora.results.statistics.statistics", lambda *_: pytest.fail("drawn"))
+    with pytest.raises(UserError, match="No class is called XYZ"):
+        group_statistics(group, question=Question(("XYZ",), Choice("youden")))
+
+
 def test_on_validation_itself_a_threshold_is_worth_what_it_was_chosen_for(both):
     found = group_operating_point(both[1], both[1], URGENT)["ensemble"]
     assert found["judged"] == found["on_validation"]
