@@ -50,8 +50,8 @@ class Choice:
     def __post_init__(self) -> None:
         if self.rule == "sensitivity" and not 0 < self.value <= 1:
             raise ValueError(f"a sensitivity is above 0 and at most 1, got {self.value}")
-        if self.rule == "cost" and not self.value > 0:
-            raise ValueError(f"a ratio of costs is above 0, got {self.value}")
+        if self.rule == "cost" and not 0 < self.value < math.inf:
+            raise ValueError(f"a ratio of costs is above 0 and finite, got {self.value}")
 
     def says(self) -> str:
         if self.rule == "youden":

@@ -89,7 +89,7 @@ def test_the_score_is_the_probability_of_being_in_one_of_the_classes():
 
 
 def test_a_choice_that_makes_no_sense_is_refused_and_others_say_what_they_are():
-    for rule, value in (("sensitivity", 0.0), ("sensitivity", 1.1), ("cost", 0.0), ("cost", -1.0)):
+    for rule, value in (("sensitivity", 0.0), ("sensitivity", 1.1), ("cost", 0.0), ("cost", -1.0), ("cost", math.inf)):
         with pytest.raises(ValueError, match="above 0"):
             Choice(rule, value)
     assert "sensitivity of at least 0.95 on validation" in Choice("sensitivity").says()
