@@ -22,8 +22,7 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
     one.add_argument(
         "--rule",
         choices=tuple(THRESHOLD_RULES),
-        default="sensitivity",
-        help="how validation chooses its threshold: at least a sensitivity, Youden's index, or least cost",
+        help="how validation chooses its threshold: at least a sensitivity (default), Youden's index, or least cost",
     )
     one.add_argument(
         "--value", type=float, help="of the rule: a sensitivity (default 0.95), or how many false alarms a miss costs"
@@ -48,12 +47,16 @@ def _question(args: argparse.Namespace) -> Any:
     from colora.results.operating_point import Question
 
     if not args.positives:
+        for name in ("rule", "value", "prevalence"):
+            if getattr(args, name) is not None:
+                raise UserError(f"--{name} is of an operating point: name its classes with --positives.")
         return None
     if args.prevalence is not None and not 0 < args.prevalence < 1:
         raise UserError(f"A prevalence lies between 0 and 1, and {args.prevalence:g} does not.")
-    value = THRESHOLD_RULES[args.rule] if args.value is None else args.value
+    rule = args.rule or "sensitivity"
+    value = THRESHOLD_RULES[rule] if args.value is None else args.value
     try:
-        choice = Choice(args.rule, value)
+        choice = Choice(rule, value)
     except ValueError as error:
         raise UserError(f"--value: {error}.") from error
     return Question(tuple(args.positives), choice, args.prevalence)
