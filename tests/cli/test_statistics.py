@@ -7,8 +7,13 @@ from commands import document, mistake
 from fabricate import fabricate
 
 from colora.cli.main import main
+from colora.cli.statistics import _operating_point_text
+from colora.metrics.operating_point import Choice
+from colora.results.operating_point import Question
 from colora.results.statistics import compare_groups, group_statistics
 from colora.runs.folder import Group
+
+ASKED = ("--positives", "DME", "CNV", "--rule", "cost", "--value", "3", "--prevalence", "0.02")
 
 
 @pytest.fixture(scope="module")
@@ -19,22 +24,74 @@ def runs(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def answered(runs) -> dict:
+    return group_statistics(Group(runs / "short"), question=Question(("DME", "CNV"), Choice("cost", 3.0), 0.02))
+
+
 def test_statistics_print_each_figure_with_its_interval(runs, capsys):
     assert main(["statistics", "long", "--runs-dir", str(runs)]) == 0
     text = capsys.readouterr().out
     assert "long on 200 images of 100 patients of test: the ensemble of seeds 0-1" in text
     found = group_statistics(Group(runs / "long"))["ensemble"]["overall"]["accuracy"]
     assert f"accuracy           {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" in text
-    assert "CNV against the rest" in text and "2 of 3 seeds are finished" in text
+    assert "CNV against the rest" in text and "threshold" not in text and "2 of 3 seeds are finished" in text
     assert re.search(r"accuracy +0\.\d{3} \[.*\], 0\.\d{3} to 0\.\d{3}; .* bootstrap of seeds and patients", text)
     assert text.rstrip().endswith("Research use only. Not a medical device.")
 
 
-def test_json_is_the_document_of_the_library(runs, capsys):
+def test_json_is_the_document_of_the_library(runs, answered, capsys):
     found = document(capsys, "statistics", "long", "--split", "val", "--runs-dir", runs)
     assert found == group_statistics(Group(runs / "long"), "val")
+    assert document(capsys, "statistics", "short", *ASKED, "--runs-dir", runs) == answered
     found = document(capsys, "compare", "long", "short", "--runs-dir", runs)
     assert found == compare_groups([Group(runs / name) for name in ("long", "short")])
+
+
+def interval(each: dict) -> str:
+    return f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]  {each['method']}"
+
+
+def test_statistics_print_what_a_temperature_does_and_the_operating_point_that_is_asked_for(runs, answered, capsys):
+    assert main(["statistics", "short", *ASKED, "--runs-dir", str(runs)]) == 0
+    text = capsys.readouterr().out
+    found = answered["calibration"]["ensemble"]
+    told = text.partition(f"  Calibration: temperature {found['temperature']:.3f}, chosen on validation;")[2]
+    for title, name in (("ECE", "ece"), ("Brier", "brier"), ("log loss", "log_loss")):
+        assert f"    {title:<18} {interval(found['before'][name])}; {interval(found['after'][name])}\n" in told
+    assert f"ECE by chance      {found['ece_by_chance']:.3f}, of a calibrated model on as many images" in told
+    found = answered["operating_point"]["ensemble"]
+    told = text.partition("  CNV, DME against the rest: least cost on validation where a missed one costs 3 times")[2]
+    assert f"threshold {found['threshold']:.4f}; on validation, which chose it, and on test" in told
+    for title, name in (("sensitivity", "sensitivity"), ("specificity", "specificity"), ("PPV", "ppv"), ("NPV", "npv")):
+        own, judged = (interval(found[part][name]) for part in ("on_validation", "judged"))
+        assert f"    {title:<18} {own}; {judged}\n" in told
+    for title, name in (("PPV at 0.02", "ppv"), ("NPV at 0.02", "npv")):
+        assert f"    {title:<18} {interval(found['at_prevalence'][name])}\n" in told
+
+
+def test_without_a_threshold_the_text_says_why():
+    point = {"positives": ["CNV"], "says": "highest", "ensemble": None, "seeds": [{"threshold": None, "reason": "why"}]}
+    assert _operating_point_text(point, "test")[1:] == ["    not estimable: why"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [(["--positives", "XYZ"], "No class is called XYZ: there are CNV, DME, DRUSEN, NORMAL"),
+     (["--positives", "CNV", "DME", "DRUSEN", "NORMAL"], "at least one of the 4 classes, and not all of them"),
+     (["--positives", "CNV", "--value", "1.5"], "--value: a sensitivity is above 0 and at most 1, got 1.5."),
+     (["--positives", "CNV", "--value", "nan"], "--value: a sensitivity is above 0"),
+     (["--positives", "CNV", "--rule", "cost", "--value", "0"], "--value: a ratio of costs is above 0"),
+     (["--positives", "CNV", "--rule", "cost", "--value", "inf"], "--value: a ratio of costs is above 0 and finite"),
+     (["--positives", "CNV", "--prevalence", "1"], "A prevalence lies between 0 and 1, and 1 does not."),
+     (["--positives", "CNV", "--prevalence", "nan"], "A prevalence lies between 0 and 1, and nan does not."),
+     (["--positives", "CNV", "--rule", "best"], "invalid choice: 'best'"),
+     (["--rule", "youden"], "--rule is of an operating point: name its classes with --positives"),
+     (["--value", "0.9"], "--value is of an operating point"),
+     (["--prevalence", "0"], "--prevalence is of an operating point")],
+)  # fmt: skip
+def test_a_question_that_makes_no_sense_is_one_line(runs, capsys, asked, told):
+    assert told in mistake(capsys, "statistics", "short", *asked, "--runs-dir", runs)
 
 
 def test_compare_prints_the_verdict(runs, capsys):
