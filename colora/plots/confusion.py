@@ -47,7 +47,8 @@ def confusion_matrix(
         hoverinfo="skip",
     )
     cells = [(t, p) for t in range(len(class_names)) for p in range(len(class_names))]
-    said = {cell: _cell_texts(int(matrix[cell]), float(shares[cell]), per_cent) for cell in cells}
+    alone = {cell: _cell_texts(int(matrix[cell]), float(shares[cell]), per_cent) for cell in cells}
+    said = dict(alone)
     if seeds is not None:
         own = row_shares(seeds)
         for cell, (first, _, hover) in said.items():
@@ -55,10 +56,10 @@ def confusion_matrix(
             said[cell] = first, below, f"{hover}{more}"
     if intervals is not None:
         of = matrix.sum(axis=1)
-        for (t, p), (first, second, hover) in said.items():
+        for (t, p), (first, _, hover) in said.items():
             below = _interval_text(intervals[:, t, p], int(of[t]), per_cent)
             more = f"<br>95 % interval over images: {below}" if below else "<br>no interval can be given"
-            said[t, p] = first, below or second, f"{hover}{more}"
+            said[t, p] = first, below or alone[t, p][1], f"{hover}{more}"
     targets = go.Scatter(
         x=[class_names[p] for _, p in cells],
         y=[class_names[t] for t, _ in cells],
