@@ -22,18 +22,22 @@ POINTS = pd.DataFrame(
 )
 SEEDS = {"seed": [1, 2], "finished": [True, False], "epoch": 3, "state": HOSTILE}
 SEEDS |= {f"{split}_{metric}": 0.5 for split in plots.SPLIT_NAMES for metric in ("accuracy", "auc")}
+ENDS = {"test_accuracy_low": 0.4, "test_accuracy_high": 0.6}
 TIMELINE = pd.DataFrame({"epoch": [1, 2], "merged": [False, True], **{f"p_{c}": 0.25 for c in range(4)}})
 FIGURES = {
     "compared_curves": lambda: plots.compared_curves(dict.fromkeys(NAMES, BAND), "accuracy"),
     "cost_scatter": lambda: plots.cost_scatter(POINTS, "trainable", "accuracy"),
-    "confusion_matrix": lambda: plots.confusion_matrix(np.eye(4, dtype=int), NAMES, seeds=np.ones((2, 4, 4), int)),
+    "confusion_matrix": lambda: plots.confusion_matrix(
+        np.eye(4, dtype=int), NAMES, seeds=np.ones((2, 4, 4), int), intervals=np.full((2, 4, 4), 0.5)
+    ),
     "class_shares": lambda: plots.class_shares({"train": (1, 2, 3, 4), HOSTILE: (1, 1, 1, 1)}, tuple(NAMES)),
-    "roc": lambda: plots.class_curves([BAND] * 4, NAMES, ["0.5"] * 4, "roc"),
+    "roc": lambda: plots.class_curves([BAND] * 4, NAMES, ["0.5"] * 4, "roc", [BAND] * 4),
     "sorted_scores": lambda: plots.sorted_scores({0: np.arange(5.0)}, NAMES, "Entropy", (1, 2), {0: 1}),
     "divided_scores": lambda: plots.divided_scores({1: CURVE}, NAMES, "Entropy", True),
     "seed_probabilities": lambda: plots.seed_probabilities(np.full((2, 4), 0.25), [1, 2], NAMES),
     "image_timeline": lambda: plots.image_timeline(TIMELINE, NAMES, 2),
     "seed_figures": lambda: plots.seed_figures(pd.DataFrame(SEEDS), "accuracy"),
+    "whiskers": lambda: plots.seed_figures(pd.DataFrame(SEEDS | ENDS), "accuracy", whiskers=True),
 }
 
 
@@ -57,5 +61,7 @@ def test_no_figure_takes_a_name_for_markup(name):
 
 def test_every_figure_is_looked_at():
     drawn = {name for name in plots.__all__ if name.islower() and name not in ("class_colour", "thinned", "written")}
-    without_names = {"learning_curves", "learning_table", "confusion_table", "curve_table", "contact_sheet"}
-    assert drawn - without_names == {"class_curves" if name == "roc" else name for name in FIGURES}
+    without_names = {"learning_curves", "contact_sheet", "reliability_diagram", "decision_curve"}
+    tables = {name for name in drawn if name.endswith("_table")}
+    also = {"roc": "class_curves", "whiskers": "seed_figures"}
+    assert drawn - without_names - tables == {also.get(name, name) for name in FIGURES}
