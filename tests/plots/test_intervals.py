@@ -164,4 +164,6 @@ def test_the_decision_curve_is_the_tables_beside_treating_all_and_none():
     (line,) = figure.layout.shapes
     assert line.x0 == line.x1 == 0.35 and not plots.decision_curve(table).layout.shapes
     low, high = figure.layout.yaxis.range
-    assert low < 0 and high > table[["high", "treat_all"]].max().max(), "what treating all costs may leave the figure"
+    assert low < 0 < table["model"].max() < high, "what treating all costs may leave the figure"
+    for column in ("high", "treat_all"):
+        assert plots.decision_curve(table.assign(**{column: 5.0})).layout.yaxis.range[1] > 5
