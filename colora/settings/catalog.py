@@ -107,6 +107,7 @@ def split_backbone(spec: str) -> tuple[str, str | None]:
         )
     return name, cut or None
 
+
 THRESHOLD_RULES: dict[Literal["sensitivity", "youden", "cost"], float] = {
     "sensitivity": 0.95,
     "youden": 0.0,

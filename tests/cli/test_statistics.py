@@ -33,8 +33,9 @@ def test_statistics_print_each_figure_with_its_interval(runs, capsys):
     assert main(["statistics", "long", "--runs-dir", str(runs)]) == 0
     text = capsys.readouterr().out
     assert "long on 200 images of 100 patients of test: the ensemble of seeds 0-1" in text
-    found = group_statistics(Group(runs / "long"))["ensemble"]["overall"]["accuracy"]
-    assert f"accuracy           {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" in text
+    found = group_statistics(Group(runs / "long"))["ensemble"]["overall"]
+    assert f"    accuracy           {interval(found['accuracy'])}\n" in text
+    assert f"    AUC, pooled        {interval(found['auc_micro'])}\n" in text
     assert "CNV against the rest" in text and "threshold" not in text and "2 of 3 seeds are finished" in text
     assert re.search(r"accuracy +0\.\d{3} \[.*\], 0\.\d{3} to 0\.\d{3}; .* bootstrap of seeds and patients", text)
     assert text.rstrip().endswith("Research use only. Not a medical device.")
