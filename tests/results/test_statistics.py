@@ -76,6 +76,14 @@ def test_one_seed_has_no_ensemble_and_no_spread(tmp_path):
     assert found["ensemble"] is None and found["over_seeds"] is None
 
 
+def test_a_seed_that_finishes_meanwhile_counts_the_next_time(tmp_path, monkeypatch):
+    group = fabricate(tmp_path, "g", ["done", "done"])
+    answers = iter([group.runs[:1], group.runs])
+    monkeypatch.setattr("colora.results.judged.finished", lambda _: next(answers))
+    found = group_statistics(group)
+    assert [row["seed"] for row in found["seeds"]] == [row["seed"] for row in found["calibration"]["seeds"]] == [0]
+
+
 def test_without_a_finished_seed_there_are_no_figures(tmp_path):
     with pytest.raises(UserError, match="no finished seed yet"):
         group_statistics(fabricate(tmp_path, "early", ["queued"]))
