@@ -25,7 +25,7 @@ from colora.results.operating_point import Question, group_operating_point
 from colora.results.predictions import epoch_file
 from colora.results.summary import group_summary
 from colora.runs.documents import contained
-from colora.runs.finished import finished, says_not_counted, under_way
+from colora.runs.finished import says_not_counted, under_way
 from colora.runs.folder import Group, Run
 from colora.runs.prediction_table import read_epoch
 from colora.runs.selection import SELECTION
@@ -52,7 +52,7 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
         config = group.config
         ordinal = in_order(config.dataset)
         found = statistics(seen.labels, seen.probabilities, seen.class_names, seen.patients, ordinal)
-        runs = finished(group)
+        runs = seen.runs
         resolved = runs[0].resolved
         assert resolved is not None
         about = {"finished": len(runs), "under_way": under_way(group), "apart": apart_rows(group)}

@@ -82,6 +82,7 @@ def test_a_seed_that_finishes_meanwhile_counts_the_next_time(tmp_path, monkeypat
     monkeypatch.setattr("colora.results.judged.finished", lambda _: next(answers))
     found = group_statistics(group)
     assert [row["seed"] for row in found["seeds"]] == [row["seed"] for row in found["calibration"]["seeds"]] == [0]
+    assert found["finished"] == 1
 
 
 def test_without_a_finished_seed_there_are_no_figures(tmp_path):
