@@ -5,7 +5,8 @@ images as OCTMNIST has.
 
 Each figure is one run of a page's script through Streamlit's AppTest: reading, computing, drawing and building every
 message to the browser, without the browser and the network. "first" is a page's first run in this process, "again" the
-median of later ones, before each of which one run has gone on. Fabricated runs (tests/support/fabricate.py) of 20
+median of later ones, before each of which one run has gone on. "stands" is when all is there but what a page leaves for
+its end: what takes two thousand draws of the images. Fabricated runs (tests/support/fabricate.py) of 20
 epochs, one under way; no figure in them is a result.
 """
 
@@ -47,10 +48,18 @@ OCTMNIST_IMAGES = {"train": 31_016, "val": 10_832, "test": 1_000}  # the balance
 LARGE_GROUP = {
     "evaluate, test": {"group": "large"},
     "evaluate, validation": {"group": "large", "split": "Validation"},
+    "evaluate, test, over images": {"group": "large", "over": "over images"},
+    "evaluate, test, calibration": {"group": "large", "part": "Calibration"},
+    "evaluate, test, operating point": {"group": "large", "part": "Operating point"},
+    "evaluate, test, every figure": {"group": "large", "part": "Every figure"},
+    "evaluate, validation, over images": {"group": "large", "split": "Validation", "over": "over images"},
     "evaluate, train": {"group": "large", "split": "Train"},
     "evaluate, train, one seed": {"group": "large", "split": "Train", "seed": "Seed 1"},
 }
 LONG_GROUP = {"monitor": {"group": "long"}, "evaluate": {"group": "long"}, "compare": {"groups": "long,long-too"}}
+
+
+STOOD: list[float] = []  # when a page stood
 
 
 def main() -> None:
@@ -82,7 +91,15 @@ def stand_in_for_slow_answers() -> None:
 
     import pages.components.command
     import pages.components.overview.live
+    import pages.components.show
 
+    last = pages.components.show.picture_format  # what a page draws before it fills in what takes longer
+
+    def stood() -> None:
+        last()
+        STOOD.append(time.perf_counter())
+
+    pages.components.show.picture_format = stood
     pages.components.command.run_colora = told
     pages.components.overview.live.follow = lambda *_: None
 
@@ -144,6 +161,8 @@ def measured(runs_dir: Path, views: dict[str, dict[str, str]], going_on: Path) -
     result = {}
     for view, query in views.items():
         app, page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120), view.partition(",")[0]
+        STOOD.clear()
+        begin = time.perf_counter()
         first = timed(app)  # Overview is the page that a server shows first
         if page != "overview":
             app.switch_page(f"pages/{page}.py")
@@ -153,7 +172,10 @@ def measured(runs_dir: Path, views: dict[str, dict[str, str]], going_on: Path) -
             ((key, value),) = query.items()
             next(w for kind in CHOOSERS for w in app.get(kind) if w.key == key).set_value(value)
         if page != "overview" or query:
+            STOOD.clear()
+            begin = time.perf_counter()
             first = timed(app)
+        stands = [at - begin for at in STOOD]
         again = []
         for number in range(AGAIN):
             go_on(going_on, number)
@@ -161,6 +183,7 @@ def measured(runs_dir: Path, views: dict[str, dict[str, str]], going_on: Path) -
         wall, busy = zip(*again, strict=True)
         medians = {"wall": statistics.median(wall), "processor": statistics.median(busy)}
         result[view] = {"first": dict(zip(("wall", "processor"), first, strict=True)), "again": medians}
+        result[view]["first"] |= {"stands": stands[-1]} if stands else {}
         result[view]["again"]["slowest_wall"] = max(wall)
     return result
 

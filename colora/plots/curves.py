@@ -136,11 +136,17 @@ def between(
     )
 
 
-def seed_figures(table: pd.DataFrame, metric: str, whiskers: bool = False) -> go.Figure:
+def seed_figures(
+    table: pd.DataFrame,
+    metric: str,
+    whiskers: bool = False,
+    joint: tuple[str, float, float, float] | None = None,
+) -> go.Figure:
     """One dot a seed and split, and the box of median, quartiles and range over the seeds that count.
 
     With `whiskers` the dots stand side by side, each with its own 95 % interval over images, and there are no boxes:
-    the ends are in {split}_{metric}_low and _high, NaN where there is none.
+    the ends are in {split}_{metric}_low and _high, NaN where there is none. `joint` adds a diamond for the ensemble of
+    the seeds: split, value, and the ends of its interval, NaN without.
 
     `table` has the columns seed, finished (bool: it counts), epoch and {split}_{metric}; the quartiles are linear
     interpolations, as in `over_seeds.Spread`, and the whiskers reach the lowest and highest seed. A seed that does not
@@ -193,6 +199,8 @@ def seed_figures(table: pd.DataFrame, metric: str, whiskers: bool = False) -> go
                         showlegend=False,
                     )
                 )
+    if joint:
+        traces.append(_ensemble(*joint, whiskers))
     figure = base_figure(traces, "", METRIC_NAMES[metric], 280)
     if whiskers:
         names = [SPLIT_NAMES[split] for split in SPLIT_COLOURS]
@@ -203,6 +211,21 @@ def seed_figures(table: pd.DataFrame, metric: str, whiskers: bool = False) -> go
 def _ends(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Low and high of the intervals, all NaN of a split without."""
     return table.reindex(columns=[f"{column}_low", f"{column}_high"]).astype(float)
+
+
+def _ensemble(split: str, value: float, low: float, high: float, whiskers: bool) -> go.Scatter:
+    """Beside the dots of its split."""
+    place = list(SPLIT_COLOURS).index(split) + 0.42
+    ends = pd.DataFrame({"low": [low], "high": [high]})
+    return go.Scatter(
+        x=[place if whiskers else SPLIT_NAMES[split]],
+        y=[value],
+        error_y=_whiskers(pd.Series([value]), ends, SPLIT_COLOURS[split]) if whiskers else None,
+        mode="markers",
+        marker={"color": SPLIT_COLOURS[split], "size": 12, "symbol": "diamond-open", "line": {"width": 2.5}},
+        hovertemplate=f"ensemble of the seeds: <b>%{{y:.3f}}</b>{_between_text(low, high)}<extra></extra>",
+        showlegend=False,
+    )
 
 
 def _side_by_side(count: int) -> np.ndarray:

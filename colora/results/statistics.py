@@ -15,9 +15,10 @@ from colora.metrics import differences
 from colora.metrics.bootstrap import DRAWS, LEVEL, Sample
 from colora.metrics.classification import accuracy, macro_auc
 from colora.metrics.differences import Difference, Drawn, holm
+from colora.metrics.figures import Predicted
 from colora.metrics.optimism import Optimism, optimism
 from colora.metrics.over_seeds import ensemble
-from colora.metrics.statistics import OverSeeds, statistics
+from colora.metrics.statistics import OverSeeds, closed_forms, statistics
 from colora.results.calibration import group_calibration
 from colora.results.compare import cautions
 from colora.results.judged import Judged, judged
@@ -141,7 +142,10 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
         "split": split,
         "n": len(seen[0].labels),
         "patients": _patients(seen[0]),
-        "groups": [{"name": each.group.name, "seeds": each.seeds} for each in seen],
+        "groups": [
+            {"name": each.group.name, "seeds": each.seeds, "ensemble": _own_figures(each, common, sample)}
+            for each in seen
+        ],
         "seeds": common or None,
         "left_out": left_out,
         "level": LEVEL,
@@ -150,6 +154,13 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
         "cautions": [{"weight": each.weight, "says": each.says} for each in found],
         "notice": NOTICE,
     }
+
+
+def _own_figures(seen: Judged, common: list[int], sample: Sample) -> dict[str, Any]:
+    """Accuracy and AUC of the ensemble that is compared, each with its interval over images."""
+    model = Predicted(seen.labels, ensemble(seen.of(common or seen.seeds)))
+    found = closed_forms(model, seen.class_names, sample).overall
+    return {name: found[name].as_dict() for name in ("accuracy", "auc")}
 
 
 def comparable(groups: Sequence[Group], split: str) -> tuple[list[Judged], dict[str, str]]:

@@ -9,7 +9,7 @@ from opened import opener, ran, texts
 
 from colora.metrics.over_seeds import Spread
 from colora.results.resolving import MEANS
-from colora.results.statistics import compare_groups
+from colora.results.statistics import compare_groups, group_statistics
 from colora.results.summary import run_summary
 from colora.runs.folder import Group, read_json, write_json
 from colora.settings.relevance import config_checksum
@@ -99,6 +99,9 @@ def test_whether_one_is_ahead_is_said_with_its_interval(compared, runs):
     difference, low, high = (100 * pair["accuracy"][key] for key in ("difference", "low", "high"))
     assert matrix.loc["A · small", "B · short"] == f"{difference:+.1f} [{low:.1f}, {high:.1f}] ahead"
     assert matrix.loc["B · short", "A · small"] == f"{-difference:+.1f} [{-high:.1f}, {-low:.1f}] behind"
+    for name, shown in (("small", "A · small"), ("short", "B · short")):
+        own = group_statistics(Group(runs / name))["ensemble"]["overall"]["accuracy"]
+        assert matrix.loc[shown, shown] == f"{own['value']:.3f} [{own['low']:.3f}, {own['high']:.3f}]"
     app.button_group(key="metric").set_value("loss")
     assert ran(app).table[0].value.loc["A · small", "B · short"].endswith(" ahead")  # of a lower loss
     details = app.dataframe[1].value.set_index("figure")

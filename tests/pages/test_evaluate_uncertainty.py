@@ -77,6 +77,21 @@ def test_every_plot_has_intervals_over_images(open_page, folder, statistics):
     assert "band: 95 % interval over images, point by point" in texts(app)
 
 
+def test_the_ensemble_is_one_more_model_beside_the_seeds(open_page, folder, statistics):
+    one = statistics["ensemble"]["overall"]
+    for over in ("over seeds", "over images"):
+        app = open_page("evaluate", "early", folder=folder, over=over)
+        for figure, metric in zip(figures_of(app)[:2], ("accuracy", "auc"), strict=True):
+            (diamond,) = (t for t in figure["data"] if t.get("marker", {}).get("symbol") == "diamond-open")
+            assert numbers(diamond["y"])[0] == pytest.approx(one[metric]["value"])
+            if over == "over images":
+                above = numbers(diamond["error_y"]["array"])[0]
+                assert above == pytest.approx(one[metric]["high"] - one[metric]["value"])
+    for name in ("alone", "paper"):
+        data = figures_of(open_page("evaluate", name, folder=folder))[0]["data"]
+        assert not [t for t in data if t.get("marker", {}).get("symbol") == "diamond-open"]
+
+
 def test_of_one_model_intervals_are_over_images_and_nothing_is_chosen(open_page, folder):
     app = open_page("evaluate", "alone", folder=folder)
     found = group_statistics(Group(folder / "alone"))["seeds"][0]["overall"]
@@ -187,6 +202,14 @@ def test_the_papers_rule_says_what_it_gained_as_measured(open_page, folder):
     found = group_statistics(Group(folder / "paper"))["optimism"]
     assert found["says"] in texts(open_page("evaluate", "paper", folder=folder)).replace("\\", "")
     assert "Measured" not in texts(open_page("evaluate", "early", folder=folder))
+
+
+def test_a_damaged_temperature_is_a_sentence_on_its_own_part(open_page, tmp_path):
+    run = fabricate(tmp_path, "torn", ["done"], {"epochs": 2}).runs[0]
+    (run.path / "calibration.json").write_text('{"epoch": 2}')
+    app = open_page("evaluate", "torn", folder=tmp_path, part="Calibration")
+    assert "calibration.json lacks 'images'" in app.error[0].value.replace("\\", "") and not app.exception
+    assert not open_page("evaluate", "torn", folder=tmp_path).error, "the other parts do without it"
 
 
 def test_a_seed_under_way_has_intervals_too(open_page, tmp_path):

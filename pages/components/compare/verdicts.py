@@ -51,13 +51,13 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
     whose = f"of {seeds_text(found['seeds'])}, which all have" if found["seeds"] else "of each group's own seeds"
     st.caption(
         f"{plots.METRIC_NAMES[metric]}, row minus column{f', in {unit}' if unit else ''}, with its 95 % interval "
-        f"over images: ensemble against ensemble, {show.literal(whose)}. Ahead or behind is said where zero lies "
-        "outside; an interval that holds zero is no proof that two are equal."
+        f"over images: ensemble against ensemble, {show.literal(whose)}; on the diagonal an ensemble's own. Ahead or "
+        "behind is said where zero lies outside; an interval that holds zero is no proof that two are equal."
     )
     names = [row["name"] for row in found["groups"]]
     if too_good := [short[g.name] for g in groups if g.name in names and show.optimistic(g.config.selection, split)]:
         st.caption(f"{show.OPTIMISTIC} This holds for {show.literal(', '.join(too_good))}.")
-    show_matrix(found["pairs"], names, short, figure, scale)
+    show_matrix(found["pairs"], found["groups"], short, figure, scale)
     st.caption(f"{tells_apart(found['n'], '', found['patients'])}. {MEANS}")
     with st.expander("Every figure, test and p", icon=":material/functions:"):
         table = details(found["pairs"])
@@ -82,16 +82,28 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
 
 
 def show_matrix(
-    pairs: list[dict[str, Any]], names: list[str], short: dict[str, str], figure: str, scale: float
+    pairs: list[dict[str, Any]], groups: list[dict[str, Any]], short: dict[str, str], figure: str, scale: float
 ) -> None:
-    """Row minus column, of each two groups once in each direction."""
-    cells = pd.DataFrame("–", index=[short[n] for n in names], columns=[short[n] for n in names]).rename_axis("Minus")
+    """Row minus column, of each two groups once in each direction; on the diagonal each ensemble's own figure."""
+    names = [short[row["name"]] for row in groups]
+    cells = pd.DataFrame("–", index=names, columns=names).rename_axis("Minus")
+    for name, row in zip(names, groups, strict=True):
+        if own := row["ensemble"].get(figure):
+            cells.loc[name, name] = own_text(own)
     for pair in pairs:
         a, b = short[pair["a"]], short[pair["b"]]
         cells.loc[a, b], cells.loc[b, a] = (
             cell_text(pair[figure], scale, sign, figure in LOWER_IS_BETTER) for sign in (1, -1)
         )
     show.table(cells, alt="Differences between the groups, row minus column", border="horizontal")
+
+
+def own_text(found: dict[str, Any]) -> str:
+    """`0.948 [0.893, 0.976]`, or why nothing can be said."""
+    if found["value"] is None:
+        return f"not estimable: {found['reason']}"
+    ends = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
+    return f"{found['value']:.3f}{ends}"
 
 
 def cell_text(found: dict[str, Any], scale: float, sign: int, lower_is_better: bool) -> str:

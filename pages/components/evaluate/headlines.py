@@ -21,6 +21,7 @@ SEED_FIGURES = {
     "1 is perfect, 0.5 is chance.",
 }
 BOX = " The box holds the middle half (IQR), its line is the median, the whiskers reach the lowest and the highest."
+ENSEMBLE = " Diamond: the seeds' ensemble, the mean of their probabilities, as one model."
 WHISKERS = " Its whiskers are the 95 % interval over images; on the images it learnt from an interval says nothing."
 HOLLOW = " Hollow dots are seeds in no figure over seeds: under way, so far, or not trained alike."
 HEADLINES = {
@@ -113,12 +114,12 @@ def every_seed(view: View | None, table: pd.DataFrame, about: dict[str, Any], ep
     which += " · hollow: in no figure over seeds" * hollow
     grid = st.grid(2, min_column_width=300)
     for metric in ("accuracy", "auc"):
-        says = SEED_FIGURES[metric]
+        says, one = SEED_FIGURES[metric], joint(view, metric)
         if metric == "accuracy":
-            says += WHISKERS if whiskers else BOX * bool(counting)
+            says += (WHISKERS if whiskers else BOX * bool(counting)) + ENSEMBLE * bool(one)
         with grid.cell():
             show.show_figure(
-                plots.seed_figures(table, metric, whiskers),
+                plots.seed_figures(table, metric, whiskers, one),
                 f"{plots.METRIC_NAMES[metric]} of every seed",
                 says + HOLLOW * hollow,
                 f"{plots.METRIC_NAMES[metric]} of each seed on train, validation and test",
@@ -141,3 +142,15 @@ def every_seed(view: View | None, table: pd.DataFrame, about: dict[str, Any], ep
         },
         alt="Epoch, accuracy and AUC of each seed",
     )
+
+
+def joint(view: View | None, metric: str) -> tuple[str, float, float, float] | None:
+    """The ensemble's figure on the view's split with its interval; None where one seed, or the rule's one model, stands
+    for the group, and where it is not defined."""
+    if view is None or not view.outcome.joint or (value := view.outcome.joint[metric]) is None:
+        return None
+    if not view.over_images:
+        return view.split, value, np.nan, np.nan
+    found = intervals.model_figures(view).overall[metric]
+    low, high = (np.nan if end is None else end for end in (found.low, found.high))
+    return view.split, value, low, high
