@@ -74,12 +74,6 @@ def weightings(sample: Sample, draws: int = DRAWS, seed: int = 0) -> Iterator[np
         yield units[:, sample.unit] if sample.clustered else units
 
 
-def seed_weightings(seeds: int, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """(D, S) in [0, 1], rows sum to 1: the share that each of the S seeds has in a draw of as many."""
-    generator = np.random.default_rng([seed, 1])
-    return generator.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
-
-
 def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
     """(low, high), each (...), of draws (D, ...); NaN where a figure is defined in fewer than nine of ten draws."""
     table = values.reshape(len(values), -1)

@@ -20,6 +20,7 @@ A figure that is not defined (a class without images, nobody called so, one clas
 `estimates`.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,13 @@ TITLES = {  # as people write them
     "brier": "Brier",
     "log_loss": "log loss",
     "ece": "ECE",
+}
+SPANS = {  # between which a figure lies; the others between 0 and 1
+    "kappa": (-1.0, 1.0),
+    "kappa_quadratic": (-1.0, 1.0),
+    "mcc": (-1.0, 1.0),
+    "brier": (0.0, 2.0),
+    "log_loss": (0.0, math.inf),
 }
 TINY = 1e-12
 

@@ -3,7 +3,7 @@
     seeds       each seed's model: its figures with intervals over images
     ensemble    the same of the mean of the seeds' probabilities, as one more model
     over_seeds  median, quartiles and range of the seeds' values, and their mean with an interval that holds both
-                kinds of chance: each draw has other seeds, too (hierarchical bootstrap, Davison & Hinkley 1997, 3.8)
+                kinds of chance (`estimates.of_seeds`)
 """
 
 import math
@@ -90,8 +90,7 @@ def statistics(
     count = None if patients is None else len(np.unique(patients))
     if len(models) == 1:
         return Statistics(len(labels), count, draws, found, None, None)
-    shares = bootstrap.seed_weightings(len(models) - 1, draws, seed)
-    together = _over_seeds(values[:-1], drawn[:-1], shares, sample, names, class_names)
+    together = _over_seeds(values[:-1], drawn[:-1], sample, names, class_names)
     return Statistics(len(labels), count, draws, found[:-1], found[-1], together)
 
 
@@ -189,29 +188,29 @@ def _why_not(name: str, model: Predicted, c: int | None) -> str:
 
 
 def _over_seeds(
-    values: list[Figures], drawn: list[Figures], shares: np.ndarray, sample: Sample, names: list[str],
-    class_names: Sequence[str],
-) -> tuple[dict[str, OverSeeds], dict[str, dict[str, OverSeeds]]]:  # fmt: skip
+    values: list[Figures], drawn: list[Figures], sample: Sample, names: list[str], class_names: Sequence[str]
+) -> tuple[dict[str, OverSeeds], dict[str, dict[str, OverSeeds]]]:
     overall = {
-        name: _mean([v.overall[name][0] for v in values], [d.overall[name] for d in drawn], shares, sample)
+        name: _mean(name, [v.overall[name][0] for v in values], [d.overall[name] for d in drawn], sample)
         for name in names
     }
     per_class = {
         class_name: {
-            name: _mean([v.per_class[name][0, c] for v in values], [d.per_class[name][:, c] for d in drawn], shares,
-                        sample)
+            name: _mean(
+                name, [v.per_class[name][0, c] for v in values], [d.per_class[name][:, c] for d in drawn], sample
+            )
             for name in figures.PER_CLASS
         }
         for c, class_name in enumerate(class_names)
-    }  # fmt: skip
+    }
     return overall, per_class
 
 
-def _mean(values: list[float], drawn: list[np.ndarray], shares: np.ndarray, sample: Sample) -> OverSeeds:
-    """Of the S seeds' values, with both kinds of chance: their draws (D,), and the seeds' `shares` (D, S) in each."""
+def _mean(name: str, values: list[float], drawn: list[np.ndarray], sample: Sample) -> OverSeeds:
+    """Of the S seeds' values, each with its draws (D,)."""
     spread = Spread.of(values)
     if spread is None or spread.n < len(values):
         known = spread.n if spread else 0
         return OverSeeds(spread, Estimate(None, reason=f"defined for {known} of {len(values)} seeds"))
-    means = np.where(shares > 0, np.stack(drawn, 1) * shares, 0).sum(1)  # a seed that is not drawn undoes no draw
-    return OverSeeds(spread, estimates.of_draws(float(np.mean(values)), means, sample, f"seeds and {sample.drawn}"))
+    span = figures.SPANS.get(name, (0.0, 1.0))
+    return OverSeeds(spread, estimates.of_seeds(values, np.mean(drawn, axis=0), sample, span))

@@ -37,7 +37,7 @@ def test_statistics_print_each_figure_with_its_interval(runs, capsys):
     assert f"    accuracy           {interval(found['accuracy'])}\n" in text
     assert f"    AUC, pooled        {interval(found['auc_micro'])}\n" in text
     assert "CNV against the rest" in text and "threshold" not in text and "2 of 3 seeds are finished" in text
-    assert re.search(r"accuracy +0\.\d{3} \[.*\], 0\.\d{3} to 0\.\d{3}; .* bootstrap of seeds and patients", text)
+    assert re.search(r"accuracy +0\.\d{3} \[.*\], 0\.\d{3} to 0\.\d{3}; .* bootstrap of patients, t over seeds", text)
     assert text.rstrip().endswith("Research use only. Not a medical device.")
 
 

@@ -5,7 +5,7 @@ import pytest
 from predictions_made import patients_of, predictions
 
 from colora.metrics import bootstrap
-from colora.metrics.bootstrap import Sample, drawn_figures, percentiles, seed_weightings, two_sided, weightings
+from colora.metrics.bootstrap import Sample, drawn_figures, percentiles, two_sided, weightings
 from colora.metrics.figures import Predicted
 
 
@@ -87,16 +87,6 @@ def test_how_many_draws_are_made_at_a_time_changes_none_of_them(monkeypatch, clu
         assert max(map(len, parts)) == at_once
         assert np.array_equal(np.concatenate(parts), whole)
     assert np.array_equal(drawn(sample, 40), whole[:40]), "nor does how many are made in all"
-
-
-def test_seeds_are_drawn_as_images_are():
-    shares = seed_weightings(5, 4000, 0)
-    assert shares.shape == (4000, 5) and shares.sum(1) == pytest.approx(np.ones(4000))
-    assert set((shares * 5).round(9).ravel()) == {0, 1, 2, 3, 4, 5}
-    assert shares.mean(0) == pytest.approx(np.full(5, 0.2), abs=0.015)
-    assert np.array_equal(shares, seed_weightings(5, 4000, 0))
-    assert not np.array_equal(shares, seed_weightings(5, 4000, 1))
-    assert (seed_weightings(1, 10, 0) == 1).all()
 
 
 def test_the_interval_is_numpys_percentiles_of_the_draws_that_are_defined():

@@ -157,14 +157,13 @@ def test_the_difference_of_two_areas_of_equal_models():
     assert 0.93 <= covered(interval, 0.0) <= 0.97
 
 
-@pytest.mark.parametrize(("seeds", "seeds_differ"), [(5, 0.03), (5, 0.1)])
+@pytest.mark.parametrize(("seeds", "seeds_differ"), [(3, 0.03), (3, 0.3), (5, 0.1)])
 def test_the_mean_over_seeds(seeds, seeds_differ):
     """An image is hard for all models, a seed good on all images, and each has luck of its own with each image.
 
-    That luck a draw of seeds and images counts three times (Owen 2007, the pigeonhole bootstrap): more than 95 % of few
-    seeds that differ little. Of three seeds that differ by 4 points it is 86 %: three draws know little of others.
+    That luck is in both variances, so that it is a little more than 95 % of few seeds that differ little.
     """
-    spread = np.sqrt(1 + seeds_differ**2 + 0.6**2)  # 0.1 are 1.5 points of accuracy
+    spread = np.sqrt(1 + seeds_differ**2 + 0.6**2)  # 0.1 are 1.5 points of accuracy, 0.3 are 4
 
     def interval(generator: np.random.Generator) -> tuple[float | None, float | None]:
         labels = generator.integers(0, 2, 300)

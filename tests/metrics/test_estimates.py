@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 from predictions_made import patients_of, predictions
+from scipy import stats
+from scipy.special import logit
 from scipy.stats import binomtest, norm
 from statsmodels.stats.proportion import proportion_confint
 
 from colora.metrics.bootstrap import Sample, percentiles, weightings
 from colora.metrics.delong import area, class_areas, macro, variance
-from colora.metrics.estimates import Estimate, of_area, of_draws, of_share, wilson
+from colora.metrics.estimates import Estimate, of_area, of_draws, of_seeds, of_share, wilson
 
 
 def test_wilson_interval_of_a_share():
@@ -125,7 +127,6 @@ def test_draws_that_say_nothing_are_named():
     sample, drawn = Sample.of(np.zeros(10, int)), np.random.default_rng(0).random(500)
     low, high = percentiles(drawn)
     assert of_draws(0.5, drawn, sample) == Estimate(0.5, float(low), float(high), "bootstrap of images")
-    assert of_draws(0.5, drawn, sample, "seeds and images").method == "bootstrap of seeds and images"
     assert "changes it" in of_draws(1.0, np.ones(500), sample).reason
     seldom = np.where(np.arange(500) < 60, np.nan, drawn)
     assert of_draws(0.5, seldom, sample) == Estimate(0.5, reason="in more than one of ten draws it is not defined")
@@ -138,3 +139,32 @@ def test_an_estimate_is_ready_for_json():
     assert Estimate(0.5, 0.4, 0.6, "Wilson").as_dict() == {"value": 0.5, "low": 0.4, "high": 0.6, "method": "Wilson"}
     nothing = Estimate(None, reason="no image").as_dict()
     assert nothing == {"value": None, "low": None, "high": None, "method": None, "reason": "no image"}
+
+
+def test_seeds_that_are_alike_leave_the_images_chance_and_images_that_are_alike_the_seeds():
+    sample, generator = Sample.of(np.zeros(400, int)), np.random.default_rng(0)
+    drawn = 0.8 + 0.02 * generator.normal(size=4000)
+    found = of_seeds([0.8, 0.8, 0.8], drawn, sample)
+    half, scale = 1.96 * drawn.std(), 0.8 * 0.2
+    assert logit(found.high) - logit(0.8) == pytest.approx(half / scale, rel=1e-3)
+    assert logit(0.8) - logit(found.low) == pytest.approx(half / scale, rel=1e-3)
+    values = [0.7, 0.8, 0.9]
+    found = of_seeds(values, 0.8 + 1e-6 * generator.normal(size=4000), sample, (-1.0, math.inf))
+    t_test = stats.t.interval(0.95, 2, 0.8, stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(t_test, rel=1e-4)
+    assert found.method == "bootstrap of images, t over seeds"
+
+
+@pytest.mark.parametrize("span", [(0.0, 1.0), (-1.0, 1.0), (0.0, 2.0), (0.0, math.inf)])
+def test_the_mean_over_seeds_stays_within_its_span(span):
+    sample, generator = Sample.of(np.zeros(400, int)), np.random.default_rng(1)
+    drawn = 1e-3 + 1e-4 * generator.random(500)
+    found = of_seeds([1e-4, 1.9e-3], drawn, sample, span)
+    assert span[0] <= found.low < 1e-3 < found.high < span[1]
+
+
+def test_the_mean_over_seeds_gives_the_reason_where_draws_say_nothing():
+    sample = Sample.of(np.zeros(10, int))
+    assert "changes it" in of_seeds([1.0, 1.0], np.ones(500), sample).reason
+    seldom = np.where(np.arange(500) < 60, np.nan, np.random.default_rng(2).random(500))
+    assert of_seeds([0.4, 0.6], seldom, sample).reason == "in more than one of ten draws it is not defined"

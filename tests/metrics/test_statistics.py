@@ -9,9 +9,9 @@ import pytest
 from predictions_made import patients_of, predictions, scored
 
 from colora.metrics import figures
-from colora.metrics.bootstrap import Sample, percentiles, seed_weightings, weightings
+from colora.metrics.bootstrap import Sample, percentiles, weightings
 from colora.metrics.classification import micro_auc, report
-from colora.metrics.estimates import Estimate, of_share, wilson
+from colora.metrics.estimates import Estimate, of_seeds, of_share, wilson
 from colora.metrics.figures import Predicted
 from colora.metrics.over_seeds import Spread, ensemble
 from colora.metrics.statistics import ModelFigures, Statistics, closed_forms, confusion_intervals, statistics
@@ -128,11 +128,14 @@ def test_over_seeds_has_each_seeds_spread_and_the_ensemble_is_one_more_model():
     overall, per_class = found.over_seeds
     values = [model.overall["f1"].value for model in found.seeds]
     assert overall["f1"].spread == Spread.of(values) and overall["f1"].mean.value == pytest.approx(np.mean(values))
-    assert overall["f1"].mean.method == "bootstrap of seeds and images"
+    assert overall["f1"].mean.method == "bootstrap of images, t over seeds"
     draws = [Predicted(labels, p).under(draws_of(labels, 100, 3)).per_class["ece"][:, 1] for p in seeds]
-    means = (np.stack(draws, 1) * seed_weightings(3, 100, 3)).sum(1)
-    mean = per_class["DME"]["ece"].mean
-    assert (mean.low, mean.high) == pytest.approx([float(end) for end in percentiles(means)], abs=1e-6)
+    own = [model.per_class["DME"]["ece"].value for model in found.seeds]
+    expected, mean = of_seeds(own, np.mean(draws, axis=0), Sample.of(labels)), per_class["DME"]["ece"].mean
+    assert (mean.low, mean.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    losses = [model.overall["log_loss"].value for model in found.seeds]
+    low, high = overall["log_loss"].mean.low, overall["log_loss"].mean.high
+    assert (low + high) / 2 == pytest.approx(np.mean(losses)), "which has no upper end, so the scale is the plain one"
     alone = statistics(labels, [ensemble(seeds)], NAMES, draws=100, seed=3)
     assert found.ensemble == alone.seeds[0]
     check(found)
@@ -151,19 +154,6 @@ def test_the_interval_of_the_mean_holds_how_much_seeds_differ():
     assert apart > 2 * of_images
     alike, of_images = width([2.0] * 5)
     assert alike < 1.2 * of_images
-
-
-def test_a_seed_that_is_not_in_a_draw_undoes_none():
-    labels = np.repeat([0, 1], 30)
-    sure = np.where(labels[:, None] == np.arange(2), 0.9, 0.1)
-    sure[:2] = sure[:2, ::-1]
-    seldom = np.where((np.arange(60) < 58)[:, None], [0.9, 0.1], [0.1, 0.9])  # calls two images the second class
-    found = statistics(labels, [sure] * 9 + [seldom], ["A", "B"])
-    # (1 - 2/30)^30 = 13 % of the draws have neither of the two; of those draws two thirds have that seed.
-    assert found.seeds[-1].per_class["B"]["ppv"].value == 1
-    mean = found.over_seeds[1]["B"]["ppv"].mean
-    assert mean.value == pytest.approx((9 * 30 / 32 + 1) / 10)
-    assert mean.reason is None and mean.low < mean.value < mean.high
 
 
 def same_without_draws(model: ModelFigures, labels: np.ndarray, p: np.ndarray, patients: np.ndarray | None) -> None:

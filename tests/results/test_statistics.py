@@ -57,7 +57,7 @@ def test_figures_are_of_the_finished_seeds_and_of_their_ensemble(statistics, lon
     over = statistics["over_seeds"]["overall"]["accuracy"]
     found = Spread.of([accuracy(labels, own) for own in p])
     assert found is not None and over["median"] == pytest.approx(found.median) and over["n"] == 3
-    assert over["mean"]["method"] == "bootstrap of seeds and patients"
+    assert over["mean"]["method"] == "bootstrap of patients, t over seeds"
 
 
 def test_the_document_is_json_and_says_what_it_was_made_of(statistics):

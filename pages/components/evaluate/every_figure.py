@@ -29,8 +29,8 @@ def every_figure(view: View, origin: str) -> None:
     else:
         st.caption(
             f"Over {show.literal(view.counted())}: median, quartiles and range of the seeds' own values. The mean, for "
-            "a table that needs one number, has a 95 % interval in whose draws both the seeds and the images, or "
-            "patients, are drawn anew; with few seeds it is too narrow."
+            "a table that needs one number, has both kinds of chance in its 95 % interval: that of the images, or "
+            "patients, by the bootstrap, and that of the seeds by Student's t."
         )
         table = seeds_table(intervals.seeds_statistics(view))
     numbers = NUMBERS if view.over_images else SPREADS
