@@ -27,7 +27,7 @@ from colora.results.predictions import epoch_file
 from colora.results.summary import group_summary
 from colora.runs.documents import contained
 from colora.runs.finished import says_not_counted, under_way
-from colora.runs.folder import Group, Run
+from colora.runs.folder import Group
 from colora.runs.prediction_table import read_epoch
 from colora.runs.selection import SELECTION
 from colora.runs.siblings import apart_rows
@@ -72,7 +72,7 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
             "over_seeds": _over_seeds(found.over_seeds),
             "calibration": group_calibration(seen, validation),
             "operating_point": None if question is None else group_operating_point(seen, validation, question),
-            "optimism": optimism_of(group, runs, seen) if split == "test" and config.selection == "paper" else None,
+            "optimism": optimism_of(seen),
             **about,
             "not_counted": says_not_counted(about),
             "warnings": resolved.warnings,
@@ -92,11 +92,13 @@ def _over_seeds(
     }
 
 
-def optimism_of(group: Group, runs: Sequence[Run], seen: Judged) -> dict[str, Any] | None:
-    """What the paper's rule gains by choosing among every epoch of every seed on test; None where an epoch's
-    predictions are not kept."""
+def optimism_of(seen: Judged) -> dict[str, Any] | None:
+    """What the paper's rule gains by choosing among every epoch of every seed on test; None of another rule or split,
+    and where an epoch's predictions are not kept."""
+    if seen.split != "test" or seen.group.config.selection != "paper":
+        return None
     right, places = [], []
-    for run in runs:
+    for run in seen.runs:
         for row in run.metrics.itertuples():
             path = epoch_file(run, int(row.epoch))
             if not path.exists():
@@ -143,7 +145,12 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
         "n": len(seen[0].labels),
         "patients": _patients(seen[0]),
         "groups": [
-            {"name": each.group.name, "seeds": each.seeds, "ensemble": _own_figures(each, common, sample)}
+            {
+                "name": each.group.name,
+                "seeds": each.seeds,
+                "ensemble": _own_figures(each, common, sample),
+                "optimism": optimism_of(each),
+            }
             for each in seen
         ],
         "seeds": common or None,

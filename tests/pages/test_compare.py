@@ -130,13 +130,15 @@ def test_groups_that_cannot_be_compared_are_said_to_be_so(compared):
     assert "The selection rules differ: small and other-images chose the epoch on validation" in said
 
 
-def test_figures_on_the_test_images_that_chose_the_epoch_are_marked_wherever_they_stand(compared):
+def test_figures_on_the_test_images_that_chose_the_epoch_are_marked_wherever_they_stand(compared, runs):
     app = compared("small,on-test")
     table = side_by_side(app)
     for column in ("Accuracy", "AUC", "Best seed"):
         assert table.loc["B · on-test", column].endswith(" optimistic") and "opt" not in table.loc["A · small", column]
         assert OPTIMISTIC in json.loads(app.dataframe[0].proto.columns)[column]["help"]
     assert f"{OPTIMISTIC} This holds for B · on-test." in texts(app)
+    measured = group_statistics(Group(runs / "on-test"))["optimism"]["says"]
+    assert f"Measured of B · on-test: {measured}" in texts(app).replace("\\", "")
     app.button_group(key="split").set_value("val")
     assert "optimistic" not in side_by_side(ran(app)).to_string() and "This holds for" not in texts(app)
     assert OPTIMISTIC not in app.dataframe[0].proto.columns

@@ -57,6 +57,9 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
     names = [row["name"] for row in found["groups"]]
     if too_good := [short[g.name] for g in groups if g.name in names and show.optimistic(g.config.selection, split)]:
         st.caption(f"{show.OPTIMISTIC} This holds for {show.literal(', '.join(too_good))}.")
+    for row in found["groups"]:
+        if row["optimism"]:
+            st.caption(f"Measured of {show.literal(short[row['name']])}: {show.literal(row['optimism']['says'])}")
     show_matrix(found["pairs"], found["groups"], short, figure, scale)
     st.caption(f"{tells_apart(found['n'], '', found['patients'])}. {MEANS}")
     with st.expander("Every figure, test and p", icon=":material/functions:"):

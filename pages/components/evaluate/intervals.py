@@ -179,4 +179,4 @@ def optimism(view: View) -> dict[str, Any] | None:
 @st.cache_data(show_spinner=False, max_entries=16)
 def _optimism(_view: View, key: Any, stamps: Any, epochs: Any) -> dict[str, Any] | None:
     with contained(_view.group.path):
-        return optimism_of(_view.group, _view.runs, seen(_view))
+        return optimism_of(seen(_view))
