@@ -114,7 +114,9 @@ def test_within_noise_nobody_is_ahead_and_other_images_are_left_out(compared):
     assert "both are right on the same images" in app.table[0].value.iloc[0, 1].replace("\\", "")
     assert not [cell for cell in app.table[0].value.to_numpy().ravel() if "-0.0" in cell.replace("\\", "")]
     assert "ahead" not in "".join(app.table[0].value.to_numpy().ravel())
-    assert f"200 images tell 6.3 points of accuracy apart. {MEANS}" in texts(app)
+    assert MEANS not in texts(app), "the pair's own sentence says it"
+    many = texts(compared("small,large,short,on-test"))
+    assert f"200 images tell 6.3 points of accuracy apart. {MEANS}" in many
 
 
 def test_images_that_were_learnt_from_give_no_verdict(compared):

@@ -44,7 +44,8 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
     for why in found["left_out"].values():
         show.say(why, st.info, ":material/balance:")
     figure = FIGURES[metric]
-    if len(found["pairs"]) <= SENTENCES:
+    told = len(found["pairs"]) <= SENTENCES
+    if told:
         for pair in found["pairs"]:
             st.markdown(f"- {show.literal(pair['says'])}")
     scale, unit = UNITS[figure]
@@ -61,7 +62,8 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
         if row["optimism"]:
             st.caption(f"Measured of {show.literal(short[row['name']])}: {show.literal(row['optimism']['says'])}")
     show_matrix(found["pairs"], found["groups"], short, figure, scale)
-    st.caption(f"{tells_apart(found['n'], '', found['patients'])}. {MEANS}")
+    if not told:  # each sentence has its own pair's smallest difference
+        st.caption(f"{tells_apart(found['n'], '', found['patients'])}. {MEANS}")
     with st.expander("Every figure, test and p", icon=":material/functions:"):
         table = details(found["pairs"])
         st.dataframe(
