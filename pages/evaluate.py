@@ -2,6 +2,7 @@
 images."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,14 @@ from pages.components.runs import chosen_group, show_damage, show_damaged_seeds,
 
 ALL, SELECTED = "All finished seeds", "selected"
 OVER = {False: "over seeds", True: "over images"}
-PARTS = ("Classes", "Calibration", "Operating point", "Every figure")
+CLASSES = "Classes"
+DRAWN = {
+    CLASSES: classes,
+    "Calibration": calibration_part,
+    "Operating point": operating_point_part,
+    "Every figure": every_figure,
+}
+Later = tuple[Any, Callable[[], None]]  # a place on the page, and what is drawn there when all else stands
 
 
 def what_to_know(about: dict[str, Any]) -> None:
@@ -131,8 +139,8 @@ def over_images(several: bool, split: str) -> bool:
     )
 
 
-def models(group: Group, about: dict[str, Any], told: Any) -> Callable[[], None] | None:
-    """What the chosen models are worth. Returns what takes longer, to be called when the page stands."""
+def models(group: Group, about: dict[str, Any], told: Any) -> list[Later]:
+    """What the chosen models are worth. Returns what takes longer, for when the page stands."""
     split, seed, epoch = choices(group, about)
     there = seeds_with_predictions(group, split, epoch)
     counting = finished(group)
@@ -140,7 +148,7 @@ def models(group: Group, about: dict[str, Any], told: Any) -> Callable[[], None]
     with contained(group.path):
         table = seed_table(group, about, epoch)
         names = next((run.resolved.class_names for run in chosen), [])  # of one seed its own, which may be others
-    view = None
+    view, later = None, []
     if not chosen:
         no_predictions(group, split, seed, epoch)
     else:
@@ -149,41 +157,30 @@ def models(group: Group, about: dict[str, Any], told: Any) -> Callable[[], None]
         headlines(view, about, origin)
     if (seed is None or not about["finished"]) and len(table):
         st.subheader("Every seed")
-        every_seed(view, table, about, epoch)
-    return parts(view, about, origin, told) if view else None
+        if view and view.over_images:
+            later.append((st.container(), partial(every_seed, view, table, about, epoch)))
+        else:
+            every_seed(view, table, about, epoch)
+    if view:
+        later += parts(view, origin)
+        if about["selection"]["rule"] == "paper" and view.split == "test" and view.epoch is None and view.several:
+            later.append((told, partial(say_optimism, view)))
+    return later
 
 
-def parts(view: View, about: dict[str, Any], origin: str, told: Any) -> Callable[[], None]:
+def parts(view: View, origin: str) -> list[Later]:
     """The part that is open, and what of it comes when the page stands; the others are not computed."""
-    shown: Callable[[View, str], None] | None = None
-    tabs = st.tabs(PARTS, key=address.one("part", PARTS), on_change="rerun")
+    tabs = st.tabs(list(DRAWN), key=address.one("part", list(DRAWN)), on_change="rerun")
+    part = st.session_state["part"]
     with next(tab for tab in tabs if tab.open):
-        part = st.session_state["part"]
-        if part == "Classes":
+        if part == CLASSES:
             st.subheader("Which class is called which")
             confusions_and_images(view, origin)
             st.subheader("Each class against the rest")
-            shown = classes
             if not view.over_images:
                 classes(view, origin)
-                shown = None
-        elif part == "Calibration":
-            shown = calibration_part
-        elif part == "Operating point":
-            shown = operating_point_part
-        else:
-            shown = every_figure
-        place = st.container()
-
-    def later() -> None:
-        if shown:
-            with place, st.spinner(DRAWING):
-                shown(view, origin)
-        if about["selection"]["rule"] == "paper" and view.split == "test" and view.epoch is None and view.several:
-            with told, st.spinner(DRAWING):
-                say_optimism(view)
-
-    return later
+                return []
+        return [(st.container(), partial(DRAWN[part], view, origin))]
 
 
 def say_optimism(view: View) -> None:
@@ -237,7 +234,8 @@ try:
     later = models(group, about, st.container())
     data_and_model(about)
     show.picture_format()
-    if later:
-        later()
+    for place, draw in later:
+        with place, st.spinner(DRAWING):
+            draw()
 except UserError as error:
     show_damage(group, error)

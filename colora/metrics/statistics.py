@@ -15,6 +15,7 @@ import numpy as np
 
 from colora.metrics import bootstrap, delong, estimates, figures
 from colora.metrics.bootstrap import DRAWS, Sample
+from colora.metrics.delong import Area
 from colora.metrics.estimates import Estimate
 from colora.metrics.figures import Figures, Predicted
 from colora.metrics.over_seeds import Spread, ensemble
@@ -99,12 +100,7 @@ def closed_forms(model: Predicted, class_names: Sequence[str], sample: Sample) -
     sensitivity, specificity, PPV, NPV and AUC. `statistics` has the same of them."""
     labels, called = model.labels, model.called
     areas = delong.class_areas(labels, model.probabilities)
-    whole = delong.macro(areas)
-    overall = {
-        "accuracy": estimates.of_share(called == labels, np.ones(len(labels), dtype=bool), sample),
-        "auc": estimates.of_area(whole, labels, sample) if whole else _undefined("auc", model, None),
-    }
-    overall["auc_micro"] = _pooled_area(model, sample)
+    overall = {**_headlines(model, areas, sample), "auc_micro": _pooled_area(model, sample)}
     per_class = {}
     for c, (class_name, area) in enumerate(zip(class_names, areas, strict=True)):
         member, so_called = labels == c, called == c
@@ -119,6 +115,19 @@ def closed_forms(model: Predicted, class_names: Sequence[str], sample: Sample) -
         table["auc"] = estimates.of_area(area, member, sample) if area else _undefined("auc", model, c)
         per_class[class_name] = table
     return ModelFigures(overall, per_class)
+
+
+def headlines(model: Predicted, sample: Sample) -> Table:
+    """Accuracy and AUC alone."""
+    return _headlines(model, delong.class_areas(model.labels, model.probabilities), sample)
+
+
+def _headlines(model: Predicted, areas: list[Area | None], sample: Sample) -> Table:
+    labels, whole = model.labels, delong.macro(areas)
+    return {
+        "accuracy": estimates.of_share(model.called == labels, np.ones(len(labels), dtype=bool), sample),
+        "auc": estimates.of_area(whole, labels, sample) if whole else _undefined("auc", model, None),
+    }
 
 
 def confusion_intervals(model: Predicted, sample: Sample) -> np.ndarray:

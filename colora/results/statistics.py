@@ -18,7 +18,7 @@ from colora.metrics.differences import Difference, Drawn, holm
 from colora.metrics.figures import Predicted
 from colora.metrics.optimism import Optimism, optimism
 from colora.metrics.over_seeds import ensemble
-from colora.metrics.statistics import OverSeeds, closed_forms, statistics
+from colora.metrics.statistics import OverSeeds, headlines, statistics
 from colora.results.calibration import group_calibration
 from colora.results.compare import cautions
 from colora.results.judged import Judged, judged
@@ -166,8 +166,7 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
 def _own_figures(seen: Judged, common: list[int], sample: Sample) -> dict[str, Any]:
     """Accuracy and AUC of the ensemble that is compared, each with its interval over images."""
     model = Predicted(seen.labels, ensemble(seen.of(common or seen.seeds)))
-    found = closed_forms(model, seen.class_names, sample).overall
-    return {name: found[name].as_dict() for name in ("accuracy", "auc")}
+    return {name: each.as_dict() for name, each in headlines(model, sample).items()}
 
 
 def comparable(groups: Sequence[Group], split: str) -> tuple[list[Judged], dict[str, str]]:

@@ -64,7 +64,7 @@ def test_every_plot_has_intervals_over_images(open_page, folder, statistics):
     app = open_page("evaluate", "early", folder=folder, over="over images")
     seeds, matrix, roc, precision = (figures_of(app)[i] for i in (0, 2, 3, 4))
     assert not any(trace["type"] == "box" for trace in seeds["data"])
-    test = seeds["data"][-1]
+    *_, test, _ = seeds["data"]  # the last is the ensemble
     whiskers = (numbers(test["error_y"][name]) for name in ("array", "arrayminus"))
     for row, value, up, down in zip(statistics["seeds"], numbers(test["y"]), *whiskers, strict=True):
         found = row["overall"]["accuracy"]

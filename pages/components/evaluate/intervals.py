@@ -21,12 +21,12 @@ from colora.metrics.statistics import ModelFigures, Statistics
 from colora.results.calibration import calibrated
 from colora.results.judged import Judged, judged
 from colora.results.operating_point import OperatingPoint, Question, points
+from colora.results.predictions import source_file
 from colora.results.statistics import optimism_of
 from colora.runs.documents import contained
-from colora.runs.folder import Run
 from colora.runs.selection import selected_epoch
 from colora.settings.medmnist_info import in_order
-from pages.components.evaluate.readers import View, has_predictions
+from pages.components.evaluate.readers import View
 from pages.components.runs import file_stamp
 
 DRAWING = "Drawing the images two thousand times ..."
@@ -126,7 +126,7 @@ def with_intervals(table: pd.DataFrame, view: View) -> pd.DataFrame:
     """A table of a row a seed with {split}_{metric}_low and _high of validation and test; NaN where there is none."""
     columns: dict[str, list[float]] = {}
     for split in JUDGING:
-        known = {run.seed: seed_figures(view, run, split) for run in view.runs}
+        known = every_seed(replace(view, split=split))
         for metric in ("accuracy", "auc"):
             found = [known[seed][metric] if seed in known else Estimate(None) for seed in table["seed"]]
             columns[f"{split}_{metric}_low"] = [np.nan if each.low is None else each.low for each in found]
@@ -134,12 +134,22 @@ def with_intervals(table: pd.DataFrame, view: View) -> pd.DataFrame:
     return table.assign(**columns)
 
 
-def seed_figures(view: View, run: Run, split: str) -> dict[str, Estimate]:
-    """One seed's accuracy and AUC on a split."""
-    own = replace(view, split=split, runs=(run,))
-    if not has_predictions(own):
-        return dict.fromkeys(("accuracy", "auc"), Estimate(None, reason="its predictions were not kept"))
-    return model_figures(own).overall
+def every_seed(view: View) -> dict[int, dict[str, Estimate]]:
+    """{seed: its accuracy and AUC} on the view's split, of those that have kept their predictions there."""
+    with contained(view.group.path):
+        kept = tuple(run for run in view.runs if source_file(run, view.split, view.epoch))
+    if not kept:
+        return {}
+    view = replace(view, runs=kept)
+    return _every_seed(view, view.key)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _every_seed(_view: View, key: Any) -> dict[int, dict[str, Estimate]]:
+    found = seen(_view)
+    sample = found.sample
+    models = (Predicted(found.labels, p) for p in found.probabilities)
+    return {seed: statistics.headlines(model, sample) for seed, model in zip(found.seeds, models, strict=True)}
 
 
 def calibrations(view: View) -> tuple[list[Calibration], Calibration]:

@@ -102,12 +102,6 @@ def seeds_with_predictions(group: Group, split: str, epoch: int | None) -> list[
         return [run for run in there if source_file(run, split, epoch)]
 
 
-def has_predictions(view: View) -> bool:
-    """Whether each of its seeds has kept them."""
-    with contained(view.group.path):
-        return all(source_file(run, view.split, view.epoch) for run in view.runs)
-
-
 def shown_images(view: View) -> pd.DataFrame:
     """`predictions.image_table`. Raises UserError where it is damaged."""
     with contained(view.group.path):
