@@ -54,6 +54,8 @@ def _question(args: argparse.Namespace) -> Any:
     if args.prevalence is not None and not 0 < args.prevalence < 1:
         raise UserError(f"A prevalence lies between 0 and 1, and {args.prevalence:g} does not.")
     rule = args.rule or "sensitivity"
+    if rule == "youden" and args.value is not None:
+        raise UserError("--value: Youden's rule takes none.")
     value = THRESHOLD_RULES[rule] if args.value is None else args.value
     try:
         choice = Choice(rule, value)

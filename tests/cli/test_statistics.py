@@ -86,6 +86,7 @@ def test_without_a_threshold_the_text_says_why():
      (["--positives", "CNV", "--rule", "cost", "--value", "inf"], "--value: a ratio of costs is above 0 and finite"),
      (["--positives", "CNV", "--prevalence", "1"], "A prevalence lies between 0 and 1, and 1 does not."),
      (["--positives", "CNV", "--prevalence", "nan"], "A prevalence lies between 0 and 1, and nan does not."),
+     (["--positives", "CNV", "--rule", "youden", "--value", "0.9"], "--value: Youden's rule takes none."),
      (["--positives", "CNV", "--rule", "best"], "invalid choice: 'best'"),
      (["--rule", "youden"], "--rule is of an operating point: name its classes with --positives"),
      (["--value", "0.9"], "--value is of an operating point"),
