@@ -49,7 +49,7 @@ def what_to_know(about: dict[str, Any]) -> None:
             0,
             f"**Optimistic figures.** The rule of this group takes {rule['says']}. That model is seed "
             f"{best['seed']} at epoch {best['selected_epoch']}, test accuracy "
-            f"{show.three(best['test']['accuracy'])}. The medians below are over each finished seed's epoch "
+            f"{show.three(best['test']['accuracy'])}. Medians over seeds are over each finished seed's epoch "
             "of best test accuracy, and optimistic too.",
         )
     elif rule["rule"] == "paper":
@@ -135,7 +135,8 @@ def over_images(several: bool, split: str) -> bool:
         format_func=OVER.get,
         key=address.one("over", list(OVER), OVER.get),
         help="Over seeds: how much trainings differ on these images (median, middle half, range). Over images: what "
-        "other images could have given one model, the ensemble of the seeds (95 % interval).",
+        "other images could have given one model, the ensemble of the seeds (95 % interval). Calibration and operating "
+        "point are always of that model.",
     )
 
 
@@ -163,7 +164,8 @@ def models(group: Group, about: dict[str, Any], told: Any) -> list[Later]:
             every_seed(view, table, about, epoch)
     if view:
         later += parts(view, origin)
-        if about["selection"]["rule"] == "paper" and view.split == "test" and view.epoch is None and view.several:
+        every = seed is None or len(about["seeds"]) == 1
+        if about["selection"]["rule"] == "paper" and view.split == "test" and view.epoch is None and every:
             later.append((told, partial(say_optimism, view)))
     return later
 
@@ -173,6 +175,9 @@ def parts(view: View, origin: str) -> list[Later]:
     tabs = st.tabs(list(DRAWN), key=address.one("part", list(DRAWN)), on_change="rerun")
     part = st.session_state["part"]
     with next(tab for tab in tabs if tab.open):
+        if part != CLASSES and view.split == "train":
+            st.info("Images that models learnt from say nothing here: choose *Test* above.", icon=":material/school:")
+            return []
         if part == CLASSES:
             st.subheader("Which class is called which")
             confusions_and_images(view, origin)
@@ -235,7 +240,7 @@ try:
     data_and_model(about)
     show.picture_format()
     for place, draw in later:
-        with place, st.spinner(DRAWING):
+        with place, st.spinner(DRAWING, show_time=True):
             draw()
 except UserError as error:
     show_damage(group, error)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from colora.cli.asked import names
 from colora.cli.groups import add_group, add_groups, group_of, groups_of
 from colora.cli.printing import say
 from colora.data.dataset import SPLITS
@@ -18,7 +19,9 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
     """Registers them; `command` and `with_json` are the command line's own."""
     one = with_json(command("statistics", _statistics, "every figure of a group with its 95 % interval"))
     add_group(one)
-    one.add_argument("--positives", nargs="+", metavar="CLASS", help="operating point: one of these classes, or none")
+    one.add_argument(
+        "--positives", type=names, metavar="A,B,...", help="operating point: one of these classes, or none"
+    )
     one.add_argument(
         "--rule",
         choices=tuple(THRESHOLD_RULES),
@@ -74,10 +77,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _statistics_text(found: dict[str, Any]) -> str:
-    """The ensemble's figures, or those of the one seed there is, and under them the spread over seeds."""
-    one = found["ensemble"] or found["seeds"][0]
-    seeds = seeds_text([row["seed"] for row in found["seeds"]])
-    of = f"the ensemble of {seeds}" if found["ensemble"] else seeds
+    """The figures of the model that stands for the group, and under them the spread over seeds."""
+    one, of = _standing(found, found), _whose(found)
     lines = [f"{found['name']} on {_images(found)} of {found['split']}: {of}, 95 % intervals over images"]
     lines += _table(one["overall"])
     for name, table in one["per_class"].items():
@@ -88,7 +89,7 @@ def _statistics_text(found: dict[str, Any]) -> str:
             lines.append(f"    {TITLES[name]:<18} {_over_seeds(each)}")
     lines += _calibration_text(found)
     if found["operating_point"]:
-        lines += _operating_point_text(found["operating_point"], found["split"])
+        lines += _operating_point_text(found, found["operating_point"])
     if found["optimism"]:
         lines.append(f"  {found['optimism']['says']}")
     lines += [f"  {told}" for told in found["not_counted"]]
@@ -98,9 +99,31 @@ def _statistics_text(found: dict[str, Any]) -> str:
     return "\n".join([*lines, f"  {found['notice']}"])
 
 
+def _standing(found: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """The row of a part of the document that is of the one model."""
+    number, rows = found["one_model"], part["seeds"]
+    if number is not None:
+        return next(row for row in rows if row["seed"] == number)
+    return part["ensemble"] or rows[0]
+
+
+def _whose(found: dict[str, Any]) -> str:
+    if found["one_model"] is not None:
+        return f"seed {found['one_model']}, the one model that the rule takes"
+    seeds = seeds_text([row["seed"] for row in found["seeds"]])
+    return f"the ensemble of {seeds}" if found["ensemble"] else seeds
+
+
+def _chosen_by(found: dict[str, Any]) -> str:
+    return "chosen on these very images" if found["split"] == "val" else "chosen on validation"
+
+
 def _calibration_text(found: dict[str, Any]) -> list[str]:
-    one = found["calibration"]["ensemble"] or found["calibration"]["seeds"][0]
-    lines = [f"  Calibration: temperature {one['temperature']:.3f}, chosen on validation; before and after"]
+    if why := found["calibration"].get("reason"):
+        return [f"  Calibration: not estimable: {one_line(why)}"]
+    one = _standing(found, found["calibration"])
+    temperature = f"temperature {one['temperature']:.3f}, {_chosen_by(found)}"
+    lines = [f"  Calibration of {_whose(found)}: {temperature}; before and after"]
     for name, before in one["before"].items():
         if name in TITLES:
             lines.append(f"    {TITLES[name]:<18} {_estimate(before)}; {_estimate(one['after'][name])}")
@@ -108,16 +131,19 @@ def _calibration_text(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _operating_point_text(found: dict[str, Any], split: str) -> list[str]:
-    one = found["ensemble"] or found["seeds"][0]
-    lines = [f"  {one_line(', '.join(found['positives']))} against the rest: {found['says']}"]
+def _operating_point_text(found: dict[str, Any], point: dict[str, Any]) -> list[str]:
+    one = _standing(found, point)
+    positives = one_line(", ".join(point["positives"]))
+    lines = [f"  {positives} against the rest, by {_whose(found)}: {point['says']}"]
     if one["threshold"] is None:
         return [*lines, f"    not estimable: {one['reason']}"]
-    lines.append(f"    threshold {one['threshold']:.4f}; on validation, which chose it, and on {split}")
+    here = f", and on {found['split']}" if found["split"] != "val" else ""
+    lines.append(f"    threshold {one['threshold']:.4f}; on validation, which chose it{here}")
     for name, each in one["judged"].items():
-        lines.append(f"    {TITLES[name]:<18} {_estimate(one['on_validation'][name])}; {_estimate(each)}")
+        both = [one["on_validation"][name], *[each] * bool(here)]
+        lines.append(f"    {TITLES[name]:<18} {'; '.join(map(_estimate, both))}")
     for name, each in one["at_prevalence"].items():
-        title = f"{TITLES[name]} at {found['prevalence']:.3g}"
+        title = f"{TITLES[name]} at {point['prevalence']:.3g}"
         lines.append(f"    {title:<18} {_estimate(each)}")
     return lines
 
@@ -147,6 +173,10 @@ def _over_seeds(each: dict[str, Any]) -> str:
 
 def _comparison_text(found: dict[str, Any]) -> str:
     lines = [f"On {_images(found)} of {found['split']}, ensemble against ensemble, 95 % intervals"]
+    for row in found["groups"]:
+        own = ", ".join(f"{TITLES[name]} {_estimate(each)}" for name, each in row["ensemble"].items())
+        lines.append(f"  {row['name']}, {seeds_text(found['seeds'] or row['seeds'])}: {own}")
+        lines += [f"    {row['optimism']['says']}"] if row["optimism"] else []
     lines += [f"  {'Not comparable: ' if c['weight'] == 'wrong' else ''}{c['says']}" for c in found["cautions"]]
     for pair in found["pairs"]:
         seeds = f", {seeds_text(pair['seeds'])} of both" if pair["seeds"] else ", no seed in common"

@@ -127,13 +127,15 @@ def of_seeds(
     """
     mean = float(np.mean(values))
     reason = why_no_interval(*map(float, percentiles(drawn)), sample)
+    start, end = span
+    if reason is None and mean in span:
+        reason = "it is at an end of where it can lie, which says nothing of others"
     if reason:
         return Estimate(mean, reason=reason)
     seeds = float(np.var(values, ddof=1)) / len(values)
     whole = float(np.nanvar(drawn)) + seeds
     degrees = whole**2 / (seeds**2 / (len(values) - 1)) if seeds else math.inf
     half = float(student.ppf((1 + LEVEL) / 2, degrees)) * math.sqrt(whole)
-    start, end = span
     if math.isinf(end):
         low, high = max(start, mean - half), mean + half
     else:

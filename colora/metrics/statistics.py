@@ -92,6 +92,8 @@ def statistics(
     if len(models) == 1:
         return Statistics(len(labels), count, draws, found, None, None)
     together = _over_seeds(values[:-1], drawn[:-1], sample, names, class_names)
+    pooled = [math.nan if (v := model.overall["auc_micro"].value) is None else v for model in found[:-1]]
+    together[0]["auc_micro"] = OverSeeds(Spread.of(pooled), _not_drawn(pooled))
     return Statistics(len(labels), count, draws, found[:-1], found[-1], together)
 
 
@@ -200,13 +202,21 @@ def _over_seeds(
     values: list[Figures], drawn: list[Figures], sample: Sample, names: list[str], class_names: Sequence[str]
 ) -> tuple[dict[str, OverSeeds], dict[str, dict[str, OverSeeds]]]:
     overall = {
-        name: _mean(name, [v.overall[name][0] for v in values], [d.overall[name] for d in drawn], sample)
+        name: _mean(
+            [v.overall[name][0] for v in values],
+            [d.overall[name] for d in drawn],
+            sample,
+            figures.SPANS.get(name, (0.0, 1.0)),
+        )
         for name in names
     }
     per_class = {
         class_name: {
             name: _mean(
-                name, [v.per_class[name][0, c] for v in values], [d.per_class[name][:, c] for d in drawn], sample
+                [v.per_class[name][0, c] for v in values],
+                [d.per_class[name][:, c] for d in drawn],
+                sample,
+                (0.0, 1.0) if name == "brier" else figures.SPANS.get(name, (0.0, 1.0)),  # of one class its own part
             )
             for name in figures.PER_CLASS
         }
@@ -215,11 +225,16 @@ def _over_seeds(
     return overall, per_class
 
 
-def _mean(name: str, values: list[float], drawn: list[np.ndarray], sample: Sample) -> OverSeeds:
+def _not_drawn(values: list[float]) -> Estimate:
+    """The mean of a figure whose draws would take as long as all others together."""
+    mean = float(np.mean(values))
+    return Estimate(mean, reason="it is not drawn") if math.isfinite(mean) else Estimate(None, reason="not defined")
+
+
+def _mean(values: list[float], drawn: list[np.ndarray], sample: Sample, span: tuple[float, float]) -> OverSeeds:
     """Of the S seeds' values, each with its draws (D,)."""
     spread = Spread.of(values)
     if spread is None or spread.n < len(values):
         known = spread.n if spread else 0
         return OverSeeds(spread, Estimate(None, reason=f"defined for {known} of {len(values)} seeds"))
-    span = figures.SPANS.get(name, (0.0, 1.0))
     return OverSeeds(spread, estimates.of_seeds(values, np.mean(drawn, axis=0), sample, span))

@@ -24,7 +24,7 @@ from colora.results.compare import cautions
 from colora.results.judged import Judged, judged
 from colora.results.operating_point import Question, group_operating_point
 from colora.results.predictions import epoch_file
-from colora.results.summary import group_summary
+from colora.results.summary import best_run, group_summary
 from colora.runs.documents import contained
 from colora.runs.finished import says_not_counted, under_way
 from colora.runs.folder import Group
@@ -44,12 +44,16 @@ OVER_SEEDS: dict[str, Callable[[np.ndarray, np.ndarray], float | None]] = {  # t
 def group_statistics(group: Group, split: str = "test", question: Question | None = None) -> dict[str, Any]:
     """One group's document: n, patients, seeds, ensemble, over_seeds, each figure with value, low, high and method,
     calibration, and what they were made of; with a `question`, the operating point that validation chooses for it.
-    Raises UserError as `judged` does."""
+
+    `one_model` is the seed that the paper's rule takes; None with any other, where the ensemble stands for the group.
+    Calibration is without seeds and has a `reason` where validation's predictions, or a temperature, cannot be read.
+    Raises UserError as `judged` does, and of the question where it cannot be answered."""
     with contained(group.path):
         seen = judged(group, split)
-        validation = judged(group, "val", seen.runs)
-        if question is not None:
-            question.classes(seen.class_names)  # whether there are such, before draws that take seconds
+        point = None
+        if question is not None:  # first, for a mistake in it is told before draws that take seconds
+            question.classes(seen.class_names)
+            point = group_operating_point(seen, judged(group, "val", seen.runs), question)
         config = group.config
         ordinal = in_order(config.dataset)
         found = statistics(seen.labels, seen.probabilities, seen.class_names, seen.patients, ordinal)
@@ -70,14 +74,29 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
             "seeds": [{"seed": s, **own.as_dict()} for s, own in zip(seen.seeds, found.seeds, strict=True)],
             "ensemble": found.ensemble.as_dict() if found.ensemble else None,
             "over_seeds": _over_seeds(found.over_seeds),
-            "calibration": group_calibration(seen, validation),
-            "operating_point": None if question is None else group_operating_point(seen, validation, question),
+            "one_model": _one_model(seen),
+            "calibration": _calibration(seen),
+            "operating_point": point,
             "optimism": optimism_of(seen),
             **about,
             "not_counted": says_not_counted(about),
             "warnings": resolved.warnings,
             "notice": NOTICE,
         }
+
+
+def _one_model(seen: Judged) -> int | None:
+    if seen.group.config.selection != "paper":
+        return None
+    best = best_run(seen.group, list(seen.runs))
+    return best.seed if best else None
+
+
+def _calibration(seen: Judged) -> dict[str, Any]:
+    try:
+        return group_calibration(seen, judged(seen.group, "val", seen.runs))
+    except UserError as error:
+        return {"fitted_on": "val", "seeds": [], "ensemble": None, "reason": str(error)}
 
 
 def _over_seeds(

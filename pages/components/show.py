@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -18,6 +18,9 @@ from colora.settings.catalog import BACKBONES, METHODS, split_backbone
 from colora.system.spreadsheet import csv_bytes
 from colora.system.typed import shortened
 from pages.components import address
+
+if TYPE_CHECKING:
+    from colora.metrics.estimates import Estimate
 
 STATES = {
     "queued": ("gray", ":material/schedule:", "waits for its turn"),
@@ -125,6 +128,16 @@ def spread_text(spread: dict[str, Any] | None, seeds: int) -> str:
     how_many = f" ({counted(n, seeds)})" if n == 1 or n < seeds else ""
     half = "" if n == 1 else f" [{three(spread['iqr'][0])}–{three(spread['iqr'][1])}]"
     return f"{three(spread['median'])}{half}{how_many}"
+
+
+def estimate_text(found: "Estimate", digits: int = 3) -> str:
+    """`0.915 [0.862, 0.949]`: a figure with its 95 % interval over images, or why something cannot be said."""
+    if found.value is None:
+        return f"not estimable: {found.reason}"
+    value = f"{found.value:.{digits}f}"
+    if found.low is None:
+        return f"{value}, no interval: {found.reason}"
+    return f"{value} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 def not_counted(about: dict[str, Any]) -> None:

@@ -168,3 +168,9 @@ def test_the_mean_over_seeds_gives_the_reason_where_draws_say_nothing():
     assert "changes it" in of_seeds([1.0, 1.0], np.ones(500), sample).reason
     seldom = np.where(np.arange(500) < 60, np.nan, np.random.default_rng(2).random(500))
     assert of_seeds([0.4, 0.6], seldom, sample).reason == "in more than one of ten draws it is not defined"
+
+
+def test_a_mean_over_seeds_at_an_end_of_its_span_has_no_interval_however_draws_differ():
+    drawn = -1 + np.random.default_rng(3).random(500)
+    found = of_seeds([-1.0, -1.0], drawn, Sample.of(np.zeros(10, int)), (-1.0, 1.0))
+    assert found == Estimate(-1.0, reason="it is at an end of where it can lie, which says nothing of others")

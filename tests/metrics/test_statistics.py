@@ -133,6 +133,12 @@ def test_over_seeds_has_each_seeds_spread_and_the_ensemble_is_one_more_model():
     own = [model.per_class["DME"]["ece"].value for model in found.seeds]
     expected, mean = of_seeds(own, np.mean(draws, axis=0), Sample.of(labels)), per_class["DME"]["ece"].mean
     assert (mean.low, mean.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    own = [model.per_class["DME"]["brier"].value for model in found.seeds]
+    draws = [Predicted(labels, p).under(draws_of(labels, 100, 3)).per_class["brier"][:, 1] for p in seeds]
+    expected = of_seeds(own, np.mean(draws, axis=0), Sample.of(labels), (0.0, 1.0))
+    assert per_class["DME"]["brier"].mean.high == pytest.approx(expected.high, abs=1e-6), "one class's part is below 1"
+    pooled = [model.overall["auc_micro"].value for model in found.seeds]
+    assert overall["auc_micro"].spread == Spread.of(pooled) and overall["auc_micro"].mean.reason == "it is not drawn"
     losses = [model.overall["log_loss"].value for model in found.seeds]
     low, high = overall["log_loss"].mean.low, overall["log_loss"].mean.high
     assert (low + high) / 2 == pytest.approx(np.mean(losses)), "which has no upper end, so the scale is the plain one"

@@ -64,10 +64,10 @@ def test_one_model_stands_with_the_intervals_of_its_shares(open_page):
     for c, (name, expected) in enumerate(zip(CLASS_NAMES, per_class(matrix), strict=True)):
         low, high = wilson(int(matrix[c, c]), 50)
         assert shown.loc[name, "Images"] == expected["n"] == 50
-        assert shown.loc[name, "Recall"] == f"{expected['recall']:.3f} ({low:.3f}–{high:.3f})"
+        assert shown.loc[name, "Recall"] == f"{expected['recall']:.3f} [{low:.3f}, {high:.3f}]"
         others = 150 - (int(matrix[:, c].sum()) - int(matrix[c, c]))
         low, high = wilson(others, 150)
-        assert shown.loc[name, "Specificity"] == f"{expected['specificity']:.3f} ({low:.3f}–{high:.3f})"
+        assert shown.loc[name, "Specificity"] == f"{expected['specificity']:.3f} [{low:.3f}, {high:.3f}]"
     low, high = wilson(int(matrix.trace()), 200)
     assert f"95 % interval {low:.3f} to {high:.3f} (Wilson)" in texts(app)
     assert "Figures of seed 0 on 200 images." in texts(app) and "wider in truth" in texts(app), "patients are unknown"

@@ -1,6 +1,7 @@
 """Evaluate says how sure its figures are: over seeds or over images, calibration, operating point, every figure."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -11,9 +12,11 @@ from opened import ran, texts
 
 from colora.metrics.figures import TITLES
 from colora.metrics.operating_point import Choice
+from colora.metrics.statistics import statistics as metrics_statistics
 from colora.results.operating_point import Question
 from colora.results.statistics import group_statistics
 from colora.runs.folder import Group
+from pages.components.evaluate.every_figure import model_table
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 
@@ -57,7 +60,7 @@ def test_over_images_the_ensembles_figures_stand_with_their_intervals(open_page,
     for row, own in [*statistics["ensemble"]["per_class"].items(), ("Average", one)]:
         for column, name in (("AUC", "auc"), ("Recall", "sensitivity"), ("Average precision", "average_precision")):
             found = own[name]
-            assert shown.loc[row, column] == f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
+            assert shown.loc[row, column] == f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
 def test_every_plot_has_intervals_over_images(open_page, folder, statistics):
@@ -99,9 +102,13 @@ def test_of_one_model_intervals_are_over_images_and_nothing_is_chosen(open_page,
     assert not [group for group in app.get("button_group") if group.proto.label == "Intervals and bands"]
 
 
-def test_on_the_images_it_learnt_from_there_is_no_interval(open_page, folder):
-    app = open_page("evaluate", "early", folder=folder, over="over images", split="Train")
-    assert "95 % interval" not in texts(app) and "Median over 3 seeds" in texts(app)
+@pytest.mark.parametrize("name", ["early", "alone", "paper"])
+@pytest.mark.parametrize("part", ["Classes", "Calibration", "Operating point", "Every figure"])
+def test_on_the_images_it_learnt_from_there_is_no_interval(open_page, folder, name, part):
+    app = open_page("evaluate", name, folder=folder, over="over images", split="Train", part=part)
+    said = texts(app)
+    assert not app.exception and not app.error and "95 % interval" not in said
+    assert ("choose *Test* above" in said) is (part != "Classes")
     assert not [group for group in app.get("button_group") if group.proto.label == "Intervals and bands"]
 
 
@@ -155,6 +162,16 @@ def test_an_operating_point_is_that_of_the_statistics(open_page, folder, statist
     assert f"each at its own threshold: sensitivity {spread['median']:.3f}" in texts(app)
 
 
+def test_the_prevalence_goes_along_with_the_question_until_somebody_chooses_one(open_page, folder):
+    app = open_page("evaluate", "early", folder=folder, part="Operating point")
+    assert app.slider(key="prevalence").value == 50.0
+    app.multiselect(key="positives").set_value(["CNV"])
+    assert ran(app).slider(key="prevalence").value == 25.0 and "prevalence" not in app.query_params
+    app.slider(key="prevalence").set_value(10.0)
+    app.multiselect(key="positives").set_value(["CNV", "DRUSEN"])
+    assert ran(ran(app)).slider(key="prevalence").value == 10.0 and app.query_params["prevalence"] == "10"
+
+
 def test_a_question_that_none_can_be_made_of_is_a_sentence(open_page, folder):
     app = open_page("evaluate", "early", folder=folder, part="Operating point")
     for chosen in ([], CLASS_NAMES):
@@ -186,7 +203,7 @@ def test_every_figure_over_seeds_and_over_images_is_that_of_the_statistics(open_
                 [each["median"], *each["iqr"], *each["range"]]
             )
             assert row[["mean", "low", "high"]].tolist() == pytest.approx(
-                [each["mean"]["value"], each["mean"]["low"], each["mean"]["high"]], nan_ok=True
+                [math.nan if (v := each["mean"][end]) is None else v for end in ("value", "low", "high")], nan_ok=True
             )
     app.button_group(key="over").set_value(True)
     shown = ran(app).dataframe[-1].value.set_index(["class", "figure"])
@@ -202,6 +219,26 @@ def test_the_papers_rule_says_what_it_gained_as_measured(open_page, folder):
     found = group_statistics(Group(folder / "paper"))["optimism"]
     assert found["says"] in texts(open_page("evaluate", "paper", folder=folder)).replace("\\", "")
     assert "Measured" not in texts(open_page("evaluate", "early", folder=folder))
+
+
+def test_one_seed_of_the_papers_rule_has_chosen_on_test_too(open_page, tmp_path):
+    group = fabricate(tmp_path, "single", ["done"], {"epochs": 3, "selection": "paper"})
+    said = texts(open_page("evaluate", "single", folder=tmp_path)).replace("\\", "")
+    assert group_statistics(group)["optimism"]["says"] in said and "medians below" not in said
+
+
+def test_a_class_named_as_all_are_takes_no_row_of_theirs():
+    labels, p = labels_of("test") % 2, probabilities("test", 0, 2)[:, :2]
+    found = metrics_statistics(labels, [p / p.sum(1, keepdims=True)] * 2, ["all classes", "B"], draws=20)
+    table = model_table(found.seeds[0])
+    assert len(table) == 15 + 2 * 13 and (table["class"] == "all classes").sum() == 15 + 13
+
+
+def test_without_validations_predictions_the_test_images_have_their_intervals(open_page, tmp_path):
+    for run in fabricate(tmp_path, "kept", ["done"] * 2, {"epochs": 2}).runs:
+        (run.path / "predictions" / "val.parquet").unlink()
+    app = open_page("evaluate", "kept", folder=tmp_path, over="over images")
+    assert not app.error and "95 % interval" in texts(app)
 
 
 def test_a_damaged_temperature_is_a_sentence_on_its_own_part(open_page, tmp_path):

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
+from colora.metrics.estimates import Estimate
 from colora.metrics.figures import TITLES
 from colora.results.predictions import source_file
 from colora.results.resolving import MEANS, tells_apart
@@ -50,9 +51,10 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
             st.markdown(f"- {show.literal(pair['says'])}")
     scale, unit = UNITS[figure]
     whose = f"of {seeds_text(found['seeds'])}, which all have" if found["seeds"] else "of each group's own seeds"
+    own = "; on the diagonal an ensemble's own" if figure in found["groups"][0]["ensemble"] else ""
     st.caption(
         f"{plots.METRIC_NAMES[metric]}, row minus column{f', in {unit}' if unit else ''}, with its 95 % interval "
-        f"over images: ensemble against ensemble, {show.literal(whose)}; on the diagonal an ensemble's own. Ahead or "
+        f"over images: ensemble against ensemble, {show.literal(whose)}{own}. Ahead or "
         "behind is said where zero lies outside; an interval that holds zero is no proof that two are equal."
     )
     names = [row["name"] for row in found["groups"]]
@@ -94,21 +96,13 @@ def show_matrix(
     cells = pd.DataFrame("–", index=names, columns=names).rename_axis("Minus")
     for name, row in zip(names, groups, strict=True):
         if own := row["ensemble"].get(figure):
-            cells.loc[name, name] = own_text(own)
+            cells.loc[name, name] = show.estimate_text(Estimate(**own))
     for pair in pairs:
         a, b = short[pair["a"]], short[pair["b"]]
         cells.loc[a, b], cells.loc[b, a] = (
             cell_text(pair[figure], scale, sign, figure in LOWER_IS_BETTER) for sign in (1, -1)
         )
     show.table(cells, alt="Differences between the groups, row minus column", border="horizontal")
-
-
-def own_text(found: dict[str, Any]) -> str:
-    """`0.948 [0.893, 0.976]`, or why nothing can be said."""
-    if found["value"] is None:
-        return f"not estimable: {found['reason']}"
-    ends = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
-    return f"{found['value']:.3f}{ends}"
 
 
 def cell_text(found: dict[str, Any], scale: float, sign: int, lower_is_better: bool) -> str:
@@ -145,7 +139,8 @@ def _stamps(groups: list[Group], split: str) -> list[Any]:
     found = []
     for group in groups:
         with contained(group.path):
-            files = [source_file(run, split, None) for run in finished(group)]
+            runs = finished(group)
+            files = [file for run in runs for file in (source_file(run, split, None), run.path / "metrics.jsonl")]
         found.append((str(group.path), [(str(file), file and file_stamp(file)) for file in files]))
     return found
 

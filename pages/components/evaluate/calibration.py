@@ -8,7 +8,6 @@ import streamlit as st
 from colora import plots
 from colora.metrics import calibration
 from colora.metrics.calibration import COLDEST, ERRORS, HOTTEST, Calibration
-from colora.metrics.estimates import Estimate
 from colora.metrics.figures import TITLES
 from colora.metrics.over_seeds import Spread
 from pages.components import address, show
@@ -48,8 +47,6 @@ def warnings(view: View, one: Calibration) -> list[str]:
     found = []
     if view.split == "val":
         found.append("These are the images that chose the temperature: what it gains here is a little too good.")
-    elif view.split == "train":
-        found.append("The models have learnt these images: what they are sure of here says nothing of others.")
     if not COLDEST + AT_ITS_END < one.temperature < HOTTEST - AT_ITS_END:
         found.append(
             f"No temperature between {COLDEST:g} and {HOTTEST:g} is best on validation, where every image is right, "
@@ -86,7 +83,11 @@ def diagram(view: View, one: Calibration, origin: str) -> None:
 def errors(view: View, one: Calibration, origin: str) -> None:
     """ECE, Brier, log loss and Brier's parts, before and after."""
     rows = [
-        {"Figure": TITLES[name], "As trained": text(one.before[name]), "Calibrated": text(one.after[name])}
+        {
+            "Figure": TITLES[name],
+            "As trained": show.estimate_text(one.before[name], 4),
+            "Calibrated": show.estimate_text(one.after[name], 4),
+        }
         for name in ERRORS
     ]
     rows += [
@@ -144,11 +145,3 @@ def every_seed(view: View, seeds: list[Calibration], origin: str) -> None:
         alt="Temperature and errors of each seed",
     )
     show.csv_button(table, f"{view.name}-temperatures", origin)
-
-
-def text(found: Estimate) -> str:
-    """`0.0421 [0.0310, 0.0588]`, or without what cannot be said."""
-    if found.value is None:
-        return f"not estimable: {found.reason}"
-    ends = "" if found.low is None else f" [{found.low:.4f}, {found.high:.4f}]"
-    return f"{found.value:.4f}{ends}"

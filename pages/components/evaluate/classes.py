@@ -142,6 +142,5 @@ def model_table(view: View, found: ModelFigures, origin: str) -> None:
 
 
 def estimate_text(found: Estimate) -> str:
-    """`0.915 (0.862–0.949)`; without an interval alone."""
-    ends = "" if found.low is None else f" ({found.low:.3f}–{found.high:.3f})"
-    return f"{show.three(found.value)}{ends}"
+    """`0.915 [0.862, 0.949]`; what cannot be said is left out here: *Every figure* has the reasons."""
+    return show.three(found.value) if found.low is None else show.estimate_text(found)

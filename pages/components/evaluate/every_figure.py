@@ -53,10 +53,8 @@ def every_figure(view: View, origin: str) -> None:
 
 def model_table(found: ModelFigures) -> pd.DataFrame:
     """One row a class and figure: value, low, high, method, and why something is not there."""
-    tables = {ALL_CLASSES: found.overall, **found.per_class}
-    rows = [
-        {"class": c, "figure": TITLES[name], **row_of(each)} for c, own in tables.items() for name, each in own.items()
-    ]
+    tables = [(ALL_CLASSES, found.overall), *found.per_class.items()]
+    rows = [{"class": c, "figure": TITLES[name], **row_of(each)} for c, own in tables for name, each in own.items()]
     return pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, float))
 
 
@@ -70,7 +68,7 @@ def seeds_table(found: Statistics) -> pd.DataFrame:
     overall, per_class = found.over_seeds
     rows = [
         {"class": c, "figure": TITLES[name], **spread_row(each)}
-        for c, own in {ALL_CLASSES: overall, **per_class}.items()
+        for c, own in [(ALL_CLASSES, overall), *per_class.items()]
         for name, each in own.items()
     ]
     return pd.DataFrame(rows).astype(dict.fromkeys(SPREADS, float))

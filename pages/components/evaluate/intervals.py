@@ -5,7 +5,7 @@ milliseconds; what has to be drawn two thousand times is asked for after the pag
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,14 +21,14 @@ from colora.metrics.statistics import ModelFigures, Statistics
 from colora.results.calibration import calibrated
 from colora.results.judged import Judged, judged
 from colora.results.operating_point import OperatingPoint, Question, points
-from colora.results.predictions import source_file
 from colora.results.statistics import optimism_of
 from colora.runs.documents import contained
 from colora.runs.selection import selected_epoch
 from colora.settings.medmnist_info import in_order
-from pages.components.evaluate.readers import View
+from pages.components.evaluate.readers import View, seeds_with_predictions
 from pages.components.runs import file_stamp
 
+T = TypeVar("T")
 DRAWING = "Drawing the images two thousand times ..."
 JUDGING = ("val", "test")  # of images that a model learnt from an interval says nothing of others
 
@@ -136,8 +136,8 @@ def with_intervals(table: pd.DataFrame, view: View) -> pd.DataFrame:
 
 def every_seed(view: View) -> dict[int, dict[str, Estimate]]:
     """{seed: its accuracy and AUC} on the view's split, of those that have kept their predictions there."""
-    with contained(view.group.path):
-        kept = tuple(run for run in view.runs if source_file(run, view.split, view.epoch))
+    there = seeds_with_predictions(view.group, view.split, view.epoch)
+    kept = tuple(run for run in view.runs if run in there)
     if not kept:
         return {}
     view = replace(view, runs=kept)
@@ -155,7 +155,7 @@ def _every_seed(_view: View, key: Any) -> dict[int, dict[str, Estimate]]:
 def calibrations(view: View) -> tuple[list[Calibration], Calibration]:
     """Of each seed, and of the one model that stands for them."""
     seeds, joint = _calibrations(view, view.key, validation_key(view))
-    return seeds, (seeds[view.one or 0] if view.one is not None or joint is None else joint)
+    return seeds, _standing(view, seeds, joint)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -166,7 +166,7 @@ def _calibrations(_view: View, key: Any, other: Any) -> tuple[list[Calibration],
 def operating_points(view: View, question: Question) -> tuple[list[OperatingPoint], OperatingPoint]:
     """Of each seed at its own threshold, and of the one model that stands for them."""
     seeds, joint = _points(view, view.key, validation_key(view), question)
-    return seeds, (seeds[view.one or 0] if view.one is not None or joint is None else joint)
+    return seeds, _standing(view, seeds, joint)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -174,6 +174,11 @@ def _points(
     _view: View, key: Any, other: Any, question: Question
 ) -> tuple[list[OperatingPoint], OperatingPoint | None]:
     return points(seen(_view), validation(_view), question)
+
+
+def _standing(view: View, seeds: list[T], joint: T | None) -> T:
+    """Of the one model that stands for the seeds."""
+    return seeds[view.one or 0] if view.one is not None or joint is None else joint
 
 
 def validation_key(view: View) -> Any:

@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.metrics.estimates import Estimate
 from colora.metrics.figures import SHARES, TITLES
 from colora.metrics.operating_point import Choice, decision_curve, scores
 from colora.metrics.over_seeds import Spread
@@ -38,11 +37,10 @@ def operating_point_part(view: View, origin: str) -> None:
         "The threshold is chosen on validation and then frozen; the test images judge it. The score is the sum of the "
         f"chosen classes' probabilities, of {show.literal(view.model())}."
     )
-    if view.split != "test":
+    if view.split == "val":
         st.caption(
-            f":orange[:material/warning:] {SPLIT_NAMES[view.split]} images "
-            + ("chose the threshold" if view.split == "val" else "were learnt")
-            + ": these figures are too good. Choose *Test* above."
+            ":orange[:material/warning:] These images chose the threshold: its figures here are too good. Choose "
+            "*Test* above."
         )
     question = asked(view)
     if question is None:
@@ -82,12 +80,14 @@ def asked(view: View) -> Question | None:
             value = st.number_input(label, low, high, step=step, key=key)
     with grid.cell():
         usual = round(100 * float(np.isin(intervals.seen(view).labels, [names.index(n) for n in positives]).mean()), 1)
+        usual = min(max(usual, 0.1), 99.0)
+        follow("prevalence", usual)
         per_cent = st.slider(
             "Prevalence, per cent",
             0.1,
             99.0,
             step=0.1,
-            key=address.number("prevalence", min(max(usual, 0.1), 99.0), 0.1, 99.0),
+            key=address.number("prevalence", usual, 0.1, 99.0),
             help="How common the positive classes are where the model is used: PPV and NPV depend on it, sensitivity "
             f"and specificity do not. Among these images it is {usual:g} %.",
         )
@@ -97,16 +97,23 @@ def asked(view: View) -> Question | None:
     return Question(tuple(positives), Choice(rule, float(value)), per_cent / 100)
 
 
+def follow(key: str, usual: float) -> None:
+    """A field that nobody has changed goes along where what is usual changes with the question."""
+    if st.session_state.get(key) == st.session_state.get(f"{key}-usual", usual):
+        st.session_state[key] = usual
+    st.session_state[f"{key}-usual"] = usual
+
+
 def worth(view: View, question: Question, one: OperatingPoint, seeds: list[OperatingPoint], origin: str) -> None:
     """Sensitivity, specificity, PPV and NPV of the frozen threshold."""
     here = SPLIT_NAMES[view.split]
-    at = f"At {100 * (question.prevalence or 0):.1f} %"
+    at = f"At {100 * question.prevalence:.1f} %"
     rows = [
         {
             "Figure": TITLES[name].capitalize() if TITLES[name].islower() else TITLES[name],
-            "Validation": text(one.on_validation[name]),
-            here: text(one.judged[name]),
-            at: text(one.at_prevalence[name]) if name in one.at_prevalence else "as measured",
+            "Validation": show.estimate_text(one.on_validation[name]),
+            here: show.estimate_text(one.judged[name]),
+            at: show.estimate_text(one.at_prevalence[name]) if name in one.at_prevalence else "as measured",
         }
         for name in SHARES
     ]
@@ -152,11 +159,3 @@ def benefit(_view: View, key: Any, positives: tuple[int, ...]) -> pd.DataFrame:
     found = intervals.model(_view)
     member = np.isin(found.labels, positives)
     return decision_curve(member, scores(found.probabilities, positives), THRESHOLDS, intervals.seen(_view).patients)
-
-
-def text(found: Estimate) -> str:
-    """`0.915 [0.862, 0.949]`, or why not."""
-    if found.value is None:
-        return f"not estimable: {found.reason}"
-    ends = f" [{found.low:.3f}, {found.high:.3f}]" if found.low is not None else ""
-    return f"{found.value:.3f}{ends}"
