@@ -18,13 +18,11 @@ from typing import Any
 
 import numpy as np
 from adapting import EQUAL_TO, START
-from folds import FOLDS, figures, make_folds, paired
-from pointwise_rank import HERE, NETWORKS, ONE_MERGE, Variant, over_seeds, train
+from folds import figures, make_folds, paired
+from pointwise_rank import NETWORKS, ONE_MERGE, Variant, keep, on_folds, over_seeds
 from study import study_arguments
 
 from colora.system import processor
-from colora.system.environment import environment
-from colora.training.images import choose_device
 
 SEEDS = (20, 30)  # of a fold: its number and these
 PRESET, FASTER = 0.003, 0.01
@@ -49,14 +47,9 @@ def main() -> None:
     args = study_arguments(__doc__)
     args.runs_dir.mkdir(parents=True, exist_ok=True)
     patients = make_folds(args.data, args.runs_dir)
-    weights = args.weights_dir.absolute()
     with ProcessPoolExecutor(args.workers) as pool:
         jobs = {
-            (variant, rate): [
-                pool.submit(train, args.runs_dir, weights, variant, rate, fold, seed)
-                for seed in SEEDS
-                for fold in range(FOLDS)
-            ]
+            (variant, rate): on_folds(pool, args, variant, rate, SEEDS)
             for backbone in NETWORKS
             for variant in variants(backbone)
             for rate in variant.rates
@@ -73,13 +66,7 @@ def main() -> None:
                     row[name] = paired(outcome, outcomes[variant.backbone, other, rate], patients)
             rows.append(row)
             print(f"{variant.backbone:16} {variant.title:10} {rate:g}", json.dumps(figures(outcome)), flush=True)
-    result = {
-        "about": " ".join(__doc__.split()),
-        "rows": rows,
-        "environment": environment(choose_device("cpu"))
-        | {"command": "python benchmarks/first_study/growing_rank.py"},
-    }
-    (HERE / "growing_rank.json").write_text(json.dumps(result, indent=1) + "\n")
+    keep("growing_rank", __doc__, rows)
 
 
 if __name__ == "__main__":

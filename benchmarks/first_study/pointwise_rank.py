@@ -24,10 +24,11 @@ beside a result on OCTMNIST. Runs are kept in --runs-dir, so an interrupted stud
 
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
+from argparse import Namespace
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -90,12 +91,11 @@ def main() -> None:
     args = study_arguments(__doc__)
     args.runs_dir.mkdir(parents=True, exist_ok=True)
     patients = make_folds(args.data, args.runs_dir)
-    weights = args.weights_dir.absolute()
     every = [variant for backbone in NETWORKS for variant in variants(backbone)]
     with ProcessPoolExecutor(args.workers) as pool:
         tried = {
             (variant, rate): [
-                pool.submit(train, args.runs_dir, weights, variant, rate, fold, CHOOSING) for fold in CHOOSING_FOLDS
+                pool.submit(train, args, variant, rate, fold, CHOOSING) for fold in CHOOSING_FOLDS
             ]
             for variant in every
             for rate in variant.rates
@@ -107,12 +107,7 @@ def main() -> None:
                 for rate in variant.rates
             }
             rate = min(losses, key=losses.__getitem__)
-            folds = [
-                pool.submit(train, args.runs_dir, weights, variant, rate, fold, seed)
-                for seed in SEEDS
-                for fold in range(FOLDS)
-            ]
-            jobs[variant] = rate, losses, folds
+            jobs[variant] = rate, losses, on_folds(pool, args, variant, rate, SEEDS)
         rows = []
         outcomes: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for variant, (rate, losses, folds) in jobs.items():
@@ -126,16 +121,25 @@ def main() -> None:
                     row[name] = paired(outcome, outcomes[variant.backbone, other], patients)
             rows.append(row)
             print(f"{variant.backbone:16} {variant.title:40}", json.dumps(figures(outcome)), flush=True)
-    result = {
-        "about": " ".join(__doc__.split()),
-        "rows": rows,
-        "environment": environment(choose_device("cpu"))
-        | {"command": "python benchmarks/first_study/pointwise_rank.py"},
-    }
-    (HERE / "pointwise_rank.json").write_text(json.dumps(result, indent=1) + "\n")
+    keep("pointwise_rank", __doc__, rows)
 
 
-def train(runs_dir: Path, weights: Path, variant: Variant, rate: float, fold: int, seed: int) -> dict[str, Any]:
+def keep(name: str, about: str, rows: list[dict[str, Any]]) -> None:
+    """NAME.json beside the script of that name."""
+    made = environment(choose_device("cpu")) | {"command": f"python benchmarks/first_study/{name}.py"}
+    result = {"about": " ".join(about.split()), "rows": rows, "environment": made}
+    (HERE / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def on_folds(
+    pool: ProcessPoolExecutor, args: Namespace, variant: Variant, rate: float, seeds: Sequence[int]
+) -> list[Future[dict[str, Any]]]:
+    """Every fold with each seed, as `over_seeds` wants them."""
+    return [pool.submit(train, args, variant, rate, fold, seed) for seed in seeds for fold in range(FOLDS)]
+
+
+def train(args: Namespace, variant: Variant, rate: float, fold: int, seed: int) -> dict[str, Any]:
+    runs_dir, weights = args.runs_dir, args.weights_dir.absolute()
     with HOOKS[variant.hook]() if variant.hook else nullcontext():
         return train_fold(runs_dir, weights, variant.backbone, variant.at(rate), fold, fold + seed, variant.hook)
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from colora.metrics.bootstrap import Sample
 from colora.metrics.figures import Predicted
-from colora.results.predictions import image_table, predicted, table_file
+from colora.results.predictions import image_table, predicted
 from colora.runs.finished import finished
 from colora.runs.folder import Group, Run
-from colora.runs.siblings import alike
 from colora.system.errors import UserError
 
 
@@ -19,8 +19,7 @@ from colora.system.errors import UserError
 class Judged:
     """What `runs` predicted for the images of one split at `epoch`, or at each one's selected epoch (None).
 
-    labels (N,) int; patients (N,) names, None where unknown; probabilities: of each seed (N, C); images: what tells an
-    image from others (N,), its checksum, or its id where none was kept.
+    table: its images in order, as `predictions.image_table` has them; probabilities: of each seed (N, C).
     """
 
     group: Group
@@ -28,16 +27,36 @@ class Judged:
     runs: Sequence[Run]
     epoch: int | None
     class_names: list[str]
-    labels: np.ndarray
-    patients: np.ndarray | None
+    table: pd.DataFrame
     probabilities: list[np.ndarray]
-    images: np.ndarray
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) int."""
+        return self.table["target"].to_numpy(dtype=np.int64)
+
+    @cached_property
+    def patients(self) -> np.ndarray | None:
+        """(N,) names, where one is missing that of the image alone; None where none is known."""
+        named = self.table["patient_id"]
+        if not (known := named.notna().to_numpy()).any():
+            return None
+        return np.where(known, named.astype(str), np.char.add("image ", self._image_ids))
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N,) what tells an image from others: its checksum, or its id where none was kept."""
+        return self.table["checksum"].to_numpy() if "checksum" in self.table else self._image_ids
+
+    @property
+    def _image_ids(self) -> np.ndarray:
+        return self.table["image_id"].astype(str).to_numpy()
 
     @property
     def seeds(self) -> list[int]:
         return [run.seed for run in self.runs]
 
-    @property
+    @cached_property
     def sample(self) -> Sample:
         return Sample.of(self.labels, self.patients)
 
@@ -52,25 +71,13 @@ def judged(group: Group, split: str, runs: Sequence[Run] | None = None, epoch: i
     runs = finished(group) if runs is None else runs
     if not runs:
         raise UserError(f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}.")
-    table = image_table(group, split, runs[0])
-    labels = table["target"].to_numpy(dtype=np.int64)
     resolved = runs[0].resolved
     assert resolved is not None  # predictions exist, so the run has started
-    holder = next((run for run in (*runs, *alike(group, runs[0])) if table_file(run, split).exists()), runs[0])
-    images = table["image_id"].astype(str).to_numpy()
-    if table_file(holder, split).exists() and "checksum" in (kept := holder.predictions(split)):
-        images = kept.set_index("index").loc[table["index"], "checksum"].to_numpy()
-    probabilities = [predicted(run, split, epoch, labels)[1] for run in runs]
-    names = resolved.class_names
-    for run, each in zip(runs, probabilities, strict=True):
-        if Predicted(labels, each).classes != len(names):  # or raises where a damaged file has no probabilities
-            raise UserError(f"{run.path} has predictions of {each.shape[1]} classes, and names of {len(names)}.")
-    return Judged(group, split, runs, epoch, names, labels, patients_of(table), probabilities, images)
-
-
-def patients_of(table: pd.DataFrame) -> np.ndarray | None:
-    """(N,) names of the patients of a `predictions.image_table`, where one is missing of the image alone; None where
-    none is known."""
-    known = table["patient_id"].notna().to_numpy()
-    alone = table["image_id"].astype(str).to_numpy()
-    return np.where(known, table["patient_id"].astype(str), np.char.add("image ", alone)) if known.any() else None
+    found = Judged(group, split, runs, epoch, resolved.class_names, image_table(group, split, runs[0]), [])
+    for run in runs:
+        _, own = predicted(run, split, epoch, found.labels)
+        names = len(found.class_names)
+        if Predicted(found.labels, own).classes != names:  # or raises where a damaged file has no probabilities
+            raise UserError(f"{run.path} has predictions of {own.shape[1]} classes, and names of {names}.")
+        found.probabilities.append(own)
+    return found

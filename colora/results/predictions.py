@@ -33,8 +33,8 @@ def epoch_file(run: Run, epoch: int) -> Path:
 
 def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame:
     """The images behind `predicted`, in its order: index (position in the split), label, image_id, patient_id or null,
-    and target, the label that predictions are held against. They are those of the seed `of`; by default of the seeds
-    that belong together.
+    checksum where it was kept, and target, the label that predictions are held against. They are those of the seed
+    `of`; by default of the seeds that belong together.
 
     Of the train split the images trained on. Raises UserError while no seed with these images is finished.
     """
@@ -48,7 +48,8 @@ def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame
     table = run.predictions(split)
     if split == "train":
         table = table[table["used"]]
-    return table[COLUMNS].assign(target=targets(table)).reset_index(drop=True)
+    columns = [*COLUMNS, "checksum"] if "checksum" in table else COLUMNS
+    return table[columns].assign(target=targets(table)).reset_index(drop=True)
 
 
 def image_checksums(run: Run, split: str) -> np.ndarray | None:

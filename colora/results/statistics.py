@@ -24,7 +24,7 @@ from colora.results.compare import cautions
 from colora.results.judged import Judged, judged
 from colora.results.operating_point import Question, group_operating_point
 from colora.results.predictions import epoch_file
-from colora.results.summary import best_run, group_summary
+from colora.results.summary import group_summary, taken_run
 from colora.runs.documents import contained
 from colora.runs.finished import says_not_counted, under_way
 from colora.runs.folder import Group
@@ -57,7 +57,7 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
         config = group.config
         ordinal = in_order(config.dataset)
         found = statistics(seen.labels, seen.probabilities, seen.class_names, seen.patients, ordinal)
-        runs = seen.runs
+        runs, taken = seen.runs, taken_run(group, list(seen.runs))
         resolved = runs[0].resolved
         assert resolved is not None
         about = {"finished": len(runs), "under_way": under_way(group), "apart": apart_rows(group)}
@@ -74,7 +74,7 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
             "seeds": [{"seed": s, **own.as_dict()} for s, own in zip(seen.seeds, found.seeds, strict=True)],
             "ensemble": found.ensemble.as_dict() if found.ensemble else None,
             "over_seeds": _over_seeds(found.over_seeds),
-            "one_model": _one_model(seen),
+            "one_model": taken.seed if taken else None,
             "calibration": _calibration(seen),
             "operating_point": point,
             "optimism": optimism_of(seen),
@@ -83,13 +83,6 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
             "warnings": resolved.warnings,
             "notice": NOTICE,
         }
-
-
-def _one_model(seen: Judged) -> int | None:
-    if seen.group.config.selection != "paper":
-        return None
-    best = best_run(seen.group, list(seen.runs))
-    return best.seed if best else None
 
 
 def _calibration(seen: Judged) -> dict[str, Any]:

@@ -80,6 +80,12 @@ def best_run(group: Group, among: list[Run] | None = None) -> Run | None:
     return candidates[selected_row(pd.DataFrame(rows).reset_index(drop=True), rule)]
 
 
+def taken_run(group: Group, among: list[Run] | None = None) -> Run | None:
+    """The one run that the paper's rule takes of them all; None with any other rule, which takes one epoch of each, so
+    that the ensemble stands for the group."""
+    return best_run(group, among) if group.config.selection == "paper" else None
+
+
 def group_summary(group: Group) -> dict[str, Any]:
     """What `colora show` prints: each seed, and over those that count median, IQR and range; the others under way or
     apart. `data` is what the seeds that count were trained on. Raises UserError where the folder is damaged."""

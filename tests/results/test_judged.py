@@ -1,5 +1,7 @@
 """What seeds predicted for the same images: of those that count or of others, at their selected epoch or at any."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from fabricate import COUNTS, drawn_checksums, fabricate, labels_of, patients, p
 from safetensors.numpy import save_file
 
 from colora.metrics.bootstrap import Sample
-from colora.results.judged import judged, patients_of
+from colora.results.judged import Judged, judged
 from colora.results.predictions import epoch_file, table_file
 from colora.runs.folder import Group
 from colora.runs.selection import selected_epoch
@@ -72,8 +74,9 @@ def test_without_checksums_an_image_is_known_by_its_name(tmp_path):
 
 def test_an_image_without_a_patient_is_one_of_its_own():
     table = pd.DataFrame({"image_id": ["a", "b", "c"], "patient_id": ["p", None, "p"]})
-    assert patients_of(table).tolist() == ["p", "image b", "p"]
-    assert patients_of(table.assign(patient_id=None)) is None
+    for shown, expected in ((table, ["p", "image b", "p"]), (table.assign(patient_id=None), None)):
+        found = Judged(Group(Path("g")), "test", [], None, ["A", "B"], shown, []).patients
+        assert (None if found is None else found.tolist()) == expected
 
 
 def test_what_is_missing_or_does_not_fit_is_a_sentence(group, tmp_path):

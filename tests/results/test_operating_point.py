@@ -129,6 +129,7 @@ def test_where_validation_has_one_kind_alone_no_threshold_can_be_chosen(label, k
 
 def test_a_group_without_a_threshold_has_reasons_and_no_spread(both):
     seen, validation = both
-    told = group_operating_point(seen, replace(validation, labels=np.full(100, 3)), URGENT)
+    normal = replace(validation, table=validation.table.assign(target=3))
+    told = group_operating_point(seen, normal, URGENT)
     assert told["over_seeds"] == {} and all("no image is positive" in own["reason"] for own in told["seeds"])
     assert "no image is positive" in told["ensemble"]["reason"]

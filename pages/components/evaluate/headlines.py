@@ -13,7 +13,7 @@ from colora.runs.finished import counted, standing
 from colora.runs.folder import Group
 from pages.components import show
 from pages.components.evaluate import intervals
-from pages.components.evaluate.readers import View
+from pages.components.evaluate.readers import View, seen
 
 SEED_FIGURES = {
     "accuracy": "Each dot is one training with its own random start.",
@@ -94,7 +94,7 @@ def interval_card(found: Estimate, title: str, meaning: str) -> None:
 def what_intervals_say(view: View) -> str:
     """Whose figures these are, on how many images of how many patients, and what their intervals mean."""
     images = f"{view.outcome.images:,} images"
-    patients = intervals.seen(view).patients
+    patients = seen(view).patients
     of = f"{images} of {len(np.unique(patients)):,} patients" if patients is not None else images
     alone = "" if patients is not None else " Where several are of one patient, intervals are wider in truth."
     return (

@@ -19,29 +19,18 @@ from colora.metrics.figures import Predicted
 from colora.metrics.over_seeds import Outcome, one_model, outcome
 from colora.metrics.statistics import ModelFigures, Statistics
 from colora.results.calibration import calibrated
-from colora.results.judged import Judged, judged
+from colora.results.judged import Judged
 from colora.results.operating_point import OperatingPoint, Question, points
 from colora.results.statistics import optimism_of
 from colora.runs.documents import contained
 from colora.runs.selection import selected_epoch
 from colora.settings.medmnist_info import in_order
-from pages.components.evaluate.readers import View, seeds_with_predictions
+from pages.components.evaluate.readers import View, seeds_with_predictions, seen
 from pages.components.runs import file_stamp
 
 T = TypeVar("T")
 DRAWING = "Drawing the images two thousand times ..."
 JUDGING = ("val", "test")  # of images that a model learnt from an interval says nothing of others
-
-
-def seen(view: View) -> Judged:
-    """What the view's seeds predicted, with labels and patients. Raises UserError where a file is damaged."""
-    with contained(view.group.path):
-        return _seen(view, view.key)
-
-
-@st.cache_resource(show_spinner=False, max_entries=16)
-def _seen(_view: View, key: Any) -> Judged:
-    return judged(_view.group, _view.split, _view.runs, _view.epoch)
 
 
 def validation(view: View) -> Judged:

@@ -17,7 +17,7 @@ from colora.settings.catalog import THRESHOLD_RULES
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.evaluate import intervals
-from pages.components.evaluate.readers import View
+from pages.components.evaluate.readers import View, seen
 
 RULES = {
     "sensitivity": "Sensitivity of at least ...",
@@ -79,7 +79,7 @@ def asked(view: View) -> Question | None:
             key = address.number(rule, value, low, high)
             value = st.number_input(label, low, high, step=step, key=key)
     with grid.cell():
-        usual = round(100 * float(np.isin(intervals.seen(view).labels, [names.index(n) for n in positives]).mean()), 1)
+        usual = round(100 * float(np.isin(seen(view).labels, [names.index(n) for n in positives]).mean()), 1)
         usual = min(max(usual, 0.1), 99.0)
         follow("prevalence", usual)
         per_cent = st.slider(
@@ -138,7 +138,7 @@ def worth(view: View, question: Question, one: OperatingPoint, seeds: list[Opera
 
 
 def curve(view: View, question: Question, one: OperatingPoint, origin: str) -> None:
-    found = intervals.seen(view)
+    found = seen(view)
     positives = question.classes(view.class_names)
     table = benefit(view, view.key, tuple(positives))
     show.show_figure(
@@ -158,4 +158,4 @@ def curve(view: View, question: Question, one: OperatingPoint, origin: str) -> N
 def benefit(_view: View, key: Any, positives: tuple[int, ...]) -> pd.DataFrame:
     found = intervals.model(_view)
     member = np.isin(found.labels, positives)
-    return decision_curve(member, scores(found.probabilities, positives), THRESHOLDS, intervals.seen(_view).patients)
+    return decision_curve(member, scores(found.probabilities, positives), THRESHOLDS, seen(_view).patients)

@@ -11,16 +11,15 @@ import streamlit as st
 from colora.data.medmnist import on_disk
 from colora.data.thumbnails import Place
 from colora.metrics.over_seeds import Outcome, outcome
+from colora.results.judged import Judged, judged
 from colora.results.predictions import (
     COLUMNS,
     image_checksums,
-    image_table,
     mistakes,
-    predicted,
     source_file,
     table_file,
 )
-from colora.results.summary import band, best_run
+from colora.results.summary import band, taken_run
 from colora.runs.documents import contained
 from colora.runs.finished import counted, finished
 from colora.runs.folder import Group, Run
@@ -50,10 +49,10 @@ class View:
     def one(self) -> int | None:
         """Position in `runs` of the model whose whole numbers stand for them (`over_seeds.one_model`): the paper's rule
         takes one of all seeds; with any other, and at an epoch that a person chose, it is their ensemble (None)."""
-        if self.epoch is not None or len(self.runs) == 1 or self.group.config.selection != "paper":
+        if self.epoch is not None or len(self.runs) == 1:
             return None
-        best = best_run(self.group, list(self.runs))
-        return None if best is None else self.runs.index(best)
+        taken = taken_run(self.group, list(self.runs))
+        return None if taken is None else self.runs.index(taken)
 
     @property
     def several(self) -> bool:
@@ -102,32 +101,22 @@ def seeds_with_predictions(group: Group, split: str, epoch: int | None) -> list[
         return [run for run in there if source_file(run, split, epoch)]
 
 
-def shown_images(view: View) -> pd.DataFrame:
-    """`predictions.image_table`. Raises UserError where it is damaged."""
+def seen(view: View) -> Judged:
+    """What the view's seeds predicted, with the images' table and patients. Raises UserError where a file is
+    damaged."""
     with contained(view.group.path):
-        return _images(view, view.key[-1], view.split)
+        return _seen(view, view.key)
 
 
-@st.cache_data(show_spinner=False, max_entries=8)
-def _images(_view: View, tables: Any, split: str) -> pd.DataFrame:
-    return image_table(_view.group, _view.split, _view.runs[0])
-
-
-def predictions(view: View) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(labels, probabilities) of each seed. Raises UserError where a file is damaged."""
-    with contained(view.group.path):
-        return _predictions(view, view.key)
-
-
-@st.cache_data(show_spinner=False, max_entries=8)
-def _predictions(_view: View, key: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    labels = shown_images(_view)["target"].to_numpy()
-    return [predicted(run, _view.split, _view.epoch, labels) for run in _view.runs]
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _seen(_view: View, key: Any) -> Judged:
+    return judged(_view.group, _view.split, _view.runs, _view.epoch)
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def _outcome(_view: View, key: Any, class_names: tuple[str, ...]) -> Outcome:
-    return outcome(predictions(_view), list(class_names), _view.one)
+    found = seen(_view)
+    return outcome([(found.labels, p) for p in found.probabilities], list(class_names), _view.one)
 
 
 def found_images(view: View, cell: tuple[int, int] | None) -> pd.DataFrame:
@@ -138,9 +127,9 @@ def found_images(view: View, cell: tuple[int, int] | None) -> pd.DataFrame:
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def _found_images(_view: View, key: Any, cell: tuple[int, int] | None) -> pd.DataFrame:
-    seeds = predictions(_view)
-    found = mistakes(seeds[0][0], [p for _, p in seeds], cell, _view.one)
-    identity = shown_images(_view).loc[found["position"], COLUMNS]
+    everything = seen(_view)
+    found = mistakes(everything.labels, everything.probabilities, cell, _view.one)
+    identity = everything.table.loc[found["position"], COLUMNS]
     return pd.concat([found, identity.reset_index(drop=True)], axis=1)
 
 
