@@ -53,10 +53,11 @@ def reliability_diagram(before: pd.DataFrame, after: pd.DataFrame, x: str, y: st
     figure = base_figure(traces, x, y, 400)
     most = max(int(table["n"].max()) for table in (before, after))
     figure.update_xaxes(range=[-0.02, 1.02], anchor="y2")
-    figure.update_yaxes(range=[-0.02, 1.02], domain=[0.22, 1])
+    figure.update_yaxes(range=[-0.02, 1.02], domain=[0.22, 0.88])
     figure.update_layout(
         yaxis2={"domain": [0, 0.16], "title": {"text": "Images"}, "rangemode": "tozero", "nticks": 3, "anchor": "x",
                 "range": [0, 1.1 * most], "automargin": True},
+        legend={"y": 1, "yanchor": "top"},  # in a strip of its own: above it slips into a narrow plot
         bargap=0, barmode="overlay",
     )  # fmt: skip
     return figure
