@@ -133,17 +133,3 @@ def _class_of_data(row: dict[str, Any]) -> str:
     given = f", named {row['given']}," if row["given"] not in (None, row["own"]) else ""
     taken = f" is {row['model']}" if row["model"] else " is unknown to the models"
     return f"{row['own']}{given}{taken}: {row['images']:,} image{'s' * (row['images'] != 1)}"
-
-
-def show_predictions(result: dict[str, Any]) -> None:
-    for image in result["images"]:
-        mean = image["mean"]
-        shares = "  ".join(f"{name} {p:.3f}" for name, p in mean["probabilities"].items())
-        print(f"{image['path']}: {mean['prediction']}  ({shares}; entropy {mean['entropy']:.3f} nats)")
-    for told in says_not_counted(result):
-        print(told)
-    for warning in result["image_warnings"]:
-        print(f"Note: {warning}")
-    for warning in result["warnings"]:
-        print(f"Note on the training: {warning}")
-    print(result["notice"])

@@ -1,12 +1,11 @@
-"""What groups have reached: `show` and `list`; `evaluate` and `predict`, which take their models to other images."""
+"""What groups have reached: `show` and `list`; `evaluate`, which takes their models to other labelled images."""
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from colora.cli.asked import add_config, asked_config, names, tell_unused
-from colora.cli.groups import add_group, add_groups, add_runs_dir, group_of, groups_of
-from colora.cli.printing import print_json, show_evaluation, show_groups, show_predictions
+from colora.cli.groups import add_groups, add_runs_dir, groups_of
+from colora.cli.printing import print_json, show_evaluation, show_groups
 from colora.cli.progress import Bar
 from colora.cli.runs import look_beyond
 from colora.data.dataset import SPLITS
@@ -38,9 +37,6 @@ def add_result_commands(command: Callable, with_json: Callable) -> None:
         "--leave-out-unknown", action="store_true", help="leave out images of classes that the models do not know"
     )
     add_config(evaluate, only=OUTSIDE)
-    predict = with_json(command("predict", _predict, "probabilities and entropy of single images"))
-    add_group(predict)
-    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -84,7 +80,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     tell_unused(args, {"": asked_config(args)})
     asked = {name: getattr(args, name) for name in ("dataset", "data_dir", "class_names", *OUTSIDE)}
     data = {name: value for name, value in asked.items() if value is not None}
-    from colora.training.predict import evaluate_group
+    from colora.prediction.outside import evaluate_group
 
     for group in groups:
         with Bar(group.name, unit="") as bar:
@@ -93,16 +89,4 @@ def _evaluate(args: argparse.Namespace) -> int:
             show_evaluation(results[-1])
     if args.json:
         print_json(results if len(groups) > 1 else results[0])
-    return 0
-
-
-def _predict(args: argparse.Namespace) -> int:
-    group = group_of(args)
-    from colora.training.predict import predict_images
-
-    result = predict_images(group, args.images)
-    if args.json:
-        print_json(result)
-        return 0
-    show_predictions(result)
     return 0

@@ -4,6 +4,7 @@ This is MedMNIST's rule. On wide B-scans it keeps the fovea's proportions, where
 silent: an image that was not 8-bit grey to begin with is counted in `Converted`, which becomes a warning.
 """
 
+import io
 import os
 import struct
 import zlib
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -40,6 +42,20 @@ Progress = Callable[[int, int], None]
 
 def quiet(done: int, total: int) -> None:
     """Progress that nobody looks at."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An image file that lies in memory, as a browser has sent it; its `name` stands in sentences."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = str | Path | Upload
 
 
 class Mask(UserError):
@@ -116,7 +132,7 @@ def coloured(images: np.ndarray) -> np.ndarray:
     return spread.max((-2, -1)) > TINT
 
 
-def read_image(path: str | Path, image_size: int, masks: bool = True) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_image(path: Source, image_size: int, masks: bool = True) -> tuple[np.ndarray, tuple[str, ...]]:
     """(image_size, image_size) uint8 from an image file, and the kinds of CONVERSIONS it took.
 
     Raises ImageError where it does not open, and Mask, unless `masks` are taken too, where it is one.
@@ -133,19 +149,28 @@ def two_valued(image: Image.Image) -> bool:
     return not _is_deep(image) and len(image.getcolors(2) or ()) == 2
 
 
-def read_whole(path: str | Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same image as `read_image` has it, and in all its pixels, (H, W) of its own depth or (H, W, 3) uint8; both
-    from one reading, since the file may be replaced between two. Raises ImageError."""
+class Whole(NamedTuple):
+    """An image as the network reads it, (S, S) uint8, in all its pixels, (H, W) of its own depth or (H, W, 3) uint8,
+    and the kinds of CONVERSIONS it took."""
+
+    prepared: np.ndarray
+    pixels: np.ndarray
+    kinds: tuple[str, ...]
+
+
+def read_whole(path: Source, image_size: int) -> Whole:
+    """All from one reading, since the file may be replaced between two. Raises ImageError."""
     with opened(path) as file:
+        kinds = _conversions(file)
         image = ImageOps.exif_transpose(file)
-        return prepare(image, image_size), np.asarray(image if _is_deep(image) else image.convert("RGB"))
+        return Whole(prepare(image, image_size), np.asarray(image if _is_deep(image) else image.convert("RGB")), kinds)
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
+def opened(path: Source) -> Iterator[Image.Image]:
     """An image file of a known format and a possible size. Raises ImageError, also for damage found in the block."""
     try:
-        with open(regular(path), "rb") as file, Image.open(file, formats=FORMATS) as image:
+        with _bytes_of(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it claims {image.width} x {image.height} pixels")
             yield image
@@ -154,6 +179,10 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, *DAMAGE) as error:
         reason = _reason(error, path)
         raise ImageError(f"{path} does not open as an image ({reason}).", reason) from error
+
+
+def _bytes_of(path: Source) -> BinaryIO:
+    return io.BytesIO(path.data) if isinstance(path, Upload) else open(regular(path), "rb")
 
 
 def prepare_file(path: Path, image_size: int) -> np.ndarray:
@@ -182,11 +211,11 @@ def _conversions(image: Image.Image) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-def _reason(error: Exception, path: str | Path) -> str:
+def _reason(error: Exception, path: Source) -> str:
     if isinstance(error, PermissionError):
         return "no permission to read it"
     if isinstance(error, UnidentifiedImageError):
-        if os.path.getsize(path) == 0:
+        if (len(path.data) if isinstance(path, Upload) else os.path.getsize(path)) == 0:
             return "the file is empty"
         return f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     return str(error).strip() or type(error).__name__

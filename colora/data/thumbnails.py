@@ -160,7 +160,7 @@ class Mapped:
         if place.index >= len(images) or images.shape[1:] == image.shape:
             return image, None
         try:
-            return image, _eight_bit(_plain_array(images[place.index]))
+            return image, eight_bit(_plain_array(images[place.index]))
         except OSError as error:
             raise UserError(f"{place.image_id} cannot be read ({error}): the data have changed since.") from error
 
@@ -202,9 +202,9 @@ class Files:
         return {plain(path): os.path.join(self.root, path) for path in paths}
 
     def large(self, place: Place) -> tuple[np.ndarray, np.ndarray | None]:
-        seen, whole = read_whole(self.path(place.image_id), self.image_size)
-        original = _eight_bit(whole)
-        return seen, None if original.shape == seen.shape else original
+        found = read_whole(self.path(place.image_id), self.image_size)
+        original = eight_bit(found.pixels)
+        return found.prepared, None if original.shape == found.prepared.shape else original
 
 
 class Drawn:
@@ -266,7 +266,7 @@ def _plain_array(image: np.ndarray) -> np.ndarray:
     return image.astype(np.uint16) if image.ndim == 2 else upper_bits(image)
 
 
-def _eight_bit(image: np.ndarray) -> np.ndarray:
+def eight_bit(image: np.ndarray) -> np.ndarray:
     """Deep grey over the image's own range, as `prepare` does it; colour channels that are alike become one."""
     if image.ndim == 3:
         return image if coloured(image) else np.ascontiguousarray(image[..., 0])

@@ -13,6 +13,7 @@
                        data-problems.txt   exists: images that did not open and were left out, one a line
                        checkpoint/last.safetensors, history/epoch-01.safetensors ..., model.safetensors
                        predictions/train.parquet, val.parquet, test.parquet, epochs/epoch-01.safetensors ...
+                       predictions/features.safetensors   (colora.runs.features)
                        calibration.json   the selected model's temperature, chosen on validation
     runs/.colora/                    audit.jsonl, trash/, cuts/NAME.json, verdicts/READER.jsonl: of no group
 

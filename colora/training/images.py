@@ -4,6 +4,7 @@ normalised there."""
 import warnings
 from collections.abc import Callable, Iterator
 from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -82,6 +83,32 @@ def probabilities(
         parts.append(logits.float().softmax(1).cpu())
     model.train(was_training)
     return torch.cat(parts).numpy()
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Of N images: probabilities (N, C) and features (N, D), what the last layer of the classifier reads; float32."""
+
+    probabilities: np.ndarray
+    features: np.ndarray
+
+
+def outputs(
+    model: nn.Module,
+    images: DeviceImages,
+    batch_size: int,
+    precision: str,
+    before_batch: Callable[[], None] = lambda: None,
+) -> Outputs:
+    """`probabilities`, and from the same pass the features."""
+    seen: list[Tensor] = []
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float().cpu()))
+    try:
+        found = probabilities(model, images, batch_size, precision, before_batch)
+    finally:
+        hook.remove()
+    return Outputs(found, torch.cat(seen).numpy())
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -35,6 +35,7 @@ from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
 from colora.runs.documents import CALIBRATION
+from colora.runs.features import write_features
 from colora.runs.folder import Group, Run, append_json, read_json_lines, write_bytes, write_json
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings, layers_begun
@@ -54,7 +55,7 @@ from colora.training.checkpoint import (
     save_model,
     saved_model_epoch,
 )
-from colora.training.images import DeviceImages, choose_device, choose_precision, probabilities
+from colora.training.images import DeviceImages, choose_device, choose_precision, outputs
 from colora.training.loop import Fit, eval_batch_size, make_optimizer
 from colora.training.reporter import Reporter, Stopped, begun, heed
 
@@ -324,13 +325,15 @@ def _save_predictions(
     precision: str,
     before_batch: Callable[[], None],
 ) -> None:
-    """The selected model on every image of every split, the whole train split included.
+    """The selected model on every image of every split, the whole train split included, and what its last layer reads.
 
     trained_labels (len(used),) where a cut corrected some.
     """
+    features = {}
     for name in SPLITS:
         split = dataset.splits[name]
-        p = probabilities(model, images[name], eval_batch_size(config, images[name].device), precision, before_batch)
+        found = outputs(model, images[name], eval_batch_size(config, images[name].device), precision, before_batch)
+        p, features[name] = found.probabilities, found.features
         table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
         for c in range(dataset.classes):
             table[f"p_{c}"] = p[:, c]
@@ -347,6 +350,7 @@ def _save_predictions(
         write_bytes(path, table.to_parquet(index=False))
         if name == "val":
             _save_temperature(run, split.labels, p)
+    write_features(run, features, saved_model_epoch(run))
 
 
 def _save_temperature(run: Run, labels: np.ndarray, p: np.ndarray) -> None:

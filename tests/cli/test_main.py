@@ -9,7 +9,6 @@ from fabricate import fabricate
 from PIL import Image
 from small_data import write_folder, write_npz
 
-import colora.training.predict as colora_predict
 from colora.cli.asked import asked_config
 from colora.cli.main import _parser, main
 from colora.runs.folder import Run, create_group, read_json, write_json
@@ -269,13 +268,13 @@ def test_predict(trained, tiny_folder, capsys):
 def test_predict_says_what_the_models_were_trained_on(trained, tiny_folder, monkeypatch, capsys):
     """A model that has only met synthetic images must say so beside its answer on a real one."""
     said = "These images are synthetic: generated, of no patient."
-    finished = colora_predict._finished
+    of = GroupModels.of
 
-    def synthetic(group):
-        runs, resolved = finished(group)
-        return runs, resolved.model_copy(update={"warnings": [said]})
+    def synthetic(*asked, **more):
+        models = of(*asked, **more)
+        return replace(models, resolved=models.resolved.model_copy(update={"warnings": [said]}))
 
-    monkeypatch.setattr(colora_predict, "_finished", synthetic)
+    monkeypatch.setattr(GroupModels, "of", synthetic)
     path = next((tiny_folder / "ONE").glob("*.png"))
     assert document(capsys, "predict", trained, path)["warnings"] == [said]
     assert main(["predict", str(trained), str(path)]) == 0

@@ -62,7 +62,7 @@ def test_an_image_file_is_an_image_or_a_sentence(tmp_path, cases):
         begin = time.monotonic()
         try:
             small, _ = read_image(path, 28)
-            again, whole = read_whole(path, 28)
+            again, whole, _ = read_whole(path, 28)
             assert small.shape == again.shape == (28, 28) and small.dtype == np.uint8 and whole.ndim in (2, 3)
             opened += 1
         except ImageError as error:

@@ -311,8 +311,8 @@ def test_outside_data_by_name(medmnist, tmp_path):
 def test_a_run_trains_on_the_mapped_files_without_a_copy(medmnist, tmp_path, monkeypatch):
     """What the network draws from are the file's own pages; only the balanced subset is copied."""
     import colora.training.run
+    from colora.prediction.outside import evaluate_group
     from colora.runs.folder import Group, Run, create_group
-    from colora.training.predict import evaluate_group
 
     get("octmnist", 28)
     mapped = []

@@ -20,6 +20,7 @@ from colora.cli.main import main
 from colora.distillation.scores import read_predictions
 from colora.metrics.over_seeds import Spread
 from colora.networks.backbones import build
+from colora.prediction.outside import evaluate_group
 from colora.queue.actions import begin_anew
 from colora.results.compare import cautions, seed_points
 from colora.results.overview import Line
@@ -31,7 +32,6 @@ from colora.runs.listing import listing
 from colora.runs.siblings import apart_rows, says_apart
 from colora.settings.config import make_config
 from colora.system.errors import UserError
-from colora.training.predict import evaluate_group
 from colora.training.run import train_run
 
 OTHER_DATA = "1" * 64

@@ -1,31 +1,24 @@
-"""Finished models meet other images: `colora evaluate` on a labelled set, `colora predict` on single files."""
+"""The finished models of a group on another labelled set: `colora evaluate`."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from colora.data.matching import match_classes, named
 from colora.data.overlap import overlap, overlap_warnings
-from colora.data.prepare import RULE, Converted, read_image
+from colora.data.prepare import RULE
 from colora.data.sources import load_outside
 from colora.metrics import classification
 from colora.metrics.over_seeds import Spread, ensemble
-from colora.runs.finished import finished, under_way
-from colora.runs.folder import Group, Run
+from colora.prediction.models import GroupModels
+from colora.runs.finished import under_way
+from colora.runs.folder import Group
 from colora.runs.selection import SELECTION, selected_epoch
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
 from colora.settings.config import FILES
-from colora.settings.resolved import Resolved
 from colora.system.download import Progress, quiet
-from colora.system.errors import UserError
-from colora.training.checkpoint import load_model
-from colora.training.images import DeviceImages, choose_device, choose_precision, probabilities
-from colora.training.loop import eval_batch_size
 
 
 def evaluate_group(
@@ -44,7 +37,8 @@ def evaluate_group(
 
     Raises UserError where no seed is done, the data cannot be read, or the classes do not fit.
     """
-    runs, resolved = _finished(group)
+    models = GroupModels.of(group)
+    runs, resolved = models.runs, models.resolved
     outside = load_outside(
         {"data_dir": group.config.data_dir, **data, "image_size": group.config.image_size},
         split,
@@ -55,10 +49,8 @@ def evaluate_group(
     images, labels = matched.images, matched.images.labels
     found = overlap(runs[0], images)
     seeds, predicted = [], []
-    for done, (run, model, device) in enumerate(_models(runs, resolved)):
+    for done, (run, p) in enumerate(models.each(images.images)):
         on_progress("predicting with seeds", done, len(runs))
-        at_once = eval_batch_size(run.config, device)
-        p = probabilities(model, DeviceImages(images.images, labels, device), at_once, choose_precision("auto", device))
         predicted.append(p)
         seeds.append(
             {"seed": run.seed, "selected_epoch": selected_epoch(run), **_report(labels, p, names, matched.absent)}
@@ -132,66 +124,3 @@ def _absent_warnings(
 def _ways_to_patients(source: str) -> str:
     can = source.partition(":")[0] in FILES
     return "; --patient-pattern tells them where names of files or folders do" if can else ""
-
-
-def predict_images(group: Group, paths: list[Path]) -> dict[str, Any]:
-    """Every finished seed's probabilities and entropy for each image file, and their mean over seeds.
-
-    Raises UserError for an image that does not open, or where no seed is done.
-    """
-    runs, resolved = _finished(group)
-    size = group.config.image_size
-    read, converted = [read_image(path, size) for path in paths], Converted()
-    images = np.stack([image for image, _ in read])  # (N, S, S)
-    for path, (_, kinds) in zip(paths, read, strict=True):
-        converted.add(kinds, str(path))
-    by_seed = {}
-    for run, model, device in _models(runs, resolved):
-        unlabelled = DeviceImages(images, np.zeros(len(images), dtype=np.int64), device)
-        by_seed[run.seed] = probabilities(
-            model, unlabelled, eval_batch_size(run.config, device), choose_precision("auto", device)
-        )
-    mean = ensemble(list(by_seed.values()))  # (N, C)
-    names = resolved.class_names
-    return {
-        "name": group.name,
-        "class_names": names,
-        "data_trained_on": resolved.data_source,
-        "synthetic_training": resolved.synthetic,
-        "images": [
-            {
-                "path": str(path),
-                "mean": _answer(mean[i], names),
-                "seeds": [{"seed": seed, **_answer(p[i], names)} for seed, p in by_seed.items()],
-            }
-            for i, path in enumerate(paths)
-        ],
-        "finished": len(runs),
-        "under_way": under_way(group),
-        "apart": apart_rows(group),
-        "image_warnings": converted.sentences(len(paths)),
-        "warnings": resolved.warnings,
-        "notice": NOTICE,
-    }
-
-
-def _answer(p: np.ndarray, names: list[str]) -> dict[str, Any]:
-    return {
-        "prediction": names[int(np.argmax(p))],
-        "probabilities": {name: float(x) for name, x in zip(names, p, strict=True)},
-        "entropy": float(classification.entropy(p[None])[0]),
-    }
-
-
-def _finished(group: Group) -> tuple[list[Run], Resolved]:
-    runs = finished(group)
-    if not runs or runs[0].resolved is None:
-        raise UserError(f"{group.name} has no finished seed yet: it is {group.state}.")
-    return runs, runs[0].resolved
-
-
-def _models(runs: list[Run], resolved: Resolved) -> Iterator[tuple[Run, nn.Module, torch.device]]:
-    """Each run's selected model, on the best device this machine has."""
-    device = choose_device("auto")
-    for run in runs:
-        yield run, load_model(run, run.config, resolved).to(device), device

@@ -7,10 +7,10 @@ import pytest
 from sklearn import metrics
 from small_data import write_npz
 
+from colora.prediction.outside import evaluate_group
 from colora.runs.folder import Group, Run, create_group
 from colora.settings.config import make_config
 from colora.system.errors import UserError
-from colora.training.predict import evaluate_group
 from colora.training.run import train_run
 
 

@@ -1,0 +1,108 @@
+"""What groups say of single images: `predict`; `features`, which it needs; and `worker`, which answers a page."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from colora.cli.groups import IDENTITY, add_group, group_of, meant
+from colora.cli.printing import print_json, say
+from colora.cli.progress import Bar
+from colora.runs.finished import says_not_counted
+from colora.runs.folder import Group
+from colora.system.files import write_bytes
+from colora.system.spreadsheet import csv_bytes
+from colora.system.typed import one_line
+
+
+def add_prediction_commands(command: Callable, with_json: Callable) -> None:
+    """Registers them; `command` and `with_json` are the command line's own."""
+    about = "what a group says of single images, and how far it can be trusted"
+    predict = with_json(command("predict", _predict, about))
+    add_group(predict)
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files, and folders of them")
+    predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table with a line an image")
+    predict.add_argument("--identity", metavar="ID", help=IDENTITY)
+    about = "keep what the best seed of a group sees in its images, where it was trained before that was kept"
+    features = with_json(command("features", _features, about))
+    add_group(features)
+    features.add_argument("--identity", metavar="ID", help=IDENTITY)
+    worker = command("worker", _worker, None)
+    add_group(worker)
+    worker.add_argument("--identity", metavar="ID", help=IDENTITY)
+    worker.add_argument("--idle", type=float, help="seconds without a question after which it ends")
+    worker.add_argument("--spare", type=int, help="bytes that an image may take beyond the models")
+
+
+def _group(args: argparse.Namespace) -> Group:
+    return group_of(args) if args.identity is None else meant([args.group], args.runs_dir, args.identity)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    group = _group(args)
+    from colora.prediction.predict import predict_images
+    from colora.prediction.table import prediction_table
+
+    with Bar(group.name, unit="") as bar:
+        found = predict_images(group, args.images, bar)
+    if args.csv:
+        write_bytes(args.csv, csv_bytes(prediction_table(found)))
+    if args.json:
+        return print_json(found)
+    _show(found)
+    if args.csv:
+        print(f"{args.csv} has a line for each image.")
+    return 0
+
+
+def _show(found: dict[str, Any]) -> None:
+    for image in found["images"]:
+        mean, unsure = image["mean"], image["unsure"]
+        shares = "  ".join(f"{one_line(name)} {p:.3f}" for name, p in mean["probabilities"].items())
+        print(f"{one_line(image['path'])}: {one_line(mean['prediction'])}  ({shares})")
+        votes = ", ".join(f"{one_line(name)} {n}" for name, n in image["agreement"].items())
+        print(
+            f"  entropy {mean['entropy']:.3f} nats, more unsure than {100 * unsure['share']:.0f} % of {unsure['of']:,} "
+            f"test images; votes of the seeds: {votes}"
+        )
+        if near := image["nearest"]:
+            print(f"  nearest training images: {', '.join(one_line(row['label']) for row in near)}")
+        if met := image["met"]:
+            print(f"  This very picture is {met['says']}, as {one_line(met['image_id'])}: no test of the models.")
+        if image["doubt"]["high"]:
+            print(f"  {image['doubt']['says']}")
+    for row in found["refused"]:
+        print(f"{one_line(row['path'])}: not predicted: {one_line(row['reason'])}")
+    for told in says_not_counted(found):
+        print(told)
+    for warning in found["image_warnings"]:
+        print(f"Note: {one_line(warning)}")
+    for warning in found["warnings"]:
+        print(f"Note on the training: {one_line(warning)}")
+    if not found["has_features"]:
+        print(f"Note: nearest images and distances are not known: colora features {found['name']} makes them.")
+    print(f"By {found['model']} of {found['finished']} seeds; selection: {found['selection']['says']}.")
+    print(found["notice"])
+
+
+def _features(args: argparse.Namespace) -> int:
+    group = _group(args)
+    from colora.prediction.features import keep_features
+    from colora.results.summary import best_run
+    from colora.system.errors import UserError
+
+    best = best_run(group)
+    if best is None:
+        raise UserError(f"{group.name} has no finished seed yet: it is {group.state}.")
+    with Bar(group.name, unit="") as bar:
+        made = keep_features(group, best, bar)
+    said = "made" if made else "there already"
+    return say(args, {"name": group.name, "seed": best.seed, "made": made}, f"{group.name}, seed {best.seed}: {said}.")
+
+
+def _worker(args: argparse.Namespace) -> int:
+    from colora.prediction.worker import IDLE_SECONDS, SPARE_BYTES, serve
+
+    idle = IDLE_SECONDS if args.idle is None else args.idle
+    serve(_group(args), idle, SPARE_BYTES if args.spare is None else args.spare)
+    return 0

@@ -1,0 +1,130 @@
+"""`colora predict`: single images and folders of them, each with its answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colora.data.dataset import image_checksum
+from colora.data.listing import list_tree
+from colora.data.prepare import CONVERSIONS, Converted, read_image
+from colora.prediction.answer import answer
+from colora.prediction.known import Known
+from colora.prediction.models import GroupModels
+from colora.runs.finished import under_way
+from colora.runs.folder import Group
+from colora.runs.selection import SELECTION
+from colora.runs.siblings import apart_rows
+from colora.settings.catalog import NOTICE
+from colora.system.download import Progress, quiet
+from colora.system.errors import UserError
+
+AT_ONCE = 32  # images that are held in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A group that answers: its models, loaded once, and what it knows of its own images."""
+
+    group: Group
+    models: GroupModels
+    known: Known
+
+    @classmethod
+    def of(cls, group: Group, device: str = "auto") -> "Predictor":
+        """Raises UserError where no seed is finished, or a file is damaged."""
+        models = GroupModels.of(group, device, keep=True)
+        return cls(group, models, Known.of(group))
+
+    def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+        """`answer.answer` of each prepared image (S, S) uint8."""
+        batch, best, predicted, features = np.stack(images), self.known.best, [], None
+        for run in self.models.runs:
+            seen = self.models.seen_by(run, batch)
+            predicted.append(seen.probabilities)
+            features = seen.features if run.seed == best.seed else features
+        assert features is not None  # the best run is one of them
+        by_image = np.stack(predicted, axis=1)  # (N, S, C)
+        return [
+            answer(self.known, p, own, image_checksum(image))
+            for p, own, image in zip(by_image, features, images, strict=True)
+        ]
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What holds for every answer: whose it is, by which models, and what these were chosen and judged by."""
+        resolved, config = self.models.resolved, self.group.config
+        return {
+            "name": self.group.name,
+            "class_names": resolved.class_names,
+            "data_trained_on": resolved.data_source,
+            "split_rule": resolved.split_rule,
+            "synthetic_training": resolved.synthetic,
+            "image_size": config.image_size,
+            "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
+            "model": f"seed {self.known.taken.seed}" if self.known.taken else "ensemble",
+            "best_seed": self.known.best.seed,
+            "has_features": self.known.seen is not None,
+            "finished": len(self.models.runs),
+            "under_way": under_way(self.group),
+            "apart": apart_rows(self.group),
+            "warnings": resolved.warnings,
+            "notice": NOTICE,
+        }
+
+
+def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = quiet) -> dict[str, Any]:
+    """`Predictor.about` a group, and what it answers to each image file: of folders, each image below them.
+
+    Of a folder, files that do not open are in `refused`, with the reason. `on_progress` is called with ("predicting",
+    done, all). Raises UserError for a file that was named and does not open, and as `Predictor.of`.
+    """
+    sources, whole_folders = _sources(paths)
+    predictor, converted = Predictor.of(group), Converted()
+    size, images, refused = group.config.image_size, [], []
+    for first in range(0, len(sources), AT_ONCE):
+        on_progress("predicting", first, len(sources))
+        read = []
+        for path in sources[first : first + AT_ONCE]:
+            try:
+                image, kinds = read_image(path, size)
+            except UserError as error:
+                if path not in whole_folders:
+                    raise
+                refused.append({"path": str(path), "reason": str(error)})
+                continue
+            converted.add(kinds, str(path))
+            read.append((path, image, kinds))
+        if read:
+            answers = predictor.answers([image for _, image, _ in read])
+            images += [
+                {"path": str(path), "conversions": [CONVERSIONS[kind] for kind in kinds], **told}
+                for (path, _, kinds), told in zip(read, answers, strict=True)
+            ]
+    on_progress("predicting", len(sources), len(sources))
+    return {
+        **predictor.about,
+        "images": images,
+        "refused": refused,
+        "image_warnings": converted.sentences(len(images)),
+    }
+
+
+def _sources(paths: Sequence[Path]) -> tuple[list[Path], set[Path]]:
+    """The files that are meant, in order, and which of them nobody has named. Raises UserError where a folder cannot
+    be read, or has no image."""
+    found: list[Path] = []
+    unnamed: set[Path] = set()
+    for path in paths:
+        if path.is_dir():
+            below = sorted(path / inside for inside in list_tree(path).top.paths())
+            if not below:
+                raise UserError(f"There is no image in {path}.", field="images")
+            found += below
+            unnamed |= set(below)
+        else:
+            found.append(path)
+    return found, unnamed

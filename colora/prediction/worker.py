@@ -1,0 +1,119 @@
+"""A group's models in a process of their own, beside a page: `colora worker GROUP`.
+
+Asked on stdin, answered on stdout, a line of JSON each; what is printed otherwise goes to stderr:
+
+    > {"id": 1, "kind": "answer", "name": "scan.png", "bytes": 51234}    and then so many bytes of the image file
+    > {"id": 2, "kind": "answer", "path": "/scans/left.png"}
+    < {"ready": {what `Predictor.about` says}}                           first of all
+    < {"id": 1, "answer": {...}}                                         or {"id": 1, "refused": why}
+
+An answer has `answer.answer`, and the picture as data URIs. The image is held in memory and in no file. The process
+ends when stdin does, so with the server; when nobody has asked for a while; and, by exit code TOO_MUCH, when an image
+takes more memory than it may.
+"""
+
+import json
+import os
+import select
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from colora.data.dataset import image_checksum
+from colora.data.prepare import CONVERSIONS, Source, Upload, read_whole
+from colora.data.thumbnails import eight_bit, lossless
+from colora.prediction.predict import Predictor
+from colora.runs.folder import Group
+from colora.system.errors import UserError
+
+IDLE_SECONDS = 300.0
+MOST_BYTES = 512 * 2**20  # of one image file, as the app's own limit for uploads
+SPARE_BYTES = 2 * 2**30  # that images may take beyond what the loaded models do
+LOOK_SECONDS = 0.1
+TOO_MUCH = 3
+LARGEST_SIDE = 3000  # pixels of a picture that a browser is sent
+
+
+def serve(group: Group, idle: float = IDLE_SECONDS, spare: int = SPARE_BYTES) -> None:
+    """Answers until nobody asks any more. Raises UserError where the group cannot answer."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that no library can write between the answers
+    predictor = Predictor.of(group, "cpu")  # a GPU is left to those who train
+    predictor.answers([np.zeros((group.config.image_size,) * 2, np.uint8)])  # the first takes longer
+    _write(answers, {"ready": predictor.about})
+    _watch_memory(psutil.Process().memory_info().rss + spare)
+    while (asked := _next(sys.stdin.buffer, idle)) is not None:
+        request, source = asked
+        try:
+            told = {"answer": _answer(predictor, source)}
+        except UserError as error:
+            told = {"refused": str(error)}
+        _write(answers, {"id": request["id"], **told})
+
+
+def _next(questions: BinaryIO, idle: float) -> tuple[dict[str, Any], Source] | None:
+    """The next request and its image; None where nobody asks any more."""
+    if not _waits(questions, idle) or not (line := questions.readline()):
+        return None
+    request = json.loads(line)
+    if "path" in request:
+        return request, Path(request["path"])
+    data = questions.read(min(int(request["bytes"]), MOST_BYTES))
+    return (request, Upload(request["name"], data)) if len(data) == request["bytes"] else None
+
+
+def _waits(questions: BinaryIO, idle: float) -> bool:
+    """Whether something comes within so many seconds. Nothing is left in the buffer between two requests: the next is
+    written when the last was answered."""
+    if sys.platform == "win32":  # which cannot wait for a pipe
+        return True
+    return bool(select.select([questions], [], [], idle)[0])
+
+
+def _answer(predictor: Predictor, source: Source) -> dict[str, Any]:
+    """Raises UserError for what is no image."""
+    found = read_whole(source, predictor.group.config.image_size)
+    original = eight_bit(found.pixels)
+    layers = {}
+    if original.shape != found.prepared.shape:
+        layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(_bounded(original))
+    layers[f"As the network sees it, {found.prepared.shape[1]} px"] = lossless(found.prepared)
+    return {
+        "size": [original.shape[1], original.shape[0]],
+        "checksum": str(image_checksum(found.prepared)),
+        "conversions": [CONVERSIONS[kind] for kind in found.kinds],
+        "layers": layers,
+        **predictor.answers([found.prepared])[0],
+    }
+
+
+def _bounded(pixels: np.ndarray) -> np.ndarray:
+    if max(pixels.shape[:2]) <= LARGEST_SIDE:
+        return pixels
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BICUBIC)
+    return np.asarray(picture)
+
+
+def _watch_memory(most: int) -> None:
+    """Ends the process when it takes more bytes: what decodes and scales an image cannot be asked to take fewer."""
+
+    def look() -> None:
+        own = psutil.Process()
+        while own.memory_info().rss <= most:
+            time.sleep(LOOK_SECONDS)
+        os._exit(TOO_MUCH)
+
+    threading.Thread(target=look, name="memory", daemon=True).start()
+
+
+def _write(answers: BinaryIO, document: dict[str, Any]) -> None:
+    answers.write(json.dumps(document, allow_nan=False).encode() + b"\n")
+    answers.flush()
+
