@@ -1,6 +1,7 @@
 """The command line: its JSON, its exit codes, its mistakes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from small_data import write_folder, write_npz
 
 from colora.cli.asked import asked_config
 from colora.cli.main import _parser, main
+from colora.prediction.models import GroupModels
 from colora.runs.folder import Run, create_group, read_json, write_json
 from colora.settings.config import make_config
 from colora.settings.presets import PRESETS

@@ -9,7 +9,7 @@ from opened import opener, ran, texts
 from PIL import Image
 from small_data import striped_images, write_folder, write_leaky
 
-from pages.components.data import beside
+from pages.components.beside import Job, _take
 
 FOLDER = "A folder of your own"
 ASKED = "has 6 folders named as AMD1 ... NORMAL3: 2 classes (AMD, NORMAL) of 6 patients?"
@@ -224,11 +224,11 @@ def test_a_check_that_fails_says_why_and_can_be_asked_again(open_page, leaky, mo
 
 
 def test_a_look_says_how_far_it_is():
-    look = beside.Look(60)
+    look = Job("colora data", 60, "Looking at the data")
     assert look.says() == "Waits for its turn …" and look.under_way and look.share == 0
-    beside._take(look, '{"progress": "Reading", "done": 1200, "total": 5000}')
+    _take(look, '{"progress": "Reading", "done": 1200, "total": 5000}')
     assert look.says() == "Looking at the data: 1,200 of 5,000" and look.share == 0.24
-    beside._take(look, '{"progress": "Reading", "done": 1200, "total": null}')
+    _take(look, '{"progress": "Reading", "done": 1200, "total": null}')
     assert look.says() == "Looking at the data: 1,200 files so far"
-    beside._take(look, '{"progress": "Rea')
+    _take(look, '{"progress": "Rea')
     assert look.done == 1200

@@ -25,7 +25,7 @@ from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import exists, is_file
 from pages.components import acting, address, show
-from pages.components.data.beside import Look
+from pages.components.beside import Job
 from pages.components.runs import file_stamp
 
 POLL_SECONDS = 0.4
@@ -121,7 +121,7 @@ class Shown:
             show.say(error)
             self.transfers = {}
         self.places: dict[str, DeltaGenerator] = {}
-        self.looks: list[tuple[Look, DeltaGenerator]] = []
+        self.looks: list[tuple[Job, DeltaGenerator]] = []
 
     def active(self, target: Target) -> Transfer | None:
         found = self.transfers.get(target.id)
@@ -139,7 +139,7 @@ class Shown:
         self.places[transfer.id] = place
         _progress(transfer, place)
 
-    def look(self, look: Look, place: DeltaGenerator) -> None:
+    def look(self, look: Job, place: DeltaGenerator) -> None:
         """A look at data under way."""
         self.looks.append((look, place))
         place.progress(look.share, text=show.literal(look.says()))

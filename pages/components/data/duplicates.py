@@ -15,6 +15,7 @@ from colora.settings.config import RunConfig
 from colora.settings.medmnist_info import known
 from colora.system.errors import UserError
 from pages.components import acting, address, show
+from pages.components.beside import Job, answered
 from pages.components.data import beside
 from pages.components.data.downloads import Shown
 from pages.components.data.look import Found
@@ -62,9 +63,9 @@ def _look_button(config: RunConfig, stamps: Any, again: bool = False) -> None:
     )
 
 
-def _found(check: beside.Look, config: RunConfig, stamps: Any, shown: Shown) -> None:
+def _found(check: Job, config: RunConfig, stamps: Any, shown: Shown) -> None:
     try:
-        found = beside.answered(check)
+        found = answered(check)
     except UserError as error:
         show.say(error, st.info if check.stopped else st.error)
         _look_button(config, stamps, again=True)
@@ -167,7 +168,7 @@ def leave_out(config: RunConfig, stamps: Any, shown: Shown) -> None:
         _cut(beside.cut_of(sized, name.strip(), stamps), name.strip(), shown)
 
 
-def _cut(made: beside.Look | None, name: str, shown: Shown) -> None:
+def _cut(made: Job | None, name: str, shown: Shown) -> None:
     with one_of(3, 0 if made is None else 1 if made.under_way else 2):
         if made and made.under_way:
             shown.look(made, st.empty())
@@ -175,9 +176,9 @@ def _cut(made: beside.Look | None, name: str, shown: Shown) -> None:
             _made(made, name)
 
 
-def _made(made: beside.Look, name: str) -> None:
+def _made(made: Job, name: str) -> None:
     try:
-        found = beside.answered(made)
+        found = answered(made)
     except UserError as error:
         show.say(error)
         return

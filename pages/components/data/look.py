@@ -20,6 +20,7 @@ from colora.settings.medmnist_info import known, stored_size
 from colora.system.errors import UserError
 from colora.system.typed import is_file
 from pages.components import show
+from pages.components.beside import Job, answered
 from pages.components.data import beside, carried
 from pages.components.runs import place_stamps
 
@@ -43,7 +44,7 @@ class Looked:
     found: Found | None
     stamps: Any
     large: bool = False
-    process: beside.Look | None = None
+    process: Job | None = None
 
 
 def at(config: RunConfig) -> Looked:
@@ -57,7 +58,7 @@ def at(config: RunConfig) -> Looked:
     names = beside.names_of(config, stamps)
     if names.under_way:
         return Looked(None, stamps, True, names)
-    return Looked(_with_check(beside.answered(names), config, stamps), stamps, True)
+    return Looked(_with_check(answered(names), config, stamps), stamps, True)
 
 
 def stamps_of(config: RunConfig) -> Any:
@@ -91,7 +92,7 @@ def _with_check(found: Found, config: RunConfig, stamps: Any) -> Found:
     check = beside.check_of(config, stamps)
     if check is None or check.under_way or check.answer.exception():
         return found
-    whole = beside.answered(check)
+    whole = answered(check)
     return whole if _images(whole) == _images(found) else found
 
 
