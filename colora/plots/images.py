@@ -69,16 +69,20 @@ def thinned(count: int) -> np.ndarray:
     return np.unique(np.round(at * (count - 1)).astype(np.int64))
 
 
-def seed_probabilities(probabilities: np.ndarray, seeds: Sequence[int], class_names: Sequence[str]) -> go.Figure:
-    """What every seed says of one image: (S, C) as a dot a seed and class over a bar of their mean."""
-    names, mean = list(map(plain, class_names)), probabilities.mean(axis=0)
+def seed_probabilities(
+    probabilities: np.ndarray, seeds: Sequence[int], class_names: Sequence[str], answer: np.ndarray | None = None
+) -> go.Figure:
+    """What every seed says of one image: (S, C) as a dot a seed and class over a bar of their mean, or of the `answer`
+    (C,) that is made of them."""
+    names = list(map(plain, class_names))
+    said, bar = ("mean of the seeds", probabilities.mean(axis=0)) if answer is None else ("answer", answer)
     colours = [class_colour(c) for c in range(len(names))]
     bars = go.Bar(
-        x=mean,
+        x=bar,
         y=names,
         orientation="h",
         marker={"color": [rgba(colour, 0.35) for colour in colours]},
-        hovertemplate="mean of the seeds: <b>%{x:.3f}</b><extra>%{y}</extra>",
+        hovertemplate=f"{said}: <b>%{{x:.3f}}</b><extra>%{{y}}</extra>",
         showlegend=False,
     )
     dots = [

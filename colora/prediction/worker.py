@@ -2,8 +2,8 @@
 
 Asked on stdin, answered on stdout, a line of JSON each; what is printed otherwise goes to stderr:
 
-    > {"id": 1, "kind": "answer", "name": "scan.png", "bytes": 51234}    and then so many bytes of the image file
-    > {"id": 2, "kind": "answer", "path": "/scans/left.png"}
+    > {"id": 1, "name": "scan.png", "bytes": 51234}                      and then so many bytes of the image file
+    > {"id": 2, "path": "/scans/left.png"}
     < {"ready": {what `Predictor.about` says}}                           first of all
     < {"id": 1, "answer": {...}}                                         or {"id": 1, "refused": why}
 

@@ -17,14 +17,19 @@ from threading import Lock, Semaphore, Thread
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from colora.cli.progress import LINES
 from colora.system.errors import Cancelled, UserError
+from pages.components import address, show
 from pages.components.command import command_of, document_of, not_started
 
 FAILED_SECONDS = 60  # after which what was refused is asked anew
 KEPT = 32
 AT_ONCE = 2  # processes; the others wait
+POLL_SECONDS = 0.4
+NOT_BUSY = '<style>[data-testid="stStatusWidget"] {display: none}</style>'
+"""Streamlit's sign of a page at work, whose "Stop" would end the page's figures and not what it follows."""
 BEGUN = "Reading"  # also what `colora data check` calls reading the names
 
 
@@ -81,6 +86,12 @@ class _Jobs:
         with self.lock:
             job = self.known.get(key)
             return job if job and job.fresh else None
+
+    def forget(self, key: Any) -> None:
+        """What is known under the key is asked for anew, unless it is under way."""
+        with self.lock:
+            if (job := self.known.get(key)) and not job.under_way:
+                del self.known[key]
 
     def start(self, key: Any, arguments: Sequence[str], seconds: float, begun: str) -> Job:
         """The one that is under way, or a new one."""
@@ -164,3 +175,13 @@ def answered(job: Job) -> dict[str, Any]:
         return job.answer.result(timeout=0)
     except OSError as error:
         raise UserError(f"{job.name} could not be run: {os.strerror(error.errno or 0)}.") from error
+
+
+def follow(job: Job, place: DeltaGenerator) -> None:
+    """A page's last call: how far the job is, until it ends; then the page anew."""
+    address.tell()
+    st.html(NOT_BUSY)
+    while job.under_way:
+        place.progress(job.share, text=show.literal(job.says()))
+        time.sleep(POLL_SECONDS)
+    st.rerun()

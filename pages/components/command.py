@@ -33,12 +33,12 @@ class Unanswered(UserError):
     """The command was killed, ran out of time or broke: nothing is known of what was asked; it can be tried again."""
 
 
-def command_of(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """`colora ARGUMENTS --json` as a process of its own: the command, and where it runs, held to what whoever has
+def command_of(arguments: Sequence[str], flags: Sequence[str] = ("--json",)) -> tuple[list[str], dict[str, Any]]:
+    """`colora ARGUMENTS FLAGS` as a process of its own: the command, and where it runs, held to what whoever has
     signed in may do. Asked for where that is known, in the page's own thread."""
     user = {"COLORA_USER": user} if (user := audit.signed_in()) else {}
     environment = os.environ | user | access.passed_on(runs_dir())
-    return [sys.executable, "-m", "colora", *arguments, "--json"], {"cwd": ROOT, "env": environment}
+    return [sys.executable, "-m", "colora", *arguments, *flags], {"cwd": ROOT, "env": environment}
 
 
 def run_colora(arguments: Sequence[str], timeout: float = 120) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def navigation(hidden: bool = False) -> st.Page:
             st.Page("pages/compare.py", title="Compare"),
             st.Page("pages/evaluate.py", title="Evaluate"),
             st.Page("pages/images.py", title="Images"),
+            st.Page("pages/predict.py", title="Predict"),
             st.Page("pages/distil.py", title="Distil"),
             st.Page("pages/overview.py", title="Overview", url_path="overview", visibility="hidden"),
         ],

@@ -25,12 +25,9 @@ from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import exists, is_file
 from pages.components import acting, address, show
-from pages.components.beside import Job
+from pages.components.beside import NOT_BUSY, POLL_SECONDS, Job
 from pages.components.runs import file_stamp
 
-POLL_SECONDS = 0.4
-NOT_BUSY = '<style>[data-testid="stStatusWidget"] {display: none}</style>'
-"""Streamlit's sign of a page at work, whose "Stop" would end the page's figures and not the download."""
 DOING = {
     "starting": "Starting",
     "waiting": "Waits for another download of this file",

@@ -43,8 +43,11 @@ const drawn = (tile, chosen) => {
   const facts = made("span", "facts");
   const first = line("true", tile.true.colour, null, tile.true.name);
   first.append(made("span", "score", tile.score));
-  const second = line(tile.right ? "right" : "wrong", tile.predicted.colour, tile.right ? "✓" : "✗", tile.predicted.name);
-  facts.append(first, second);
+  facts.append(first);
+  if (tile.predicted) {
+    const { colour, name } = tile.predicted;
+    facts.append(line(tile.right ? "right" : "wrong", colour, tile.right ? "✓" : "✗", name));
+  }
   tile.notes.forEach((note) => facts.append(made("span", "note", note)));
   const bar = made("span", "bar");
   tile.bar.forEach(({ name, share, colour }) => {

@@ -149,9 +149,9 @@ def large(
     viewer(
         "large",
         LargeImage(image_id, name_of(found, record, split), layers, problem, alt),
-        judging.choices(found.data_checksum, image_id, names),
         step,
         on_back,
+        judging.choices(found.data_checksum, image_id, names),
         partial(judging.judge, found.data_checksum, image_id, names),
         judging.unheard,
     )

@@ -189,6 +189,7 @@ const viewerIn = (root) => {
     const { name } = data;
     find(".dot").style.background = name.colour;
     find(".true").textContent = name.true;
+    find(".answer").hidden = name.right === null; // nobody knows what it is
     find(".answer").textContent = name.right ? "✓" : "✗";
     find(".answer").className = `answer ${name.right ? "right" : "wrong"}`;
     find(".says").textContent = name.says;
@@ -228,6 +229,8 @@ const viewerIn = (root) => {
     if (event.key === "Escape" && !event.isComposing) canvas.focus({ preventScroll: true });
   };
   const verdicts = () => {
+    find(".judging").hidden = data.verdicts === null;
+    if (data.verdicts === null) return;
     find(".standing").textContent = `Your verdict: ${data.reader === null ? "…" : data.standing || "none yet"}`;
     undo.title = data.event
       ? "Takes back your last verdict on this image; the one before stands again."

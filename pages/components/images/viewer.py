@@ -37,9 +37,9 @@ _viewer = st.components.v2.component(
 class Name:
     """What stands over the picture, in the same element, so that it can never be another image's."""
 
-    true: str  # class
+    true: str  # class; of an image that nobody has labelled the one that the models call it
     colour: str  # its own
-    right: bool  # whether the models say so too
+    right: bool | None  # whether the models say so too; None of an image that nobody has labelled
     says: str  # what they say, in words
     about: str  # id, split, patient
 
@@ -72,6 +72,9 @@ class Verdicts:
     event: str | None = None
 
 
+NO_VERDICTS = Verdicts({}, "", None, "")
+
+
 @dataclass(frozen=True)
 class Pressed:
     """A verdict, or "undo", and what was on the screen when the reader pressed: the image whose picture it was, of
@@ -88,14 +91,15 @@ class Pressed:
 def viewer(
     key: str,
     image: LargeImage,
-    verdicts: Verdicts,
     on_step: Callable[[int], None],
     on_back: Callable[[], None],
-    on_judge: Callable[[Pressed], None],
-    on_unheard: Callable[[], None],
+    verdicts: Verdicts = NO_VERDICTS,
+    on_judge: Callable[[Pressed], None] = lambda _: None,
+    on_unheard: Callable[[], None] = lambda: None,
 ) -> None:
     """`on_step` gets +1 or -1 for the arrow keys, `on_back` is called for Escape, `on_judge` for a verdict;
-    `on_unheard` where a verdict has come that no callback could take, to a session that is new."""
+    `on_unheard` where a verdict has come that no callback could take, to a session that is new. Without `verdicts`
+    there is nothing to judge."""
 
     def asked(event: str) -> Any:
         return st.session_state[key].get(event)
@@ -122,7 +126,9 @@ def viewer(
             "layers": [{"title": title, "image": uri} for title, uri in image.layers.items()],
             "problem": image.problem,
             "alt": image.alt,
-            "verdicts": [{"id": id, "title": title, "about": about} for id, (title, about) in verdicts.choices.items()],
+            "verdicts": None
+            if verdicts is NO_VERDICTS
+            else [{"id": id, "title": title, "about": about} for id, (title, about) in verdicts.choices.items()],
         }
         | {
             name: getattr(verdicts, name)

@@ -1,0 +1,133 @@
+"""A folder of the server's own computer: all its images are predicted beside the page, which may be left meanwhile."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from colora.prediction.table import prediction_table
+from colora.runs.access import named_place
+from colora.runs.folder import Group
+from colora.system.errors import UserError
+from colora.system.typed import is_dir
+from pages.components import acting, address, show
+from pages.components.beside import Job, answered, jobs
+from pages.components.predict.workers import stamps_of
+
+KEPT_SECONDS = 3600
+SHOWN = 5_000  # rows of the table; all are in the file
+
+
+def choose_folder() -> Path | None:
+    """The folder that is named; None where none is, or none that may be read here."""
+    typed = st.text_input(
+        "A folder of this computer",
+        key=address.text("folder"),
+        placeholder="/data/scans",
+        help="Every image in it and below it. It is read where it lies; nothing is copied.",
+    )
+    if not typed.strip():
+        return None
+    try:
+        path = named_place(typed, "folder")
+        if not is_dir(path):
+            raise UserError(f"There is no folder {path}.")
+    except UserError as error:
+        show.say(error)
+        return None
+    return path
+
+
+def predicted_folder(group: Group, path: Path) -> tuple[dict[str, Any] | None, Job | None]:
+    """What the group said of the images in it, None before it was asked; and the job that is at it."""
+    key = ("predict", str(group.path), repr(stamps_of(group)), str(path))
+    job = jobs().get(key)
+    start = partial(_start, key, group, path)
+    if job is None:
+        _button(start, "Predict all images in it", ":material/play_arrow:")
+        return None, None
+    if job.under_way:
+        st.button("Stop", icon=":material/cancel:", key="stop-folder", on_click=job.stop)
+        return None, job
+    try:
+        found = answered(job)
+    except UserError as error:
+        show.say(error, st.info if job.stopped else st.error)
+        _button(start, "Begin again", ":material/refresh:")
+        return None, None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        minutes = int((time.time() - job.at) / 60)
+        st.caption(f"Predicted {'just now' if not minutes else f'{minutes:,} min ago'}.", width="content")
+        _button(start, "Predict again", ":material/refresh:")
+    return found, None
+
+
+def _button(start: Callable[[], Any], label: str, icon: str) -> None:
+    if acting.button(label, [], "predict-folder", needs="name", icon=icon) is not None:
+        start()
+        st.rerun()
+
+
+def _start(key: Any, group: Group, path: Path) -> None:
+    jobs().forget(key)
+    arguments = ["predict", str(group.path), f"--identity={group.identity}", "--", str(path)]
+    jobs().start(key, arguments, KEPT_SECONDS, "Loading the models")
+
+
+def table_of(found: dict[str, Any], name: str, origin: str) -> int | None:
+    """The table of all answers; the number of the image whose row is chosen."""
+    for sentence in found["image_warnings"]:
+        st.caption(f":material/info: {show.literal(sentence)}")
+    if refused := found["refused"]:
+        first = show.literal(refused[0]["reason"])
+        st.warning(
+            f"{len(refused):,} files did not open; the table names them. The first: {first}",
+            icon=":material/broken_image:",
+        )
+    table = prediction_table(found)
+    doubted = int(table["do_not_rely"].eq(True).sum()) if "do_not_rely" in table else 0
+    st.markdown(f"**{len(found['images']):,} images**, of which {doubted:,} are not to be relied on")
+    shown = table.head(SHOWN)
+    event = st.dataframe(
+        shown.assign(image=[Path(path).name for path in shown["image"]]),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="folder-rows",
+        height=320,
+        column_config=columns(shown),
+    )
+    if len(table) > SHOWN:
+        st.caption(f"The first {SHOWN:,} of {len(table):,} rows; the file has all.")
+    show.csv_button(table, name, origin)
+    chosen = event.selection.rows[0] if event.selection.rows else 0
+    return chosen if chosen < len(found["images"]) else None
+
+
+def columns(table: pd.DataFrame) -> dict[str, Any]:
+    """How the columns are shown: names for people, three digits."""
+    number = st.column_config.NumberColumn
+    named = {
+        "image": "Image",
+        "prediction": "Prediction",
+        "seeds_agree": "Seeds agree",
+        "do_not_rely": "Do not rely",
+        "nearest": "Nearest",
+        "seen_before": "Seen before",
+        "note": "Note",
+    }
+    shares = {
+        "entropy": "Entropy (nats)",
+        "more_unsure_than": "More unsure than (of test)",
+        "distance": "Distance (place)",
+        "disagreement": "Disagreement (place)",
+    }
+    classes = {name: name.removeprefix("p_") for name in table.columns if str(name).startswith("p_")}
+    found: dict[str, Any] = {name: title for name, title in named.items() if name in table}
+    return found | {
+        name: number(title, format="%.3f") for name, title in {**shares, **classes}.items() if name in table
+    }

@@ -1,0 +1,200 @@
+"""One scan, large, and what the group says of it: the answer, how far it can be trusted, and what it rests on."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from colora import plots
+from colora.data.thumbnails import Place, tile
+from colora.plots import class_colour
+from colora.runs.folder import Group
+from colora.system.errors import UserError
+from pages.components import address, show
+from pages.components.images import pictures
+from pages.components.images.gallery import gallery
+from pages.components.images.in_address import IMAGE, code
+from pages.components.images.viewer import LargeImage, Name, viewer
+
+KEYS = (
+    "Keys: ← and → go through the scans, + and − zoom, 0 resets, i inverts. Ctrl and wheel or a double click zoom; "
+    "drag to move."
+)
+
+
+def one_answer(
+    group: Group,
+    about: dict[str, Any],
+    told: dict[str, Any],
+    scan_id: str,
+    name: str,
+    step: Callable[[int], None],
+    back: Callable[[], None],
+) -> None:
+    """`about` is `prediction.Predictor.about`, `told` what `colora worker` answers."""
+    temperature = told["calibrated"]["temperature"]
+    calibrated = st.toggle(
+        "Calibrated probabilities",
+        key=address.flag("calibrated"),
+        help=f"By the temperature {temperature:.2f}, chosen on validation: it changes how sure the answer is, seldom "
+        "what it is.",
+    )
+    said = told["calibrated" if calibrated else "mean"]
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        large(about, told, said, scan_id, name, step, back)
+    with right:
+        doubt(told)
+        facts(about, told, said)
+    left, right = st.columns(2, gap="large")
+    with left:
+        every_seed(group, about, told, said, name, calibrated)
+    with right:
+        nearest(group, about, told)
+    st.caption(show.literal(rests_on(about)))
+
+
+def large(
+    about: dict[str, Any],
+    told: dict[str, Any],
+    said: dict[str, Any],
+    scan_id: str,
+    name: str,
+    step: Callable[[int], None],
+    back: Callable[[], None],
+) -> None:
+    """The picture under what the models call it."""
+    called = said["prediction"]
+    width, height = told["size"]
+    says = f"predicted with probability {said['probabilities'][called]:.2f}, by the {about['model']}"
+    colour = class_colour(about["class_names"].index(called))
+    title = Name(called, colour, None, says, f"{name} · {width} × {height} px")
+    viewer("scan", LargeImage(scan_id, title, told["layers"], "", f"{name}, predicted {called}"), step, back)
+    st.caption(KEYS)
+    for sentence in told["conversions"]:
+        st.caption(f":material/info: {sentence}.")
+
+
+def doubt(told: dict[str, Any]) -> None:
+    """High doubt stands above all figures; so does that the models have met this very picture."""
+    found = told["doubt"]
+    if found["high"]:
+        st.error(f"**{found['says']}** {' '.join(reasons(found))}", icon=":material/front_hand:")
+    if met := told["met"]:
+        where = f"{met['says']}, as {show.literal(met['image_id'])}"
+        st.warning(
+            f"This very picture is {where}: how well the models do on it says nothing about new scans.",
+            icon=":material/content_copy:",
+        )
+
+
+def reasons(found: dict[str, Any]) -> list[str]:
+    """A sentence for each part of the doubt that is beyond its limit."""
+    said = {
+        "distance": "It lies further from the training images than {} of the validation images.",
+        "disagreement": "The seeds disagree more on it than on {} of the validation images.",
+    }
+    over = [part for part in said if found[part] and found[part]["value"] > found[part]["limit"]]
+    return [said[part].format(share(found[part]["share"])) for part in over]
+
+
+def share(value: float) -> str:
+    """`97 %`; `all` of a whole."""
+    return "all" if value == 1 else f"{100 * value:.0f} %"
+
+
+def facts(about: dict[str, Any], told: dict[str, Any], said: dict[str, Any]) -> None:
+    """The answer in a table: each class, then how sure, how united, how near."""
+    votes, unsure, found = told["agreement"], told["unsure"], told["doubt"]
+    classes = pd.DataFrame(
+        [{"Class": name, "Probability": f"{p:.3f}"} for name, p in ranked(said["probabilities"])]
+    )
+    show.table(classes.set_index("Class"), border="horizontal", alt="Probability of each class, the largest first")
+    rows = {
+        "Entropy": f"{told['mean']['entropy']:.3f} nats: more unsure than {share(unsure['share'])} of the "
+        f"{unsure['of']:,} test images",
+        "Votes of seeds": ", ".join(f"{name} {n}" for name, n in sorted(votes.items(), key=lambda vote: -vote[1])),
+    }
+    if part := found["disagreement"]:
+        rows["Disagreement"] = f"{part['value']:.3f} nats: more than on {share(part['share'])} of the validation images"
+    if part := found["distance"]:
+        rows["Distance"] = f"{part['value']:.3f}: further off than {share(part['share'])} of the validation images"
+    table = pd.DataFrame({"Fact": list(rows), "Value": list(rows.values())}).set_index("Fact")
+    show.table(table, border="horizontal", alt="How sure the answer is")
+
+
+def ranked(probabilities: dict[str, float], most: int = 8) -> list[tuple[str, float]]:
+    """The most probable classes, the largest first."""
+    return sorted(probabilities.items(), key=lambda item: -item[1])[:most]
+
+
+def every_seed(
+    group: Group, about: dict[str, Any], told: dict[str, Any], said: dict[str, Any], name: str, calibrated: bool
+) -> None:
+    names, seeds = about["class_names"], [row["seed"] for row in told["seeds"]]
+    rows = [row["calibrated"] if calibrated else row for row in told["seeds"]]
+    values = np.array([[row["probabilities"][c] for c in names] for row in rows])  # (S, C)
+    answer = np.array([said["probabilities"][c] for c in names])
+    table = pd.DataFrame(values, columns=names)
+    table.insert(0, "seed", seeds)
+    how = "calibrated, each seed by its own temperature" if calibrated else "not calibrated"
+    show.show_figure(
+        plots.seed_probabilities(values, seeds, names, answer),
+        "What every seed says",
+        "A dot is one seed's probability, the bar the answer's. Dots far apart: the models disagree.",
+        f"Probability of each class of {name} by seed, {how}",
+        table,
+        f"{group.name}-scan-seeds",
+        f"{name} · {group.name}, {about['model']} of {len(seeds)} seeds, {how}",
+    )
+
+
+def nearest(group: Group, about: dict[str, Any], told: dict[str, Any]) -> None:
+    """The training images that look most alike to the best seed, with their labels."""
+    st.markdown("**The nearest training images**")
+    found = told["nearest"]
+    if found is None:
+        st.caption("Not known of this group: see above.")
+        return
+    st.caption(f"By what seed {about['best_seed']}, the best one, sees in them; 1 is alike.")
+    run = next(run for run in group.runs if run.seed == about["best_seed"])
+    assert run.resolved is not None  # it has finished
+    table = run.predictions("train")
+    checksums = table["checksum"].to_numpy() if "checksum" in table else None
+    source = pictures.pictures_of(group.config, run.resolved.data_checksum, "train", checksums)
+    places = [Place("train", row["index"], row["image_id"]) for row in found]
+    images = [source] * len(places) if isinstance(source, UserError) else source.read(places)
+    tiles = [
+        {
+            "id": row["image_id"],
+            "image": None if isinstance(image, UserError) else tile(image),
+            "problem": str(image) if isinstance(image, UserError) else "",
+            "true": {"name": row["label"], "colour": class_colour(about["class_names"].index(row["label"]))},
+            "predicted": None,
+            "right": None,
+            "score": f"{row['cosine']:.3f}",
+            "rank": "",
+            "notes": [],
+            "bar": [],
+            "marks": [],
+            "alt": f"Training image {row['image_id']}, class {row['label']}, cosine {row['cosine']:.3f}",
+        }
+        for row, image in zip(found, images, strict=True)
+    ]
+    opens = partial(st.session_state.__setitem__, "nearest-opened")
+    gallery("nearest", tiles, "The nearest training images", opens, columns=3)
+    if image_id := st.session_state.pop("nearest-opened", None):
+        image = {IMAGE: code(run.resolved.data_checksum, image_id)}
+        asked = {"group": group.name, "part": plots.SPLIT_NAMES["train"]}
+        st.switch_page("pages/images.py", query_params=asked | image)
+
+
+def rests_on(about: dict[str, Any]) -> str:
+    """Models, data, split and the rule that chose them, in a sentence."""
+    seeds = f"{about['finished']} seed{'s' * (about['finished'] != 1)}"
+    data = f"{about['data_trained_on']}{' (SYNTHETIC)' if about['synthetic_training'] else ''}"
+    models = f"{about['name']}: {about['model']} of {seeds}, trained on {data} ({about['split_rule']})"
+    return f"{models}; {about['selection']['says']}"

@@ -1,0 +1,129 @@
+"""The scans that a person has chosen in this tab, and what the group says of each.
+
+They lie in this tab's memory, and nowhere else: they are gone with the tab, or when they are removed. A folder of the
+server's own computer is read where it lies instead (`folder`).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from colora.data.prepare import FORMATS
+from colora.runs.folder import Group
+from colora.system.errors import UserError
+from colora.system.storage import size_text
+from pages.components import show
+from pages.components.command import Unanswered
+from pages.components.predict.workers import ask, stamps_of
+
+ENDINGS = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp"]
+MOST, MOST_BYTES = 200, 512 * 2**20  # of a tab
+KEPT = 400  # answers, each with its picture
+Told = dict[str, Any] | UserError
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One chosen file; `id` tells its content and its name."""
+
+    id: str
+    name: str
+    data: bytes
+
+
+def scans() -> dict[str, Scan]:
+    """By id, in the order in which they were chosen."""
+    return st.session_state.setdefault("scans", {})
+
+
+def choose_files() -> None:
+    """Drop files here; they go into the list below, and the field is empty again."""
+    turn = st.session_state.setdefault("scans-turn", 0)
+    kinds = ", ".join(kind for kind in FORMATS if kind != "GIF")
+    st.file_uploader(
+        "Scans",
+        ENDINGS,
+        accept_multiple_files=True,
+        key=f"scans-{turn}",
+        max_upload_size=MOST_BYTES // 2**20,
+        on_change=_take,
+        args=(f"scans-{turn}",),
+        help=f"{kinds}; 8 or 16 bits, grey or colour. They stay in this tab's memory and are kept nowhere else.",
+    )
+    if said := st.session_state.pop("scans-said", None):
+        show.say(said, st.warning, ":material/warning:")
+
+
+def _take(key: str) -> None:
+    chosen = scans()
+    room = MOST_BYTES - sum(len(scan.data) for scan in chosen.values())
+    left_out, first = 0, None
+    for file in st.session_state[key] or []:
+        data = file.getvalue()
+        scan = Scan(hashlib.sha256(file.name.encode() + b"\n" + data).hexdigest()[:16], file.name, data)
+        if scan.id in chosen:
+            continue
+        if len(chosen) >= MOST or len(data) > room:
+            left_out += 1
+            continue
+        room -= len(data)
+        chosen[scan.id] = scan
+        first = first or scan.id
+    if left_out:
+        st.session_state["scans-said"] = (
+            f"{left_out} more were chosen than one tab takes ({MOST} files, {size_text(MOST_BYTES)} together): name "
+            "the folder they lie in instead."
+        )
+    if first:
+        st.session_state["open-scan"] = first
+    st.session_state["scans-turn"] += 1
+
+
+def remove(scan_id: str) -> None:
+    """One scan from the list; its neighbour is shown then."""
+    ids = list(scans())
+    place = ids.index(scan_id)
+    scans().pop(scan_id)
+    left = list(scans())
+    st.session_state["open-scan"] = left[min(place, len(left) - 1)] if left else None
+
+
+def remove_all() -> None:
+    st.session_state["scans-removed"] = dict(scans())
+    scans().clear()
+    st.session_state["open-scan"] = None
+
+
+def put_back() -> None:
+    """What was removed last, all at once."""
+    scans().update(st.session_state.pop("scans-removed", {}))
+    st.session_state["open-scan"] = next(iter(scans()), None)
+
+
+class Answers:
+    """What the group says of scans, as its files are now: each is asked for once in this tab."""
+
+    def __init__(self, group: Group):
+        self._group, self._state = group, (str(group.path), repr(stamps_of(group)))
+        self._kept: dict[Any, Told] = st.session_state.setdefault("answers", {})
+
+    def known(self, scan: Scan) -> bool:
+        return (*self._state, scan.id) in self._kept
+
+    def to(self, scan: Scan) -> Told:
+        """The answer, or why there is none; what can be tried again is not kept."""
+        key = (*self._state, scan.id)
+        if key in self._kept:
+            return self._kept[key]
+        try:
+            told: Told = ask(self._group, {"name": scan.name, "bytes": len(scan.data)}, scan.data)
+        except Unanswered as error:
+            return error
+        except UserError as error:
+            told = error
+        while len(self._kept) >= KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[key] = told
+        return told

@@ -1,0 +1,170 @@
+"""The processes that hold groups' models, for all sessions: `colora worker`, one a group, begun when a page needs it.
+
+Each ends by itself when nobody asks for a while, and with the server; here it is ended when another group's is needed
+and there are enough, when the group's files change, and when an image takes too long. The server imports no torch.
+"""
+
+import json
+import subprocess
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from threading import Lock, Thread
+from typing import Any
+
+import streamlit as st
+
+from colora.runs.documents import contained
+from colora.runs.finished import finished
+from colora.runs.folder import Group
+from colora.system.errors import UserError
+from pages.components.command import Unanswered, command_of, document_of, not_started
+from pages.components.runs import file_stamp
+
+AT_ONCE = 2  # groups; each has its models in memory
+READY_SECONDS = 180  # to load torch and the models, on a machine that is busy
+ANSWER_SECONDS = 120
+TOO_MUCH = 3  # as `colora.prediction.worker` has it, which imports torch
+NAME = "colora worker"
+FILES = ("model.safetensors", "metrics.jsonl", "config.json", "calibration.json", "predictions/features.safetensors")
+
+
+class _Ended(Unanswered):
+    """By itself, while it was asked."""
+
+
+@dataclass
+class Worker:
+    """One process. `about` is what it says first; asked by one session at a time."""
+
+    process: subprocess.Popen
+    about: dict[str, Any] | None = None
+    used: float = 0.0  # time.monotonic()
+    lock: Lock = field(default_factory=Lock)
+    _answers: Queue = field(default_factory=Queue)
+    _last: deque = field(default_factory=lambda: deque(maxlen=20))
+    _asked: int = 0
+
+    @classmethod
+    def started(cls, group: Group) -> "Worker":
+        command, where = command_of(["worker", str(group.path), f"--identity={group.identity}"], flags=())
+        pipe = subprocess.PIPE
+        try:
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **where)
+        except (OSError, ValueError) as error:
+            raise not_started(NAME, error) from error
+        worker = cls(process, used=time.monotonic())
+        Thread(target=worker._hear, name="colora-worker-answers", daemon=True).start()
+        Thread(target=worker._overhear, name="colora-worker-log", daemon=True).start()
+        return worker
+
+    def _hear(self) -> None:
+        for line in self.process.stdout:
+            self._answers.put(line)
+        self._answers.put(None)  # it has ended
+
+    def _overhear(self) -> None:
+        for line in self.process.stderr:
+            self._last.append(line.decode(errors="replace"))
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ready(self) -> dict[str, Any]:
+        """What it says of its group, when its models are loaded. Raises UserError with its refusal, and Unanswered."""
+        with self.lock:
+            if self.about is None:
+                self.about = self._next(READY_SECONDS)["ready"]
+            return self.about
+
+    def ask(self, request: dict[str, Any], data: bytes = b"") -> dict[str, Any]:
+        """Its answer to an image. Raises UserError with its refusal, and Unanswered where it has ended over it."""
+        self.ready()
+        with self.lock:
+            self._asked += 1
+            self.used = time.monotonic()
+            with suppress(OSError):  # it has just ended; what it said last is heard below
+                self.process.stdin.write(json.dumps(request | {"id": self._asked}).encode() + b"\n" + data)
+                self.process.stdin.flush()
+            told = self._next(ANSWER_SECONDS)
+        if told["id"] != self._asked:
+            self.end()
+            raise Unanswered(f"{NAME} answered another question than this one; it was ended. Try again.")
+        if "refused" in told:
+            raise UserError(told["refused"])
+        return told["answer"]
+
+    def _next(self, seconds: float) -> dict[str, Any]:
+        try:
+            line = self._answers.get(timeout=seconds)
+        except Empty:
+            self.end()
+            raise Unanswered(f"{NAME} has not answered within {seconds:.0f} s; it was ended. Try again.") from None
+        if line is not None:
+            return json.loads(line)
+        code = self.process.wait()
+        self._answers.put(None)  # for whoever asks next
+        if code == TOO_MUCH:
+            raise UserError("This image takes more memory than one may: make it smaller, then choose it again.")
+        if code == 0:
+            raise _Ended(f"{NAME} had just ended, since nobody had asked for a while. Try again.")
+        document_of(NAME, code, "", "".join(self._last))  # raises what its exit code and its last line mean
+        raise AssertionError(code)
+
+    def end(self) -> None:
+        """Ends exactly this process, which holds nothing that must be kept; its handle knows it from any other."""
+        self.process.kill()
+
+
+class _Workers:
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: dict[str, tuple[Any, Worker]] = {}  # by the group's path: the state of its files, and its process
+
+    def of(self, group: Group) -> Worker:
+        stamps = stamps_of(group)
+        with self._lock:
+            known = self._known.get(str(group.path))
+            if known and known[0] == stamps and known[1].alive:
+                return known[1]
+            if known:
+                known[1].end()
+                del self._known[str(group.path)]
+            while len(self._known) >= AT_ONCE:
+                oldest = min(self._known, key=lambda path: self._known[path][1].used)
+                self._known.pop(oldest)[1].end()
+            worker = Worker.started(group)
+            self._known[str(group.path)] = stamps, worker
+            return worker
+
+    def end_all(self) -> None:
+        with self._lock:
+            for _, worker in self._known.values():
+                worker.end()
+                worker.process.wait()
+            self._known.clear()
+
+
+@st.cache_resource(show_spinner=False)
+def workers() -> _Workers:
+    """The ones of this server."""
+    return _Workers()
+
+
+def ask(group: Group, request: dict[str, Any], data: bytes = b"") -> dict[str, Any]:
+    """What the group answers to an image: its bytes, or a path in the request. Raises UserError with a sentence, and
+    Unanswered."""
+    try:
+        return workers().of(group).ask(request, data)
+    except _Ended:
+        return workers().of(group).ask(request, data)
+
+
+def stamps_of(group: Group) -> Any:
+    """What a worker's answers hang on: the group itself, the seeds that count, and the files it reads of each."""
+    with contained(group.path):
+        own = file_stamp(group.path / "group.json"), file_stamp(group.path / "question.json")
+        return group.identity, own, [(r.seed, *(file_stamp(r.path / f) for f in FILES)) for r in finished(group)]

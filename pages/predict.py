@@ -1,0 +1,179 @@
+"""One scan, or many: what a group says of images that nobody has labelled, and when not to rely on it."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from colora.plots import class_colour
+from colora.runs.folder import Group
+from colora.system.errors import UserError
+from pages.components import address, beside, elsewhere, leaks, show
+from pages.components.frame import inside_app, one_of
+from pages.components.images.gallery import gallery
+from pages.components.predict import folder, scans
+from pages.components.predict.features import without_features
+from pages.components.predict.one_answer import one_answer, rests_on
+from pages.components.predict.workers import ask, workers
+from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
+
+WHERE = {"files": "Files", "folder": "A folder of this computer"}
+
+
+def choose_where() -> str:
+    return st.segmented_control(
+        "Scans from", list(WHERE), required=True, format_func=WHERE.get, key=address.one("from", list(WHERE), WHERE.get)
+    )
+
+
+def files(group: Group) -> None:
+    """Scans from the reader's own computer: the one that is open first, the others after it."""
+    scans.choose_files()
+    chosen = scans.scans()
+    if st.session_state.get("scans-removed") and not chosen:
+        st.button("Put the removed scans back", icon=":material/undo:", on_click=scans.put_back, key="scans-back")
+    if not chosen:
+        st.caption("Drop one scan or several above. The models are being loaded meanwhile.")
+        return
+    answers = scans.Answers(group)
+    ids = list(chosen)
+    shown = st.session_state.get("open-scan")
+    shown = st.session_state["open-scan"] = shown if shown in chosen else ids[0]
+    several = st.container()
+    with one_of(2, 1):
+        opened(group, chosen[shown], answers, ids)
+    with several:
+        if len(ids) > 1:
+            tiles(group, list(chosen.values()), answers, shown)
+        place = st.empty()
+    waiting = [scan for scan in chosen.values() if not answers.known(scan)]
+    for done, scan in enumerate(waiting):
+        place.progress(done / len(waiting), text=f"Predicting the others: {done:,} of {len(waiting):,}")
+        answers.to(scan)
+    if waiting and len(ids) > 1:
+        st.rerun()
+
+
+def opened(group: Group, scan: scans.Scan, answers: scans.Answers, ids: Sequence[str]) -> None:
+    """One scan with its answer, or why there is none."""
+    place = ids.index(scan.id)
+
+    def step(by: int) -> None:
+        if 0 <= place + by < len(ids):
+            st.session_state["open-scan"] = ids[place + by]
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Remove this scan", icon=":material/close:", key="remove", on_click=scans.remove, args=(scan.id,))
+        if len(ids) > 1:
+            st.button("Remove all", icon=":material/delete_sweep:", key="remove-all", on_click=scans.remove_all)
+            st.markdown(f"**Scan {place + 1:,}** of {len(ids):,}", width="content")
+    with st.spinner("Loading the models …" if not workers().of(group).about else "Predicting …"):
+        about, told = workers().of(group).ready(), answers.to(scan)
+    if isinstance(told, UserError):
+        show.say(told, icon=":material/broken_image:")
+        if not answers.known(scan):
+            st.button("Try again", icon=":material/refresh:", key="again")
+        return
+    one_answer(group, about, told, scan.id, scan.name, step, lambda: None)
+
+
+def tiles(group: Group, chosen: Sequence[scans.Scan], answers: scans.Answers, shown: str) -> None:
+    """All of them, small; a click opens one."""
+    drawn = [tile_of(group, scan, answers.to(scan) if answers.known(scan) else None) for scan in chosen]
+    opens = partial(st.session_state.__setitem__, "open-scan")
+    gallery("scans", drawn, "The scans and what they are called", opens, chosen=shown, columns=8)
+
+
+def tile_of(group: Group, scan: scans.Scan, told: scans.Told | None) -> dict[str, Any]:
+    """Picture and answer as one element, so that they cannot be of two scans."""
+    found = {
+        "id": scan.id,
+        "image": None,
+        "problem": "…" if told is None else str(told),
+        "true": {"name": "", "colour": "transparent"},
+        "predicted": None,
+        "right": None,
+        "score": "",
+        "rank": "",
+        "notes": [scan.name],
+        "bar": [],
+        "marks": [],
+        "alt": scan.name,
+    }
+    if not isinstance(told, dict):
+        return found
+    called, names = told["mean"]["prediction"], list(told["mean"]["probabilities"])
+    sure = told["mean"]["probabilities"][called]
+    return found | {
+        "image": list(told["layers"].values())[-1],
+        "problem": "",
+        "true": {"name": called, "colour": class_colour(names.index(called))},
+        "score": f"{sure:.2f}",
+        "marks": ["do not rely"] if told["doubt"]["high"] else [],
+        "alt": f"{scan.name}: predicted {called}, probability {sure:.2f}",
+    }
+
+
+def in_folder(group: Group) -> tuple[beside.Job, Any] | None:
+    """Scans of the server's own computer; what is under way, and its place."""
+    path = folder.choose_folder()
+    if path is None:
+        return None
+    found, job = folder.predicted_folder(group, path)
+    if job is not None:
+        return job, st.empty()
+    if found is None:
+        return None
+    chosen = folder.table_of(found, f"{group.name}-predictions", rests_on(found))
+    if chosen is not None:
+        from_folder(group, found, chosen)
+    return None
+
+
+def from_folder(group: Group, found: dict[str, Any], chosen: int) -> None:
+    """One image of the folder, large; read again, since only its answer was kept."""
+    image = found["images"][chosen]
+    with st.spinner("Predicting …"):
+        about, told = workers().of(group).ready(), ask(group, {"path": image["path"]})
+    if told["mean"] != image["mean"]:
+        st.warning("This file has changed since the folder was predicted.", icon=":material/change_circle:")
+    one_answer(group, about, told, image["path"], Path(image["path"]).name, lambda by: None, lambda: None)
+
+
+inside_app()
+st.header("Predict")
+group = chosen_group("predict with")
+followed = None
+try:
+    about = summary(group)
+    if about["finished"]:
+        workers().of(group)  # it loads its models while the page is drawn
+    show.about_line(about)
+    leaks.line_and_banner(group, about["data"])
+    show_damaged_seeds(about)
+    show.not_counted(about)
+    elsewhere.say_changes(group)
+    if not about["finished"]:
+        st.info(
+            f"A group can predict as soon as one of its seeds is done; this one is {about['state']}.",
+            icon=":material/hourglass:",
+        )
+        st.page_link(
+            "pages/monitor.py", label="Watch it", icon=":material/monitoring:", query_params={"group": group.name}
+        )
+        st.stop()
+    making = without_features(group)
+    where = choose_where()
+    with one_of(2, list(WHERE).index(where)):
+        try:
+            followed = files(group) if where == "files" else in_folder(group)
+        except UserError as error:
+            show.say(error)
+    followed = followed or making
+    show.picture_format()
+except UserError as error:
+    show_damage(group, error)
+if followed:
+    beside.follow(*followed)
