@@ -132,14 +132,16 @@ def in_folder(group: Group) -> tuple[beside.Job, Any] | None:
     return None
 
 
-def from_folder(group: Group, found: dict[str, Any], chosen: int) -> None:
+def from_folder(group: Group, found: dict[str, Any], row: int) -> None:
     """One image of the folder, large; read again, since only its answer was kept."""
-    image = found["images"][chosen]
+    image, count = found["images"][row], len(found["images"])
+    st.markdown(f"**Scan {row + 1:,}** of {count:,}")
     with st.spinner("Predicting …"):
         about, told = workers().of(group).ready(), ask(group, {"path": image["path"]})
-    if told["mean"] != image["mean"]:
+    if told["checksum"] != image["checksum"]:
         st.warning("This file has changed since the folder was predicted.", icon=":material/change_circle:")
-    one_answer(group, about, told, image["path"], Path(image["path"]).name, lambda by: None, lambda: None)
+    step = partial(folder.step, row, count)
+    one_answer(group, about, told, image["path"], Path(image["path"]).name, step, lambda: None)
 
 
 inside_app()

@@ -28,6 +28,7 @@ def answer(known: Known, probabilities: np.ndarray, features: np.ndarray | None,
     met = known.met(checksum)
     told = _told(model, names)
     return {
+        "checksum": str(checksum),  # more than a JSON number holds
         "mean": told,
         "calibrated": _told(tempered(model[None], joint)[0], names) | {"temperature": joint},
         "seeds": [

@@ -120,7 +120,7 @@ def _sources(paths: Sequence[Path]) -> tuple[list[Path], set[Path]]:
     unnamed: set[Path] = set()
     for path in paths:
         if path.is_dir():
-            below = sorted(path / inside for inside in list_tree(path).top.paths())
+            below = [path / inside for inside in list_tree(path).top.paths()]
             if not below:
                 raise UserError(f"There is no image in {path}.", field="images")
             found += below

@@ -25,7 +25,6 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from colora.data.dataset import image_checksum
 from colora.data.prepare import CONVERSIONS, Source, Upload, read_whole
 from colora.data.thumbnails import eight_bit, lossless
 from colora.prediction.predict import Predictor
@@ -86,7 +85,6 @@ def _answer(predictor: Predictor, source: Source) -> dict[str, Any]:
     layers[f"As the network sees it, {found.prepared.shape[1]} px"] = lossless(found.prepared)
     return {
         "size": [original.shape[1], original.shape[0]],
-        "checksum": str(image_checksum(found.prepared)),
         "conversions": [CONVERSIONS[kind] for kind in found.kinds],
         "layers": layers,
         **predictor.answers([found.prepared])[0],

@@ -20,6 +20,7 @@ from pages.components.predict.workers import stamps_of
 
 KEPT_SECONDS = 3600
 SHOWN = 5_000  # rows of the table; all are in the file
+ROW = "folder-row"  # which image is shown large
 
 
 def choose_folder() -> Path | None:
@@ -33,7 +34,7 @@ def choose_folder() -> Path | None:
     if not typed.strip():
         return None
     try:
-        path = named_place(typed, "folder")
+        path = named_place(typed, "folder").absolute()
         if not is_dir(path):
             raise UserError(f"There is no folder {path}.")
     except UserError as error:
@@ -74,12 +75,13 @@ def _button(start: Callable[[], Any], label: str, icon: str) -> None:
 
 def _start(key: Any, group: Group, path: Path) -> None:
     jobs().forget(key)
-    arguments = ["predict", str(group.path), f"--identity={group.identity}", "--", str(path)]
+    st.session_state.pop(ROW, None)
+    arguments = ["predict", str(group.path), f"--identity={group.identity}", str(path)]
     jobs().start(key, arguments, KEPT_SECONDS, "Loading the models")
 
 
 def table_of(found: dict[str, Any], name: str, origin: str) -> int | None:
-    """The table of all answers; the number of the image whose row is chosen."""
+    """The table of all answers; the number of the image that is to be shown, None where there is none."""
     for sentence in found["image_warnings"]:
         st.caption(f":material/info: {show.literal(sentence)}")
     if refused := found["refused"]:
@@ -92,20 +94,31 @@ def table_of(found: dict[str, Any], name: str, origin: str) -> int | None:
     doubted = int(table["do_not_rely"].eq(True).sum()) if "do_not_rely" in table else 0
     st.markdown(f"**{len(found['images']):,} images**, of which {doubted:,} are not to be relied on")
     shown = table.head(SHOWN)
-    event = st.dataframe(
+    key = f"folder-rows-{found['name']}"
+    st.dataframe(
         shown.assign(image=[Path(path).name for path in shown["image"]]),
         hide_index=True,
-        on_select="rerun",
+        on_select=partial(_follow_row, key),
         selection_mode="single-row",
-        key="folder-rows",
+        key=key,
         height=320,
         column_config=columns(shown),
     )
     if len(table) > SHOWN:
         st.caption(f"The first {SHOWN:,} of {len(table):,} rows; the file has all.")
     show.csv_button(table, name, origin)
-    chosen = event.selection.rows[0] if event.selection.rows else 0
-    return chosen if chosen < len(found["images"]) else None
+    return min(st.session_state.get(ROW, 0), len(found["images"]) - 1) if found["images"] else None
+
+
+def _follow_row(key: str) -> None:
+    if rows := st.session_state[key].selection.rows:
+        st.session_state[ROW] = rows[0]
+
+
+def step(row: int, count: int, by: int) -> None:
+    """To the next or the last image; the table's own choice stays where it is."""
+    if 0 <= row + by < count:
+        st.session_state[ROW] = row + by
 
 
 def columns(table: pd.DataFrame) -> dict[str, Any]:
