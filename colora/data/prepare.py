@@ -24,6 +24,7 @@ RULE = "grey, centre-crop to the short edge, antialiased bicubic resize"
 RULE_VERSION = 1  # counts up when the same file would give other pixels, so that kept ones are made anew
 # A B-scan has some megapixels; a file that claims more than this is damaged or hostile.
 MAX_PIXELS = 100_000_000
+MOST_PAGES = 1_024  # of a volume in one file
 TINT = 8  # grey levels between the channels of a picture that people see as grey
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")  # Pillow knows others, some of which start programs
 # What Pillow raises on damaged files, found by damaging files of each format at random.
@@ -161,9 +162,36 @@ class Whole(NamedTuple):
 def read_whole(path: Source, image_size: int) -> Whole:
     """All from one reading, since the file may be replaced between two. Raises ImageError."""
     with opened(path) as file:
-        kinds = _conversions(file)
-        image = ImageOps.exif_transpose(file)
-        return Whole(prepare(image, image_size), np.asarray(image if _is_deep(image) else image.convert("RGB")), kinds)
+        return _whole(file, image_size)
+
+
+def _whole(file: Image.Image, image_size: int) -> Whole:
+    """Of the page that the opened file stands at."""
+    kinds = _conversions(file)
+    image = ImageOps.exif_transpose(file)
+    return Whole(prepare(image, image_size), np.asarray(image if _is_deep(image) else image.convert("RGB")), kinds)
+
+
+def count_pages(path: Source) -> int:
+    """Of a TIFF, GIF or WebP how many pages or frames it has, of any other image 1. Raises ImageError, also for more
+    than MOST_PAGES."""
+    with opened(path) as file:
+        pages = getattr(file, "n_frames", 1)
+        if pages > MOST_PAGES:
+            raise ValueError(f"it has {pages:,} pages, and {MOST_PAGES:,} are the most")
+        return pages
+
+
+def read_pages(path: Source, image_size: int, first: int, count: int) -> list[Whole]:
+    """`count` pages, or as many as there are, from the `first` (0) on. Raises ImageError."""
+    found = []
+    with opened(path) as file:
+        for page in range(first, min(first + count, getattr(file, "n_frames", 1))):
+            file.seek(page)
+            _check_size(file)
+            read = _whole(file, image_size)
+            found.append(read._replace(kinds=tuple(kind for kind in read.kinds if kind != "pages")))
+    return found
 
 
 @contextmanager
@@ -171,14 +199,18 @@ def opened(path: Source) -> Iterator[Image.Image]:
     """An image file of a known format and a possible size. Raises ImageError, also for damage found in the block."""
     try:
         with _bytes_of(path) as file, Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"it claims {image.width} x {image.height} pixels")
+            _check_size(image)
             yield image
     except FileNotFoundError as error:
         raise ImageError(f"There is no image {path}.", "it is gone") from error
     except (Image.DecompressionBombError, *DAMAGE) as error:
         reason = _reason(error, path)
         raise ImageError(f"{path} does not open as an image ({reason}).", reason) from error
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"it claims {image.width} x {image.height} pixels")
 
 
 def _bytes_of(path: Source) -> BinaryIO:
