@@ -20,6 +20,7 @@ from colora.cli.groups import runs_folders
 from colora.cli.images import add_image_commands
 from colora.cli.launch import add_launch_command
 from colora.cli.predictions import add_prediction_commands
+from colora.cli.question import add_freeze_command
 from colora.cli.results import add_result_commands
 from colora.cli.runs import add_run_commands
 from colora.cli.statistics import add_statistics_commands
@@ -149,6 +150,7 @@ def _parser() -> Parser:
     add_result_commands(command, with_json)
     add_prediction_commands(command, with_json)
     add_statistics_commands(command, with_json)
+    add_freeze_command(command, with_json)
     add_cost_commands(command, with_json)
     add_run_commands(command, with_json)
     add_file_commands(command, with_json)

@@ -4,13 +4,12 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from colora.cli.asked import names
 from colora.cli.groups import add_group, add_groups, group_of, groups_of
 from colora.cli.printing import say
+from colora.cli.question import add_question, asked_question
 from colora.data.dataset import SPLITS
 from colora.metrics.figures import TITLES
 from colora.runs.siblings import seeds_text
-from colora.settings.catalog import THRESHOLD_RULES
 from colora.system.errors import UserError
 from colora.system.typed import one_line
 
@@ -19,17 +18,7 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
     """Registers them; `command` and `with_json` are the command line's own."""
     one = with_json(command("statistics", _statistics, "every figure of a group with its 95 % interval"))
     add_group(one)
-    one.add_argument(
-        "--positives", type=names, metavar="A,B,...", help="operating point: one of these classes, or none"
-    )
-    one.add_argument(
-        "--rule",
-        choices=tuple(THRESHOLD_RULES),
-        help="how validation chooses its threshold: at least a sensitivity (default), Youden's index, or least cost",
-    )
-    one.add_argument(
-        "--value", type=float, help="of the rule: a sensitivity (default 0.95), or how many false alarms a miss costs"
-    )
+    add_question(one)
     one.add_argument("--prevalence", type=float, help="share of positives where the model is used, for PPV and NPV")
     several = with_json(command("compare", _compare, "whether groups differ by more than chance, on the same images"))
     add_groups(several)
@@ -40,31 +29,8 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
 def _statistics(args: argparse.Namespace) -> int:
     from colora.results.statistics import group_statistics
 
-    found = group_statistics(group_of(args), args.split, _question(args))
+    found = group_statistics(group_of(args), args.split, asked_question(args))
     return say(args, found, _statistics_text(found))
-
-
-def _question(args: argparse.Namespace) -> Any:
-    """The `results.operating_point.Question`, None where nothing is asked."""
-    from colora.metrics.operating_point import Choice
-    from colora.results.operating_point import Question
-
-    if not args.positives:
-        for name in ("rule", "value", "prevalence"):
-            if getattr(args, name) is not None:
-                raise UserError(f"--{name} is of an operating point: name its classes with --positives.")
-        return None
-    if args.prevalence is not None and not 0 < args.prevalence < 1:
-        raise UserError(f"A prevalence lies between 0 and 1, and {args.prevalence:g} does not.")
-    rule = args.rule or "sensitivity"
-    if rule == "youden" and args.value is not None:
-        raise UserError("--value: Youden's rule takes none.")
-    value = THRESHOLD_RULES[rule] if args.value is None else args.value
-    try:
-        choice = Choice(rule, value)
-    except ValueError as error:
-        raise UserError(f"--value: {error}.") from error
-    return Question(tuple(args.positives), choice, args.prevalence)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -90,6 +56,8 @@ def _statistics_text(found: dict[str, Any]) -> str:
     lines += _calibration_text(found)
     if found["operating_point"]:
         lines += _operating_point_text(found, found["operating_point"])
+    if found["frozen"]:
+        lines += _frozen_text(found["frozen"])
     if found["optimism"]:
         lines.append(f"  {found['optimism']['says']}")
     lines += [f"  {told}" for told in found["not_counted"]]
@@ -145,6 +113,17 @@ def _operating_point_text(found: dict[str, Any], point: dict[str, Any]) -> list[
     for name, each in one["at_prevalence"].items():
         title = f"{TITLES[name]} at {point['prevalence']:.3g}"
         lines.append(f"    {title:<18} {_estimate(each)}")
+    return lines
+
+
+def _frozen_text(frozen: dict[str, Any]) -> list[str]:
+    if why := frozen.get("reason"):
+        return [f"  Frozen: not estimable: {one_line(why)}"]
+    lines = [f"  Frozen: {one_line(frozen['says'])}", "    on validation, and on test"]
+    lines += [f"    {frozen['says_changed']}"] if frozen["changed"] else []
+    for name in ("sensitivity", "specificity"):
+        own, here = (_estimate(frozen[part][name]) for part in ("on_validation", "judged"))
+        lines.append(f"    {TITLES[name]:<18} {own}; {here}")
     return lines
 
 

@@ -68,11 +68,12 @@ def operating_point(
     validation: tuple[np.ndarray, np.ndarray, np.ndarray | None],
     positives: Sequence[int],
     question: Question,
+    kept: float | None = None,
 ) -> OperatingPoint:
-    """Of one model; `validation` has the same three of validation."""
+    """Of one model; `validation` has the same three of validation. `kept` is a threshold that was chosen before."""
     own_labels, own_probabilities, own_patients = validation
     own_member, own_score = np.isin(own_labels, positives), scores(own_probabilities, positives)
-    at = threshold(own_member, own_score, question.choice)
+    at = threshold(own_member, own_score, question.choice) if kept is None else kept
     if at is None:
         nobody = NOBODY["sensitivity" if not own_member.any() else "specificity"]
         return OperatingPoint(None, {}, {}, {}, f"no threshold can be chosen: in validation {nobody}")

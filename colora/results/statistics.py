@@ -24,8 +24,9 @@ from colora.results.compare import cautions
 from colora.results.judged import Judged, judged
 from colora.results.operating_point import Question, group_operating_point
 from colora.results.predictions import epoch_file
+from colora.results.question import frozen
 from colora.results.summary import group_summary, taken_run
-from colora.runs.documents import contained
+from colora.runs.documents import contained, question_file
 from colora.runs.finished import says_not_counted, under_way
 from colora.runs.folder import Group
 from colora.runs.prediction_table import read_epoch
@@ -46,7 +47,9 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
     calibration, and what they were made of; with a `question`, the operating point that validation chooses for it.
 
     `one_model` is the seed that the paper's rule takes; None with any other, where the ensemble stands for the group.
-    Calibration is without seeds and has a `reason` where validation's predictions, or a temperature, cannot be read.
+    `frozen` is the frozen question with its worth (`question.Frozen`), None where nobody has frozen any; it has only a
+    `reason` where it cannot be answered. Calibration is without seeds and has a `reason` where validation's
+    predictions, or a temperature, cannot be read.
     Raises UserError as `judged` does, and of the question where it cannot be answered."""
     with contained(group.path):
         seen = judged(group, split)
@@ -77,6 +80,7 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
             "one_model": taken.seed if taken else None,
             "calibration": _calibration(seen),
             "operating_point": point,
+            "frozen": _frozen(group),
             "optimism": optimism_of(seen),
             **about,
             "not_counted": says_not_counted(about),
@@ -90,6 +94,13 @@ def _calibration(seen: Judged) -> dict[str, Any]:
         return group_calibration(seen, judged(seen.group, "val", seen.runs))
     except UserError as error:
         return {"fitted_on": "val", "seeds": [], "ensemble": None, "reason": str(error)}
+
+
+def _frozen(group: Group) -> dict[str, Any] | None:
+    try:
+        return frozen(group).as_dict() if question_file(group.path) else None
+    except UserError as error:
+        return {"reason": str(error)}
 
 
 def _over_seeds(

@@ -19,6 +19,7 @@ from annotated_types import Len
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from colora.settings.catalog import THRESHOLD_RULES
 from colora.settings.resolved import Count, Resolved
 from colora.system.errors import UserError
 from colora.system.files import REMEMBERED_FILES, parsed_json, read_file, read_json_lines, read_remembered, why
@@ -27,7 +28,7 @@ from colora.system.typed import shortened
 
 State = Literal["queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost", "damaged"]
 MOST_SEEDS = 10_000
-DATA, CALIBRATION = "data.json", "calibration.json"
+DATA, CALIBRATION, QUESTION = "data.json", "calibration.json", "question.json"
 STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # strict: True is no 1, "1" neither
 
 
@@ -55,6 +56,16 @@ def _resolved(value: dict[str, Any] | None) -> dict[str, Any] | None:
         except ValidationError as error:
             raise ValueError(sentence(error)) from error
     return value
+
+
+def _answerable(found: dict[str, Any]) -> dict[str, Any]:
+    """As `metrics.operating_point.Choice` takes it, which would bring numpy and pandas to all that read a document."""
+    rule, value = found["rule"], found["value"]
+    if rule not in THRESHOLD_RULES:
+        raise ValueError(f"its rule is none of {', '.join(THRESHOLD_RULES)}")
+    if (rule == "sensitivity" and not 0 < value <= 1) or (rule == "cost" and not value > 0):
+        raise ValueError(f"the rule {rule} has no value {value:g}")
+    return found
 
 
 Seed = Annotated[int, Field(ge=0, lt=10**9)]
@@ -155,6 +166,22 @@ class CalibrationFile(TypedDict):
     images: Count
     temperature: Annotated[float, Field(gt=0, le=1e3)]
     log_loss: Annotated[list[Finite], Len(2, 2)]
+
+
+class QuestionFile(TypedDict):
+    """question.json of a group: which classes are asked for and how validation chose the threshold
+    (`metrics.operating_point.Choice`); that threshold, a score above 1 where nobody is called; the seeds whose ensemble
+    chose it, one of a single model; the checksum of what that model had predicted; when and by whom it was frozen."""
+
+    __pydantic_config__ = STRICT
+    positives: Annotated[list[Text], Len(1, 10_000)]
+    rule: Text
+    value: Finite
+    threshold: Annotated[float, Field(ge=0, le=1.01)]
+    seeds: Annotated[list[Seed], Len(1, MOST_SEEDS), AfterValidator(_distinct)]
+    checksum: Text
+    frozen: Annotated[str, AfterValidator(_moment)]
+    frozen_by: Text
 
 
 class QueueFile(TypedDict):
@@ -273,6 +300,12 @@ def calibration_file(run: str | Path) -> dict[str, Any] | None:
     return document(CalibrationFile, path) if os.path.lexists(path) else None
 
 
+def question_file(group: str | Path) -> dict[str, Any] | None:
+    """question.json of a group's folder; None where nobody has frozen a question."""
+    path = os.path.join(group, QUESTION)
+    return document(_QUESTION, path) if os.path.lexists(path) else None
+
+
 def metrics_file(run: str | Path) -> list[dict[str, Any]]:
     """metrics.jsonl of a run's folder, each epoch from the first once; none where there is no file, and without a last
     line that is still being written. Raises UserError where it is damaged."""
@@ -290,6 +323,7 @@ def _metrics(path: str, stamp: Any) -> list[dict[str, Any]]:
 
 
 _ROWS = TypeAdapter(list[MetricsRow])
+_QUESTION = Annotated[QuestionFile, AfterValidator(_answerable)]
 
 
 def _hold(check: Callable[[Any], Any], found: Any, path: str) -> None:

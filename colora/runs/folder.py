@@ -3,6 +3,7 @@
     runs/GROUP/group.json            config, seeds, created, by whom, engine (colora.engines.engine), its own identity,
                                      limits (colora.runs.limits)
     runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.data.cuts)
+    runs/GROUP/question.json         exists: the yes-or-no question that people froze, its threshold, who and when
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        queue.json    its place: order, priority, since when, whose (colora.queue.order)

@@ -48,6 +48,7 @@ ACTIONS = {
     "name": Rule("name data of their own choice", RESEARCHER, RESEARCHER),
     "launch": Rule("launch runs", RESEARCHER, RESEARCHER),
     "note": Rule("write notes", RESEARCHER, RESEARCHER),  # a note takes the place of the one before
+    "freeze": Rule("freeze the question that a group answers", RESEARCHER, RESEARCHER),  # the log keeps the one before
     "stop": Rule("stop runs", RESEARCHER, ADMIN),
     "resume": Rule("resume runs", RESEARCHER, ADMIN),
     "retry": Rule("begin runs anew", RESEARCHER, ADMIN),

@@ -12,11 +12,12 @@ from colora.metrics.figures import SHARES, TITLES
 from colora.metrics.operating_point import Choice, decision_curve, scores
 from colora.metrics.over_seeds import Spread
 from colora.plots import SPLIT_NAMES
-from colora.results.operating_point import OperatingPoint, Question, usual_positives
+from colora.results.operating_point import OperatingPoint, Question
+from colora.results.question import question_of, usual_question
 from colora.settings.catalog import THRESHOLD_RULES
 from colora.system.errors import UserError
 from pages.components import address, show
-from pages.components.evaluate import intervals
+from pages.components.evaluate import frozen, intervals
 from pages.components.evaluate.readers import View, seen
 
 RULES = {
@@ -42,7 +43,9 @@ def operating_point_part(view: View, origin: str) -> None:
             ":orange[:material/warning:] These images chose the threshold: its figures here are too good. Choose "
             "*Test* above."
         )
-    question = asked(view)
+    kept = frozen.kept(view)
+    question = asked(view, kept)
+    frozen.freezing(view, kept, question)
     if question is None:
         return
     try:
@@ -60,24 +63,32 @@ def operating_point_part(view: View, origin: str) -> None:
         curve(view, question, one, origin)
 
 
-def asked(view: View) -> Question | None:
-    """What is asked, from the widgets; None, and a sentence, where no question can be made of it."""
+def asked(view: View, kept: dict[str, Any] | None) -> Question | None:
+    """What is asked, from the widgets, at first what is frozen; None, and a sentence, where no question can be made of
+    it."""
     names = list(view.class_names)
+    first = question_of(kept) if kept else usual_question(names)
+    usual_classes, usual_rule = list(first.positives), first.choice.rule
     grid = st.grid(3, min_column_width=240, vertical_alignment="top")
     with grid.cell():
+        follow("positives", usual_classes)
         positives = st.multiselect(
             "Positive: any of",
             names,
-            key=address.several("positives", names, default=usual_positives(names)),
+            key=address.several("positives", names, default=usual_classes),
             help="Against all other classes together. Urgent, for instance, are CNV and DME.",
         )
     with grid.cell():
-        rule = st.selectbox("Threshold", list(RULES), format_func=RULES.get, key=address.one("rule", list(RULES)))
-        value = THRESHOLD_RULES[rule]
+        follow("rule", usual_rule)
+        key = address.one("rule", list(RULES), default=usual_rule)
+        rule = st.selectbox("Threshold", list(RULES), format_func=RULES.get, key=key)
+        value = first.choice.value if rule == usual_rule else THRESHOLD_RULES[rule]
         if rule in VALUES:
             label, low, high, step = VALUES[rule]
+            low, high = min(low, value), max(high, value)  # the command line freezes others too
+            follow(rule, value)
             key = address.number(rule, value, low, high)
-            value = st.number_input(label, low, high, step=step, key=key)
+            value = st.number_input(label, low, high, step=step, format="%g", key=key)
     with grid.cell():
         usual = round(100 * float(np.isin(seen(view).labels, [names.index(n) for n in positives]).mean()), 1)
         usual = min(max(usual, 0.1), 99.0)
