@@ -180,7 +180,7 @@ PARAMETERS = {
     "data": ("set", "folder", "images", "file"),
     "monitor": ("group", "single"),
     "compare": ("groups", "split", "metric"),
-    "evaluate": ("group", "seed", "epoch", "split", "show", "cells", "tiles"),
+    "evaluate": ("group", "seed", "epoch", "split", "show", "cells", "tiles", "part", "positives", "rule"),
     "images": ("group", "view", "part", "image", "from", "to", "rank", "per", "patient", "model", "sort", "verdict"),
     "distil": ("group", "cut", "pool", "rule", "drop", "keep", "lowest", "model", "readers"),
 }
@@ -226,6 +226,7 @@ def test_names_from_the_disk_are_never_markup(open_page, foreign, page, group):
         ("images", {"view": "Verdicts"}),
         ("images", {"part": "Test"}),
         ("evaluate", {"seed": "Seed 1", "split": "Train", "cells": "per cent"}),
+        ("evaluate", {"part": "Operating point", "rule": "youden"}),
         ("evaluate", {"show": f"CNV {MARKUP} called DME {MARKUP}"}),
         ("monitor", {"single": "0"}),
         ("distil", {"rule": "By verdicts only", "exclude": "Truly hard", "correct": "true"}),

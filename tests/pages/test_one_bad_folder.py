@@ -17,7 +17,8 @@ from colora.system.files import read_json
 PAGES = ("overview", "monitor", "evaluate", "images", "distil", "compare", "launch")
 DOCUMENTS = ("group.json", "cut.json", "notes.txt", "seed-00/status.json", "seed-00/config.json", "seed-00/log.txt",
              "seed-00/metrics.jsonl", "seed-00/queue.json", "seed-00/process.json",
-             "seed-00/predictions/test.parquet", "seed-00/predictions/epochs/epoch-01.safetensors")  # fmt: skip
+             "seed-00/predictions/test.parquet", "seed-00/predictions/epochs/epoch-01.safetensors",
+             "question.json")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,19 @@ def test_no_page_falls_over_a_damaged_group(tmp_path, monkeypatch, source, cases
         assert "Research use only. Not a medical device." in said
         shutil.rmtree(bad)
     print(f"{cases} pages over damaged groups")
+
+
+def test_a_damaged_question_is_said_where_it_is_asked_and_the_figures_stand(tmp_path, monkeypatch, source):
+    folder = tmp_path / "runs"
+    open_page = opener(monkeypatch, folder)
+    for name in ("half", "number", "folder", "link to nowhere"):
+        shutil.copytree(source, folder / name.replace(" ", "-"))
+        WHOLE[name](folder / name.replace(" ", "-") / "question.json")
+        app = open_page("evaluate", name.replace(" ", "-"), folder=folder, part="Operating point")
+        said = texts(app)
+        assert "The frozen question cannot be answered" in said and "question.json" in said, name
+        assert "CNV, DME against the rest, from 0." in said and not app.error, name
+        assert not app.button(key="freeze").disabled, name
 
 
 @pytest.mark.parametrize("case", range(4))

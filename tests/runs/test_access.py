@@ -17,9 +17,13 @@ from colora.distillation.scores import read_predictions
 from colora.distillation.verdicts_csv import import_csv
 from colora.engines.engine import engine_named
 from colora.engines.launch import launch
+from colora.metrics.operating_point import Choice
 from colora.queue import actions, transfers
+from colora.results.operating_point import Question
+from colora.results.question import freeze
 from colora.runs import access, audit, notes, trash
 from colora.runs.access import Person, Refused
+from colora.runs.documents import question_file
 from colora.runs.folder import Group
 from colora.settings.access import ACTIONS, ROLES
 from colora.settings.config import make_config
@@ -115,6 +119,21 @@ def test_a_launch_takes_a_researcher(tmp_path, act_as):
     with pytest.raises(Refused, match="here as a reader, may not launch runs: that is for a researcher"):
         launch(tmp_path / "runs", "second", make_config({"dataset": "phantom"}), [0])
     assert not (tmp_path / "runs" / "second").exists() and last_line(tmp_path / "runs")["group"] == "second"
+
+
+def test_a_question_is_frozen_by_a_researcher_whoever_launched_the_group(tmp_path, act_as):
+    act_as(EVE, "researcher")
+    group = fabricate(tmp_path / "runs", "first", ["done"], {"epochs": 1})
+    ask = Question(("CNV",), Choice("youden"))
+    for role in ("reader", None):
+        act_as(ANN, role)
+        with pytest.raises(Refused, match="may not freeze the question that a group answers: that is for a researcher"):
+            freeze(group, ask)
+        line = last_line(tmp_path / "runs")
+        assert (line["action"], line["user"], line["detail"]["refused"]) == ("refused", ANN, "freeze")
+        assert question_file(group.path) is None
+    act_as(ANN, "researcher")
+    assert freeze(group, ask)["frozen_by"] == ANN == last_line(tmp_path / "runs")["user"]
 
 
 def test_what_was_removed_is_put_back_by_who_removed_it_or_by_an_admin(tmp_path, act_as):

@@ -20,7 +20,10 @@ from colora.data.rules import make_rule
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
 from colora.metrics.classification import accuracy, cross_entropy, entropy, macro_auc
+from colora.metrics.operating_point import Choice
 from colora.queue import order
+from colora.results.operating_point import Question
+from colora.results.question import freeze
 from colora.runs.documents import CALIBRATION
 from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
 from colora.runs.notes import write_notes
@@ -264,6 +267,7 @@ def whole_run(runs_dir: Path, name: str = "g") -> Group:
         for name in ("model.safetensors", "checkpoint/last.safetensors"):
             (run.path / name).write_bytes(b"no tensors" * 50)
     write_notes(group, "seen")
+    freeze(group, Question(("CNV", "DME"), Choice("sensitivity", 0.9)))
     return group
 
 

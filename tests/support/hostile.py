@@ -17,6 +17,9 @@ from colora.data.rules import make_rule
 from colora.distillation import verdicts
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
+from colora.metrics.operating_point import Choice
+from colora.results.operating_point import Question
+from colora.results.question import freeze
 from colora.runs.folder import Group, read_json, write_json
 from colora.runs.trash import remove
 
@@ -59,6 +62,8 @@ def hostile_runs(path: Path) -> Path:
         file.write_text(json.dumps(event | {"user": MARKUP, "imported": {"by": MARKUP, "time": MARKUP}}) + "\n{torn")
     _told(group.path)
     (group.path / "notes.txt").write_text(MARKUP)
+    kept = freeze(Group(group.path), Question((f"CNV {MARKUP}",), Choice("cost", 3.0)))
+    write_json(group.path / "question.json", kept | {"frozen_by": MARKUP, "seeds": [0]})
     group.path.rename(path / NAME)
 
     two = fabricate(path, "two", ["done"])

@@ -29,6 +29,7 @@ HARMLESS = {
     "show-anew": "draws the page anew",
     "sign-in-{name}": "leads to where one signs in",
     "sign-out": "ends one's own session",
+    "show-frozen": "fills the fields of a question with the frozen one",
     "verdict-import": "adds to the reader's own verdicts, whatever the group",
 }
 WIDGETS = ("button", "form_submit_button", "chat_input", "data_editor")
@@ -66,7 +67,7 @@ def acting_keys() -> set[str]:
 def test_every_button_that_acts_is_pressed_here():
     pressed = {key for keys in (*ON_MONITOR, *ON_OVERVIEW) for key in keys}
     pressed |= {"undo", "put-back", "delete", "confirm-delete", "empty-trash", "train-on-cut", "remove-cut", "save-cut"}
-    pressed |= {"launch-comparison", "train-now", "undo-cut", "launch-button", "cut-leaks"}
+    pressed |= {"launch-comparison", "train-now", "undo-cut", "launch-button", "cut-leaks", "freeze", "confirm-freeze"}
     pressed |= {"start-{target.id}", "cancel-{transfer.id}"}
     assert acting_keys() == pressed
 
