@@ -64,6 +64,7 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/distil/cut_rule.py": {OWN: ["_kind_title"]},
     "pages/components/elsewhere.py": {NUMBER: ["changes(drawn, now)"]},
     "pages/components/evaluate/confusions.py": {OWN: ["view.model()", "how_it_counts(view)", "whose[:-2]"]},
+    "pages/components/evaluate/frozen.py": {OWN: ["why_not(view)"]},
     "pages/components/evaluate/headlines.py": {PASSED: ["title", "meaning"], OWN: ["found.reason", "found.method"]},
     "pages/components/evaluate/operating_point.py": {OWN: ["question.choice.says().capitalize()"]},
     "pages/components/group_actions.py": {PASSED: ["label", "meaning"], NUMBER: ["bool(groups)"]},
