@@ -53,7 +53,7 @@ class Frozen:
     changed: bool
 
     def says(self) -> str:
-        """`CNV, DME against the rest, from 0.312 on (...); by eve, 2026-11-29`."""
+        """`CNV, DME against the rest, sensitivity of at least ..., from 0.312 on; by eve, 2026-11-29`."""
         if self.kept:
             return says(self.kept)
         return f"{_says(self.question, self.threshold)}; the usual question, which nobody has frozen"
@@ -90,13 +90,13 @@ def question_of(kept: dict[str, Any]) -> Question:
 
 
 def says(kept: dict[str, Any]) -> str:
-    """`CNV, DME against the rest, from 0.312 on (sensitivity of at least ...); by eve, 2026-11-29`, of a document."""
+    """The same of a document."""
     day = datetime.fromisoformat(kept["frozen"]).date().isoformat()
     return f"{_says(question_of(kept), kept['threshold'])}; by {kept['frozen_by']}, {day}"
 
 
 def _says(question: Question, threshold: float) -> str:
-    return f"{', '.join(question.positives)} against the rest, from {threshold:.3f} on ({question.choice.says()})"
+    return f"{', '.join(question.positives)} against the rest, {question.choice.says()}, from {threshold:.3f} on"
 
 
 def frozen(group: Group) -> Frozen:

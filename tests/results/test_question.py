@@ -54,7 +54,7 @@ def test_what_is_frozen_is_the_ensembles_threshold_and_its_worth_that_of_the_ope
     assert found.judged == worth(group, [0, 1], "test", at) and found.on_validation["sensitivity"].value >= 0.9
     assert found.question == replace(URGENT, positives=("CNV", "DME"), prevalence=None) == question_of(kept)
     assert found.says() == says(kept) == (
-        f"CNV, DME against the rest, from {at:.3f} on ({URGENT.choice.says()}); by eve, {kept['frozen'][:10]}"
+        f"CNV, DME against the rest, {URGENT.choice.says()}, from {at:.3f} on; by eve, {kept['frozen'][:10]}"
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_when_another_seed_finishes_the_threshold_stays_and_its_worth_is_of_all_
     assert found.judged == worth(group, [0, 1, 2], "test", kept["threshold"])
     assert found.on_validation == worth(group, [0, 1, 2], "val", kept["threshold"])
     assert threshold(*asked(group, [0, 1, 2], "val", [0, 1]), URGENT.choice) != kept["threshold"]
-    with pytest.raises(UserError, match="has a frozen question already: CNV, DME against the rest, from"):
+    with pytest.raises(UserError, match="has a frozen question already: CNV, DME against the rest, sens"):
         freeze(group, URGENT)  # the same question, and another threshold
     assert freeze(group, URGENT, replace=True)["seeds"] == [0, 1, 2] and not frozen(group).changed
 
