@@ -65,6 +65,8 @@ def _show(found: dict[str, Any]) -> None:
             f"  entropy {mean['entropy']:.3f} nats, more unsure than {100 * unsure['share']:.0f} % of {unsure['of']:,} "
             f"test images; votes of the seeds: {votes}"
         )
+        if point := image["operating_point"]:
+            print(f"  {one_line(_yes_or_no(found, point))}")
         if near := image["nearest"]:
             print(f"  nearest training images: {', '.join(one_line(row['label']) for row in near)}")
         if met := image["met"]:
@@ -79,10 +81,33 @@ def _show(found: dict[str, Any]) -> None:
         print(f"Note: {one_line(warning)}")
     for warning in found["warnings"]:
         print(f"Note on the training: {one_line(warning)}")
+    if asked := found["operating_point"]:
+        print(f"The question: {one_line(_question(asked))}")
     if not found["has_features"]:
         print(f"Note: nearest images and distances are not known: colora features {found['name']} makes them.")
     print(f"By {found['model']} of {found['finished']} seeds; selection: {found['selection']['says']}.")
     print(found["notice"])
+
+
+def _yes_or_no(found: dict[str, Any], point: dict[str, Any]) -> str:
+    asked = found["operating_point"]
+    answer = "yes" if point["positive"] else "no"
+    return f"{', '.join(asked['positives'])}: {answer} ({point['score']:.3f}, from {asked['threshold']:.3f} on)"
+
+
+def _question(asked: dict[str, Any]) -> str:
+    """`CNV, DME against the rest, ...; on 116 test images sensitivity 0.95 [0.88, 0.98], specificity ...`."""
+    worth = [f"{name} {_estimate(asked[name])}" for name in ("sensitivity", "specificity")]
+    changed = f" {asked['changed']}" if asked["changed"] else ""
+    return f"{asked['says']}; on {asked['n']:,} test images {', '.join(worth)}.{changed}"
+
+
+def _estimate(found: dict[str, Any]) -> str:
+    """`0.95 [0.88, 0.98]`, or why it cannot be said."""
+    if found["value"] is None:
+        return f"not estimable ({found['reason']})"
+    between = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
+    return f"{found['value']:.3f}{between}"
 
 
 def _features(args: argparse.Namespace) -> int:

@@ -6,8 +6,10 @@ import numpy as np
 
 from colora.metrics.calibration import tempered
 from colora.metrics.classification import entropy
+from colora.metrics.operating_point import scores
 from colora.metrics.uncertainty import mutual_information
 from colora.prediction.known import SHARE, Known
+from colora.system.errors import UserError
 
 DO_NOT_RELY = "The models disagree or have seen nothing like it: do not rely on this."
 SPLITS_SAID = {"train": "trained on", "val": "among the validation images", "test": "among the test images"}
@@ -18,8 +20,9 @@ def answer(known: Known, probabilities: np.ndarray, features: np.ndarray | None,
     of its prepared pixels (`dataset.image_checksum`).
 
     mean: of the model that answers, `calibrated` with its temperature; seeds: each one's; agreement: how many seeds
-    call it each class; unsure: the share of `of` test images that have less entropy; operating_point, nearest: None
-    where the group has none; doubt: see `_doubt`; met: where the very picture is among the group's own.
+    call it each class; unsure: the share of `of` test images that have less entropy; operating_point: {"positive",
+    "score"}, the answer to the group's question; nearest: training images; both None where there is none; doubt: see
+    `_doubt`; met: where the very picture is among the group's own.
     """
     names, rows = known.class_names, [p[None] for p in probabilities]
     model = known.joint(rows)[0]  # (C,)
@@ -37,6 +40,7 @@ def answer(known: Known, probabilities: np.ndarray, features: np.ndarray | None,
         ],
         "agreement": {name: int(n) for name, n in zip(names, votes, strict=True) if n},
         "unsure": {"share": _below(known.entropies, told["entropy"]), "of": len(known.entropies)},
+        "operating_point": _yes_or_no(known, model),
         "nearest": _nearest(known, features),
         "doubt": _doubt(known, probabilities, features),
         "met": None if met is None else {"split": met[0], "image_id": met[1], "says": SPLITS_SAID[met[0]]},
@@ -54,6 +58,13 @@ def _told(p: np.ndarray, names: list[str]) -> dict[str, Any]:
 def _below(ascending: np.ndarray, value: float) -> float:
     """The share of a sorted sample that is smaller."""
     return float(np.searchsorted(ascending, value) / max(len(ascending), 1))
+
+
+def _yes_or_no(known: Known, model: np.ndarray) -> dict[str, Any] | None:
+    if isinstance(known.question, UserError):
+        return None
+    score = float(scores(model[None], known.question.question.classes(known.class_names))[0])
+    return {"positive": score >= known.question.threshold, "score": score}
 
 
 def _nearest(known: Known, features: np.ndarray | None) -> list[dict[str, Any]] | None:

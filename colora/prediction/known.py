@@ -18,6 +18,7 @@ from colora.metrics.over_seeds import ensemble
 from colora.metrics.uncertainty import mutual_information
 from colora.results.calibration import temperatures
 from colora.results.judged import Judged, judged
+from colora.results.question import Frozen, frozen
 from colora.results.summary import best_run, taken_run, targets
 from colora.runs.features import has_features, read_features
 from colora.runs.finished import finished
@@ -67,14 +68,17 @@ class Seen:
 @dataclass(frozen=True, eq=False)
 class Known:
     """Of the seeds that count. `taken` is the one model that the paper's rule takes; without it the ensemble answers.
-    `seen` is None of a group that has kept no features of its `best` seed."""
+    `question` is what it answers yes or no to, or why it cannot. `seen` is None of a group that has kept no features of
+    its `best` seed."""
 
+    group: Group
     runs: list[Run]
     taken: Run | None
     best: Run
     test: Judged
     validation: Judged
     tables: dict[str, pd.DataFrame]
+    question: Frozen | UserError
     seen: Seen | None
 
     @classmethod
@@ -85,8 +89,12 @@ class Known:
             raise UserError(f"{group.name} has no finished seed yet: it is {group.state}.")
         tables = {split: best.predictions(split) for split in ("train", "val", "test")}
         seen = Seen.of(best, {split: tables[split] for split in ("train", "val")}) if has_features(best) else None
-        there = judged(group, "test", runs), judged(group, "val", runs)
-        return cls(runs, taken_run(group), best, *there, tables, seen)
+        test, validation = judged(group, "test", runs), judged(group, "val", runs)
+        try:
+            question: Frozen | UserError = frozen(group, test, validation)
+        except UserError as error:  # a question alone that cannot be answered
+            question = error
+        return cls(group, runs, taken_run(group), best, test, validation, tables, question, seen)
 
     @property
     def class_names(self) -> list[str]:

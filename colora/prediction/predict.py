@@ -67,6 +67,7 @@ class Predictor:
             "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
             "model": f"seed {self.known.taken.seed}" if self.known.taken else "ensemble",
             "best_seed": self.known.best.seed,
+            **question_told(self.known),
             "has_features": self.known.seen is not None,
             "finished": len(self.models.runs),
             "under_way": under_way(self.group),
@@ -74,6 +75,25 @@ class Predictor:
             "warnings": resolved.warnings,
             "notice": NOTICE,
         }
+
+
+def question_told(known: Known) -> dict[str, Any]:
+    """`operating_point`: the question that a group answers yes or no to, and what its answers are worth on the test
+    images; None where it can answer none, and then `no_operating_point` says why."""
+    found = known.question
+    if isinstance(found, UserError):
+        return {"operating_point": None, "no_operating_point": str(found)}
+    told = {
+        "positives": list(found.question.positives),
+        "threshold": found.threshold,
+        "says": found.says(),
+        "frozen": found.kept is not None,
+        "changed": found.says_changed(),
+        "on": "test",
+        "n": len(known.test.labels),
+    }
+    worth = {name: found.judged[name].as_dict() for name in ("sensitivity", "specificity")}
+    return {"operating_point": told | worth, "no_operating_point": None}
 
 
 def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = quiet) -> dict[str, Any]:

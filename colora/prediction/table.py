@@ -7,8 +7,9 @@ import pandas as pd
 
 def prediction_table(found: dict[str, Any]) -> pd.DataFrame:
     """Of `predict.predict_images`: image, prediction, p_CLASS for each class, entropy (nats), more_unsure_than (share
-    of the test images), seeds_agree, do_not_rely (true or false), distance and disagreement (their places among the
-    validation images, in [0, 1]), nearest (labels of training images), seen_before, note; last what was refused."""
+    of the test images), seeds_agree, positive (the answer to the group's question) and do_not_rely, true or false,
+    distance and disagreement (their places among the validation images, in [0, 1]), nearest (labels of training
+    images), seen_before, note; last what was refused."""
     rows = [_row(image) for image in found["images"]]
     rows += [{"image": row["path"], "note": row["reason"]} for row in found["refused"]]
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -24,6 +25,7 @@ def _row(image: dict[str, Any]) -> dict[str, Any]:
         "entropy": mean["entropy"],
         "more_unsure_than": image["unsure"]["share"],
         "seeds_agree": f"{votes.get(mean['prediction'], 0)} of {sum(votes.values())}",
+        "positive": point["positive"] if (point := image["operating_point"]) else None,
         "do_not_rely": doubt["high"],
         **{part: doubt[part]["share"] if doubt[part] else None for part in ("distance", "disagreement")},
         "nearest": ", ".join(row["label"] for row in image["nearest"] or []),

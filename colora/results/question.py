@@ -99,12 +99,13 @@ def _says(question: Question, threshold: float) -> str:
     return f"{', '.join(question.positives)} against the rest, {question.choice.says()}, from {threshold:.3f} on"
 
 
-def frozen(group: Group) -> Frozen:
-    """The frozen question of a group, or the usual one where nobody has frozen any. Raises UserError while no seed is
-    finished, where a file is damaged, and where validation can choose no threshold for the usual question."""
+def frozen(group: Group, seen: Judged | None = None, validation: Judged | None = None) -> Frozen:
+    """The frozen question of a group, or the usual one where nobody has frozen any; `seen` and `validation` spare
+    reading the predictions on test and validation again. Raises UserError while no seed is finished, where a file is
+    damaged, and where validation can choose no threshold for the usual question."""
     with contained(group.path):
         kept = question_file(group.path)
-        seen, validation = judged(group, "test"), judged(group, "val")
+        seen, validation = seen or judged(group, "test"), validation or judged(group, "val")
         question = question_of(kept) if kept else usual_question(seen.class_names)
         seeds, point = _point(seen, validation, question, kept["threshold"] if kept else None)
         if point.threshold is None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from colora import plots
 from colora.data.thumbnails import Place, tile
+from colora.metrics.estimates import Estimate
 from colora.plots import class_colour
 from colora.runs.folder import Group
 from colora.system.errors import UserError
@@ -109,6 +110,7 @@ def share(value: float) -> str:
 def facts(about: dict[str, Any], told: dict[str, Any], said: dict[str, Any]) -> None:
     """The answer in a table: each class, then how sure, how united, how near."""
     votes, unsure, found = told["agreement"], told["unsure"], told["doubt"]
+    yes_or_no(about, told)
     classes = pd.DataFrame(
         [{"Class": name, "Probability": f"{p:.3f}"} for name, p in ranked(said["probabilities"])]
     )
@@ -124,6 +126,23 @@ def facts(about: dict[str, Any], told: dict[str, Any], said: dict[str, Any]) -> 
         rows["Distance"] = f"{part['value']:.3f}: further off than {share(part['share'])} of the validation images"
     table = pd.DataFrame({"Fact": list(rows), "Value": list(rows.values())}).set_index("Fact")
     show.table(table, border="horizontal", alt="How sure the answer is")
+
+
+def yes_or_no(about: dict[str, Any], told: dict[str, Any]) -> None:
+    """The answer to the group's question at its threshold, and what such answers were worth on the test images."""
+    asked, point = about["operating_point"], told["operating_point"]
+    if asked is None:
+        st.caption(show.literal(about["no_operating_point"]))
+        return
+    answer = "yes" if point["positive"] else "no"
+    st.markdown(f"**{show.literal(' or '.join(asked['positives']))}? {answer.capitalize()}** ({point['score']:.3f})")
+    worth = [f"{name} {show.estimate_text(Estimate(**asked[name]))}" for name in ("sensitivity", "specificity")]
+    warned = f" :orange[:material/warning: {show.literal(asked['changed'])}]" if asked["changed"] else ""
+    optimistic = f" {show.OPTIMISTIC}" if about["selection"]["rule"] == "paper" else ""
+    st.caption(
+        f"{show.literal(asked['says'])}. On the {asked['n']:,} test images: {'; '.join(worth)} (95 % intervals)."
+        f"{optimistic}{warned}"
+    )
 
 
 def ranked(probabilities: dict[str, float], most: int = 8) -> list[tuple[str, float]]:
