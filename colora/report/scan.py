@@ -56,7 +56,7 @@ def page_of(about: dict[str, Any], image: dict[str, Any], when: datetime) -> dic
         "by": _by(about),
         **_classes(about, image),
         "trust": _trust(about, image),
-        "point": _point(about["operating_point"], image["operating_point"]),
+        "point": _point(about.get("operating_point"), image.get("operating_point")),
         "nearest": _nearest(image),
         "ground": _ground(about, image),
     }
