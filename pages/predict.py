@@ -1,6 +1,6 @@
 """One scan, or many: what a group says of images that nobody has labelled, and when not to rely on it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,17 @@ from typing import Any
 import streamlit as st
 
 from colora.plots import class_colour
+from colora.prediction.table import prediction_table
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, beside, elsewhere, leaks, show
+from pages.components.command import Unanswered
 from pages.components.frame import inside_app, one_of
 from pages.components.images.gallery import gallery
-from pages.components.predict import folder, scans
+from pages.components.predict import folder, scans, volume
 from pages.components.predict.features import without_features
 from pages.components.predict.one_answer import one_answer, rests_on
-from pages.components.predict.workers import ask, workers
+from pages.components.predict.workers import workers
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
 
 WHERE = {"files": "Files", "folder": "A folder of this computer"}
@@ -43,7 +45,7 @@ def files(group: Group) -> None:
     shown = st.session_state["open-scan"] = shown if shown in chosen else ids[0]
     several = st.container()
     with one_of(2, 1):
-        opened(group, chosen[shown], answers, ids)
+        then = opened(group, chosen[shown], answers, ids)
     with several:
         if len(ids) > 1:
             tiles(group, list(chosen.values()), answers, shown)
@@ -54,10 +56,24 @@ def files(group: Group) -> None:
         answers.to(scan)
     if waiting and len(ids) > 1:
         st.rerun()
+    every_answer(group, list(chosen.values()), answers)
+    then()
 
 
-def opened(group: Group, scan: scans.Scan, answers: scans.Answers, ids: Sequence[str]) -> None:
-    """One scan with its answer, or why there is none."""
+def every_answer(group: Group, chosen: Sequence[scans.Scan], answers: scans.Answers) -> None:
+    """The answers to all scans, as a file; of a volume that to its first page."""
+    told = [(scan.name, answers.to(scan)) for scan in chosen if answers.known(scan)]
+    found = {
+        "images": [answer | {"path": name} for name, answer in told if isinstance(answer, dict)],
+        "refused": [{"path": name, "reason": str(error)} for name, error in told if isinstance(error, UserError)],
+    }
+    if found["images"]:
+        origin = rests_on(workers().of(group).ready())
+        show.csv_button(prediction_table(found), f"{group.name}-predictions", origin)
+
+
+def opened(group: Group, scan: scans.Scan, answers: scans.Answers, ids: Sequence[str]) -> Callable[[], None]:
+    """One scan with its answer, or why there is none; and what is to be done when all is drawn."""
     place = ids.index(scan.id)
 
     def step(by: int) -> None:
@@ -69,14 +85,36 @@ def opened(group: Group, scan: scans.Scan, answers: scans.Answers, ids: Sequence
         if len(ids) > 1:
             st.button("Remove all", icon=":material/delete_sweep:", key="remove-all", on_click=scans.remove_all)
             st.markdown(f"**Scan {place + 1:,}** of {len(ids):,}", width="content")
-    with st.spinner("Loading the models …" if not workers().of(group).about else "Predicting …"):
-        about, told = workers().of(group).ready(), answers.to(scan)
+    return answered(group, scan, answers, step)
+
+
+def answered(
+    group: Group, scan: scans.Scan, answers: scans.Answers, step: Callable[[int], None], checksum: str | None = None
+) -> Callable[[], None]:
+    """What the group says of one scan, or of the page of it that is shown; what is to be done when all is drawn.
+
+    `checksum` is that of its pixels when it was predicted before.
+    """
+    page = volume.open_page(scan)
+    with st.spinner("Predicting …" if workers().of(group).about else "Loading the models …"):
+        about, told = workers().of(group).ready(), answers.to(scan, page)
     if isinstance(told, UserError):
         show.say(told, icon=":material/broken_image:")
-        if not answers.known(scan):
+        if isinstance(told, Unanswered):
             st.button("Try again", icon=":material/refresh:", key="again")
-        return
-    one_answer(group, about, told, scan.id, scan.name, step, lambda: None)
+        return nothing
+    if checksum not in (None, told["checksum"]):
+        st.warning("This file has changed since the folder was predicted.", icon=":material/change_circle:")
+    then = nothing
+    if told["pages"] > 1:
+        then = volume.volume(scan, told["pages"], answers)
+        step = partial(volume.step, scan, told["pages"])
+    one_answer(group, about, told, scan, page, step)
+    return then
+
+
+def nothing() -> None:
+    """All is drawn."""
 
 
 def tiles(group: Group, chosen: Sequence[scans.Scan], answers: scans.Answers, shown: str) -> None:
@@ -126,22 +164,16 @@ def in_folder(group: Group) -> tuple[beside.Job, Any] | None:
         return job, st.empty()
     if found is None:
         return None
-    chosen = folder.table_of(found, f"{group.name}-predictions", rests_on(found))
-    if chosen is not None:
-        from_folder(group, found, chosen)
+    row = folder.table_of(found, f"{group.name}-predictions", rests_on(found))
+    if row is not None:
+        image = found["images"][row]
+        scan = scans.Scan(image["path"], Path(image["path"]).name, path=image["path"])
+        st.markdown(f"**Row {row + 1:,}** of {len(found['images']):,}")
+        folder.turn_page(scan, image)
+        checksum = image["checksum"] if volume.open_page(scan) == image.get("page", 0) else None
+        step = partial(folder.step, row, len(found["images"]))
+        answered(group, scan, scans.Answers(group), step, checksum)()
     return None
-
-
-def from_folder(group: Group, found: dict[str, Any], row: int) -> None:
-    """One image of the folder, large; read again, since only its answer was kept."""
-    image, count = found["images"][row], len(found["images"])
-    st.markdown(f"**Scan {row + 1:,}** of {count:,}")
-    with st.spinner("Predicting …"):
-        about, told = workers().of(group).ready(), ask(group, {"path": image["path"]})
-    if told["checksum"] != image["checksum"]:
-        st.warning("This file has changed since the folder was predicted.", icon=":material/change_circle:")
-    step = partial(folder.step, row, count)
-    one_answer(group, about, told, image["path"], Path(image["path"]).name, step, lambda: None)
 
 
 inside_app()

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def add_prediction_commands(command: Callable, with_json: Callable) -> None:
     add_group(predict)
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files, and folders of them")
     predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table with a line an image")
+    predict.add_argument("--pdf", type=Path, metavar="FOLDER", help="write a page for each image into this folder")
     predict.add_argument("--identity", metavar="ID", help=IDENTITY)
     about = "keep what the best seed of a group sees in its images, where it was trained before that was kept"
     features = with_json(command("features", _features, about))
@@ -47,19 +49,41 @@ def _predict(args: argparse.Namespace) -> int:
         found = predict_images(group, args.images, bar)
     if args.csv:
         write_bytes(args.csv, csv_bytes(prediction_table(found)))
+    if args.pdf:
+        _write_pages(found, args.pdf)
     if args.json:
         return print_json(found)
     _show(found)
     if args.csv:
         print(f"{args.csv} has a line for each image.")
+    if args.pdf:
+        print(f"{args.pdf} has a page for each image.")
     return 0
+
+
+def _write_pages(found: dict[str, Any], folder: Path) -> None:
+    """A PDF an image, named after it; of two with the same name the later one has a number."""
+    from colora.data.prepare import read_pages
+    from colora.data.thumbnails import eight_bit, png
+    from colora.report.scan import scan_pdf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    taken: set[str] = set()
+    for image in found["images"]:
+        path, page = Path(image["path"]), image.get("page", 0)
+        (whole,) = read_pages(path, found["image_size"], page, 1)
+        name = path.stem + (f"-page-{page + 1}" if "page" in image else "")
+        name = next(n for n in (name, *(f"{name}-{i}" for i in range(2, len(found["images"]) + 2))) if n not in taken)
+        taken.add(name)
+        write_bytes(folder / f"{name}.pdf", scan_pdf(found, image, png(eight_bit(whole.pixels)), datetime.now(UTC)))
 
 
 def _show(found: dict[str, Any]) -> None:
     for image in found["images"]:
         mean, unsure = image["mean"], image["unsure"]
         shares = "  ".join(f"{one_line(name)} {p:.3f}" for name, p in mean["probabilities"].items())
-        print(f"{one_line(image['path'])}: {one_line(mean['prediction'])}  ({shares})")
+        page = f", page {image['page'] + 1}" if "page" in image else ""
+        print(f"{one_line(image['path'])}{page}: {one_line(mean['prediction'])}  ({shares})")
         votes = ", ".join(f"{one_line(name)} {n}" for name, n in image["agreement"].items())
         print(
             f"  entropy {mean['entropy']:.3f} nats, more unsure than {100 * unsure['share']:.0f} % of {unsure['of']:,} "
@@ -70,9 +94,12 @@ def _show(found: dict[str, Any]) -> None:
         if near := image["nearest"]:
             print(f"  nearest training images: {', '.join(one_line(row['label']) for row in near)}")
         if met := image["met"]:
-            print(f"  This very picture is {met['says']}, as {one_line(met['image_id'])}: no test of the models.")
+            print(f"  This very picture {met['says']}, as {one_line(met['image_id'])}: no test of the models.")
         if image["doubt"]["high"]:
             print(f"  {image['doubt']['says']}")
+    for volume in found["volumes"]:
+        shares = "  ".join(f"{one_line(name)} {p:.3f}" for name, p in volume["by_class"].items())
+        print(f"{one_line(volume['path'])}, {volume['frames']:,} pages, {volume['rule']}: {shares}")
     for row in found["refused"]:
         print(f"{one_line(row['path'])}: not predicted: {one_line(row['reason'])}")
     for told in says_not_counted(found):

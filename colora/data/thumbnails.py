@@ -244,18 +244,27 @@ def tile(image: np.ndarray) -> str:
     picture = Image.fromarray(image)
     if max(picture.size) > TILE_SIDE:
         picture.thumbnail((TILE_SIDE, TILE_SIDE), Image.Resampling.BICUBIC)
-    return _data_uri(picture, "jpeg", quality=JPEG_QUALITY)
+    return _data_uri(_file(picture, "jpeg", quality=JPEG_QUALITY), "jpeg")
 
 
 def lossless(image: np.ndarray) -> str:
     """A data URI of an (H, W) or (H, W, 3) image with every pixel as it is: PNG."""
-    return _data_uri(Image.fromarray(image), "png", compress_level=1)
+    return _data_uri(png(image), "png")
 
 
-def _data_uri(picture: Image.Image, kind: str, **options: int) -> str:
+def png(image: np.ndarray) -> bytes:
+    """The file of an (H, W) or (H, W, 3) uint8 image."""
+    return _file(Image.fromarray(image), "png", compress_level=1)
+
+
+def _file(picture: Image.Image, kind: str, **options: int) -> bytes:
     out = io.BytesIO()
     picture.save(out, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(out.getbuffer()).decode()}"
+    return out.getvalue()
+
+
+def _data_uri(file: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
 
 
 def _plain_array(image: np.ndarray) -> np.ndarray:

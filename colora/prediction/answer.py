@@ -12,7 +12,7 @@ from colora.prediction.known import SHARE, Known
 from colora.system.errors import UserError
 
 DO_NOT_RELY = "The models disagree or have seen nothing like it: do not rely on this."
-SPLITS_SAID = {"train": "trained on", "val": "among the validation images", "test": "among the test images"}
+MET = {"train": "was trained on", "val": "is among the validation images", "test": "is among the test images"}
 
 
 def answer(known: Known, probabilities: np.ndarray, features: np.ndarray | None, checksum: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def answer(known: Known, probabilities: np.ndarray, features: np.ndarray | None,
         "operating_point": _yes_or_no(known, model),
         "nearest": _nearest(known, features),
         "doubt": _doubt(known, probabilities, features),
-        "met": None if met is None else {"split": met[0], "image_id": met[1], "says": SPLITS_SAID[met[0]]},
+        "met": None if met is None else {"split": met[0], "image_id": met[1], "says": MET[met[0]]},
     }
 
 

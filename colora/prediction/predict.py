@@ -1,6 +1,6 @@
 """`colora predict`: single images and folders of them, each with its answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +10,12 @@ import numpy as np
 
 from colora.data.dataset import image_checksum
 from colora.data.listing import list_tree
-from colora.data.prepare import CONVERSIONS, Converted, read_image
+from colora.data.prepare import CONVERSIONS, Converted, count_pages, read_pages
 from colora.prediction.answer import answer
 from colora.prediction.known import Known
 from colora.prediction.models import GroupModels
+from colora.prediction.volume import volume_answer
+from colora.runs.access import named_place
 from colora.runs.finished import under_way
 from colora.runs.folder import Group
 from colora.runs.selection import SELECTION
@@ -22,7 +24,7 @@ from colora.settings.catalog import NOTICE
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 
-AT_ONCE = 32  # images that are held in memory
+AT_ONCE = 16  # pages of a file that are held in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,40 +99,47 @@ def question_told(known: Known) -> dict[str, Any]:
 
 
 def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = quiet) -> dict[str, Any]:
-    """`Predictor.about` a group, and what it answers to each image file: of folders, each image below them.
+    """`Predictor.about` a group, and what it answers to each image file: of folders, each image below them; of a file
+    with several pages, each page, and in `volumes` the file's own answer (`volume.volume_answer`).
 
     Of a folder, files that do not open are in `refused`, with the reason. `on_progress` is called with ("predicting",
     done, all). Raises UserError for a file that was named and does not open, and as `Predictor.of`.
     """
-    sources, whole_folders = _sources(paths)
+    sources, unnamed = _sources(paths)
     predictor, converted = Predictor.of(group), Converted()
-    size, images, refused = group.config.image_size, [], []
-    for first in range(0, len(sources), AT_ONCE):
-        on_progress("predicting", first, len(sources))
-        read = []
-        for path in sources[first : first + AT_ONCE]:
-            try:
-                image, kinds = read_image(path, size)
-            except UserError as error:
-                if path not in whole_folders:
-                    raise
-                refused.append({"path": str(path), "reason": str(error)})
-                continue
-            converted.add(kinds, str(path))
-            read.append((path, image, kinds))
-        if read:
-            answers = predictor.answers([image for _, image, _ in read])
-            images += [
-                {"path": str(path), "conversions": [CONVERSIONS[kind] for kind in kinds], **told}
-                for (path, _, kinds), told in zip(read, answers, strict=True)
-            ]
+    images, refused, volumes = [], [], []
+    for done, path in enumerate(sources):
+        on_progress("predicting", done, len(sources))
+        try:
+            pages = list(_pages(predictor, path, converted))
+        except UserError as error:
+            if path not in unnamed:
+                raise
+            refused.append({"path": str(path), "reason": str(error)})
+            continue
+        images += pages
+        if len(pages) > 1:
+            volumes.append({"path": str(path), **volume_answer(pages)})
     on_progress("predicting", len(sources), len(sources))
     return {
         **predictor.about,
         "images": images,
+        "volumes": volumes,
         "refused": refused,
         "image_warnings": converted.sentences(len(images)),
     }
+
+
+def _pages(predictor: Predictor, path: Path, converted: Converted) -> Iterator[dict[str, Any]]:
+    """The answers to a file's pages, in order; a file with one has no `page`. Raises ImageError."""
+    size, count = predictor.group.config.image_size, count_pages(path)
+    for first in range(0, count, AT_ONCE):
+        found = read_pages(path, size, first, AT_ONCE)
+        told = predictor.answers([each.prepared for each in found])
+        for page, (each, answer_) in enumerate(zip(found, told, strict=True), start=first):
+            converted.add(each.kinds, str(path))
+            where = {"path": str(path)} | ({"page": page} if count > 1 else {})
+            yield {**where, "conversions": [CONVERSIONS[kind] for kind in each.kinds], **answer_}
 
 
 def _sources(paths: Sequence[Path]) -> tuple[list[Path], set[Path]]:
@@ -138,7 +147,7 @@ def _sources(paths: Sequence[Path]) -> tuple[list[Path], set[Path]]:
     be read, or has no image."""
     found: list[Path] = []
     unnamed: set[Path] = set()
-    for path in paths:
+    for path in (named_place(path, "images") for path in paths):
         if path.is_dir():
             below = [path / inside for inside in list_tree(path).top.paths()]
             if not below:

@@ -6,20 +6,23 @@ import pandas as pd
 
 
 def prediction_table(found: dict[str, Any]) -> pd.DataFrame:
-    """Of `predict.predict_images`: image, prediction, p_CLASS for each class, entropy (nats), more_unsure_than (share
-    of the test images), seeds_agree, positive (the answer to the group's question) and do_not_rely, true or false,
-    distance and disagreement (their places among the validation images, in [0, 1]), nearest (labels of training
-    images), seen_before, note; last what was refused."""
+    """Of `predict.predict_images`: image, page (from 1, of a file with several), prediction, p_CLASS for each class,
+    entropy (nats), more_unsure_than (share of the test images), seeds_agree, positive (the answer to the group's
+    question) and do_not_rely, true or false, distance and disagreement (their places among the validation images, in
+    [0, 1]), nearest (labels of training images), seen_before, note; last what was refused."""
     rows = [_row(image) for image in found["images"]]
     rows += [{"image": row["path"], "note": row["reason"]} for row in found["refused"]]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return pd.DataFrame(rows, columns=columns or ["image"])
+    columns = dict.fromkeys(["image", "page", *(name for row in rows for name in row)])
+    if not any("page" in row for row in rows):
+        del columns["page"]
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 def _row(image: dict[str, Any]) -> dict[str, Any]:
     mean, votes, doubt = image["mean"], image["agreement"], image["doubt"]
     return {
         "image": image["path"],
+        **({"page": image["page"] + 1} if "page" in image else {}),
         "prediction": mean["prediction"],
         **{f"p_{name}": p for name, p in mean["probabilities"].items()},
         "entropy": mean["entropy"],

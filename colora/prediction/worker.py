@@ -3,11 +3,13 @@
 Asked on stdin, answered on stdout, a line of JSON each; what is printed otherwise goes to stderr:
 
     > {"id": 1, "name": "scan.png", "bytes": 51234}                      and then so many bytes of the image file
-    > {"id": 2, "path": "/scans/left.png"}
+    > {"id": 2, "path": "/scans/volume.tif", "page": 12}                 a page of several, 0 the first
+    > {"id": 3, "path": "/scans/volume.tif", "page": 0, "pages": 16}     so many from there on, without their pictures
     < {"ready": {what `Predictor.about` says}}                           first of all
     < {"id": 1, "answer": {...}}                                         or {"id": 1, "refused": why}
 
-An answer has `answer.answer`, and the picture as data URIs. The image is held in memory and in no file. The process
+An answer has `answer.answer`, the picture as data URIs, and how many pages the file has; that to several pages is
+{"answers": [...]}, each with the page as the network sees it. The image is held in memory and in no file. The process
 ends when stdin does, so with the server; when nobody has asked for a while; and, by exit code TOO_MUCH, when an image
 takes more memory than it may.
 """
@@ -25,8 +27,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from colora.data.prepare import CONVERSIONS, Source, Upload, read_whole
-from colora.data.thumbnails import eight_bit, lossless
+from colora.data.prepare import CONVERSIONS, Source, Upload, count_pages, read_pages
+from colora.data.thumbnails import eight_bit, lossless, tile
 from colora.prediction.predict import Predictor
 from colora.runs.folder import Group
 from colora.system.errors import UserError
@@ -36,6 +38,7 @@ MOST_BYTES = 512 * 2**20  # of one image file, as the app's own limit for upload
 SPARE_BYTES = 2 * 2**30  # that images may take beyond what the loaded models do
 LOOK_SECONDS = 0.1
 TOO_MUCH = 3
+MOST_AT_ONCE = 16  # pages
 LARGEST_SIDE = 3000  # pixels of a picture that a browser is sent
 
 
@@ -50,7 +53,7 @@ def serve(group: Group, idle: float = IDLE_SECONDS, spare: int = SPARE_BYTES) ->
     while (asked := _next(sys.stdin.buffer, idle)) is not None:
         request, source = asked
         try:
-            told = {"answer": _answer(predictor, source)}
+            told = {"answer": _answer(predictor, source, request)}
         except UserError as error:
             told = {"refused": str(error)}
         _write(answers, {"id": request["id"], **told})
@@ -75,19 +78,27 @@ def _waits(questions: BinaryIO, idle: float) -> bool:
     return bool(select.select([questions], [], [], idle)[0])
 
 
-def _answer(predictor: Predictor, source: Source) -> dict[str, Any]:
-    """Raises UserError for what is no image."""
-    found = read_whole(source, predictor.group.config.image_size)
-    original = eight_bit(found.pixels)
+def _answer(predictor: Predictor, source: Source, request: dict[str, Any]) -> dict[str, Any]:
+    """Raises UserError for what is no image, or has no such page."""
+    size, page = predictor.group.config.image_size, int(request.get("page", 0))
+    found = read_pages(source, size, page, min(int(request.get("pages", 1)), MOST_AT_ONCE))
+    if not found:
+        raise UserError(f"{source} has no page {page + 1}.")
+    told = predictor.answers([each.prepared for each in found])
+    if "pages" in request:
+        return {"answers": [one | {"tile": tile(each.prepared)} for one, each in zip(told, found, strict=True)]}
+    (whole,) = found
+    original, side = eight_bit(whole.pixels), whole.prepared.shape[1]
     layers = {}
-    if original.shape != found.prepared.shape:
+    if original.shape != whole.prepared.shape:
         layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(_bounded(original))
-    layers[f"As the network sees it, {found.prepared.shape[1]} px"] = lossless(found.prepared)
+    layers[f"As the network sees it, {side} px"] = lossless(whole.prepared)
     return {
         "size": [original.shape[1], original.shape[0]],
-        "conversions": [CONVERSIONS[kind] for kind in found.kinds],
+        "pages": count_pages(source),
+        "conversions": [CONVERSIONS[kind] for kind in whole.kinds],
         "layers": layers,
-        **predictor.answers([found.prepared])[0],
+        **told[0],
     }
 
 

@@ -27,10 +27,9 @@ LARGEST_SIDE = 1200  # pixels: on paper 450 an inch
 def scan_pdf(about: dict[str, Any], image: dict[str, Any], picture: bytes, when: datetime) -> bytes:
     """The page as a PDF; of the same input the same bytes.
 
-    about: the document of `colora predict --json`, of which `images` is not read; in addition operating_point: None, or
-    positives (class names), says, frozen, threshold, on (a split), n, sensitivity and specificity, each {"value",
-    "low", "high"}. image: one of its `images`; in addition operating_point: None, or {"positive", "score"}. picture: a
-    PNG of any size; when: with its time zone. Every text in them may be anybody's.
+    about: the document of `colora predict --json`, of which `images` is not read. image: one of its `images`, or an
+    answer of `colora worker` with a path. picture: a PNG of any size; when: with its time zone. Every text in them may
+    be anybody's.
 
     Raises UserError where the picture is none.
     """

@@ -16,11 +16,13 @@ from colora.system.errors import UserError
 from colora.system.typed import is_dir
 from pages.components import acting, address, show
 from pages.components.beside import Job, answered, jobs
+from pages.components.predict.scans import Scan
+from pages.components.predict.volume import turn_to
 from pages.components.predict.workers import stamps_of
 
 KEPT_SECONDS = 3600
 SHOWN = 5_000  # rows of the table; all are in the file
-ROW = "folder-row"  # which image is shown large
+ROW, SEEN = "folder-row", "folder-row-seen"  # which image is shown large, and was last
 
 
 def choose_folder() -> Path | None:
@@ -113,6 +115,14 @@ def table_of(found: dict[str, Any], name: str, origin: str) -> int | None:
 def _follow_row(key: str) -> None:
     if rows := st.session_state[key].selection.rows:
         st.session_state[ROW] = rows[0]
+
+
+def turn_page(scan: Scan, image: dict[str, Any]) -> None:
+    """A row that was just chosen shows its own page of a volume; after that the strip's choice counts."""
+    key = (scan.id, image.get("page", 0))
+    if st.session_state.get(SEEN) != key:
+        st.session_state[SEEN] = key
+        turn_to(scan, key[1])
 
 
 def step(row: int, count: int, by: int) -> None:

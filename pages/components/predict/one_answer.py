@@ -1,7 +1,10 @@
 """One scan, large, and what the group says of it: the answer, how far it can be trusted, and what it rests on."""
 
+import base64
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from pages.components.images import pictures
 from pages.components.images.gallery import gallery
 from pages.components.images.in_address import IMAGE, code
 from pages.components.images.viewer import LargeImage, Name, viewer
+from pages.components.predict.scans import Scan
 
 KEYS = (
     "Keys: ← and → go through the scans, + and − zoom, 0 resets, i inverts. Ctrl and wheel or a double click zoom; "
@@ -30,12 +34,12 @@ def one_answer(
     group: Group,
     about: dict[str, Any],
     told: dict[str, Any],
-    scan_id: str,
-    name: str,
+    scan: Scan,
+    page: int,
     step: Callable[[int], None],
-    back: Callable[[], None],
 ) -> None:
-    """`about` is `prediction.Predictor.about`, `told` what `colora worker` answers."""
+    """`about` is `prediction.Predictor.about`, `told` what `colora worker` answers to this page of the scan."""
+    name = f"{scan.name}, page {page + 1:,} of {told['pages']:,}" if told["pages"] > 1 else scan.name
     temperature = told["calibrated"]["temperature"]
     calibrated = st.toggle(
         "Calibrated probabilities",
@@ -46,10 +50,11 @@ def one_answer(
     said = told["calibrated" if calibrated else "mean"]
     left, right = st.columns([3, 2], gap="large")
     with left:
-        large(about, told, said, scan_id, name, step, back)
+        large(about, told, said, f"{scan.id}-{page}", name, step)
     with right:
         doubt(told)
         facts(about, told, said)
+        page_on_paper(about, told, scan, page)
     left, right = st.columns(2, gap="large")
     with left:
         every_seed(group, about, told, said, name, calibrated)
@@ -65,7 +70,6 @@ def large(
     scan_id: str,
     name: str,
     step: Callable[[int], None],
-    back: Callable[[], None],
 ) -> None:
     """The picture under what the models call it."""
     called = said["prediction"]
@@ -73,10 +77,14 @@ def large(
     says = f"predicted with probability {said['probabilities'][called]:.2f}, by the {about['model']}"
     colour = class_colour(about["class_names"].index(called))
     title = Name(called, colour, None, says, f"{name} · {width} × {height} px")
-    viewer("scan", LargeImage(scan_id, title, told["layers"], "", f"{name}, predicted {called}"), step, back)
+    viewer("scan", LargeImage(scan_id, title, told["layers"], "", f"{name}, predicted {called}"), step, nowhere)
     st.caption(KEYS)
     for sentence in told["conversions"]:
         st.caption(f":material/info: {sentence}.")
+
+
+def nowhere() -> None:
+    """Escape leads to no other view here."""
 
 
 def doubt(told: dict[str, Any]) -> None:
@@ -87,7 +95,7 @@ def doubt(told: dict[str, Any]) -> None:
     if met := told["met"]:
         where = f"{met['says']}, as {show.literal(met['image_id'])}"
         st.warning(
-            f"This very picture is {where}: how well the models do on it says nothing about new scans.",
+            f"This very picture {where}: how well the models do on it says nothing about new scans.",
             icon=":material/content_copy:",
         )
 
@@ -168,6 +176,28 @@ def every_seed(
         table,
         f"{group.name}-scan-seeds",
         f"{name} · {group.name}, {about['model']} of {len(seeds)} seeds, {how}",
+    )
+
+
+def page_on_paper(about: dict[str, Any], told: dict[str, Any], scan: Scan, page: int) -> None:
+    """The one-page PDF, made when somebody asks for it."""
+    number = f"-page-{page + 1}" if told["pages"] > 1 else ""
+    picture = next(iter(told["layers"].values()))
+
+    def pdf() -> bytes:
+        from colora.report.scan import scan_pdf
+
+        image = told | {"path": scan.name, **({"page": page} if number else {})}
+        return scan_pdf(about, image, base64.b64decode(picture.partition(",")[2]), datetime.now(UTC))
+
+    st.download_button(
+        "One page as PDF",
+        pdf,
+        file_name=f"{Path(scan.name).stem}{number}.pdf",
+        mime="application/pdf",
+        icon=":material/picture_as_pdf:",
+        key="scan-pdf",
+        on_click="ignore",
     )
 
 

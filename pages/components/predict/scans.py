@@ -5,6 +5,7 @@ server's own computer is read where it lies instead (`folder`).
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,18 +20,26 @@ from pages.components.command import Unanswered
 from pages.components.predict.workers import ask, stamps_of
 
 ENDINGS = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp"]
-MOST, MOST_BYTES = 200, 512 * 2**20  # of a tab
+MOST, MOST_BYTES = 200, 400 * 2**20  # of a tab
 KEPT = 400  # answers, each with its picture
+AT_ONCE = 16  # pages of a volume, as `colora worker` takes them
 Told = dict[str, Any] | UserError
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One chosen file; `id` tells its content and its name."""
+    """One file: its bytes, or where it lies on the server's own computer. `id` tells its content, or that place, and
+    its name."""
 
     id: str
     name: str
-    data: bytes
+    data: bytes = b""
+    path: str | None = None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What `colora worker` is asked with, before the bytes."""
+        return {"name": self.name, "bytes": len(self.data)} if self.path is None else {"path": self.path}
 
 
 def scans() -> dict[str, Scan]:
@@ -110,15 +119,28 @@ class Answers:
         self._kept: dict[Any, Told] = st.session_state.setdefault("answers", {})
 
     def known(self, scan: Scan) -> bool:
-        return (*self._state, scan.id) in self._kept
+        """Whether its first page was answered."""
+        return (*self._state, scan.id, 0) in self._kept
 
-    def to(self, scan: Scan) -> Told:
-        """The answer, or why there is none; what can be tried again is not kept."""
-        key = (*self._state, scan.id)
+    def to(self, scan: Scan, page: int = 0) -> Told:
+        """The answer to a page, or why there is none."""
+        return self._asked((*self._state, scan.id, page), scan, {"page": page})
+
+    def pages(self, scan: Scan, count: int) -> Iterator[list[dict[str, Any]] | UserError]:
+        """The answers to all of `count` pages, some at a time, without their pictures."""
+        for first in range(0, count, AT_ONCE):
+            told = self._asked((*self._state, scan.id, first, AT_ONCE), scan, {"page": first, "pages": AT_ONCE})
+            yield told if isinstance(told, UserError) else told["answers"]
+
+    def pages_known(self, scan: Scan, count: int) -> bool:
+        return all((*self._state, scan.id, first, AT_ONCE) in self._kept for first in range(0, count, AT_ONCE))
+
+    def _asked(self, key: Any, scan: Scan, more: dict[str, int]) -> Told:
+        """What can be tried again is not kept."""
         if key in self._kept:
             return self._kept[key]
         try:
-            told: Told = ask(self._group, {"name": scan.name, "bytes": len(scan.data)}, scan.data)
+            told: Told = ask(self._group, scan.request | more, scan.data)
         except Unanswered as error:
             return error
         except UserError as error:

@@ -1,0 +1,101 @@
+"""A file with several pages is a volume: every B-scan in a strip, and the volume's own answer by a stated rule."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from colora.plots import class_colour
+from colora.prediction.volume import volume_answer
+from colora.system.errors import UserError
+from pages.components import show
+from pages.components.images.gallery import gallery
+from pages.components.predict.scans import Answers, Scan
+
+OPEN = "open-pages"  # {scan id: the page that is shown large}
+
+
+def open_page(scan: Scan) -> int:
+    return st.session_state.setdefault(OPEN, {}).get(scan.id, 0)
+
+
+def turn_to(scan: Scan, page: int | str) -> None:
+    st.session_state.setdefault(OPEN, {})[scan.id] = int(page)
+
+
+def step(scan: Scan, pages: int, by: int) -> None:
+    """To the next or the last B-scan."""
+    if 0 <= open_page(scan) + by < pages:
+        turn_to(scan, open_page(scan) + by)
+
+
+def volume(scan: Scan, pages: int, answers: Answers) -> Callable[[], None]:
+    """The strip and the answer where every page is known; returns what is to be done when the page is drawn: to ask for
+    the others, with progress, and then to draw anew."""
+    place = st.container()
+    if not answers.pages_known(scan, pages):
+        bar = place.empty()
+        return partial(_ask, scan, pages, answers, bar)
+    found: list[dict[str, Any]] = []
+    for told in answers.pages(scan, pages):
+        if isinstance(told, UserError):
+            with place:
+                show.say(told, icon=":material/broken_image:")
+            return lambda: None
+        found += told
+    with place:
+        _answer(found)
+        _strip(scan, found)
+    return lambda: None
+
+
+def _ask(scan: Scan, pages: int, answers: Answers, bar: Any) -> None:
+    done = 0
+    bar.progress(0.0, text=f"Predicting every page: 0 of {pages:,}")
+    for told in answers.pages(scan, pages):
+        done += 0 if isinstance(told, UserError) else len(told)
+        bar.progress(min(done / pages, 1.0), text=f"Predicting every page: {done:,} of {pages:,}")
+    if answers.pages_known(scan, pages):
+        st.rerun()
+    bar.empty()
+
+
+def _answer(found: list[dict[str, Any]]) -> None:
+    """By the rule of `prediction.volume`, which stands beside it."""
+    whole = volume_answer(found)
+    called = ", ".join(f"{n:,} {name}" for name, n in whole["called"].items())
+    st.markdown(f"**The volume, {whole['frames']:,} pages**: called {show.literal(called)}")
+    table = pd.DataFrame([{name: f"{p:.3f}" for name, p in whole["by_class"].items()}], index=["Volume"])
+    show.table(table, border="horizontal", alt="The volume's answer for each class")
+    doubted = f" {whole['doubted']:,} pages are not to be relied on." if whole["doubted"] else ""
+    st.caption(
+        f"Rule: {whole['rule']}. The models were trained and tested on single images: no figure says how good this "
+        f"rule is on volumes.{doubted}"
+    )
+
+
+def _strip(scan: Scan, found: list[dict[str, Any]]) -> None:
+    tiles = []
+    for page, told in enumerate(found):
+        called, p = told["mean"]["prediction"], told["mean"]["probabilities"]
+        tiles.append(
+            {
+                "id": str(page),
+                "image": told["tile"],
+                "problem": "",
+                "true": {"name": called, "colour": class_colour(list(p).index(called))},
+                "predicted": None,
+                "right": None,
+                "score": f"{p[called]:.2f}",
+                "rank": f"{page + 1:,}",
+                "notes": [],
+                "bar": [{"name": name, "share": p[name], "colour": class_colour(c)} for c, name in enumerate(p)],
+                "marks": ["do not rely"] if told["doubt"]["high"] else [],
+                "alt": f"Page {page + 1}: predicted {called}, probability {p[called]:.2f}",
+            }
+        )
+    with st.container(height=260 if len(tiles) > 8 else "content"):
+        shown = str(open_page(scan))
+        gallery("pages", tiles, "The pages of this volume", partial(turn_to, scan), chosen=shown, columns=8)
