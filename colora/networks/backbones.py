@@ -10,12 +10,12 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from colora.adapters.layer import keyed_generator
 from colora.networks import texturenet
 from colora.networks.tensor_file import read_weights
+from colora.networks.vision import torchvision
 from colora.networks.weights import get_weights, remote_weights
 from colora.settings.catalog import BACKBONES, BackboneInfo, split_backbone
 from colora.system.download import Progress, matches, quiet
@@ -89,13 +89,15 @@ def _cut(blocks: OrderedDict[str, nn.Module], path: list[str], spec: str) -> Ord
 
 
 def _feature_shape(blocks: OrderedDict[str, nn.Module], image_size: int, spec: str) -> tuple[int, int]:
-    """Channels and side of the feature map, by a pass without storage."""
+    """Channels and side of the feature map, by a pass of no image at all.
+
+    Not by torch's meta device, which gives shapes as well: it imports torch's compiler, and that takes over a second.
+    """
     features = nn.Sequential(blocks)
+    no_image = torch.empty(0, 3, image_size, image_size, device=next(features.parameters()).device)
     try:
         with torch.no_grad():
-            shapes = {n: t.to("meta") for n, t in (*features.named_parameters(), *features.named_buffers())}
-            image = torch.empty(1, 3, image_size, image_size, device="meta")
-            out = torch.func.functional_call(features.eval(), shapes, (image,))
+            out = features.eval()(no_image)
     except RuntimeError as error:
         raise UserError(
             f"{spec} cannot take images of {image_size} px: they vanish on the way.", field="image_size"
