@@ -3,6 +3,7 @@
 `torchvision.ops.roi_align`, which no network here uses, takes one function from `torch._dynamo.utils`: whether a device
 can compile. While torchvision is imported, a stand-in has that function, which asks torch's own once it is called.
 Whoever asks for anything else of `torch._dynamo` meanwhile, another release of torchvision for one, gets the real one.
+Models that only look at images go without it; a training does not, since torch's optimizers import it themselves.
 """
 
 import importlib
