@@ -93,7 +93,7 @@ def _alerts(about: dict[str, Any], image: dict[str, Any]) -> list[str]:
         if met["split"] == "train":
             alerts.append(f"This very picture was trained on, as {named}: the answer is no test of the models.")
         else:
-            alerts.append(f"This very picture is {drawn(met['says'])} of the group, as {named}.")
+            alerts.append(f"This very picture {drawn(met['says'])} of the group, as {named}.")
     if about["synthetic_training"]:
         alerts.append("The models were trained on synthetic images, which are no scans of anybody.")
     return list(map(breakable, alerts))

@@ -58,14 +58,14 @@ def test_a_clinician_reads_it_in_this_order():
 def test_what_to_know_first_stands_above_all_figures():
     about, image = documents()
     image["doubt"] |= {"high": True, "says": RELY, "distance": {"value": 0.3, "limit": 0.0276, "share": 1.0}}
-    image["met"] = {"split": "train", "image_id": "train/000142", "says": "trained on"}
+    image["met"] = {"split": "train", "image_id": "train/000142", "says": "was trained on"}
     about["synthetic_training"] = True
     said = read(about, image)
     trained = "This very picture was trained on, as train/000142: the answer is no test of the models."
     order = ["left eye.png", RELY, trained, "synthetic images", "CNV predicted by", "0.868"]
     assert sorted(order, key=said.index) == order
     assert "0.3000, above the limit of 0.0276: more than all validation images" in said
-    image["met"] = {"split": "test", "image_id": "test/000003", "says": "among the test images"}
+    image["met"] = {"split": "test", "image_id": "test/000003", "says": "is among the test images"}
     assert "This very picture is among the test images of the group, as test/000003." in read(about, image)
 
 
@@ -131,7 +131,7 @@ def test_much_of_everything_is_one_page():
     image |= {"path": f"/x/{long}.png", "conversions": [long] * 5, "agreement": dict.fromkeys(names[:20], 1)}
     image["nearest"] = [{"index": 0, "image_id": long, "label": name, "cosine": 1.0} for name in names[:5]]
     image["doubt"] |= {"high": True, "says": RELY}
-    image["met"] = {"split": "train", "image_id": long, "says": "trained on"}
+    image["met"] = {"split": "train", "image_id": long, "says": "was trained on"}
     said = read(about, image, png(np.zeros((3000, 40), np.uint8)))
     rest = sum(sorted(image["mean"]["probabilities"].values())[:-8])
     assert f"and 32 more classes, together {rest:.3f}" in said
