@@ -25,9 +25,10 @@ import pandas as pd
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from colora.data.dataset import image_checksum
+from colora.data.encoded import tile
 from colora.data.phantom import draw
-from colora.data.thumbnails import Place, open_pictures, tile
+from colora.data.prepare import image_checksum
+from colora.data.thumbnails import Place, open_pictures
 from colora.metrics.classification import entropy
 from colora.runs.folder import create_group, write_json
 from colora.settings.config import make_config

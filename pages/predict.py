@@ -17,6 +17,7 @@ from pages.components.frame import inside_app, one_of
 from pages.components.images.gallery import gallery
 from pages.components.predict import folder, scans, volume
 from pages.components.predict.features import without_features
+from pages.components.predict.known import about_of
 from pages.components.predict.one_answer import one_answer, rests_on
 from pages.components.predict.workers import workers
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
@@ -68,7 +69,7 @@ def every_answer(group: Group, chosen: Sequence[scans.Scan], answers: scans.Answ
         "refused": [{"path": name, "reason": str(error)} for name, error in told if isinstance(error, UserError)],
     }
     if found["images"]:
-        origin = rests_on(workers().of(group).ready())
+        origin = rests_on(about_of(group))
         show.csv_button(prediction_table(found), f"{group.name}-predictions", origin)
 
 
@@ -96,8 +97,8 @@ def answered(
     `checksum` is that of its pixels when it was predicted before.
     """
     page = volume.open_page(scan)
-    with st.spinner("Predicting …" if workers().of(group).about else "Loading the models …"):
-        about, told = workers().of(group).ready(), answers.to(scan, page)
+    with st.spinner("Predicting …" if workers().of(group).loaded else "Loading the models …"):
+        told = answers.to(scan, page)
     if isinstance(told, UserError):
         show.say(told, icon=":material/broken_image:")
         if isinstance(told, Unanswered):
@@ -109,7 +110,7 @@ def answered(
     if told["pages"] > 1:
         then = volume.volume(scan, told["pages"], answers)
         step = partial(volume.step, scan, told["pages"])
-    one_answer(group, about, told, scan, page, step)
+    one_answer(group, about_of(group), told, scan, page, step)
     return then
 
 

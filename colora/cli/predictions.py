@@ -63,8 +63,8 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _write_pages(found: dict[str, Any], folder: Path) -> None:
     """A PDF an image, named after it; of two with the same name the later one has a number."""
+    from colora.data.encoded import eight_bit, png
     from colora.data.prepare import read_pages
-    from colora.data.thumbnails import eight_bit, png
     from colora.report.scan import scan_pdf
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from colora.data.catalogue import NotRead
+from colora.data.prepare import image_checksum
 from colora.system.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -46,12 +47,6 @@ class Split:
         """Where these images are, ascending. Raises KeyError that names the first one that is not here."""
         places = {image: i for i, image in enumerate(self.image_ids.tolist())}
         return np.sort(np.array([places[image] for image in image_ids], dtype=np.int64))
-
-
-def image_checksum(image: np.ndarray) -> int:
-    """The first 64 bits of SHA-256 over one image's prepared pixels (S, S) uint8: kept with each prediction, so that
-    another picture is never taken for the one that was predicted."""
-    return int.from_bytes(hashlib.sha256(np.ascontiguousarray(image)).digest()[:8], "little")
 
 
 @dataclass(frozen=True)

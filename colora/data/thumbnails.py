@@ -10,8 +10,6 @@ faster (benchmarks/README.md):
     phantom             drawn, and kept for a while: 25 of 224 pixels take 0.4 s
 """
 
-import base64
-import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,17 +19,17 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from colora.data import phantom
-from colora.data.dataset import SPLITS, image_checksum
+from colora.data.dataset import SPLITS
+from colora.data.encoded import eight_bit
 from colora.data.files import allowed_places
 from colora.data.listing import inside, list_tree, plain
 from colora.data.medmnist import on_disk, read_medmnist
 from colora.data.npz_images import npz_images
 from colora.data.prepare import (
     Progress,
-    coloured,
+    image_checksum,
     prepare_array,
     quiet,
     read_image,
@@ -47,8 +45,6 @@ from colora.system.errors import UserError
 from colora.system.process import cpu_count
 from colora.system.typed import is_dir
 
-TILE_SIDE = 224  # pixels; a larger image is scaled down to it for a tile
-JPEG_QUALITY = 88
 KEPT_DRAWN = 256  # generated images; of 224 pixels 13 MB
 
 
@@ -239,51 +235,12 @@ def _drawn(split: str, index: int, image_size: int) -> np.ndarray:
     return image
 
 
-def tile(image: np.ndarray) -> str:
-    """A data URI of an (S, S) image for a grid: JPEG, at most TILE_SIDE pixels a side."""
-    picture = Image.fromarray(image)
-    if max(picture.size) > TILE_SIDE:
-        picture.thumbnail((TILE_SIDE, TILE_SIDE), Image.Resampling.BICUBIC)
-    return _data_uri(_file(picture, "jpeg", quality=JPEG_QUALITY), "jpeg")
-
-
-def lossless(image: np.ndarray) -> str:
-    """A data URI of an (H, W) or (H, W, 3) image with every pixel as it is: PNG."""
-    return _data_uri(png(image), "png")
-
-
-def png(image: np.ndarray) -> bytes:
-    """The file of an (H, W) or (H, W, 3) uint8 image."""
-    return _file(Image.fromarray(image), "png", compress_level=1)
-
-
-def _file(picture: Image.Image, kind: str, **options: int) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, kind, **options)
-    return out.getvalue()
-
-
-def _data_uri(file: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
-
-
 def _plain_array(image: np.ndarray) -> np.ndarray:
     """(H, W) uint8 or uint16, or (H, W, 3) uint8, in this machine's byte order."""
     image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     if image.dtype == np.uint8:
         return image
     return image.astype(np.uint16) if image.ndim == 2 else upper_bits(image)
-
-
-def eight_bit(image: np.ndarray) -> np.ndarray:
-    """Deep grey over the image's own range, as `prepare` does it; colour channels that are alike become one."""
-    if image.ndim == 3:
-        return image if coloured(image) else np.ascontiguousarray(image[..., 0])
-    if image.dtype == np.uint8:
-        return image
-    values = image.astype(np.float64)
-    low, high = values.min(), values.max()
-    return ((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8)
 
 
 def _medmnist(name: str, image_size: int, data_dir: str | None, on_progress: Progress) -> Mapped:

@@ -9,6 +9,10 @@ from colora.metrics.classification import entropy
 from colora.metrics.operating_point import scores
 from colora.metrics.uncertainty import mutual_information
 from colora.prediction.known import SHARE, Known
+from colora.runs.finished import under_way
+from colora.runs.selection import SELECTION
+from colora.runs.siblings import apart_rows
+from colora.settings.catalog import NOTICE
 from colora.system.errors import UserError
 
 DO_NOT_RELY = "The models disagree or have seen nothing like it: do not rely on this."
@@ -45,6 +49,51 @@ def answer(known: Known, probabilities: np.ndarray, features: np.ndarray | None,
         "doubt": _doubt(known, probabilities, features),
         "met": None if met is None else {"split": met[0], "image_id": met[1], "says": MET[met[0]]},
     }
+
+
+def about(known: Known) -> dict[str, Any]:
+    """What holds for every answer: whose it is, by which models, and what these were chosen and judged by.
+
+    `operating_point`: the question that the group answers yes or no to, and what its answers are worth on the test
+    images; None where it can answer none, and then `no_operating_point` says why.
+    """
+    group, resolved = known.group, known.best.resolved
+    assert resolved is not None  # it has finished
+    return {
+        "name": group.name,
+        "class_names": resolved.class_names,
+        "data_trained_on": resolved.data_source,
+        "split_rule": resolved.split_rule,
+        "synthetic_training": resolved.synthetic,
+        "image_size": known.image_size,
+        "selection": {"rule": group.config.selection, "says": SELECTION[group.config.selection]},
+        "model": f"seed {known.taken.seed}" if known.taken else "ensemble",
+        "best_seed": known.best.seed,
+        "operating_point": _question(known),
+        "no_operating_point": str(known.question) if isinstance(known.question, UserError) else None,
+        "has_features": known.seen is not None,
+        "finished": len(known.runs),
+        "under_way": under_way(group),
+        "apart": apart_rows(group),
+        "warnings": resolved.warnings,
+        "notice": NOTICE,
+    }
+
+
+def _question(known: Known) -> dict[str, Any] | None:
+    found = known.question
+    if isinstance(found, UserError):
+        return None
+    told = {
+        "positives": list(found.question.positives),
+        "threshold": found.threshold,
+        "says": found.says(),
+        "frozen": found.kept is not None,
+        "changed": found.says_changed(),
+        "on": "test",
+        "n": len(known.test.labels),
+    }
+    return told | {name: found.judged[name].as_dict() for name in ("sensitivity", "specificity")}
 
 
 def _told(p: np.ndarray, names: list[str]) -> dict[str, Any]:

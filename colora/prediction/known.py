@@ -97,6 +97,11 @@ class Known:
         return cls(group, runs, taken_run(group), best, test, validation, tables, question, seen)
 
     @property
+    def image_size(self) -> int:
+        """Pixels a side, as the networks read an image."""
+        return self.group.config.image_size
+
+    @property
     def class_names(self) -> list[str]:
         return self.test.class_names
 

@@ -12,8 +12,15 @@ from colora.runs.folder import Group, Run
 from colora.settings.resolved import Resolved
 from colora.system.errors import UserError
 from colora.training.checkpoint import load_model
-from colora.training.images import DeviceImages, Outputs, choose_device, choose_precision, outputs, probabilities
-from colora.training.loop import eval_batch_size
+from colora.training.images import (
+    DeviceImages,
+    Outputs,
+    choose_device,
+    choose_precision,
+    eval_batch_size,
+    outputs,
+    probabilities,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +59,15 @@ class GroupModels:
     def seen_by(self, run: Run, images: np.ndarray) -> Outputs:
         """One run's probabilities and features of images (N, S, S) uint8."""
         return outputs(self.model(run), *self._batches(run, images))
+
+    def outputs(self, images: np.ndarray, features_of: int) -> Outputs:
+        """Of images (N, S, S) uint8 the probabilities (N, R, C) of the R runs, and the features (N, D) that the seed
+        `features_of` has of them. Raises UserError for another seed."""
+        every = {run.seed: self.seen_by(run, images) for run in self.runs}
+        if features_of not in every:
+            raise UserError(f"Seed {features_of} is none of those that answer: {', '.join(map(str, every))}.")
+        stacked = np.stack([seen.probabilities for seen in every.values()], axis=1)
+        return Outputs(stacked, every[features_of].features)
 
     def _batches(self, run: Run, images: np.ndarray) -> tuple[DeviceImages, int, str]:
         unlabelled = DeviceImages(images, np.zeros(len(images), dtype=np.int64), self.device)

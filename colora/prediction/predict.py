@@ -2,25 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from colora.data.dataset import image_checksum
 from colora.data.listing import list_tree
-from colora.data.prepare import CONVERSIONS, Converted, count_pages, read_pages
-from colora.prediction.answer import answer
+from colora.data.prepare import CONVERSIONS, Converted, count_pages, image_checksum, read_pages
+from colora.prediction.answer import about, answer
 from colora.prediction.known import Known
 from colora.prediction.models import GroupModels
 from colora.prediction.volume import volume_answer
 from colora.runs.access import named_place
-from colora.runs.finished import under_way
 from colora.runs.folder import Group
-from colora.runs.selection import SELECTION
-from colora.runs.siblings import apart_rows
-from colora.settings.catalog import NOTICE
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 
@@ -31,75 +25,25 @@ AT_ONCE = 16  # pages of a file that are held in memory
 class Predictor:
     """A group that answers: its models, loaded once, and what it knows of its own images."""
 
-    group: Group
     models: GroupModels
     known: Known
 
     @classmethod
     def of(cls, group: Group, device: str = "auto") -> "Predictor":
         """Raises UserError where no seed is finished, or a file is damaged."""
-        models = GroupModels.of(group, device, keep=True)
-        return cls(group, models, Known.of(group))
+        return cls(GroupModels.of(group, device, keep=True), Known.of(group))
 
     def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """`answer.answer` of each prepared image (S, S) uint8."""
-        batch, best, predicted, features = np.stack(images), self.known.best, [], None
-        for run in self.models.runs:
-            seen = self.models.seen_by(run, batch)
-            predicted.append(seen.probabilities)
-            features = seen.features if run.seed == best.seed else features
-        assert features is not None  # the best run is one of them
-        by_image = np.stack(predicted, axis=1)  # (N, S, C)
+        found = self.models.outputs(np.stack(images), self.known.best.seed)
         return [
             answer(self.known, p, own, image_checksum(image))
-            for p, own, image in zip(by_image, features, images, strict=True)
+            for p, own, image in zip(found.probabilities, found.features, images, strict=True)
         ]
-
-    @cached_property
-    def about(self) -> dict[str, Any]:
-        """What holds for every answer: whose it is, by which models, and what these were chosen and judged by."""
-        resolved, config = self.models.resolved, self.group.config
-        return {
-            "name": self.group.name,
-            "class_names": resolved.class_names,
-            "data_trained_on": resolved.data_source,
-            "split_rule": resolved.split_rule,
-            "synthetic_training": resolved.synthetic,
-            "image_size": config.image_size,
-            "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
-            "model": f"seed {self.known.taken.seed}" if self.known.taken else "ensemble",
-            "best_seed": self.known.best.seed,
-            **question_told(self.known),
-            "has_features": self.known.seen is not None,
-            "finished": len(self.models.runs),
-            "under_way": under_way(self.group),
-            "apart": apart_rows(self.group),
-            "warnings": resolved.warnings,
-            "notice": NOTICE,
-        }
-
-
-def question_told(known: Known) -> dict[str, Any]:
-    """`operating_point`: the question that a group answers yes or no to, and what its answers are worth on the test
-    images; None where it can answer none, and then `no_operating_point` says why."""
-    found = known.question
-    if isinstance(found, UserError):
-        return {"operating_point": None, "no_operating_point": str(found)}
-    told = {
-        "positives": list(found.question.positives),
-        "threshold": found.threshold,
-        "says": found.says(),
-        "frozen": found.kept is not None,
-        "changed": found.says_changed(),
-        "on": "test",
-        "n": len(known.test.labels),
-    }
-    worth = {name: found.judged[name].as_dict() for name in ("sensitivity", "specificity")}
-    return {"operating_point": told | worth, "no_operating_point": None}
 
 
 def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = quiet) -> dict[str, Any]:
-    """`Predictor.about` a group, and what it answers to each image file: of folders, each image below them; of a file
+    """`answer.about` a group, and what it answers to each image file: of folders, each image below them; of a file
     with several pages, each page, and in `volumes` the file's own answer (`volume.volume_answer`).
 
     Of a folder, files that do not open are in `refused`, with the reason. `on_progress` is called with ("predicting",
@@ -122,7 +66,7 @@ def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = 
             volumes.append({"path": str(path), **volume_answer(pages)})
     on_progress("predicting", len(sources), len(sources))
     return {
-        **predictor.about,
+        **about(predictor.known),
         "images": images,
         "volumes": volumes,
         "refused": refused,
@@ -132,7 +76,7 @@ def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = 
 
 def _pages(predictor: Predictor, path: Path, converted: Converted) -> Iterator[dict[str, Any]]:
     """The answers to a file's pages, in order; a file with one has no `page`. Raises ImageError."""
-    size, count = predictor.group.config.image_size, count_pages(path)
+    size, count = predictor.known.image_size, count_pages(path)
     for first in range(0, count, AT_ONCE):
         found = read_pages(path, size, first, AT_ONCE)
         told = predictor.answers([each.prepared for each in found])

@@ -2,16 +2,18 @@
 
 Asked on stdin, answered on stdout, a line of JSON each; what is printed otherwise goes to stderr:
 
-    > {"id": 1, "name": "scan.png", "bytes": 51234}                      and then so many bytes of the image file
-    > {"id": 2, "path": "/scans/volume.tif", "page": 12}                 a page of several, 0 the first
-    > {"id": 3, "path": "/scans/volume.tif", "page": 0, "pages": 16}     so many from there on, without their pictures
-    < {"ready": {what `Predictor.about` says}}                           first of all
-    < {"id": 1, "answer": {...}}                                         or {"id": 1, "refused": why}
+    > {"id": 1, "features_of": 0, "name": "scan.png", "bytes": 51234}        and then so many bytes of the image file
+    > {"id": 2, "features_of": 0, "path": "/scans/volume.tif", "page": 12}   a page of several, 0 the first
+    > {"id": 3, "features_of": 0, "path": "...", "page": 0, "pages": 16}     so many from there on, all small
+    < {"ready": true}                                                        first of all
+    < {"id": 1, "pages": 1, "seen": [{...}]}                                 or {"id": 1, "refused": why}
 
-An answer has `answer.answer`, the picture as data URIs, and how many pages the file has; that to several pages is
-{"answers": [...]}, each with the page as the network sees it. The image is held in memory and in no file. The process
-ends when stdin does, so with the server; when nobody has asked for a while; and, by exit code TOO_MUCH, when an image
-takes more memory than it may.
+Each page is `seen` as the models have it, probabilities (R, C) of the R seeds and features (D,) of the seed that was
+asked for, with its checksum and its picture as data URIs. What an answer is made of beside these, a page knows itself
+(`known`, `answer`): so that this process is ready as soon as torch is, it imports neither pandas nor scipy.
+
+The image is held in memory and in no file. The process ends when stdin does, so with the server; when nobody has asked
+for a while; and, by exit code TOO_MUCH, when an image takes more memory than it may.
 """
 
 import json
@@ -27,18 +29,26 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from colora.data.prepare import CONVERSIONS, Source, Upload, count_pages, read_pages
-from colora.data.thumbnails import eight_bit, lossless, tile
-from colora.prediction.predict import Predictor
+from colora.data.encoded import eight_bit, lossless, tile
+from colora.data.prepare import (
+    CONVERSIONS,
+    Source,
+    Upload,
+    Whole,
+    count_pages,
+    image_checksum,
+    read_pages,
+)
+from colora.prediction.models import GroupModels
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 
 IDLE_SECONDS = 300.0
 MOST_BYTES = 512 * 2**20  # of one image file, as the app's own limit for uploads
 SPARE_BYTES = 2 * 2**30  # that images may take beyond what the loaded models do
+MOST_AT_ONCE = 16  # pages
 LOOK_SECONDS = 0.1
 TOO_MUCH = 3
-MOST_AT_ONCE = 16  # pages
 LARGEST_SIDE = 3000  # pixels of a picture that a browser is sent
 
 
@@ -46,14 +56,14 @@ def serve(group: Group, idle: float = IDLE_SECONDS, spare: int = SPARE_BYTES) ->
     """Answers until nobody asks any more. Raises UserError where the group cannot answer."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that no library can write between the answers
-    predictor = Predictor.of(group, "cpu")  # a GPU is left to those who train
-    predictor.answers([np.zeros((group.config.image_size,) * 2, np.uint8)])  # the first takes longer
-    _write(answers, {"ready": predictor.about})
+    models, size = GroupModels.of(group, "cpu", keep=True), group.config.image_size  # a GPU is left to those who train
+    models.outputs(np.zeros((1, size, size), np.uint8), models.runs[0].seed)  # the first takes longer
+    _write(answers, {"ready": True})
     _watch_memory(psutil.Process().memory_info().rss + spare)
     while (asked := _next(sys.stdin.buffer, idle)) is not None:
         request, source = asked
         try:
-            told = {"answer": _answer(predictor, source, request)}
+            told = _answer(models, size, source, request)
         except UserError as error:
             told = {"refused": str(error)}
         _write(answers, {"id": request["id"], **told})
@@ -78,28 +88,34 @@ def _waits(questions: BinaryIO, idle: float) -> bool:
     return bool(select.select([questions], [], [], idle)[0])
 
 
-def _answer(predictor: Predictor, source: Source, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(models: GroupModels, size: int, source: Source, request: dict[str, Any]) -> dict[str, Any]:
     """Raises UserError for what is no image, or has no such page."""
-    size, page = predictor.group.config.image_size, int(request.get("page", 0))
-    found = read_pages(source, size, page, min(int(request.get("pages", 1)), MOST_AT_ONCE))
+    first, several = int(request.get("page", 0)), "pages" in request
+    found = read_pages(source, size, first, min(int(request.get("pages", 1)), MOST_AT_ONCE))
     if not found:
-        raise UserError(f"{source} has no page {page + 1}.")
-    told = predictor.answers([each.prepared for each in found])
-    if "pages" in request:
-        return {"answers": [one | {"tile": tile(each.prepared)} for one, each in zip(told, found, strict=True)]}
-    (whole,) = found
-    original, side = eight_bit(whole.pixels), whole.prepared.shape[1]
+        raise UserError(f"{source} has no page {first + 1}.")
+    predicted = models.outputs(np.stack([page.prepared for page in found]), int(request["features_of"]))
+    seen = [
+        {
+            "probabilities": p.tolist(),
+            "features": own.tolist(),
+            "checksum": str(image_checksum(page.prepared)),  # more than a JSON number holds
+            "conversions": [CONVERSIONS[kind] for kind in page.kinds],
+            **({"tile": tile(page.prepared)} if several else _large(page)),
+        }
+        for page, p, own in zip(found, predicted.probabilities, predicted.features, strict=True)
+    ]
+    return {"pages": count_pages(source), "seen": seen}
+
+
+def _large(page: Whole) -> dict[str, Any]:
+    """`layers`: the page as it is, where that is more than the network reads, and as the network reads it."""
+    original, side = eight_bit(page.pixels), page.prepared.shape[1]
     layers = {}
-    if original.shape != whole.prepared.shape:
+    if original.shape != page.prepared.shape:
         layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(_bounded(original))
-    layers[f"As the network sees it, {side} px"] = lossless(whole.prepared)
-    return {
-        "size": [original.shape[1], original.shape[0]],
-        "pages": count_pages(source),
-        "conversions": [CONVERSIONS[kind] for kind in whole.kinds],
-        "layers": layers,
-        **told[0],
-    }
+    layers[f"As the network sees it, {side} px"] = lossless(page.prepared)
+    return {"size": [original.shape[1], original.shape[0]], "layers": layers}
 
 
 def _bounded(pixels: np.ndarray) -> np.ndarray:
@@ -125,4 +141,3 @@ def _watch_memory(most: int) -> None:
 def _write(answers: BinaryIO, document: dict[str, Any]) -> None:
     answers.write(json.dumps(document, allow_nan=False).encode() + b"\n")
     answers.flush()
-

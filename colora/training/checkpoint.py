@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from colora.adapters.model import plain_state
 from colora.networks.backbones import build
+from colora.networks.undrawn import Undrawn
 from colora.runs.folder import Run, write_bytes
 from colora.settings.config import RunConfig
 from colora.settings.resolved import Resolved
@@ -138,7 +139,8 @@ def load_model(run: Run, config: RunConfig, resolved: Resolved) -> nn.Module:
     """The run's selected model in evaluation mode, on the CPU. Raises UserError where it is missing or damaged."""
     path = run.path / "model.safetensors"
     tensors, _ = _read(run, path)
-    model = build(config.backbone, len(resolved.class_names), config.image_size)
+    with Undrawn():
+        model = build(config.backbone, len(resolved.class_names), config.image_size)
     try:
         load_plain(model, tensors)
     except RuntimeError as error:  # tensors of other names or shapes

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from colora.networks.backbones import IMAGENET_MEAN, IMAGENET_STD
+from colora.settings.config import RunConfig
 
 
 class DeviceImages:
@@ -87,7 +88,8 @@ def probabilities(
 
 @dataclass(frozen=True)
 class Outputs:
-    """Of N images: probabilities (N, C) and features (N, D), what the last layer of the classifier reads; float32."""
+    """Of N images: probabilities (N, C), or of R models (N, R, C), and features (N, D), what the last layer of the
+    classifier reads; float32."""
 
     probabilities: np.ndarray
     features: np.ndarray
@@ -131,3 +133,8 @@ def choose_precision(wanted: str, device: torch.device) -> str:
     if wanted != "auto":
         return wanted
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def eval_batch_size(config: RunConfig, device: torch.device) -> int:
+    """On a CPU small batches stay in its caches (2 to 3 times as fast at 32 as at 256); a GPU gains up to about 256."""
+    return 32 if device.type == "cpu" else max(config.batch_size, min(4 * config.batch_size, 256))

@@ -38,8 +38,8 @@ from colora.system.process import cpu_count
 from colora.training.augment import augmented
 from colora.training.checkpoint import checkpoint_tensors, load_plain, packed
 from colora.training.estimate import Trial
-from colora.training.images import DeviceImages, autocast, choose_device, choose_precision
-from colora.training.loop import eval_batch_size, make_optimizer, training_mode
+from colora.training.images import DeviceImages, autocast, choose_device, choose_precision, eval_batch_size
+from colora.training.loop import make_optimizer, training_mode
 
 FEW = 3  # images: what is held of these tells of more
 TRIED_SECONDS = 1.0  # a batch that takes longer, on an idle machine, is not tried whole

@@ -55,8 +55,8 @@ from colora.training.checkpoint import (
     save_model,
     saved_model_epoch,
 )
-from colora.training.images import DeviceImages, choose_device, choose_precision, outputs
-from colora.training.loop import Fit, eval_batch_size, make_optimizer
+from colora.training.images import DeviceImages, choose_device, choose_precision, eval_batch_size, outputs
+from colora.training.loop import Fit, make_optimizer
 from colora.training.reporter import Reporter, Stopped, begun, heed
 
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is

@@ -10,7 +10,7 @@ from browsing import PATIENCE_SECONDS, STORY, idle, served, watched
 from fabricate import CLASS_NAMES, fabricate, labels_of
 from PIL import Image
 
-from colora.data.dataset import image_checksum
+from colora.data.prepare import image_checksum
 from colora.data.thumbnails import Files, Place
 from colora.distillation.verdicts import current
 from colora.runs.folder import Group

@@ -17,8 +17,9 @@ from browsing import PATIENCE_SECONDS, STORY, idle, served
 from fabricate import fabricate
 from PIL import Image
 
-from colora.data.dataset import image_checksum
-from colora.data.thumbnails import Files, Place, lossless
+from colora.data.encoded import lossless
+from colora.data.prepare import image_checksum
+from colora.data.thumbnails import Files, Place
 from colora.distillation.scores import group_scores
 from colora.distillation.verdicts import current
 from colora.runs.folder import Group

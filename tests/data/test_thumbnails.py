@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from small_data import load, write_folder, write_npz
 
+from colora.data.encoded import TILE_SIDE, lossless, tile
 from colora.data.medmnist import get
 from colora.data.phantom import draw, generate
 from colora.data.prepare import prepare_array
 from colora.data.rows import Rows
-from colora.data.thumbnails import TILE_SIDE, Place, Predicted, lossless, open_pictures, tile
+from colora.data.thumbnails import Place, Predicted, open_pictures
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 

@@ -12,9 +12,10 @@ from PIL import Image
 from small_data import write_folder, write_npz
 from training import SMALL
 
-from colora.data.dataset import image_checksum
+from colora.data.encoded import tile
+from colora.data.prepare import image_checksum
 from colora.data.sources import load_dataset
-from colora.data.thumbnails import Place, open_pictures, tile
+from colora.data.thumbnails import Place, open_pictures
 from colora.distillation import verdicts
 from colora.distillation.scores import read_predictions
 from colora.runs.folder import Group, Run, create_group, read_json, write_json

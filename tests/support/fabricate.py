@@ -15,7 +15,7 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from colora.data import phantom
-from colora.data.dataset import image_checksum
+from colora.data.prepare import image_checksum
 from colora.data.rules import make_rule
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions

@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.data.thumbnails import Place, tile
+from colora.data.encoded import tile
+from colora.data.thumbnails import Place
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.evaluate.intervals import cell_intervals

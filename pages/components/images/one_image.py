@@ -9,7 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.data.thumbnails import Pictures, Place, lossless
+from colora.data.encoded import lossless
+from colora.data.thumbnails import Pictures, Place
 from colora.distillation.scores import SeedPredictions
 from colora.results.summary import run_summary
 from colora.results.timeline import timeline

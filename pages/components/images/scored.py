@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from colora.data.thumbnails import Pictures, Place, tile
+from colora.data.encoded import tile
+from colora.data.thumbnails import Pictures, Place
 from colora.distillation.scores import SeedPredictions, Whose, read_predictions, score_images
 from colora.distillation.verdicts import current, verdicts_folder
 from colora.plots import SPLIT_NAMES, class_colour

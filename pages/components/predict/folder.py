@@ -16,9 +16,9 @@ from colora.system.errors import UserError
 from colora.system.typed import is_dir
 from pages.components import acting, address, show
 from pages.components.beside import Job, answered, jobs
+from pages.components.predict.known import stamps_of
 from pages.components.predict.scans import Scan
 from pages.components.predict.volume import turn_to
-from pages.components.predict.workers import stamps_of
 
 KEPT_SECONDS = 3600
 SHOWN = 5_000  # rows of the table; all are in the file

@@ -12,7 +12,8 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
-from colora.data.thumbnails import Place, tile
+from colora.data.encoded import tile
+from colora.data.thumbnails import Place
 from colora.metrics.estimates import Estimate
 from colora.plots import class_colour
 from colora.runs.folder import Group
@@ -22,6 +23,7 @@ from pages.components.images import pictures
 from pages.components.images.gallery import gallery
 from pages.components.images.in_address import IMAGE, code
 from pages.components.images.viewer import LargeImage, Name, viewer
+from pages.components.predict.known import known_of
 from pages.components.predict.scans import Scan
 
 KEYS = (
@@ -38,7 +40,7 @@ def one_answer(
     page: int,
     step: Callable[[int], None],
 ) -> None:
-    """`about` is `prediction.Predictor.about`, `told` what `colora worker` answers to this page of the scan."""
+    """`about` is `answer.about`, `told` one of `scans.Answers`."""
     name = f"{scan.name}, page {page + 1:,} of {told['pages']:,}" if told["pages"] > 1 else scan.name
     temperature = told["calibrated"]["temperature"]
     calibrated = st.toggle(
@@ -209,11 +211,11 @@ def nearest(group: Group, about: dict[str, Any], told: dict[str, Any]) -> None:
         st.caption("Not known of this group: see above.")
         return
     st.caption(f"By what seed {about['best_seed']}, the best one, sees in them; 1 is alike.")
-    run = next(run for run in group.runs if run.seed == about["best_seed"])
-    assert run.resolved is not None  # it has finished
-    table = run.predictions("train")
+    known = known_of(group)
+    resolved, table = known.best.resolved, known.tables["train"]
+    assert resolved is not None  # it has finished
     checksums = table["checksum"].to_numpy() if "checksum" in table else None
-    source = pictures.pictures_of(group.config, run.resolved.data_checksum, "train", checksums)
+    source = pictures.pictures_of(group.config, resolved.data_checksum, "train", checksums)
     places = [Place("train", row["index"], row["image_id"]) for row in found]
     images = [source] * len(places) if isinstance(source, UserError) else source.read(places)
     tiles = [
@@ -236,7 +238,7 @@ def nearest(group: Group, about: dict[str, Any], told: dict[str, Any]) -> None:
     opens = partial(st.session_state.__setitem__, "nearest-opened")
     gallery("nearest", tiles, "The nearest training images", opens, columns=3)
     if image_id := st.session_state.pop("nearest-opened", None):
-        image = {IMAGE: code(run.resolved.data_checksum, image_id)}
+        image = {IMAGE: code(resolved.data_checksum, image_id)}
         asked = {"group": group.name, "part": plots.SPLIT_NAMES["train"]}
         st.switch_page("pages/images.py", query_params=asked | image)
 

@@ -9,15 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from colora.data.prepare import FORMATS
+from colora.prediction.answer import answer
+from colora.prediction.known import Known
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from pages.components import show
 from pages.components.command import Unanswered
-from pages.components.predict.workers import ask, stamps_of
+from pages.components.predict.known import known_of, stamps_of
+from pages.components.predict.workers import ask
 
 ENDINGS = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp"]
 MOST, MOST_BYTES = 200, 400 * 2**20  # of a tab
@@ -116,36 +120,47 @@ class Answers:
 
     def __init__(self, group: Group):
         self._group, self._state = group, (str(group.path), repr(stamps_of(group)))
-        self._kept: dict[Any, Told] = st.session_state.setdefault("answers", {})
+        self._kept: dict[Any, list[dict[str, Any]] | UserError] = st.session_state.setdefault("answers", {})
 
     def known(self, scan: Scan) -> bool:
         """Whether its first page was answered."""
         return (*self._state, scan.id, 0) in self._kept
 
     def to(self, scan: Scan, page: int = 0) -> Told:
-        """The answer to a page, or why there is none."""
-        return self._asked((*self._state, scan.id, page), scan, {"page": page})
+        """The answer to a page, with its pictures, or why there is none."""
+        told = self._asked((*self._state, scan.id, page), scan, {"page": page})
+        return told if isinstance(told, UserError) else told[0]
 
     def pages(self, scan: Scan, count: int) -> Iterator[list[dict[str, Any]] | UserError]:
-        """The answers to all of `count` pages, some at a time, without their pictures."""
+        """The answers to all of `count` pages, some at a time, each with its tile."""
         for first in range(0, count, AT_ONCE):
-            told = self._asked((*self._state, scan.id, first, AT_ONCE), scan, {"page": first, "pages": AT_ONCE})
-            yield told if isinstance(told, UserError) else told["answers"]
+            yield self._asked((*self._state, scan.id, first, AT_ONCE), scan, {"page": first, "pages": AT_ONCE})
 
     def pages_known(self, scan: Scan, count: int) -> bool:
         return all((*self._state, scan.id, first, AT_ONCE) in self._kept for first in range(0, count, AT_ONCE))
 
-    def _asked(self, key: Any, scan: Scan, more: dict[str, int]) -> Told:
+    def _asked(self, key: Any, scan: Scan, more: dict[str, int]) -> list[dict[str, Any]] | UserError:
         """What can be tried again is not kept."""
         if key in self._kept:
             return self._kept[key]
+        known = known_of(self._group)  # while the worker loads
+        request = {**scan.request, **more, "features_of": known.best.seed}
         try:
-            told: Told = ask(self._group, scan.request | more, scan.data)
+            told = ask(self._group, request, scan.data)
         except Unanswered as error:
             return error
         except UserError as error:
-            told = error
+            found: list[dict[str, Any]] | UserError = error
+        else:
+            found = [_answer(known, seen) | {"pages": told["pages"]} for seen in told["seen"]]
         while len(self._kept) >= KEPT:
             self._kept.pop(next(iter(self._kept)))
-        self._kept[key] = told
-        return told
+        self._kept[key] = found
+        return found
+
+
+def _answer(known: Known, seen: dict[str, Any]) -> dict[str, Any]:
+    """`answer.answer` to what the models see in a page, with the page itself."""
+    numbers = {name: np.array(seen[name], dtype=np.float32) for name in ("probabilities", "features")}
+    told = answer(known, numbers["probabilities"], numbers["features"], int(seen["checksum"]))
+    return {name: value for name, value in seen.items() if name not in numbers} | told

@@ -28,7 +28,7 @@ READY_SECONDS = 180  # to load torch and the models, on a machine that is busy
 ANSWER_SECONDS = 120
 TOO_MUCH = 3  # as `colora.prediction.worker` has it, which imports torch
 NAME = "colora worker"
-FILES = ("model.safetensors", "metrics.jsonl", "config.json", "calibration.json", "predictions/features.safetensors")
+FILES = ("model.safetensors", "config.json")  # of a seed
 
 
 class _Ended(Unanswered):
@@ -37,10 +37,10 @@ class _Ended(Unanswered):
 
 @dataclass
 class Worker:
-    """One process. `about` is what it says first; asked by one session at a time."""
+    """One process, asked by one session at a time. `loaded`: it has said that its models are there."""
 
     process: subprocess.Popen
-    about: dict[str, Any] | None = None
+    loaded: bool = False
     used: float = 0.0  # time.monotonic()
     lock: Lock = field(default_factory=Lock)
     _answers: Queue = field(default_factory=Queue)
@@ -73,17 +73,11 @@ class Worker:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def ready(self) -> dict[str, Any]:
-        """What it says of its group, when its models are loaded. Raises UserError with its refusal, and Unanswered."""
-        with self.lock:
-            if self.about is None:
-                self.about = self._next(READY_SECONDS)["ready"]
-            return self.about
-
     def ask(self, request: dict[str, Any], data: bytes = b"") -> dict[str, Any]:
         """Its answer to an image. Raises UserError with its refusal, and Unanswered where it has ended over it."""
-        self.ready()
         with self.lock:
+            if not self.loaded:
+                self.loaded = self._next(READY_SECONDS)["ready"]
             self._asked += 1
             self.used = time.monotonic()
             with suppress(OSError):  # it has just ended; what it said last is heard below
@@ -95,7 +89,7 @@ class Worker:
             raise Unanswered(f"{NAME} answered another question than this one; it was ended. Try again.")
         if "refused" in told:
             raise UserError(told["refused"])
-        return told["answer"]
+        return told
 
     def _next(self, seconds: float) -> dict[str, Any]:
         try:
@@ -155,8 +149,8 @@ def workers() -> _Workers:
 
 
 def ask(group: Group, request: dict[str, Any], data: bytes = b"") -> dict[str, Any]:
-    """What the group answers to an image: its bytes, or a path in the request. Raises UserError with a sentence, and
-    Unanswered."""
+    """What the group's models see in an image: its bytes, or a path in the request. Raises UserError with a sentence,
+    and Unanswered."""
     try:
         return workers().of(group).ask(request, data)
     except _Ended:
@@ -164,7 +158,6 @@ def ask(group: Group, request: dict[str, Any], data: bytes = b"") -> dict[str, A
 
 
 def stamps_of(group: Group) -> Any:
-    """What a worker's answers hang on: the group itself, the seeds that count, and the files it reads of each."""
+    """What a worker has loaded: the models of the seeds that count."""
     with contained(group.path):
-        own = file_stamp(group.path / "group.json"), file_stamp(group.path / "question.json")
-        return group.identity, own, [(r.seed, *(file_stamp(r.path / f) for f in FILES)) for r in finished(group)]
+        return group.identity, [(run.seed, *(file_stamp(run.path / f) for f in FILES)) for run in finished(group)]
