@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from colora.metrics.novelty import Known
+from colora.metrics.novelty import Familiar
 from colora.system.environment import environment
 from colora.training.images import choose_device
 
@@ -34,7 +34,7 @@ def _row(width: int) -> dict[str, float]:
     rng = np.random.default_rng(0)
     features, labels = rng.random((IMAGES, width), dtype=np.float32), np.arange(IMAGES) % 4
     start = time.perf_counter()
-    known = Known.of(features, labels)
+    known = Familiar.of(features, labels)
     making = time.perf_counter() - start
     times = []
     for i in range(ROUNDS):
@@ -46,7 +46,7 @@ def _row(width: int) -> dict[str, float]:
         "features": width,
         "features_mb": features.nbytes / 1e6,
         "making_seconds": round(making, 2),
-        "making_peak_mb": round(_peak_mb(lambda: Known.of(features, labels)), 1),
+        "making_peak_mb": round(_peak_mb(lambda: Familiar.of(features, labels)), 1),
         "kept_mb": round((known.means.nbytes + known.whitening.nbytes) / 1e6, 2),
         "one_image_ms": round(1000 * float(np.median(times)), 3),
         "one_image_peak_mb": round(_peak_mb(lambda: known.distance(features[:1])), 3),

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 
 from colora.metrics.classification import entropy
-from colora.metrics.novelty import Known
+from colora.metrics.novelty import Familiar
 from colora.metrics.uncertainty import mutual_information
 
 NEIGHBOURS = (1, 5, 10)
@@ -28,7 +28,7 @@ def distances(features: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
     raw, ones = features.astype(np.float64), unit(features.astype(np.float64))
     found = {f"{name}, raw": score for name, score in _fitted(raw, labels).items()}
     found |= {f"{name}, unit": _of_units(score) for name, score in _fitted(ones, labels).items()}
-    return found | {"Mahalanobis, unit": Known.of(features, labels).distance}  # the one that the app has
+    return found | {"Mahalanobis, unit": Familiar.of(features, labels).distance}  # the one that the app has
 
 
 def _of_units(score: Score) -> Score:

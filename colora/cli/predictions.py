@@ -11,6 +11,7 @@ from colora.cli.printing import print_json, say
 from colora.cli.progress import Bar
 from colora.runs.finished import says_not_counted
 from colora.runs.folder import Group
+from colora.runs.siblings import seeds_text
 from colora.system.files import write_bytes
 from colora.system.spreadsheet import csv_bytes
 from colora.system.typed import one_line
@@ -25,7 +26,7 @@ def add_prediction_commands(command: Callable, with_json: Callable) -> None:
     predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table with a line an image")
     predict.add_argument("--pdf", type=Path, metavar="FOLDER", help="write a page for each image into this folder")
     predict.add_argument("--identity", metavar="ID", help=IDENTITY)
-    about = "keep what the best seed of a group sees in its images, where it was trained before that was kept"
+    about = "keep what a group's models see in their own images, where they were trained before that was kept"
     features = with_json(command("features", _features, about))
     add_group(features)
     features.add_argument("--identity", metavar="ID", help=IDENTITY)
@@ -140,16 +141,11 @@ def _estimate(found: dict[str, Any]) -> str:
 def _features(args: argparse.Namespace) -> int:
     group = _group(args)
     from colora.prediction.features import keep_features
-    from colora.results.summary import best_run
-    from colora.system.errors import UserError
 
-    best = best_run(group)
-    if best is None:
-        raise UserError(f"{group.name} has no finished seed yet: it is {group.state}.")
     with Bar(group.name, unit="") as bar:
-        made = keep_features(group, best, bar)
-    said = "made" if made else "there already"
-    return say(args, {"name": group.name, "seed": best.seed, "made": made}, f"{group.name}, seed {best.seed}: {said}.")
+        made = keep_features(group, bar)
+    said = f"made of {seeds_text(made)}" if made else "there already"
+    return say(args, {"name": group.name, "made": made}, f"{group.name}: {said}.")
 
 
 def _worker(args: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ FLOOR = 1e-6  # of the mean variance: what a direction has at least, in which no
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Familiar:
     """The training images as the distance needs them: small, whatever their number.
 
     means (C, D) of the classes that have images, after `whitening` (D, D), in which the shared covariance is 1; both
@@ -30,7 +30,7 @@ class Known:
     whitening: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray, labels: np.ndarray) -> "Known":
+    def of(cls, features: np.ndarray, labels: np.ndarray) -> "Familiar":
         """From features (N, D) and labels (N,) int of training images; a class may lack images.
 
         Raises ValueError where there is no image, and for values that are no numbers.

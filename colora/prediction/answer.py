@@ -1,5 +1,6 @@
 """What a group says of one image, and how far that can be trusted: one document, for a page, a table or a report."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,8 @@ import numpy as np
 from colora.metrics.calibration import tempered
 from colora.metrics.classification import entropy
 from colora.metrics.operating_point import scores
-from colora.metrics.uncertainty import mutual_information
-from colora.prediction.known import SHARE, Known
+from colora.metrics.uncertainty import vote_disagreement
+from colora.prediction.known import Known
 from colora.runs.finished import under_way
 from colora.runs.selection import SELECTION
 from colora.runs.siblings import apart_rows
@@ -17,36 +18,50 @@ from colora.system.errors import UserError
 
 DO_NOT_RELY = "The models disagree or have seen nothing like it: do not rely on this."
 MET = {"train": "was trained on", "val": "is among the validation images", "test": "is among the test images"}
+DISSENT = 0.2  # share of the seeds: one in five, or of fewer any, votes otherwise
+BLANK = 8.0  # grey levels, standard deviation: the flattest of 700 scans has 17
 
 
-def answer(known: Known, probabilities: np.ndarray, features: np.ndarray | None, checksum: int) -> dict[str, Any]:
-    """Ready for JSON, of one image: each seed's probabilities (S, C), the best seed's features (D,), and the checksum
-    of its prepared pixels (`dataset.image_checksum`).
+@dataclass(frozen=True, eq=False)
+class Page:
+    """One prepared image as the models of R seeds see it: probabilities (R, C), features (D,) of the best seed,
+    distances (R,) from what is familiar to each seed or None; its checksum (`prepare.image_checksum`), and its
+    contrast, the standard deviation of its grey levels."""
+
+    probabilities: np.ndarray
+    features: np.ndarray
+    distances: np.ndarray | None
+    checksum: int
+    contrast: float
+
+
+def answer(known: Known, page: Page) -> dict[str, Any]:
+    """Ready for JSON.
 
     mean: of the model that answers, `calibrated` with its temperature; seeds: each one's; agreement: how many seeds
     call it each class; unsure: the share of `of` test images that have less entropy; operating_point: {"positive",
     "score"}, the answer to the group's question; nearest: training images; both None where there is none; doubt: see
     `_doubt`; met: where the very picture is among the group's own.
     """
-    names, rows = known.class_names, [p[None] for p in probabilities]
+    names, rows = known.class_names, [p[None] for p in page.probabilities]
     model = known.joint(rows)[0]  # (C,)
     own, joint = known.temperatures
-    votes = np.bincount(probabilities.argmax(axis=1), minlength=len(names))
-    met = known.met(checksum)
+    votes = np.bincount(page.probabilities.argmax(axis=1), minlength=len(names))
+    met = known.met(page.checksum)
     told = _told(model, names)
     return {
-        "checksum": str(checksum),  # more than a JSON number holds
+        "checksum": str(page.checksum),  # more than a JSON number holds
         "mean": told,
         "calibrated": _told(tempered(model[None], joint)[0], names) | {"temperature": joint},
         "seeds": [
             {"seed": seed, **_told(p, names), "calibrated": _told(tempered(p[None], t)[0], names)}
-            for seed, p, t in zip(known.test.seeds, probabilities, own, strict=True)
+            for seed, p, t in zip(known.test.seeds, page.probabilities, own, strict=True)
         ],
         "agreement": {name: int(n) for name, n in zip(names, votes, strict=True) if n},
         "unsure": {"share": _below(known.entropies, told["entropy"]), "of": len(known.entropies)},
         "operating_point": _yes_or_no(known, model),
-        "nearest": _nearest(known, features),
-        "doubt": _doubt(known, probabilities, features),
+        "nearest": _nearest(known, page.features),
+        "doubt": _doubt(known, page),
         "met": None if met is None else {"split": met[0], "image_id": met[1], "says": MET[met[0]]},
     }
 
@@ -116,8 +131,8 @@ def _yes_or_no(known: Known, model: np.ndarray) -> dict[str, Any] | None:
     return {"positive": score >= known.question.threshold, "score": score}
 
 
-def _nearest(known: Known, features: np.ndarray | None) -> list[dict[str, Any]] | None:
-    if known.seen is None or features is None:
+def _nearest(known: Known, features: np.ndarray) -> list[dict[str, Any]] | None:
+    if known.seen is None:
         return None
     images = known.seen.images
     return [
@@ -131,19 +146,19 @@ def _nearest(known: Known, features: np.ndarray | None) -> list[dict[str, Any]] 
     ]
 
 
-def _doubt(known: Known, probabilities: np.ndarray, features: np.ndarray | None) -> dict[str, Any]:
-    """{"high", "says", "disagreement", "distance"}: each of the last two is {"value", "limit", "share"}, its place
-    among the validation images, or None where it is not known (of one seed, without features)."""
-    parts: dict[str, dict[str, float] | None] = {"disagreement": None, "distance": None}
-    if len(probabilities) > 1:
-        value = float(mutual_information(probabilities[:, None])[0])
-        parts["disagreement"] = _place(known.disagreement, value, float(np.quantile(known.disagreement, SHARE)))
-    if known.seen is not None and features is not None:
-        value = float(known.seen.familiar.distance(features[None])[0])
-        parts["distance"] = _place(known.seen.validation, value, known.seen.limit)
-    high = any(part is not None and part["value"] > part["limit"] for part in parts.values())
+def _doubt(known: Known, page: Page) -> dict[str, Any]:
+    """{"high", "says", "disagreement", "distance", "blank"}: each of the last three is {"value", "limit", "high"}, or
+    None where it is not known (of one seed, without features); the first two with `share`, the place among the
+    validation images."""
+    parts: dict[str, dict[str, Any] | None] = {"disagreement": None, "distance": None}
+    if len(page.probabilities) > 1:
+        value = float(vote_disagreement(page.probabilities[:, None])[0])
+        place = {"share": _below(known.disagreement, value)}
+        parts["disagreement"] = {"value": value, "limit": DISSENT, "high": value >= DISSENT} | place
+    if known.seen is not None and page.distances is not None:
+        value = known.seen.distance(page.distances)
+        place = {"share": _below(known.seen.far, value)}
+        parts["distance"] = {"value": value, "limit": known.seen.limit, "high": value > known.seen.limit} | place
+    parts["blank"] = {"value": page.contrast, "limit": BLANK, "high": page.contrast < BLANK}
+    high = any(part is not None and part["high"] for part in parts.values())
     return {"high": high, "says": DO_NOT_RELY if high else None, **parts}
-
-
-def _place(ascending: np.ndarray, value: float, limit: float) -> dict[str, float]:
-    return {"value": value, "limit": limit, "share": _below(ascending, value)}

@@ -1,29 +1,39 @@
-"""Features of a seed that was trained before they were kept: its images are read again, and run through its model."""
+"""What the seeds of a group see in their images, of seeds that were trained before that was kept: the images are read
+again, and run through their models."""
+
+import numpy as np
 
 from colora.data.sources import SPLITS, load_dataset
 from colora.prediction.models import GroupModels
-from colora.runs.features import has_features, write_features
-from colora.runs.folder import Group, Run
+from colora.results.summary import targets
+from colora.runs.features import has_features
+from colora.runs.folder import Group
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 from colora.training.checkpoint import saved_model_epoch
+from colora.training.familiar import keep, maps_of
 
 
-def keep_features(group: Group, run: Run, on_progress: Progress = quiet) -> bool:
-    """Writes `runs.features` of one finished seed, and returns whether there was anything to do. `on_progress` as in
+def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
+    """Writes `runs.features` of the finished seeds that have none, and returns which these were. `on_progress` as in
     `outside.evaluate_group`.
 
-    Raises UserError where its images cannot be read, or are others now than those that it was trained on.
+    Raises UserError where no seed is finished, where the images cannot be read, or are others now than those that the
+    group was trained on.
     """
-    if has_features(run):
-        return False
-    dataset = load_dataset(run.config, lambda done, total: on_progress("preparing images", done, total))
     models = GroupModels.of(group)
+    lacking = [run for run in models.runs if not has_features(run)]
+    if not lacking:
+        return []
+    config = lacking[0].config
+    dataset = load_dataset(config, lambda done, total: on_progress("preparing images", done, total))
     if dataset.checksum() != models.resolved.data_checksum:
-        raise UserError(f"The images of {run.config.dataset} have changed since {group.name} was trained on them.")
-    features = {}
-    for done, split in enumerate(SPLITS):
-        on_progress("looking at the splits", done, len(SPLITS))
-        features[split] = models.seen_by(run, dataset.splits[split].images).features
-    write_features(run, features, saved_model_epoch(run))
-    return True
+        raise UserError(f"The images of {config.dataset} have changed since {group.name} was trained on them.")
+    images = {split: dataset.splits[split].images for split in SPLITS}
+    for done, run in enumerate(lacking):
+        on_progress("looking at the images with seeds", done, len(lacking))
+        seen = {split: models.seen_by(run, own, maps_of(len(own))) for split, own in images.items()}
+        table = run.predictions("train")
+        used = np.flatnonzero(table["used"].to_numpy())
+        keep(run, seen, targets(table).to_numpy(), used, saved_model_epoch(run))
+    return [run.seed for run in lacking]

@@ -1,8 +1,8 @@
 """What a group's own images tell of an answer: how unsure it is beside the test images, which training images it is
 near, and whether it lies further from them than the validation images do. No torch.
 
-Thresholds are quantiles over validation images, so that no test image and no foreign one has chosen them
-(benchmarks/foreign has what they find).
+What counts as too far, or as disagreement, was chosen with neither test images nor pictures that are in a table of
+results: benchmarks/foreign has what was compared, and what it finds.
 """
 
 from dataclasses import dataclass
@@ -13,50 +13,59 @@ import pandas as pd
 
 from colora.metrics.calibration import temperature
 from colora.metrics.classification import entropy
-from colora.metrics.novelty import Familiar, limit
+from colora.metrics.novelty import joint, limit
 from colora.metrics.over_seeds import ensemble
-from colora.metrics.uncertainty import mutual_information
+from colora.metrics.uncertainty import vote_disagreement
 from colora.results.calibration import temperatures
 from colora.results.judged import Judged, judged
 from colora.results.question import Frozen, frozen
 from colora.results.summary import best_run, taken_run, targets
-from colora.runs.features import has_features, read_features
+from colora.runs.features import has_features, read_familiar, read_features
 from colora.runs.finished import finished
 from colora.runs.folder import Group, Run
 from colora.system.errors import UserError
 
-SHARE = 0.95  # of the validation images lie below a limit
 NEAREST = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """The training images as one seed's features have them.
+    """What the models see in the group's own images.
 
-    images: one row each: index (in the train split), label, image_id, patient_id; features (N, D) float32 of length 1;
-    validation: (M,) ascending, the validation images' distances from them.
+    images: those that the best seed was trained on, one row each: index (in the train split), label, image_id,
+    patient_id; features (N, D) float32 of length 1, as that seed has them; validation: (S, V) the distances of the
+    validation images from what is familiar to each seed.
     """
 
-    run: Run
     images: pd.DataFrame
     features: np.ndarray
-    familiar: Familiar
     validation: np.ndarray
 
     @classmethod
-    def of(cls, run: Run, tables: dict[str, pd.DataFrame]) -> "Seen":
-        """`tables`: its predictions of train and val. Raises UserError where its features are damaged."""
-        features = read_features(run, {split: len(table) for split, table in tables.items()})
-        used = tables["train"]["used"].to_numpy()
-        images = tables["train"].loc[used, ["index", "image_id", "patient_id"]]
-        images = images.assign(label=targets(tables["train"])[used]).reset_index(drop=True)
-        own = features["train"][used]
-        familiar = Familiar.of(own, images["label"].to_numpy())
-        return cls(run, images, _of_length_one(own), familiar, np.sort(familiar.distance(features["val"])))
+    def of(cls, runs: list[Run], best: Run, train: pd.DataFrame) -> "Seen":
+        """`train`: the best seed's predictions of that split. Raises UserError where a file is damaged."""
+        used = train["used"].to_numpy()
+        images = train.loc[used, ["index", "image_id", "patient_id"]]
+        images = images.assign(label=targets(train)[used]).reset_index(drop=True)
+        features = read_features(best, {"train": len(train)})["train"][used]
+        distances = [read_familiar(run)[1]["val"] for run in runs]
+        if len({len(own) for own in distances}) > 1:
+            raise UserError(f"The seeds of {best.path.parent} have kept distances of different validation images.")
+        return cls(images, _of_length_one(features), np.stack(distances).astype(np.float64))
+
+    @cached_property
+    def far(self) -> np.ndarray:
+        """(V,) ascending: `novelty.joint` of the validation images."""
+        return np.sort(joint(self.validation, self.validation))
 
     @cached_property
     def limit(self) -> float:
-        return limit(self.validation, SHARE)
+        """From which joint distance on an image lies too far."""
+        return limit(self.far)
+
+    def distance(self, distances: np.ndarray) -> float:
+        """Joint, of an image's distances (S,) from what is familiar to each seed."""
+        return float(joint(self.validation, distances[:, None])[0])
 
     def nearest(self, features: np.ndarray, count: int = NEAREST) -> list[tuple[int, float]]:
         """(row of `images`, cosine) of those nearest to features (D,), the nearest first."""
@@ -68,8 +77,8 @@ class Seen:
 @dataclass(frozen=True, eq=False)
 class Known:
     """Of the seeds that count. `taken` is the one model that the paper's rule takes; without it the ensemble answers.
-    `question` is what it answers yes or no to, or why it cannot. `seen` is None of a group that has kept no features of
-    its `best` seed."""
+    `question` is what it answers yes or no to, or why it cannot. `seen` is None of a group in which a seed has not kept
+    what it sees."""
 
     group: Group
     runs: list[Run]
@@ -88,7 +97,7 @@ class Known:
         if best is None:
             raise UserError(f"{group.name} has no finished seed yet: it is {group.state}.")
         tables = {split: best.predictions(split) for split in ("train", "val", "test")}
-        seen = Seen.of(best, {split: tables[split] for split in ("train", "val")}) if has_features(best) else None
+        seen = Seen.of(runs, best, tables["train"]) if all(map(has_features, runs)) else None
         test, validation = judged(group, "test", runs), judged(group, "val", runs)
         try:
             question: Frozen | UserError = frozen(group, test, validation)
@@ -126,8 +135,8 @@ class Known:
 
     @cached_property
     def disagreement(self) -> np.ndarray:
-        """(M,) nats, ascending: mutual information of the validation images over the seeds."""
-        return np.sort(mutual_information(np.stack(self.validation.probabilities)))
+        """(V,) ascending, in [0, 1): which share of the seeds votes otherwise than most on each validation image."""
+        return np.sort(vote_disagreement(np.stack(self.validation.probabilities)))
 
     def met(self, checksum: int) -> tuple[str, str] | None:
         """(split, image id) of the very picture among the group's own, of train those trained on; None where it is not,

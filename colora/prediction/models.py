@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from colora.metrics.novelty import Familiar
+from colora.runs.features import has_features, read_familiar
 from colora.runs.finished import finished
 from colora.runs.folder import Group, Run
 from colora.settings.resolved import Resolved
@@ -24,6 +26,16 @@ from colora.training.images import (
 
 
 @dataclass(frozen=True, eq=False)
+class Seen:
+    """Of N images what R runs see: probabilities (N, R, C); features (N, D) of the seed that was asked for; distances
+    (N, R) from what is familiar to each, None where one of them has not kept that."""
+
+    probabilities: np.ndarray
+    features: np.ndarray
+    distances: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
 class GroupModels:
     """The seeds that count, and where their models run. One is loaded when it is first used, and stays where `keep`
     is set."""
@@ -33,6 +45,7 @@ class GroupModels:
     device: torch.device
     keep: bool = False
     _loaded: dict[int, nn.Module] = field(default_factory=dict, repr=False)
+    _familiar: dict[int, Familiar] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, group: Group, device: str = "auto", keep: bool = False) -> "GroupModels":
@@ -56,18 +69,27 @@ class GroupModels:
         for run in self.runs:
             yield run, probabilities(self.model(run), *self._batches(run, images))
 
-    def seen_by(self, run: Run, images: np.ndarray) -> Outputs:
-        """One run's probabilities and features of images (N, S, S) uint8."""
-        return outputs(self.model(run), *self._batches(run, images))
+    def seen_by(self, run: Run, images: np.ndarray, maps_of: int = 1) -> Outputs:
+        """`training.images.outputs` of one run for images (N, S, S) uint8."""
+        return outputs(self.model(run), *self._batches(run, images), maps_of=maps_of)
 
-    def outputs(self, images: np.ndarray, features_of: int) -> Outputs:
-        """Of images (N, S, S) uint8 the probabilities (N, R, C) of the R runs, and the features (N, D) that the seed
-        `features_of` has of them. Raises UserError for another seed."""
+    def seen(self, images: np.ndarray, features_of: int) -> Seen:
+        """What all the runs see in images (N, S, S) uint8. Raises UserError where `features_of` is none of their seeds,
+        or where a file is damaged."""
         every = {run.seed: self.seen_by(run, images) for run in self.runs}
         if features_of not in every:
             raise UserError(f"Seed {features_of} is none of those that answer: {', '.join(map(str, every))}.")
-        stacked = np.stack([seen.probabilities for seen in every.values()], axis=1)
-        return Outputs(stacked, every[features_of].features)
+        distances = None
+        if all(has_features(run) for run in self.runs):
+            own = [self._familiar_to(run).distance(every[run.seed].maps) for run in self.runs]
+            distances = np.stack(own, axis=1)
+        probabilities = np.stack([seen.probabilities for seen in every.values()], axis=1)
+        return Seen(probabilities, every[features_of].features, distances)
+
+    def _familiar_to(self, run: Run) -> Familiar:
+        if run.seed not in self._familiar:
+            self._familiar[run.seed], _ = read_familiar(run)
+        return self._familiar[run.seed]
 
     def _batches(self, run: Run, images: np.ndarray) -> tuple[DeviceImages, int, str]:
         unlabelled = DeviceImages(images, np.zeros(len(images), dtype=np.int64), self.device)

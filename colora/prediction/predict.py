@@ -9,7 +9,7 @@ import numpy as np
 
 from colora.data.listing import list_tree
 from colora.data.prepare import CONVERSIONS, Converted, count_pages, image_checksum, read_pages
-from colora.prediction.answer import about, answer
+from colora.prediction.answer import Page, about, answer
 from colora.prediction.known import Known
 from colora.prediction.models import GroupModels
 from colora.prediction.volume import volume_answer
@@ -35,10 +35,11 @@ class Predictor:
 
     def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """`answer.answer` of each prepared image (S, S) uint8."""
-        found = self.models.outputs(np.stack(images), self.known.best.seed)
+        found = self.models.seen(np.stack(images), self.known.best.seed)
+        distances = [None] * len(images) if found.distances is None else found.distances
         return [
-            answer(self.known, p, own, image_checksum(image))
-            for p, own, image in zip(found.probabilities, found.features, images, strict=True)
+            answer(self.known, Page(p, features, own, image_checksum(image), float(image.std())))
+            for p, features, own, image in zip(found.probabilities, found.features, distances, images, strict=True)
         ]
 
 

@@ -8,8 +8,8 @@ Asked on stdin, answered on stdout, a line of JSON each; what is printed otherwi
     < {"ready": true}                                                        first of all
     < {"id": 1, "pages": 1, "seen": [{...}]}                                 or {"id": 1, "refused": why}
 
-Each page is `seen` as the models have it, probabilities (R, C) of the R seeds and features (D,) of the seed that was
-asked for, with its checksum and its picture as data URIs. What an answer is made of beside these, a page knows itself
+Each page is `seen` as `answer.Page` has it, of the R seeds and with the features of the seed that was asked for, and
+with its picture as data URIs. What an answer is made of beside these, a page knows itself
 (`known`, `answer`): so that this process is ready as soon as torch is, it imports neither pandas nor scipy.
 
 The image is held in memory and in no file. The process ends when stdin does, so with the server; when nobody has asked
@@ -57,7 +57,7 @@ def serve(group: Group, idle: float = IDLE_SECONDS, spare: int = SPARE_BYTES) ->
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that no library can write between the answers
     models, size = GroupModels.of(group, "cpu", keep=True), group.config.image_size  # a GPU is left to those who train
-    models.outputs(np.zeros((1, size, size), np.uint8), models.runs[0].seed)  # the first takes longer
+    models.seen(np.zeros((1, size, size), np.uint8), models.runs[0].seed)  # the first takes longer
     _write(answers, {"ready": True})
     _watch_memory(psutil.Process().memory_info().rss + spare)
     while (asked := _next(sys.stdin.buffer, idle)) is not None:
@@ -94,16 +94,18 @@ def _answer(models: GroupModels, size: int, source: Source, request: dict[str, A
     found = read_pages(source, size, first, min(int(request.get("pages", 1)), MOST_AT_ONCE))
     if not found:
         raise UserError(f"{source} has no page {first + 1}.")
-    predicted = models.outputs(np.stack([page.prepared for page in found]), int(request["features_of"]))
+    predicted = models.seen(np.stack([page.prepared for page in found]), int(request["features_of"]))
     seen = [
         {
-            "probabilities": p.tolist(),
-            "features": own.tolist(),
+            "probabilities": predicted.probabilities[i].tolist(),
+            "features": predicted.features[i].tolist(),
+            "distances": None if predicted.distances is None else predicted.distances[i].tolist(),
             "checksum": str(image_checksum(page.prepared)),  # more than a JSON number holds
+            "contrast": float(page.prepared.std()),
             "conversions": [CONVERSIONS[kind] for kind in page.kinds],
             **({"tile": tile(page.prepared)} if several else _large(page)),
         }
-        for page, p, own in zip(found, predicted.probabilities, predicted.features, strict=True)
+        for i, page in enumerate(found)
     ]
     return {"pages": count_pages(source), "seen": seen}
 

@@ -139,18 +139,17 @@ def _trust(about: dict[str, Any], image: dict[str, Any]) -> list[dict[str, Any]]
         {"name": "Entropy", "says": f"{figure(mean['entropy'])} nats, {beyond(unsure['share'], tests)}", "high": False}
         | {"share": unsure["share"]},
         {"name": "Agreement of the seeds", "says": agreement, "high": False, "share": None},
-        {"name": "Disagreement of the seeds"} | _place(doubt["disagreement"], " nats", "not known of one seed"),
-        {"name": "Distance from training images"} | _place(doubt["distance"], "", unknown),
+        {"name": "Seeds that vote otherwise"} | _place(doubt["disagreement"], "not known of one seed"),
+        {"name": "Distance from training images"} | _place(doubt["distance"], unknown),
     ]
 
 
-def _place(part: dict[str, float] | None, unit: str, unknown: str) -> dict[str, Any]:
+def _place(part: dict[str, Any] | None, unknown: str) -> dict[str, Any]:
     if part is None:
         return {"says": unknown, "high": False, "share": None}
-    high = part["value"] > part["limit"]
-    limit = f", above the limit of {part['limit']:.4f}:" if high else f" (limit {part['limit']:.4f}),"
-    says = f"{part['value']:.4f}{unit}{limit} {beyond(part['share'], 'validation images')}"
-    return {"says": says, "high": high, "share": part["share"]}
+    limit = f", beyond the limit of {part['limit']:.2f}:" if part["high"] else f" (limit {part['limit']:.2f}),"
+    says = f"{part['value']:.2f}{limit} {beyond(part['share'], 'validation images')}"
+    return {"says": says, "high": part["high"], "share": part["share"]}
 
 
 def _point(about: dict[str, Any] | None, image: dict[str, Any] | None) -> dict[str, Any] | None:

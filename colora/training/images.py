@@ -88,11 +88,12 @@ def probabilities(
 
 @dataclass(frozen=True)
 class Outputs:
-    """Of N images: probabilities (N, C), or of R models (N, R, C), and features (N, D), what the last layer of the
-    classifier reads; float32."""
+    """What a model makes of N images, float32: probabilities (N, C); features (N, D), which the last layer reads; and
+    maps (M, K), what the head reads, averaged over its places, of every so many images."""
 
     probabilities: np.ndarray
     features: np.ndarray
+    maps: np.ndarray
 
 
 def outputs(
@@ -101,16 +102,32 @@ def outputs(
     batch_size: int,
     precision: str,
     before_batch: Callable[[], None] = lambda: None,
+    maps_of: int = 1,
 ) -> Outputs:
-    """`probabilities`, and from the same pass the features."""
-    seen: list[Tensor] = []
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float().cpu()))
+    """`probabilities`, and from the same pass the features, and the maps of every `maps_of`th image from the first
+    on."""
+    features: list[Tensor] = []
+    maps: list[Tensor] = []
+    done = 0
+
+    def read(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        nonlocal done
+        (seen,) = inputs  # (B, K, h, w)
+        maps.append(seen[-done % maps_of :: maps_of].float().mean((2, 3)).cpu())
+        done += len(seen)
+
+    head = model.get_submodule("head")
+    last = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
+    hooks = [
+        head.register_forward_pre_hook(read),
+        last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].float().cpu())),
+    ]
     try:
         found = probabilities(model, images, batch_size, precision, before_batch)
     finally:
-        hook.remove()
-    return Outputs(found, torch.cat(seen).numpy())
+        for hook in hooks:
+            hook.remove()
+    return Outputs(found, torch.cat(features).numpy(), torch.cat(maps).numpy())
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

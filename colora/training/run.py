@@ -35,7 +35,6 @@ from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
 from colora.runs.documents import CALIBRATION
-from colora.runs.features import write_features
 from colora.runs.folder import Group, Run, append_json, read_json_lines, write_bytes, write_json
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings, layers_begun
@@ -55,6 +54,7 @@ from colora.training.checkpoint import (
     save_model,
     saved_model_epoch,
 )
+from colora.training.familiar import keep, maps_of
 from colora.training.images import DeviceImages, choose_device, choose_precision, eval_batch_size, outputs
 from colora.training.loop import Fit, make_optimizer
 from colora.training.reporter import Reporter, Stopped, begun, heed
@@ -329,11 +329,12 @@ def _save_predictions(
 
     trained_labels (len(used),) where a cut corrected some.
     """
-    features = {}
+    found = {}
     for name in SPLITS:
-        split = dataset.splits[name]
-        found = outputs(model, images[name], eval_batch_size(config, images[name].device), precision, before_batch)
-        p, features[name] = found.probabilities, found.features
+        split, every = dataset.splits[name], maps_of(len(dataset.splits[name]))
+        at_once = eval_batch_size(config, images[name].device)
+        found[name] = outputs(model, images[name], at_once, precision, before_batch, every)
+        p = found[name].probabilities
         table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
         for c in range(dataset.classes):
             table[f"p_{c}"] = p[:, c]
@@ -350,7 +351,10 @@ def _save_predictions(
         write_bytes(path, table.to_parquet(index=False))
         if name == "val":
             _save_temperature(run, split.labels, p)
-    write_features(run, features, saved_model_epoch(run))
+    labels = dataset.splits["train"].labels.copy()
+    if trained_labels is not None:
+        labels[used] = trained_labels
+    keep(run, found, labels, used, saved_model_epoch(run))
 
 
 def _save_temperature(run: Run, labels: np.ndarray, p: np.ndarray) -> None:

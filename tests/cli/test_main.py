@@ -1,7 +1,7 @@
 """The command line: its JSON, its exit codes, its mistakes."""
 
 import json
-from dataclasses import replace
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ from small_data import write_folder, write_npz
 
 from colora.cli.asked import asked_config
 from colora.cli.main import _parser, main
-from colora.prediction.models import GroupModels
 from colora.runs.folder import Run, create_group, read_json, write_json
 from colora.settings.config import make_config
 from colora.settings.presets import PRESETS
@@ -267,19 +266,17 @@ def test_predict(trained, tiny_folder, capsys):
     assert list(image["mean"]["probabilities"].values()) == pytest.approx(mean, abs=1e-6)
 
 
-def test_predict_says_what_the_models_were_trained_on(trained, tiny_folder, monkeypatch, capsys):
+def test_predict_says_what_the_models_were_trained_on(trained, tiny_folder, tmp_path, capsys):
     """A model that has only met synthetic images must say so beside its answer on a real one."""
     said = "These images are synthetic: generated, of no patient."
-    of = GroupModels.of
-
-    def synthetic(*asked, **more):
-        models = of(*asked, **more)
-        return replace(models, resolved=models.resolved.model_copy(update={"warnings": [said]}))
-
-    monkeypatch.setattr(GroupModels, "of", synthetic)
+    folder = tmp_path / "tiny"
+    shutil.copytree(trained, folder)
+    for seed in folder.glob("seed-*"):
+        written = read_json(seed / "config.json")
+        write_json(seed / "config.json", written | {"resolved": written["resolved"] | {"warnings": [said]}})
     path = next((tiny_folder / "ONE").glob("*.png"))
-    assert document(capsys, "predict", trained, path)["warnings"] == [said]
-    assert main(["predict", str(trained), str(path)]) == 0
+    assert document(capsys, "predict", folder, path)["warnings"] == [said]
+    assert main(["predict", str(folder), str(path)]) == 0
     assert f"Note on the training: {said}" in capsys.readouterr().out
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.covariance import LedoitWolf
 
 from colora.metrics import novelty
-from colora.metrics.novelty import Known, joint, limit, share_below
+from colora.metrics.novelty import Familiar, joint, limit, share_below
 
 
 def drawn(images: int, width: int, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ def test_distance_is_mahalanobis_to_the_nearest_class_with_a_shrunk_covariance(i
     features, labels = drawn(images, width)
     these, _ = drawn(25, width, seed=1)
     monkeypatch.setattr(novelty, "ROWS", 7)  # several parts, the last one smaller
-    assert Known.of(features, labels).distance(these) == pytest.approx(direct(features, labels, these), rel=1e-6)
+    assert Familiar.of(features, labels).distance(these) == pytest.approx(direct(features, labels, these), rel=1e-6)
 
 
 def test_the_shrunk_covariance_is_scikit_learns():
@@ -47,7 +47,7 @@ def test_the_shrunk_covariance_is_scikit_learns():
 
 def test_the_brightness_of_features_does_not_count_and_their_direction_does():
     features, labels = drawn(200, 8)
-    known = Known.of(features, labels)
+    known = Familiar.of(features, labels)
     near, _ = drawn(30, 8, seed=2)
     near = near + features.mean(0) - near.mean(0)
     assert known.distance(10 * near) == pytest.approx(known.distance(near), rel=1e-5)
@@ -59,14 +59,15 @@ def test_the_brightness_of_features_does_not_count_and_their_direction_does():
 def test_a_class_without_images_is_no_place_to_be_near():
     features, labels = drawn(60, 6)
     moved = np.where(labels == 2, 5, labels)  # classes 0, 1 and 5 of six
-    assert Known.of(features, moved).means.shape == (3, 6)
-    assert Known.of(features, moved).distance(features) == pytest.approx(Known.of(features, labels).distance(features))
+    assert Familiar.of(features, moved).means.shape == (3, 6)
+    expected = Familiar.of(features, labels).distance(features)
+    assert Familiar.of(features, moved).distance(features) == pytest.approx(expected)
 
 
 def test_what_no_training_image_differs_in_is_seen_where_another_does():
     features, labels = drawn(300, 6)
     features[:, 3] = 0  # a dead channel
-    known = Known.of(features, labels)
+    known = Familiar.of(features, labels)
     assert np.isfinite(known.distance(features)).all()
     other = features[:5].copy()
     other[:, 3] = 1
@@ -75,25 +76,25 @@ def test_what_no_training_image_differs_in_is_seen_where_another_does():
 
 def test_a_black_image_and_equal_images_have_a_finite_distance():
     features, labels = drawn(50, 6)
-    black = Known.of(features, labels).distance(np.zeros((1, 6), np.float32))
-    assert np.isfinite(black).all() and black > Known.of(features, labels).distance(features).max()
-    equal = Known.of(np.ones((4, 6), np.float32), np.zeros(4, int))
+    black = Familiar.of(features, labels).distance(np.zeros((1, 6), np.float32))
+    assert np.isfinite(black).all() and black > Familiar.of(features, labels).distance(features).max()
+    equal = Familiar.of(np.ones((4, 6), np.float32), np.zeros(4, int))
     assert equal.distance(np.ones((1, 6))) == pytest.approx(0, abs=1e-6)
     assert np.isfinite(equal.distance(np.eye(6))).all() and equal.distance(np.eye(6)).min() > 1
-    assert Known.of(np.ones((1, 6)), np.array([2])).distance(np.eye(6)).min() > 1
+    assert Familiar.of(np.ones((1, 6)), np.array([2])).distance(np.eye(6)).min() > 1
 
 
 def test_other_features_are_refused():
     features, labels = drawn(20, 6)
-    known = Known.of(features, labels)
+    known = Familiar.of(features, labels)
     with pytest.raises(ValueError, match=r"6 features an image, got \(2, 5\)"):
         known.distance(np.ones((2, 5)))
     with pytest.raises(ValueError, match="no numbers"):
         known.distance(np.array([[1, 2, 3, 4, 5, np.nan]]))
     with pytest.raises(ValueError, match=r"got \(20, 6\) and 19 labels"):
-        Known.of(features, labels[1:])
+        Familiar.of(features, labels[1:])
     with pytest.raises(ValueError, match=r"got \(0, 6\) and 0 labels"):
-        Known.of(features[:0], labels[:0])
+        Familiar.of(features[:0], labels[:0])
     assert known.distance(features[:0]).shape == (0,)
 
 
@@ -101,7 +102,7 @@ def test_many_images_take_little_memory():
     features, labels = np.ones((50_000, 32), np.float32), np.zeros(50_000, int)
     features[np.arange(50_000), np.arange(50_000) % 32] = 3
     tracemalloc.start()
-    known = Known.of(features, labels)
+    known = Familiar.of(features, labels)
     known.distance(features)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -39,8 +39,8 @@ def test_a_clinician_reads_it_in_this_order():
         "CNV predicted by the ensemble (mean probability) of 5 seeds",
         "CNV 0.868 0.912 4 of 5", "DME 0.131 0.087 1 of 5", "DRUSEN 0.001 0.001 0 of 5", "temperature 0.81",
         "0.391 nats, more than 64 % of 116 test images", "CNV by 4, DME by 1, of 5 seeds",
-        "0.0735 nats (limit 0.1412), more than 84 % of validation images",
-        "0.0052 (limit 0.0276), more than 15 % of validation images",
+        "0.15 (limit 0.20), more than 84 % of validation images",
+        "0.52 (limit 1.20), more than 15 % of validation images",
         "Yes CNV or DME?  Score 0.999, at or above the threshold of 0.312.",
         "sensitivity of at least 0.95 on validation; frozen for this group",
         "On test, n = 116: sensitivity 0.948 [0.860 to 0.982], specificity 0.914 [0.814 to 0.963] (95 % intervals)",
@@ -57,14 +57,14 @@ def test_a_clinician_reads_it_in_this_order():
 
 def test_what_to_know_first_stands_above_all_figures():
     about, image = documents()
-    image["doubt"] |= {"high": True, "says": RELY, "distance": {"value": 0.3, "limit": 0.0276, "share": 1.0}}
+    image["doubt"] |= {"high": True, "says": RELY, "distance": {"value": 3.0, "limit": 1.2, "share": 1.0, "high": True}}
     image["met"] = {"split": "train", "image_id": "train/000142", "says": "was trained on"}
     about["synthetic_training"] = True
     said = read(about, image)
     trained = "This very picture was trained on, as train/000142: the answer is no test of the models."
     order = ["left eye.png", RELY, trained, "synthetic images", "CNV predicted by", "0.868"]
     assert sorted(order, key=said.index) == order
-    assert "0.3000, above the limit of 0.0276: more than all validation images" in said
+    assert "3.00, beyond the limit of 1.20: more than all validation images" in said
     image["met"] = {"split": "test", "image_id": "test/000003", "says": "is among the test images"}
     assert "This very picture is among the test images of the group, as test/000003." in read(about, image)
 

@@ -47,8 +47,9 @@ def documents(names: list[str] = NAMES, seeds: int = 5) -> tuple[dict[str, Any],
         "nearest": [{"index": i, "image_id": f"train/{i:06}", "label": names[0], "cosine": 0.99} for i in range(5)],
         "doubt": {
             "high": False, "says": None,
-            "disagreement": {"value": 0.0735, "limit": 0.1412, "share": 0.843},
-            "distance": {"value": 0.0052, "limit": 0.0276, "share": 0.147},
+            "disagreement": {"value": 0.15, "limit": 0.2, "share": 0.843, "high": False},
+            "distance": {"value": 0.52, "limit": 1.2, "share": 0.147, "high": False},
+            "blank": {"value": 46.0, "limit": 8.0, "high": False},
         },
         "met": None, "operating_point": {"positive": True, "score": 0.9988},
     }  # fmt: skip

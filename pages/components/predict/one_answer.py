@@ -104,12 +104,15 @@ def doubt(told: dict[str, Any]) -> None:
 
 def reasons(found: dict[str, Any]) -> list[str]:
     """A sentence for each part of the doubt that is beyond its limit."""
-    said = {
-        "distance": "It lies further from the training images than {} of the validation images.",
-        "disagreement": "The seeds disagree more on it than on {} of the validation images.",
-    }
-    over = [part for part in said if found[part] and found[part]["value"] > found[part]["limit"]]
-    return [said[part].format(share(found[part]["share"])) for part in over]
+    said = []
+    if (part := found["distance"]) and part["high"]:
+        of = f"{share(part['share'])} of the validation images"
+        said.append(f"It lies further from what the models were trained on than {of}.")
+    if (part := found["disagreement"]) and part["high"]:
+        said.append(f"Of the seeds {share(part['value'])} vote otherwise than most.")
+    if found["blank"]["high"]:
+        said.append("It is blank, or nearly.")
+    return said
 
 
 def share(value: float) -> str:
@@ -131,11 +134,14 @@ def facts(about: dict[str, Any], told: dict[str, Any], said: dict[str, Any]) -> 
         "Votes of seeds": ", ".join(f"{name} {n}" for name, n in sorted(votes.items(), key=lambda vote: -vote[1])),
     }
     if part := found["disagreement"]:
-        rows["Disagreement"] = f"{part['value']:.3f} nats: more than on {share(part['share'])} of the validation images"
+        of = f"more than on {share(part['share'])} of the validation images"
+        rows["Dissent"] = f"{share(part['value'])} of the seeds: {of}" if part["value"] else "none"
     if part := found["distance"]:
-        rows["Distance"] = f"{part['value']:.3f}: further off than {share(part['share'])} of the validation images"
+        of = f"{share(part['share'])} of the validation images"
+        rows["Distance"] = f"{part['value']:.2f}, from {part['limit']:.2f} on too far: further off than {of}"
     table = pd.DataFrame({"Fact": list(rows), "Value": list(rows.values())}).set_index("Fact")
     show.table(table, border="horizontal", alt="How sure the answer is")
+    st.caption("A scan of the other eye, mirrored, looks like any other to the models: no figure here notices it.")
 
 
 def yes_or_no(about: dict[str, Any], told: dict[str, Any]) -> None:

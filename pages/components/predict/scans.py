@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 
 from colora.data.prepare import FORMATS
-from colora.prediction.answer import answer
+from colora.prediction.answer import Page, answer
 from colora.prediction.known import Known
 from colora.runs.folder import Group
 from colora.system.errors import UserError
@@ -161,6 +161,7 @@ class Answers:
 
 def _answer(known: Known, seen: dict[str, Any]) -> dict[str, Any]:
     """`answer.answer` to what the models see in a page, with the page itself."""
-    numbers = {name: np.array(seen[name], dtype=np.float32) for name in ("probabilities", "features")}
-    told = answer(known, numbers["probabilities"], numbers["features"], int(seen["checksum"]))
-    return {name: value for name, value in seen.items() if name not in numbers} | told
+    numbers = {name: np.array(seen.pop(name), dtype=np.float32) for name in ("probabilities", "features")}
+    distances, contrast = seen.pop("distances"), seen.pop("contrast")
+    own = None if distances is None else np.array(distances)
+    return seen | answer(known, Page(**numbers, distances=own, checksum=int(seen["checksum"]), contrast=contrast))
