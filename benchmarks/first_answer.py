@@ -1,6 +1,6 @@
 """How long a person waits for the answer to a scan on Predict: server, worker and Chromium on one machine.
 
-    python benchmarks/first_answer.py --runs-dir runs --group G --images A B C --out benchmarks/results/first_answer.json
+    python benchmarks/first_answer.py --runs-dir runs --group G --images A B C --out results/first_answer.json
 
 Each round begins with a new server and so without a worker. "stands": from the request of the page until it asks for
 scans. "first": from then until the first scan, dropped at that moment, is painted under its answer; what of it is

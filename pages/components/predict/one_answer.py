@@ -216,7 +216,11 @@ def nearest(group: Group, about: dict[str, Any], told: dict[str, Any]) -> None:
     if found is None:
         st.caption("Not known of this group: see above.")
         return
-    st.caption(f"By what seed {about['best_seed']}, the best one, sees in them; 1 is alike.")
+    far = told["doubt"]["distance"] and told["doubt"]["distance"]["high"]
+    st.caption(
+        f"By what seed {about['best_seed']}, the best one, sees in them; 1 is alike."
+        + (" This picture is near none of them: these are the least far ones." if far else "")
+    )
     known = known_of(group)
     resolved, table = known.best.resolved, known.tables["train"]
     assert resolved is not None  # it has finished
