@@ -12,9 +12,12 @@ from colora.cli.progress import Bar
 from colora.runs.finished import says_not_counted
 from colora.runs.folder import Group
 from colora.runs.siblings import seeds_text
+from colora.system.errors import UserError
 from colora.system.files import write_bytes
 from colora.system.spreadsheet import csv_bytes
 from colora.system.typed import one_line
+
+LONGEST_IDLE = 10**6  # seconds
 
 
 def add_prediction_commands(command: Callable, with_json: Callable) -> None:
@@ -63,20 +66,24 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _write_pages(found: dict[str, Any], folder: Path) -> None:
-    """A PDF an image, named after it; of two with the same name the later one has a number."""
+    """A PDF an image, named after it; of two with the same name the later one has a number. Raises UserError where an
+    image is another one now than was predicted."""
     from colora.data.encoded import eight_bit, png
-    from colora.data.prepare import read_pages
+    from colora.data.prepare import image_checksum, read_pages
     from colora.report.scan import scan_pdf
 
     folder.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
     for image in found["images"]:
         path, page = Path(image["path"]), image.get("page", 0)
-        (whole,) = read_pages(path, found["image_size"], page, 1)
+        whole = read_pages(path, found["image_size"], page, 1)
+        if not whole or str(image_checksum(whole[0].prepared)) != image["checksum"]:
+            raise UserError(f"{path} was changed while it was predicted: predict it again.")
         name = path.stem + (f"-page-{page + 1}" if "page" in image else "")
-        name = next(n for n in (name, *(f"{name}-{i}" for i in range(2, len(found["images"]) + 2))) if n not in taken)
-        taken.add(name)
-        write_bytes(folder / f"{name}.pdf", scan_pdf(found, image, png(eight_bit(whole.pixels)), datetime.now(UTC)))
+        names = (name, *(f"{name}-{i}" for i in range(2, len(found["images"]) + 2)))
+        name = next(n for n in names if n.casefold() not in taken)  # on some disks A is a
+        taken.add(name.casefold())
+        write_bytes(folder / f"{name}.pdf", scan_pdf(found, image, png(eight_bit(whole[0].pixels)), datetime.now(UTC)))
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -152,5 +159,7 @@ def _worker(args: argparse.Namespace) -> int:
     from colora.prediction.worker import IDLE_SECONDS, SPARE_BYTES, serve
 
     idle = IDLE_SECONDS if args.idle is None else args.idle
+    if not 0 <= idle <= LONGEST_IDLE:
+        raise UserError(f"--idle takes seconds from 0 to {LONGEST_IDLE:,}, not {idle:g}.")
     serve(_group(args), idle, SPARE_BYTES if args.spare is None else args.spare)
     return 0

@@ -180,21 +180,35 @@ def _whole(file: Image.Image, image_size: int) -> Whole:
 
 
 def count_pages(path: Source) -> int:
-    """Of a TIFF, GIF or WebP how many pages or frames it has, of any other image 1. Raises ImageError, also for more
-    than MOST_PAGES."""
+    """How many pages or frames an image file has: of a TIFF, GIF or WebP, an animated PNG or several JPEGs in one file
+    (MPO) as many as there are, of any other 1. Raises ImageError, also for more than MOST_PAGES."""
     with opened(path) as file:
-        pages = getattr(file, "n_frames", 1)
+        # Pillow's own count of a TIFF's pages takes hours where a hostile file of some megabytes has very many.
+        pages = _walked(file) if file.format == "TIFF" else getattr(file, "n_frames", 1)
         if pages > MOST_PAGES:
-            raise ValueError(f"it has {pages:,} pages, and {MOST_PAGES:,} are the most")
+            raise ValueError(f"it has more than {MOST_PAGES:,} pages")
         return pages
+
+
+def _walked(file: Image.Image) -> int:
+    """The number of pages, counted by going there, no further than one behind MOST_PAGES."""
+    for page in range(1, MOST_PAGES + 1):
+        try:
+            file.seek(page)
+        except EOFError:
+            return page
+    return MOST_PAGES + 1
 
 
 def read_pages(path: Source, image_size: int, first: int, count: int) -> list[Whole]:
     """`count` pages, or as many as there are, from the `first` (0) on. Raises ImageError."""
     found = []
     with opened(path) as file:
-        for page in range(first, min(first + count, getattr(file, "n_frames", 1))):
-            file.seek(page)
+        for page in range(first, min(first + count, MOST_PAGES)):
+            try:
+                file.seek(page)
+            except EOFError:  # there are no more
+                break
             _check_size(file)
             read = _whole(file, image_size)
             found.append(read._replace(kinds=tuple(kind for kind in read.kinds if kind != "pages")))

@@ -20,7 +20,7 @@ from colora.results.calibration import temperatures
 from colora.results.judged import Judged, judged
 from colora.results.question import Frozen, frozen
 from colora.results.summary import best_run, taken_run, targets
-from colora.runs.features import has_features, read_familiar, read_features
+from colora.runs.features import damaged, has_features, read_familiar, read_features
 from colora.runs.finished import finished
 from colora.runs.folder import Group, Run
 from colora.system.errors import UserError
@@ -37,6 +37,7 @@ class Seen:
     validation images from what is familiar to each seed.
     """
 
+    best: Run
     images: pd.DataFrame
     features: np.ndarray
     validation: np.ndarray
@@ -51,7 +52,7 @@ class Seen:
         distances = [read_familiar(run)[1]["val"] for run in runs]
         if len({len(own) for own in distances}) > 1:
             raise UserError(f"The seeds of {best.path.parent} have kept distances of different validation images.")
-        return cls(images, _of_length_one(features), np.stack(distances).astype(np.float64))
+        return cls(best, images, _of_length_one(features), np.stack(distances).astype(np.float64))
 
     @cached_property
     def far(self) -> np.ndarray:
@@ -68,7 +69,10 @@ class Seen:
         return float(joint(self.validation, distances[:, None])[0])
 
     def nearest(self, features: np.ndarray, count: int = NEAREST) -> list[tuple[int, float]]:
-        """(row of `images`, cosine) of those nearest to features (D,), the nearest first."""
+        """(row of `images`, cosine) of those nearest to features (D,), the nearest first. Raises UserError where these
+        are of another length than those that were kept: by another model."""
+        if (kept := self.features.shape[1]) != len(features):
+            raise damaged(self.best, f"its features have {kept:,} values each, and the model's {len(features):,}")
         cosines = self.features @ _of_length_one(features[None])[0]  # (N,)
         rows = np.argsort(-cosines, kind="stable")[:count]
         return [(int(row), float(cosines[row])) for row in rows]
@@ -91,9 +95,11 @@ class Known:
     seen: Seen | None
 
     @classmethod
-    def of(cls, group: Group) -> "Known":
-        """Raises UserError where no seed is finished, or a file of one is damaged."""
-        runs, best = finished(group), best_run(group)
+    def of(cls, group: Group, runs: list[Run] | None = None) -> "Known":
+        """Of these `runs`, by default of the seeds that count now. Raises UserError where no seed is finished, or a
+        file of one is damaged."""
+        runs = finished(group) if runs is None else runs
+        best = best_run(group, runs)
         if best is None:
             raise UserError(f"{group.name} has no finished seed yet: it is {group.state}.")
         tables = {split: best.predictions(split) for split in ("train", "val", "test")}
@@ -103,7 +109,7 @@ class Known:
             question: Frozen | UserError = frozen(group, test, validation)
         except UserError as error:  # a question alone that cannot be answered
             question = error
-        return cls(group, runs, taken_run(group), best, test, validation, tables, question, seen)
+        return cls(group, runs, taken_run(group, runs), best, test, validation, tables, question, seen)
 
     @property
     def image_size(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from colora.metrics.novelty import Familiar
-from colora.runs.features import has_features, read_familiar
+from colora.runs.features import damaged, has_features, read_familiar
 from colora.runs.finished import finished
 from colora.runs.folder import Group, Run
 from colora.settings.resolved import Resolved
@@ -81,15 +81,18 @@ class GroupModels:
             raise UserError(f"Seed {features_of} is none of those that answer: {', '.join(map(str, every))}.")
         distances = None
         if all(has_features(run) for run in self.runs):
-            own = [self._familiar_to(run).distance(every[run.seed].maps) for run in self.runs]
-            distances = np.stack(own, axis=1)
+            distances = np.stack([self._distance(run, every[run.seed].maps) for run in self.runs], axis=1)
         probabilities = np.stack([seen.probabilities for seen in every.values()], axis=1)
         return Seen(probabilities, every[features_of].features, distances)
 
-    def _familiar_to(self, run: Run) -> Familiar:
+    def _distance(self, run: Run, maps: np.ndarray) -> np.ndarray:
+        """(N,) of maps (N, K) from what is familiar to a run's model."""
         if run.seed not in self._familiar:
             self._familiar[run.seed], _ = read_familiar(run)
-        return self._familiar[run.seed]
+        familiar = self._familiar[run.seed]
+        if (kept := len(familiar.whitening)) != maps.shape[1]:
+            raise damaged(run, f"it is of maps with {kept:,} channels, and the model's have {maps.shape[1]:,}")
+        return familiar.distance(maps)
 
     def _batches(self, run: Run, images: np.ndarray) -> tuple[DeviceImages, int, str]:
         unlabelled = DeviceImages(images, np.zeros(len(images), dtype=np.int64), self.device)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from colora.runs.folder import Group
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 
-AT_ONCE = 16  # pages of a file that are held in memory
+AT_ONCE = 32  # images, as they were predicted after training: then the same bits come out
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,8 @@ class Predictor:
     @classmethod
     def of(cls, group: Group, device: str = "auto") -> "Predictor":
         """Raises UserError where no seed is finished, or a file is damaged."""
-        return cls(GroupModels.of(group, device, keep=True), Known.of(group))
+        models = GroupModels.of(group, device, keep=True)
+        return cls(models, Known.of(group, models.runs))  # without one that has finished in between
 
     def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """`answer.answer` of each prepared image (S, S) uint8."""
@@ -52,53 +54,74 @@ def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = 
     """
     sources, unnamed = _sources(paths)
     predictor, converted = Predictor.of(group), Converted()
-    images, refused, volumes = [], [], []
-    for done, path in enumerate(sources):
-        on_progress("predicting", done, len(sources))
-        try:
-            pages = list(_pages(predictor, path, converted))
-        except UserError as error:
-            if path not in unnamed:
-                raise
-            refused.append({"path": str(path), "reason": str(error)})
-            continue
-        images += pages
-        if len(pages) > 1:
-            volumes.append({"path": str(path), **volume_answer(pages)})
+    images, refused = [], []
+    for batch in _batches(_pages(sources, unnamed, predictor.known.image_size, refused, on_progress)):
+        told = predictor.answers([page.prepared for page in batch])
+        for page, answer_ in zip(batch, told, strict=True):
+            converted.add(page.kinds, str(page.path))
+            where = {"path": str(page.path)} | ({} if page.number is None else {"page": page.number})
+            images.append({**where, "conversions": [CONVERSIONS[kind] for kind in page.kinds], **answer_})
     on_progress("predicting", len(sources), len(sources))
+    of_volumes: dict[str, list[dict[str, Any]]] = {}
+    for image in images:
+        if "page" in image:
+            of_volumes.setdefault(image["path"], []).append(image)
     return {
         **about(predictor.known),
         "images": images,
-        "volumes": volumes,
+        "volumes": [{"path": path, **volume_answer(pages)} for path, pages in of_volumes.items()],
         "refused": refused,
         "image_warnings": converted.sentences(len(images)),
     }
 
 
-def _pages(predictor: Predictor, path: Path, converted: Converted) -> Iterator[dict[str, Any]]:
-    """The answers to a file's pages, in order; a file with one has no `page`. Raises ImageError."""
-    size, count = predictor.known.image_size, count_pages(path)
-    for first in range(0, count, AT_ONCE):
-        found = read_pages(path, size, first, AT_ONCE)
-        told = predictor.answers([each.prepared for each in found])
-        for page, (each, answer_) in enumerate(zip(found, told, strict=True), start=first):
-            converted.add(each.kinds, str(path))
-            where = {"path": str(path)} | ({"page": page} if count > 1 else {})
-            yield {**where, "conversions": [CONVERSIONS[kind] for kind in each.kinds], **answer_}
+class _Page(NamedTuple):
+    """`number`: None of a file with one page."""
+
+    path: Path
+    number: int | None
+    prepared: np.ndarray
+    kinds: tuple[str, ...]
+
+
+def _pages(
+    sources: Sequence[Path], unnamed: set[Path], size: int, refused: list[dict[str, str]], on_progress: Progress
+) -> Iterator[_Page]:
+    """Each file's pages, of a file whose pages all open; what does not is added to `refused` where nobody named it.
+    Raises ImageError where somebody did."""
+    for done, path in enumerate(sources):
+        on_progress("predicting", done, len(sources))
+        pages: list[_Page] = []
+        try:
+            count = count_pages(path)
+            for first in range(0, count, AT_ONCE):
+                for number, found in enumerate(read_pages(path, size, first, AT_ONCE), start=first):
+                    pages.append(_Page(path, number if count > 1 else None, found.prepared, found.kinds))
+        except UserError as error:
+            if path not in unnamed:
+                raise
+            refused.append({"path": str(path), "reason": str(error)})
+            continue
+        yield from pages
+
+
+def _batches(pages: Iterator[_Page]) -> Iterator[list[_Page]]:
+    while batch := list(islice(pages, AT_ONCE)):
+        yield batch
 
 
 def _sources(paths: Sequence[Path]) -> tuple[list[Path], set[Path]]:
-    """The files that are meant, in order, and which of them nobody has named. Raises UserError where a folder cannot
+    """The files that are meant, in order and each once, and which of them nobody has named. Raises UserError where a folder cannot
     be read, or has no image."""
     found: list[Path] = []
-    unnamed: set[Path] = set()
+    named: set[Path] = set()
     for path in (named_place(path, "images") for path in paths):
         if path.is_dir():
             below = [path / inside for inside in list_tree(path).top.paths()]
             if not below:
                 raise UserError(f"There is no image in {path}.", field="images")
             found += below
-            unnamed |= set(below)
         else:
             found.append(path)
-    return found, unnamed
+            named.add(path)
+    return list(dict.fromkeys(found)), set(found) - named

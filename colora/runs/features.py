@@ -61,8 +61,8 @@ def read_features(run: Run, images: Mapping[str, int]) -> dict[str, np.ndarray]:
     found = _read(run, images)
     width = {rows.shape[1:] for rows in found.values()}
     for split, rows in found.items():
-        if rows.ndim != 2 or len(rows) != images[split] or len(width) > 1:
-            raise _damaged(run, f"its {split} is {rows.shape}, for {images[split]:,} images")
+        if rows.ndim != 2 or len(rows) != images[split] or not rows.shape[1] or len(width) > 1:
+            raise damaged(run, f"its {split} is {rows.shape}, for {images[split]:,} images")
     return {split: rows.astype(np.float32) for split, rows in found.items()}
 
 
@@ -72,27 +72,28 @@ def read_familiar(run: Run) -> tuple[Familiar, dict[str, np.ndarray]]:
     found = _read(run, ("means", "whitening", "val.distance", "test.distance"))
     means, whitening = found["means"], found["whitening"]
     width = whitening.shape[0] if whitening.ndim else 0
-    if whitening.shape != (width, width) or means.ndim != 2 or not len(means) or means.shape[1] != width:
-        raise _damaged(run, f"its means are {means.shape}, and its whitening {whitening.shape}")
+    if not width or whitening.shape != (width, width) or means.ndim != 2 or not len(means) or means.shape[1] != width:
+        raise damaged(run, f"its means are {means.shape}, and its whitening {whitening.shape}")
     distances = {split: found[f"{split}.distance"] for split in ("val", "test")}
     if any(own.ndim != 1 or not len(own) for own in distances.values()):
-        raise _damaged(run, "its distances are no list of numbers")
+        raise damaged(run, "its distances are no list of numbers")
     return Familiar(means.astype(np.float64), whitening.astype(np.float64)), distances
 
 
 def _read(run: Run, names: Any) -> dict[str, np.ndarray]:
     path = features_path(run)
     if not is_file(path):
-        raise _damaged(run, "it is missing, or no file")
+        raise damaged(run, "it is missing, or no file")
     try:
         with safe_open(path, "np") as file:
             found = {name: file.get_tensor(name) for name in names}
     except Exception as error:  # of damaged bytes it raises errors of several kinds, also of Rust's own
-        raise _damaged(run, why(error)) from error
+        raise damaged(run, why(error)) from error
     if not all(rows.dtype.kind == "f" and np.isfinite(rows).all() for rows in found.values()):
-        raise _damaged(run, "it holds what is no number")
+        raise damaged(run, "it holds what is no number")
     return found
 
 
-def _damaged(run: Run, reason: str) -> UserError:
+def damaged(run: Run, reason: str) -> UserError:
+    """What does not hold of a run's file."""
     return UserError(f"{features_path(run)} cannot be read ({reason}): delete it, then colora features makes it anew.")

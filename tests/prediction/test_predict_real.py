@@ -1,5 +1,5 @@
-"""Real scans: the test images predicted again from their files are what the run predicted, and pictures that are no scans
-are doubted, whatever the models call them."""
+"""Real scans: the test images predicted again from their files are what the run predicted, and pictures that are no
+scans are doubted, whatever the models call them."""
 
 from pathlib import Path
 

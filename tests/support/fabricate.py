@@ -25,6 +25,7 @@ from colora.queue import order
 from colora.results.operating_point import Question
 from colora.results.question import freeze
 from colora.runs.documents import CALIBRATION
+from colora.runs.features import write_features
 from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
 from colora.runs.notes import write_notes
 from colora.runs.selection import selected_row
@@ -258,7 +259,9 @@ def whole_run(runs_dir: Path, name: str = "g") -> Group:
     group = fabricate(runs_dir, name, ["done", "done"], {"cut": "mine"})
     cut = distil(read_predictions(group, "train"), "mine", make_rule(drop=1, keep=9))
     write_json(group.path / "cut.json", cut.model_dump())
+    images = {split: sum(counts) for split, counts in COUNTS.items()}
     for run in group.runs:
+        write_features(run, {split: np.eye(count, 8) for split, count in images.items()}, epoch=6)
         write_json(run.path / "queue.json", order.last_place(runs_dir))
         write_json(run.path / "process.json", {"guard": gone_process(), "child": None})
         write_json(run.path / CALIBRATION, {"epoch": 6, "images": 100, "temperature": 1.2, "log_loss": [0.5, 0.4]})

@@ -145,6 +145,7 @@ def tamed(folder: Path) -> Iterator[None]:
         "colora.training.rehearsal.rehearse": rehearsed,
         "colora.training.bench.bench": refused,
         "colora.training.run.train_run": refused,
+        "colora.prediction.worker.serve": refused,
         "colora.system.download.urlopen": unreachable,
         "colora.system.download.BACKOFF_SECONDS": 0.001,
         "colora.data.sources.generate": lambda split, size: phantom.generate(split, size, settings=few),

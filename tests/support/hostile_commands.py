@@ -38,7 +38,8 @@ def value_of(place: Place, rng: Random, dest: str) -> str:
         "before": "2100-01-01T00:00+02:00", "backbone": rng.choice(("resnet18:layer1", "texturenet")),
         "image_size": "32", "class_names": "A,B", "data_dir": str(place.at), "vary": "lr=1e-3,1e-4",
         "slurm": "time=1:00:00", "entries": "old", "run_dir": str(place.at), "identity": "x", "text": "a note",
-        "new_name": "back", "prefix": "new", "keep": "5", "drop": "1",
+        "new_name": "back", "prefix": "new", "keep": "5", "drop": "1", "csv": str(place.at / "out.csv"),
+        "pdf": str(place.at / "paper"),
     }  # fmt: skip
     return known.get(dest, "1")
 
@@ -158,6 +159,16 @@ def model(place: Place, rng: Random) -> list[str]:
 
 
 @kind
+def features(place: Place, rng: Random) -> list[str]:
+    """What the selected model of a finished seed sees of its images."""
+    path = place.runs / "trained" / "seed-00" / "predictions" / "features.safetensors"
+    content = path.read_bytes()
+    place.put(rng, path, hostile_files._safetensors(rng, content) if rng.random() < 0.6 else damaged(rng, content))
+    command = rng.choice((["predict", "trained", str(place.at / "a.png")], ["features", "trained"]))
+    return on(place, *command, json=rng.random() < 0.5)
+
+
+@kind
 def tables(place: Place, rng: Random) -> list[str]:
     path = place.runs / "first" / "seed-00" / "predictions" / f"{rng.choice(('train', 'train', 'test'))}.parquet"
     place.put(rng, path, hostile_files.table(rng, path.read_bytes()))
@@ -222,7 +233,10 @@ def images(place: Place, rng: Random) -> list[str]:
         place.put(rng, path := folder / f"{rng.choice(('ONE-1-', 'x', 'é', chr(0xDCFF)))}{i}{ending}", content)
         paths.append(str(path))
     if rng.random() < 0.6:
-        return on(place, "predict", "trained", *paths, json=rng.random() < 0.5)
+        asked = paths if rng.random() < 0.6 else [str(place.at / "folder")]
+        options = [["--csv", str(place.at / "out.csv")], ["--pdf", str(place.at / "paper")]]
+        chosen = [part for option in options if rng.random() < 0.2 for part in option]
+        return on(place, "predict", "trained", *asked, *chosen, json=rng.random() < 0.5)
     if rng.random() < 0.5:
         return _launch(place, f"folder:{place.at / 'folder'}")
     return on(place, "evaluate", "trained", "--dataset", f"folder:{place.at / 'folder'}")

@@ -25,7 +25,6 @@ from colora.results.summary import preparing
 from colora.runs.folder import Run, create_group
 from colora.settings.config import make_config
 from colora.training.checkpoint import saved_model_epoch
-from colora.training.images import probabilities
 from colora.training.run import train_run
 
 
@@ -75,17 +74,20 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypa
     assert (cut.path / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("where", [colora.training.loop, colora.training.run])
-def test_a_stop_is_heeded_between_the_batches_of_an_evaluation(new_run, trained, monkeypatch, where):
+EVALUATIONS = [(colora.training.loop, "probabilities"), (colora.training.run, "outputs")]
+
+
+@pytest.mark.parametrize(("where", "name"), EVALUATIONS)
+def test_a_stop_is_heeded_between_the_batches_of_an_evaluation(new_run, trained, monkeypatch, where, name):
     """Which may take minutes, after an epoch and at the end."""
-    run, batches = new_run(), []
+    run, batches, real = new_run(), [], getattr(where, name)
 
     def asked_meanwhile(model, images, size, precision, before_batch):
         (run.path / "stop").touch()
-        return probabilities(model, images, 1, precision, lambda: batches.append(before_batch()))
+        return real(model, images, 1, precision, lambda: batches.append(before_batch()))
 
     with monkeypatch.context() as patch:
-        patch.setattr(where, "probabilities", asked_meanwhile)
+        patch.setattr(where, name, asked_meanwhile)
         assert train_run(run.path) == 0
     assert Run(run.path).state == "stopped" and not batches
     early = where is colora.training.loop
