@@ -12,13 +12,12 @@ from colora.prediction.table import prediction_table
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, beside, elsewhere, leaks, show
-from pages.components.command import Unanswered
 from pages.components.frame import inside_app, one_of
 from pages.components.images.gallery import gallery
 from pages.components.predict import folder, scans, volume
 from pages.components.predict.features import without_features
 from pages.components.predict.known import about_of
-from pages.components.predict.one_answer import one_answer, rests_on
+from pages.components.predict.one_answer import one_answer, rests_on, without_answer
 from pages.components.predict.workers import workers
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
 
@@ -70,6 +69,7 @@ def every_answer(group: Group, chosen: Sequence[scans.Scan], answers: scans.Answ
     }
     if found["images"]:
         origin = rests_on(about_of(group))
+        st.markdown("**The answers to all scans**" if len(chosen) > 1 else "**The answer as a table**")
         show.csv_button(prediction_table(found), f"{group.name}-predictions", origin)
 
 
@@ -98,18 +98,17 @@ def answered(
     """
     page = volume.open_page(scan)
     with st.spinner("Predicting …" if workers().of(group).loaded else "Loading the models …"):
-        told = answers.to(scan, page)
+        told = answers.large(scan, page)
     if isinstance(told, UserError):
-        show.say(told, icon=":material/broken_image:")
-        if isinstance(told, Unanswered):
-            st.button("Try again", icon=":material/refresh:", key="again")
+        volume.show_refusal(told, scan)
+        without_answer(scan, step)
         return nothing
     if checksum not in (None, told["checksum"]):
         st.warning("This file has changed since the folder was predicted.", icon=":material/change_circle:")
     then = nothing
     if told["pages"] > 1:
         then = volume.volume(scan, told["pages"], answers)
-        step = partial(volume.step, scan, told["pages"])
+        step = partial(volume.step, scan, told["pages"], step)
     one_answer(group, about_of(group), told, scan, page, step)
     return then
 
@@ -122,7 +121,7 @@ def tiles(group: Group, chosen: Sequence[scans.Scan], answers: scans.Answers, sh
     """All of them, small; a click opens one."""
     drawn = [tile_of(group, scan, answers.to(scan) if answers.known(scan) else None) for scan in chosen]
     opens = partial(st.session_state.__setitem__, "open-scan")
-    gallery("scans", drawn, "The scans and what they are called", opens, chosen=shown, columns=8)
+    gallery("scan-tiles", drawn, "The scans and what they are called", opens, chosen=shown, columns=8)
 
 
 def tile_of(group: Group, scan: scans.Scan, told: scans.Told | None) -> dict[str, Any]:

@@ -34,7 +34,10 @@ from colora.system.errors import UserError
 from colora.system.files import read_json
 from colora.system.process import send
 
-pytest_plugins = ["browsing", "opened", "image_pages", "training", "answering", "second_try"]  # fixtures and options
+# fixtures and options
+pytest_plugins = [
+    "browsing", "opened", "image_pages", "training", "answering", "second_try", "workers_of_tests", "predicting",
+]  # fmt: skip
 SHARED = Path(__file__).parents[2] / "shared"
 settings.register_profile("patient", deadline=None)  # a busy machine may keep any example waiting
 settings.load_profile("patient")

@@ -1,12 +1,16 @@
 """axe-core finds nothing on any page, in the light and in the dark theme: contrast, names, roles, headings, tables."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
+import numpy as np
 import pytest
 from browsing import STORY, idle, served
 from fabricate import fabricate
+from PIL import Image
+from small_data import striped_images
 
 from pages.components.images.in_address import code
 
@@ -28,6 +32,8 @@ PAGES = [
     ("images", SMALL | {"image": code(CHECKSUM, "train-0001")}, "Neighbours in rank"),
     ("images", SMALL | {"view": "Figures 11 and 12"}, "figure 11"),
     ("images", SMALL | {"view": "Verdicts"}, "They hold for these data"),
+    ("predict", SMALL, "Drop one scan or several"),
+    ("predict", SMALL | {"from": "A folder of this computer", "folder": "/nowhere"}, "There is no folder /nowhere"),
     ("distil", SMALL, "Saved cuts"),
 ]
 UNFOLD = "() => document.querySelectorAll('details:not([open]) > summary').forEach(one => one.click())"
@@ -44,10 +50,11 @@ EXCEPTED = {  # {rule: where}: Streamlit's own, which cannot be mended from outs
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
+def address(tmp_path_factory, trained) -> Iterator[str]:
     path = tmp_path_factory.mktemp("axe") / "runs"
     fabricate(path, "small", ["done"] * 3, {"merge_every": 2}, with_patients=True)
     fabricate(path, "optimistic", ["done"] * 2 + ["failed"], {"selection": "paper"})
+    shutil.copytree(trained.path.parent, path / "answers")
     with served(path) as address:
         yield address
 
@@ -72,11 +79,35 @@ def test_axe_finds_nothing_on_any_page_in_both_themes(page, address):
         page.get_by_text(re.compile(there)).first.wait_for()
         idle(page)
         page.evaluate(UNFOLD)
-        for theme, colour in THEMES.items():
-            page.emulate_media(color_scheme=theme)
-            page.wait_for_function(THEMED, arg=colour)
-            idle(page)
-            page.wait_for_function(LOADED)
-            found += [f"{name or 'overview'} {query}, {theme}: {one}" for one in told(page)]
-        page.emulate_media(color_scheme="light")
+        found += [f"{name or 'overview'} {query}, {one}" for one in told_in_both_themes(page)]
     assert not found, "\n".join(found)
+
+
+def told_in_both_themes(page) -> list[str]:
+    found = []
+    for theme, colour in THEMES.items():
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function(THEMED, arg=colour)
+        idle(page)
+        page.wait_for_function(LOADED)
+        found += [f"{theme}: {one}" for one in told(page)]
+    page.emulate_media(color_scheme="light")
+    return found
+
+
+def test_axe_finds_nothing_beside_the_answer_to_a_scan_and_to_a_volume(page, address, tmp_path):
+    drawn = [Image.fromarray(striped_images(np.array([c]), 40, seed=c)[0]) for c in range(2)]
+    drawn[0].save(tmp_path / "one.png")
+    drawn[0].save(tmp_path / "two.tif", save_all=True, append_images=drawn[1:])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    page.goto(f"{address}/predict?group=answers")
+    page.get_by_text("Drop one scan or several").wait_for()
+    names = ("two.tif", "one.png", "broken.png")
+    page.locator('input[type="file"]').set_input_files([str(tmp_path / name) for name in names])
+    page.get_by_text("The volume, 2 pages").wait_for()
+    for there in ("The nearest training images", "Scan 2 of 3", "Scan 3 of 3"):
+        page.get_by_text(there).first.wait_for()
+        idle(page)
+        assert not (found := told_in_both_themes(page)), "\n".join(found)
+        tiles = page.get_by_role("group", name="The scans and what they are called").locator(".tile")
+        tiles.nth(1 if there.startswith("The") else 2).click()

@@ -52,7 +52,7 @@ def runs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def open_page(monkeypatch, runs, site_file):
+def open_page(monkeypatch, runs, site_file, stand_ins):
     site_file('ssh = ["ssh", "login.example.org"]')  # so that the form offers SLURM's fields
     return opener(monkeypatch, runs)
 
@@ -142,6 +142,7 @@ def refuse_nul(command, **options):
         ("data", {"set": "A file of your own (.npz)"}, {"file"}),
         ("images", {"group": "with-patients"}, {"from", "to", "patient"}),
         ("images", {"group": "with-patients", "image": "train-0001"}, {"reader"}),
+        ("predict", {"group": "with-patients", "from": "A folder of this computer"}, {"folder"}),
         ("distil", {"group": "with-patients", "rule": "By share"}, {"drop-share", "keep-share", "compare-seeds"}),
         ("distil", {"group": "with-patients", "rule": "By score"}, {"lowest", "highest", "compare-lr"}),
     ],
@@ -182,6 +183,7 @@ PARAMETERS = {
     "compare": ("groups", "split", "metric"),
     "evaluate": ("group", "seed", "epoch", "split", "show", "cells", "tiles", "part", "positives", "rule"),
     "images": ("group", "view", "part", "image", "from", "to", "rank", "per", "patient", "model", "sort", "verdict"),
+    "predict": ("group", "from", "folder", "calibrated"),
     "distil": ("group", "cut", "pool", "rule", "drop", "keep", "lowest", "model", "readers"),
 }
 

@@ -21,7 +21,7 @@ LEAK = (
     "These data leak: 3 patients are in several splits; 1 picture is in several splits; 2 images of validation or test "
     "are nearly the same as one of an earlier split. The figures look better than they would on new patients."
 )
-RESULTS = ("monitor", "evaluate", "images", "distil")
+RESULTS = ("monitor", "evaluate", "images", "predict", "distil")
 
 
 def with_check(group: Group, leaks: bool) -> Group:
@@ -45,7 +45,7 @@ def runs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def open_page(monkeypatch, runs):
+def open_page(monkeypatch, runs, stand_ins):
     return opener(monkeypatch, runs)
 
 

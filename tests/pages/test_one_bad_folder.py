@@ -14,7 +14,8 @@ from opened import opener, texts
 from colora.runs.listing import list_groups
 from colora.system.files import read_json
 
-PAGES = ("overview", "monitor", "evaluate", "images", "distil", "compare", "launch")
+pytestmark = pytest.mark.usefixtures("stand_ins")
+PAGES = ("overview", "monitor", "evaluate", "images", "predict", "distil", "compare", "launch")
 DOCUMENTS = ("group.json", "cut.json", "notes.txt", "seed-00/status.json", "seed-00/config.json", "seed-00/log.txt",
              "seed-00/metrics.jsonl", "seed-00/queue.json", "seed-00/process.json",
              "seed-00/predictions/test.parquet", "seed-00/predictions/epochs/epoch-01.safetensors",

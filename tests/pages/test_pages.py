@@ -10,7 +10,7 @@ from opened import COUNTS, ESTIMATE, ran, texts
 from colora.settings.catalog import NOTICE
 from colora.system.installation import ROOT
 
-PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil")
+PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "predict", "distil")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -43,7 +43,7 @@ def test_unknown_group_in_the_address_is_said(open_page):
     assert "There is no group named 'deleted-long-ago'" in app.warning[0].value
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "launch"])
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("launch", "predict")])
 def test_what_is_drawn_has_an_alternative_text_and_figures_are_saved_in_the_chosen_format(open_page, page):
     app = open_page(page, "three-done", set="Generated images (SYNTHETIC)", groups="three-done,failed")
     charts = app.get("plotly_chart")
@@ -61,7 +61,8 @@ def test_the_server_never_imports_torch(runs):
     script = f"""
 import os, sys
 os.environ["COLORA_RUNS_DIR"] = {str(runs)!r}
-import pages.components.command, pages.components.overview.live
+import pages.components.command, pages.components.overview.live, pages.components.predict.workers
+pages.components.predict.workers.command_of = lambda *_, **__: ([sys.executable, "-c", ""], {{}})
 pages.components.command.run_colora = lambda arguments: {COUNTS | ESTIMATE!r}
 pages.components.overview.live.follow = lambda *_: None
 from streamlit.testing.v1 import AppTest

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from browsing import PATIENCE_SECONDS, free_port
 from fabricate import fabricate
+from image_pages import shown
 from opened import ROOT, opener, ran, texts
 from streamlit.testing.v1 import app_test
 from ticking import tick
@@ -221,7 +222,7 @@ def refusals(runs: Path) -> list[tuple[str, str]]:
     return [(line["user"], line["detail"]["refused"]) for line in audit.recorded(runs) if line["action"] == "refused"]
 
 
-PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "distil")
+PAGES = ("overview", "launch", "data", "monitor", "compare", "evaluate", "images", "predict", "distil")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -303,6 +304,25 @@ def test_pages_for_those_who_launch_are_closed_to_readers(enter, runs):
     app = enter("data", READER, set="A folder of your own", images="/nowhere/oct/x")
     assert "may not name data of their own choice: that is for a researcher" in texts(app)
     assert refusals(runs) == [(READER, "name")]
+
+
+def test_readers_predict_scans_of_their_own_and_name_no_folder(enter, runs, stand_ins, tmp_path):
+    group = fabricate(runs, "done", ["done"]).name
+    app = enter("predict", READER, group)
+    app.file_uploader[0].set_value([("left.png", b"left eye", "image/png")])
+    assert "predicted with probability 0." in shown(ran(app), "-scan")["name"]["says"]
+    assert app.button(key="features").disabled
+    folder = {"from": "A folder of this computer"}
+    app = enter("predict", READER, group, **folder)
+    app.text_input(key="folder").set_value(str(tmp_path))
+    ran(app)
+    assert "may not name data of their own choice: that is for a researcher" in texts(app)
+    assert "predict-folder" not in disabled(app) and refusals(runs) == [(READER, "name")]
+    app = enter("predict", RESEARCHER, group, **folder)
+    app.text_input(key="folder").set_value(str(tmp_path))
+    ran(app)
+    assert "This place may not be named: data, weights and cut files have to lie below /nowhere/oct." in texts(app)
+    assert "predict-folder" not in disabled(app)
 
 
 def test_a_place_outside_the_roots_is_not_looked_at(enter, runs, tmp_path):

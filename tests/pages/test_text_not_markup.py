@@ -119,6 +119,14 @@ REVIEWED = {  # {file: {why: what is said there}}
         OWN: ["rule['says']"],
     },
     "pages/launch.py": {OWN: ["names.get(field)"]},
+    "pages/predict.py": {NUMBER: ["about['state']"]},
+    "pages/components/predict/folder.py": {PASSED: ["label"]},
+    "pages/components/predict/one_answer.py": {
+        NUMBER: ["about['best_seed']"],
+        OWN: ["answer.capitalize()", "show.estimate_text(Estimate(**asked[name]))", "sentence", "found['says']",
+              "reasons(found)", "met['says']"],
+    },
+    "pages/components/predict/volume.py": {OWN: ["whole['rule']"]},
     "pages/monitor.py": {
         NUMBER: ["seeds[0]", "map(str, seeds)", "state", "run.seed", "row['seed']", "row['place']",
                  "own[0]['priority']"],

@@ -19,6 +19,7 @@ VISITS = {  # what stands in each page's address is not the default
     "compare": {"groups": "three-done,failed", "split": "Validation", "metric": "AUC"},
     "evaluate": {"group": "three-done", "epoch": "1", "cells": "per cent", "tiles": "2"},
     "images": {"group": "three-done", "per": "50", "rank": "3", "from": "0.1"},
+    "predict": {"group": "three-done", "from": "A folder of this computer", "folder": "/nowhere"},
     "distil": {"group": "three-done", "rule": "By share", "keep-share": "80"},
 }
 KINDS = ("selectbox", "multiselect", "button_group", "radio", "number_input", "slider", "text_input", "toggle")

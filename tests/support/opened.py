@@ -74,8 +74,8 @@ def runs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def open_page(monkeypatch, runs) -> Callable[..., AppTest]:
-    """`opener` over the file's own `runs`."""
+def open_page(monkeypatch, runs, stand_ins) -> Callable[..., AppTest]:
+    """`opener` over the file's own `runs`; what predicts is a stand-in."""
     return opener(monkeypatch, runs)
 
 

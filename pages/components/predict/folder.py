@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from colora.prediction.table import prediction_table
-from colora.runs.access import named_place
+from colora.runs.access import check_looking, named_place
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from colora.system.typed import is_dir
@@ -36,6 +36,7 @@ def choose_folder() -> Path | None:
     if not typed.strip():
         return None
     try:
+        check_looking("name", typed)
         path = named_place(typed, "folder").absolute()
         if not is_dir(path):
             raise UserError(f"There is no folder {path}.")
@@ -89,12 +90,13 @@ def table_of(found: dict[str, Any], name: str, origin: str) -> int | None:
     if refused := found["refused"]:
         first = show.literal(refused[0]["reason"])
         st.warning(
-            f"{len(refused):,} files did not open; the table names them. The first: {first}",
+            f"{len(refused):,} file{'s' * (len(refused) != 1)} did not open; the table names them. The first: {first}",
             icon=":material/broken_image:",
         )
     table = prediction_table(found)
     doubted = int(table["do_not_rely"].eq(True).sum()) if "do_not_rely" in table else 0
-    st.markdown(f"**{len(found['images']):,} images**, of which {doubted:,} are not to be relied on")
+    count = len(found["images"])
+    st.markdown(f"**{count:,} image{'s' * (count != 1)}**, not to be relied on: {doubted:,}")
     shown = table.head(SHOWN)
     key = f"folder-rows-{found['name']}"
     st.dataframe(

@@ -50,11 +50,11 @@ def one_answer(
         "what it is.",
     )
     said = told["calibrated" if calibrated else "mean"]
+    doubt(told)  # above all, on a phone too, where the columns stand below each other
     left, right = st.columns([3, 2], gap="large")
     with left:
         large(about, told, said, f"{scan.id}-{page}", name, step)
     with right:
-        doubt(told)
         facts(about, told, said)
         page_on_paper(about, told, scan, page)
     left, right = st.columns(2, gap="large")
@@ -83,6 +83,13 @@ def large(
     st.caption(KEYS)
     for sentence in told["conversions"]:
         st.caption(f":material/info: {sentence}.")
+
+
+def without_answer(scan: Scan, step: Callable[[int], None]) -> None:
+    """In the picture's place, so that the keys lead on from a scan that nobody could answer."""
+    title = Name("No answer", "transparent", None, "", scan.name)
+    image = LargeImage(scan.id, title, {}, "There is no picture of it.", f"{scan.name}, no answer")
+    viewer("scan", image, step, nowhere)
 
 
 def nowhere() -> None:

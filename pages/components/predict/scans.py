@@ -5,7 +5,7 @@ server's own computer is read where it lies instead (`folder`).
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,10 @@ from pages.components.predict.workers import ask
 
 ENDINGS = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp"]
 MOST, MOST_BYTES = 200, 400 * 2**20  # of a tab
-KEPT = 400  # answers, each with its picture
+SAID = "scans-said"  # why not all that were chosen last are there
+KEPT = 400  # answers
+ORIGINALS, TRIMMED = 24, "trimmed"  # of the last answers, each some 100 kB to some MB; what says that one is without
+SCAN = 2  # in a key of an answer: the group's path, the state of its files, the scan, which page
 AT_ONCE = 16  # pages of a volume, as `colora worker` takes them
 Told = dict[str, Any] | UserError
 
@@ -65,7 +68,7 @@ def choose_files() -> None:
         args=(f"scans-{turn}",),
         help=f"{kinds}; 8 or 16 bits, grey or colour. They stay in this tab's memory and are kept nowhere else.",
     )
-    if said := st.session_state.pop("scans-said", None):
+    if said := st.session_state.get(SAID):  # until something else is chosen or removed: the page is drawn several times
         show.say(said, st.warning, ":material/warning:")
 
 
@@ -73,6 +76,7 @@ def _take(key: str) -> None:
     chosen = scans()
     room = MOST_BYTES - sum(len(scan.data) for scan in chosen.values())
     left_out, first = 0, None
+    st.session_state[SAID] = None
     for file in st.session_state[key] or []:
         data = file.getvalue()
         scan = Scan(hashlib.sha256(file.name.encode() + b"\n" + data).hexdigest()[:16], file.name, data)
@@ -85,25 +89,29 @@ def _take(key: str) -> None:
         chosen[scan.id] = scan
         first = first or scan.id
     if left_out:
-        st.session_state["scans-said"] = (
+        st.session_state[SAID] = (
             f"{left_out} more were chosen than one tab takes ({MOST} files, {size_text(MOST_BYTES)} together): name "
             "the folder they lie in instead."
         )
     if first:
         st.session_state["open-scan"] = first
+        _drop(st.session_state.pop("scans-removed", {}))  # they cannot be put back any more
     st.session_state["scans-turn"] += 1
 
 
 def remove(scan_id: str) -> None:
     """One scan from the list; its neighbour is shown then."""
+    st.session_state[SAID] = None
     ids = list(scans())
     place = ids.index(scan_id)
+    _drop([scan_id])
     scans().pop(scan_id)
     left = list(scans())
     st.session_state["open-scan"] = left[min(place, len(left) - 1)] if left else None
 
 
 def remove_all() -> None:
+    st.session_state[SAID] = None
     st.session_state["scans-removed"] = dict(scans())
     scans().clear()
     st.session_state["open-scan"] = None
@@ -115,6 +123,19 @@ def put_back() -> None:
     st.session_state["open-scan"] = next(iter(scans()), None)
 
 
+def _drop(ids: Iterable[str], failed_only: bool = False) -> None:
+    """The answers to these scans, with their pictures; of these only such as can be tried again."""
+    kept: dict[Any, Told] = st.session_state.get("answers", {})
+    for key in [key for key in kept if key[SCAN] in ids]:
+        if not failed_only or isinstance(kept[key], Unanswered):
+            del kept[key]
+
+
+def ask_again(scan_id: str) -> None:
+    """What nobody has answered of a scan is asked anew."""
+    _drop([scan_id], failed_only=True)
+
+
 class Answers:
     """What the group says of scans, as its files are now: each is asked for once in this tab."""
 
@@ -123,13 +144,22 @@ class Answers:
         self._kept: dict[Any, list[dict[str, Any]] | UserError] = st.session_state.setdefault("answers", {})
 
     def known(self, scan: Scan) -> bool:
-        """Whether its first page was answered."""
+        """Whether its first page was answered, or nobody could."""
         return (*self._state, scan.id, 0) in self._kept
 
     def to(self, scan: Scan, page: int = 0) -> Told:
-        """The answer to a page, with its pictures, or why there is none."""
+        """The answer to a page, or why there is none. With its pictures, of those asked for long ago without the
+        original."""
         told = self._asked((*self._state, scan.id, page), scan, {"page": page})
         return told if isinstance(told, UserError) else told[0]
+
+    def large(self, scan: Scan, page: int) -> Told:
+        """The same, to be shown large: with all its pictures."""
+        told = self.to(scan, page)
+        if isinstance(told, dict) and TRIMMED in told:
+            del self._kept[*self._state, scan.id, page]
+            return self.to(scan, page)
+        return told
 
     def pages(self, scan: Scan, count: int) -> Iterator[list[dict[str, Any]] | UserError]:
         """The answers to all of `count` pages, some at a time, each with its tile."""
@@ -137,26 +167,44 @@ class Answers:
             yield self._asked((*self._state, scan.id, first, AT_ONCE), scan, {"page": first, "pages": AT_ONCE})
 
     def pages_known(self, scan: Scan, count: int) -> bool:
-        return all((*self._state, scan.id, first, AT_ONCE) in self._kept for first in range(0, count, AT_ONCE))
+        """Whether nothing is left to be asked: all are there, or one of them was refused."""
+        for first in range(0, count, AT_ONCE):
+            told = self._kept.get((*self._state, scan.id, first, AT_ONCE))
+            if not isinstance(told, list):
+                return told is not None
+        return True
 
     def _asked(self, key: Any, scan: Scan, more: dict[str, int]) -> list[dict[str, Any]] | UserError:
-        """What can be tried again is not kept."""
+        """What nobody could answer is kept too, until it is asked again: a file that a process ends over would end one
+        after the other."""
         if key in self._kept:
             return self._kept[key]
         known = known_of(self._group)  # while the worker loads
         request = {**scan.request, **more, "features_of": known.best.seed}
         try:
             told = ask(self._group, request, scan.data)
-        except Unanswered as error:
-            return error
+            found: list[dict[str, Any]] | UserError = [
+                _answer(known, seen) | {"pages": told["pages"]} for seen in told["seen"]
+            ]
         except UserError as error:
-            found: list[dict[str, Any]] | UserError = error
-        else:
-            found = [_answer(known, seen) | {"pages": told["pages"]} for seen in told["seen"]]
-        while len(self._kept) >= KEPT:
-            self._kept.pop(next(iter(self._kept)))
+            found = error
+        self._make_room(key)
         self._kept[key] = found
         return found
+
+    def _make_room(self, key: Any) -> None:
+        """Of volumes only the pages of one are kept, of pictures the originals of the last ones, and what other groups
+        said goes first."""
+        pages = [other for other in self._kept if len(other) == len(key) == len(self._state) + 3 and other[2] != key[2]]
+        others = [other for other in self._kept if other[:2] != self._state]
+        excess = max(0, len(self._kept) - len(pages) - KEPT + 1)
+        for old in dict.fromkeys([*pages, *[*others, *self._kept][:excess]]):
+            self._kept.pop(old, None)
+        answers = [found[0] for found in self._kept.values() if isinstance(found, list)]
+        whole = [told for told in answers if len(told.get("layers", ())) > 1]
+        for told in whole[: max(0, len(whole) - ORIGINALS + 1)]:
+            told["layers"] = dict(list(told["layers"].items())[-1:])
+            told[TRIMMED] = True
 
 
 def _answer(known: Known, seen: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from colora.plots import class_colour
 from colora.prediction.volume import volume_answer
 from colora.system.errors import UserError
 from pages.components import show
+from pages.components.command import Unanswered
 from pages.components.images.gallery import gallery
-from pages.components.predict.scans import Answers, Scan
+from pages.components.predict.scans import Answers, Scan, ask_again
 
 OPEN = "open-pages"  # {scan id: the page that is shown large}
 
@@ -25,10 +26,12 @@ def turn_to(scan: Scan, page: int | str) -> None:
     st.session_state.setdefault(OPEN, {})[scan.id] = int(page)
 
 
-def step(scan: Scan, pages: int, by: int) -> None:
-    """To the next or the last B-scan."""
+def step(scan: Scan, pages: int, beyond: Callable[[int], None], by: int) -> None:
+    """To the next or the last B-scan; from the first and the last one `beyond` the volume."""
     if 0 <= open_page(scan) + by < pages:
         turn_to(scan, open_page(scan) + by)
+    else:
+        beyond(by)
 
 
 def volume(scan: Scan, pages: int, answers: Answers) -> Callable[[], None]:
@@ -42,7 +45,7 @@ def volume(scan: Scan, pages: int, answers: Answers) -> Callable[[], None]:
     for told in answers.pages(scan, pages):
         if isinstance(told, UserError):
             with place:
-                show.say(told, icon=":material/broken_image:")
+                show_refusal(told, scan)
             return lambda: None
         found += told
     with place:
@@ -51,15 +54,22 @@ def volume(scan: Scan, pages: int, answers: Answers) -> Callable[[], None]:
     return lambda: None
 
 
+def show_refusal(error: UserError, scan: Scan) -> None:
+    """Why there is no answer; what nobody could answer can be tried again."""
+    show.say(error, icon=":material/broken_image:")
+    if isinstance(error, Unanswered):
+        st.button("Try again", icon=":material/refresh:", key="again", on_click=ask_again, args=(scan.id,))
+
+
 def _ask(scan: Scan, pages: int, answers: Answers, bar: Any) -> None:
     done = 0
     bar.progress(0.0, text=f"Predicting every page: 0 of {pages:,}")
     for told in answers.pages(scan, pages):
-        done += 0 if isinstance(told, UserError) else len(told)
+        if isinstance(told, UserError):
+            break
+        done += len(told)
         bar.progress(min(done / pages, 1.0), text=f"Predicting every page: {done:,} of {pages:,}")
-    if answers.pages_known(scan, pages):
-        st.rerun()
-    bar.empty()
+    st.rerun()
 
 
 def _answer(found: list[dict[str, Any]]) -> None:
@@ -67,7 +77,8 @@ def _answer(found: list[dict[str, Any]]) -> None:
     whole = volume_answer(found)
     called = ", ".join(f"{n:,} {name}" for name, n in whole["called"].items())
     st.markdown(f"**The volume, {whole['frames']:,} pages**: called {show.literal(called)}")
-    table = pd.DataFrame([{name: f"{p:.3f}" for name, p in whole["by_class"].items()}], index=["Volume"])
+    named = pd.Index(["the volume"], name="Answer to")  # a heading without a text is none to a screen reader
+    table = pd.DataFrame([{name: f"{p:.3f}" for name, p in whole["by_class"].items()}], index=named)
     show.table(table, border="horizontal", alt="The volume's answer for each class")
     doubted = f" {whole['doubted']:,} pages are not to be relied on." if whole["doubted"] else ""
     st.caption(

@@ -32,7 +32,7 @@ FILES = ("model.safetensors", "config.json")  # of a seed
 
 
 class _Ended(Unanswered):
-    """By itself, while it was asked."""
+    """While it was asked, and not over the question: another one is asked at once."""
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Worker:
     loaded: bool = False
     used: float = 0.0  # time.monotonic()
     lock: Lock = field(default_factory=Lock)
+    over: bool = False  # it has ended, or is about to
     _answers: Queue = field(default_factory=Queue)
     _last: deque = field(default_factory=lambda: deque(maxlen=20))
     _asked: int = 0
@@ -62,7 +63,9 @@ class Worker:
 
     def _hear(self) -> None:
         for line in self.process.stdout:
-            self._answers.put(line)
+            if line.endswith(b"\n"):  # killed while it wrote, it leaves half of one
+                self._answers.put(line)
+        self.process.wait()
         self._answers.put(None)  # it has ended
 
     def _overhear(self) -> None:
@@ -71,11 +74,13 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        return self.process.poll() is None
+        return not self.over and self.process.poll() is None
 
     def ask(self, request: dict[str, Any], data: bytes = b"") -> dict[str, Any]:
         """Its answer to an image. Raises UserError with its refusal, and Unanswered where it has ended over it."""
         with self.lock:
+            if self.over:  # over the question of another session, while this one waited
+                raise _Ended(f"{NAME} has just ended. Try again.")
             if not self.loaded:
                 self.loaded = self._next(READY_SECONDS)["ready"]
             self._asked += 1
@@ -84,9 +89,9 @@ class Worker:
                 self.process.stdin.write(json.dumps(request | {"id": self._asked}).encode() + b"\n" + data)
                 self.process.stdin.flush()
             told = self._next(ANSWER_SECONDS)
-        if told["id"] != self._asked:
-            self.end()
-            raise Unanswered(f"{NAME} answered another question than this one; it was ended. Try again.")
+            if told.get("id") != self._asked:
+                self.end()
+                raise Unanswered(f"{NAME} answered another question than this one; it was ended. Try again.")
         if "refused" in told:
             raise UserError(told["refused"])
         return told
@@ -99,8 +104,10 @@ class Worker:
             raise Unanswered(f"{NAME} has not answered within {seconds:.0f} s; it was ended. Try again.") from None
         if line is not None:
             return json.loads(line)
+        wanted, self.over = self.over, True
         code = self.process.wait()
-        self._answers.put(None)  # for whoever asks next
+        if wanted:
+            raise _Ended(f"{NAME} was ended meanwhile, since another group was needed or this one changed. Try again.")
         if code == TOO_MUCH:
             raise UserError("This image takes more memory than one may: make it smaller, then choose it again.")
         if code == 0:
@@ -110,6 +117,7 @@ class Worker:
 
     def end(self) -> None:
         """Ends exactly this process, which holds nothing that must be kept; its handle knows it from any other."""
+        self.over = True
         self.process.kill()
 
 
@@ -128,11 +136,15 @@ class _Workers:
                 known[1].end()
                 del self._known[str(group.path)]
             while len(self._known) >= AT_ONCE:
-                oldest = min(self._known, key=lambda path: self._known[path][1].used)
-                self._known.pop(oldest)[1].end()
+                self._known.pop(min(self._known, key=self._since))[1].end()
             worker = Worker.started(group)
             self._known[str(group.path)] = stamps, worker
             return worker
+
+    def _since(self, path: str) -> tuple[bool, float]:
+        """Orders them by who is needed least: one that nobody asks now, the longest unused first."""
+        worker = self._known[path][1]
+        return worker.lock.locked(), worker.used
 
     def end_all(self) -> None:
         with self._lock:

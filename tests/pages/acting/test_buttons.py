@@ -30,6 +30,12 @@ HARMLESS = {
     "sign-in-{name}": "leads to where one signs in",
     "sign-out": "ends one's own session",
     "show-frozen": "fills the fields of a question with the frozen one",
+    "scans-back": "puts one's own scans back",
+    "remove": "takes one's own scan out of the tab",
+    "remove-all": "takes one's own scans out of the tab",
+    "again": "asks once more what a scan is called",
+    "stop-folder": "ends what predicts a folder",
+    "stop-features": "ends what makes a group known",
     "verdict-import": "adds to the reader's own verdicts, whatever the group",
 }
 WIDGETS = ("button", "form_submit_button", "chat_input", "data_editor")
@@ -69,6 +75,7 @@ def test_every_button_that_acts_is_pressed_here():
     pressed |= {"undo", "put-back", "delete", "confirm-delete", "empty-trash", "train-on-cut", "remove-cut", "save-cut"}
     pressed |= {"launch-comparison", "train-now", "undo-cut", "launch-button", "cut-leaks", "freeze", "confirm-freeze"}
     pressed |= {"start-{target.id}", "cancel-{transfer.id}"}
+    pressed |= {"features", "predict-folder"}  # in pages/test_predict.py and pages/predict
     assert acting_keys() == pressed
 
 

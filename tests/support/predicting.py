@@ -1,0 +1,66 @@
+"""The page Predict as AppTest runs it: scans dropped, keys pressed, and what is shown of each."""
+
+import base64
+import io
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import streamlit as st
+from image_pages import act
+from opened import ran
+from PIL import Image
+from stand_in_worker import mark, probability
+
+
+@pytest.fixture
+def files(monkeypatch) -> dict:
+    """{name: what it holds} of every file that the page offers, as far as it is drawn."""
+    offered, offer = {}, st.download_button
+
+    def download_button(label, data, file_name, **options):
+        offered[file_name] = data
+        return offer(label, b"", file_name, **options)
+
+    monkeypatch.setattr(st, "download_button", download_button)
+    return offered
+
+
+def drop(app, *scans: tuple[str, bytes]):
+    app.file_uploader[0].set_value([(name, data, "image/png") for name, data in scans])
+    return ran(app)
+
+
+def component(app, key: str) -> dict:
+    found = [json.loads(e.proto.json) for e in app.get("bidi_component") if e.proto.id.endswith(f"-{key}")]
+    return found[0] if found else {}
+
+
+def tiles(app, key: str = "scan-tiles") -> dict[str, dict]:
+    """By what is written under each."""
+    return {"".join(tile["notes"]) or tile["rank"]: tile for tile in component(app, key).get("tiles", [])}
+
+
+def step(app, by: int):
+    """An arrow key on the large picture."""
+    element = next(e for e in app.get("bidi_component") if e.proto.id.endswith("-scan"))
+    return act(app, "step", by, "scan", among=SimpleNamespace(get=lambda kind: [element]))
+
+
+def shows(app, name: str, data: bytes, page: int = 0) -> None:
+    """The large picture, its title and the table are all of this scan."""
+    large, grey = component(app, "scan"), mark(data, page) % 256
+    assert f"probability {probability(data, page):.2f}" in large["name"]["says"]
+    assert large["name"]["about"].startswith(name) and large["alt"].startswith(name)
+    assert pixels(large["layers"][0]["image"]).tolist() == np.full((8, 8), grey).tolist()
+    (classes,) = [table.value for table in app.table if table.value.index.name == "Class"]
+    assert classes.loc["CNV", "Probability"] == f"{probability(data, page):.3f}"
+
+
+def pixels(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
+
+
+def keys(app) -> set[str]:
+    return {button.key for button in app.button}
