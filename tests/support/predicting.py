@@ -8,10 +8,41 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import streamlit as st
+from fabricate import COUNTS
 from image_pages import act
 from opened import ran
 from PIL import Image
-from stand_in_worker import mark, probability
+from stand_in_worker import SIDE, SMALL, WIDTH, mark, probability
+
+from colora.metrics.novelty import Familiar
+from colora.runs.features import Kept, write_features
+from colora.runs.folder import Group
+
+
+def make_known(group: Group) -> np.ndarray:
+    """Let a fabricated group have kept what its seeds see; (N, WIDTH) of the train images is returned."""
+    rng = np.random.default_rng(0)
+    seen = {split: rng.normal(size=(sum(COUNTS[split]), WIDTH)).astype(np.float16) for split in COUNTS}
+    familiar = Familiar(np.eye(4, WIDTH), np.eye(WIDTH))
+    for run in group.runs:
+        distances = {split: rng.gamma(3, size=sum(COUNTS[split])) for split in ("val", "test")}
+        write_features(run, Kept(seen, familiar, distances), epoch=None)
+    return seen["train"].astype(np.float64)
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[tuple[str, int]]:
+    """(name, page) of each question to a worker, in order."""
+    from pages.components.predict import scans
+
+    questions, ask = [], scans.ask
+
+    def recorded(group, request, data=b""):
+        questions.append((request["name"], request["page"]))
+        return ask(group, request, data)
+
+    monkeypatch.setattr(scans, "ask", recorded)
+    return questions
 
 
 @pytest.fixture
@@ -53,9 +84,15 @@ def shows(app, name: str, data: bytes, page: int = 0) -> None:
     large, grey = component(app, "scan"), mark(data, page) % 256
     assert f"probability {probability(data, page):.2f}" in large["name"]["says"]
     assert large["name"]["about"].startswith(name) and large["alt"].startswith(name)
-    assert pixels(large["layers"][0]["image"]).tolist() == np.full((8, 8), grey).tolist()
+    for layer, side in zip(large["layers"], (SIDE, SMALL), strict=True):
+        assert pixels(layer["image"]).tolist() == np.full((side, side), grey).tolist()
     (classes,) = [table.value for table in app.table if table.value.index.name == "Class"]
     assert classes.loc["CNV", "Probability"] == f"{probability(data, page):.3f}"
+
+
+def facts(app) -> dict[str, str]:
+    (found,) = [table.value for table in app.table if table.value.index.name == "Fact"]
+    return dict(found["Value"])
 
 
 def pixels(uri: str) -> np.ndarray:

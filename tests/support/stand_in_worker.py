@@ -2,41 +2,43 @@
 
     python tests/support/stand_in_worker.py GROUP_DIR
 
-An answer tells what it is of: its checksum is that of the bytes, or of the path, its first probability follows from
-that, its picture has the grey of it. The image's name says what becomes of it: "refused" is refused, "two-pages" has so
-many pages, "doubted" is not to be relied on, "hangs" is never answered, "dies" ends the process in the middle of its
-answer, "idles" ends it once, as when nobody had asked, "too-much" by its code, "other" gets the answer to another
-question, "slow" takes half a second. A file `refuse` in GROUP_DIR refuses the group, `late` keeps it from being ready.
+It sees as many seeds and classes as the group has, and distances once each seed has kept what is familiar to it. An
+answer tells what it is of: its checksum is that of the bytes, or of the path, its first probability follows from that,
+its picture has the grey of it. The image's name says what becomes of it: "refused" is refused, "two-pages" has so many
+pages, "foreign" lies too far, "disputed" is called otherwise by the last seed, "blank" is blank, "hangs" is never
+answered, "dies" ends the process in the middle of its answer, "idles" ends it once, as when nobody had asked,
+"too-much" by its code, "other" gets the answer to another question, "slow" takes half a second. A file `refuse` in
+GROUP_DIR refuses the group, `late` keeps it from being ready.
 """
 
 import base64
+import io
 import json
 import os
 import signal
 import sys
 import time
 import zlib
+from array import array
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-import numpy as np
-from scan_answers import documents, png
+from PIL import Image
 
 PAGES = {"two-pages": 2, "twenty-pages": 20}
-IDLED = Path(sys.argv[-1]) / "idled"
+GROUP = Path(sys.argv[-1])
+WIDTH = 8  # of features, where none are kept
+SIDE, SMALL = 8, 4  # pixels of a picture, and as the network sees it
 
 
 def main() -> int:
-    group = IDLED.parent
-    about, _ = documents()
-    if (group / "refuse").exists():
+    if (GROUP / "refuse").exists():
         print("colora worker: The models of this group are gone.", file=sys.stderr)
         return 2
-    while (group / "late").exists():
+    while (GROUP / "late").exists():
         time.sleep(0.02)
-    say({"ready": about | {"name": group.name, "best_seed": 0, "finished": 2, "operating_point": asked(about)}})
+    say({"ready": True})
     while line := sys.stdin.buffer.readline():
         request = json.loads(line)
         data = sys.stdin.buffer.read(request["bytes"]) if "bytes" in request else request["path"].encode()
@@ -45,29 +47,28 @@ def main() -> int:
     return 0
 
 
-def asked(about: dict[str, Any]) -> dict[str, Any]:
-    return about["operating_point"] | {"changed": None}
-
-
 def told(name: str, data: bytes, request: dict[str, Any]) -> dict[str, Any]:
     if "hangs" in name:
         time.sleep(600)
     if "slow" in name:
         time.sleep(0.5)
     if "dies" in name:
-        os.write(1, b'{"id": 1, "answer": {"siz')
+        os.write(1, b'{"id": 1, "pages": 1, "se')
         os.kill(os.getpid(), signal.SIGKILL)
-    if "idles" in name and not IDLED.exists():
-        IDLED.touch()
+    if "idles" in name and not (GROUP / "idled").exists():
+        (GROUP / "idled").touch()
         os._exit(0)
     if "too-much" in name:
         os._exit(3)
     if "refused" in name:
         return {"refused": f"{name} is no image."}
-    if "pages" in request:
-        last = min(request["page"] + request["pages"], pages_of(name))
-        return {"answer": {"answers": [answer(name, data, page) for page in range(request["page"], last)]}}
-    return {"answer": answer(name, data, request.get("page", 0))}
+    runs = [folder for folder in sorted(GROUP.glob("seed-*")) if read(folder / "status.json")["state"] == "done"]
+    if request["features_of"] not in [int(folder.name.removeprefix("seed-")) for folder in runs]:
+        return {"refused": f"Seed {request['features_of']} is none of those that answer."}
+    several = "pages" in request
+    first = request.get("page", 0)
+    last = min(first + request.get("pages", 1), pages_of(name))
+    return {"pages": pages_of(name), "seen": [seen(runs, name, data, page, several) for page in range(first, last)]}
 
 
 def pages_of(name: str) -> int:
@@ -80,23 +81,60 @@ def mark(data: bytes, page: int = 0) -> int:
 
 
 def probability(data: bytes, page: int = 0) -> float:
-    return 0.6 + mark(data, page) % 200 / 1000
+    """Of the first class, as the ensemble has it; to two and to three digits the same in whatever precision."""
+    return 0.6002 + mark(data, page) % 200 / 1000
 
 
-def answer(name: str, data: bytes, page: int) -> dict[str, Any]:
-    _, image = documents(seeds=2)
-    image.pop("path")
-    p = [probability(data, page), 0.9 - probability(data, page), 0.06, 0.04]
-    mean = {"prediction": "CNV", "probabilities": dict(zip(image["mean"]["probabilities"], p, strict=True))}
-    grey = "data:image/png;base64," + base64.b64encode(png(np.full((8, 8), mark(data, page) % 256, np.uint8))).decode()
-    doubt = image["doubt"] | {"high": "doubted" in name, "says": "Do not rely on this."}
-    doubt["distance"] = doubt["distance"] | ({"value": 0.4, "share": 0.97} if "doubted" in name else {})
-    calibrated = image["calibrated"] | {"prediction": "CNV"}
-    return image | {
-        "checksum": str(mark(data, page)), "size": [8, 8], "pages": pages_of(name), "layers": {"Original": grey},
-        "tile": grey, "mean": mean | {"entropy": 0.7}, "doubt": doubt, "calibrated": calibrated, "nearest": None,
-        "seeds": [seed | {"calibrated": seed} for seed in image["seeds"]],
-    }  # fmt: skip
+def probabilities(seeds: int, classes: int, data: bytes, page: int = 0) -> list[list[float]]:
+    """(R, C): each seed's lie around `probability`."""
+    p, rest = probability(data, page), [0.1 / max(classes - 2, 1)] * (classes - 2)
+    apart = [0.02 * (seed - (seeds - 1) / 2) for seed in range(seeds)]
+    return [[p + by, 1 - sum(rest) - p - by, *rest] for by in apart]
+
+
+def look(data: bytes, width: int, page: int = 0) -> list[float]:
+    """(D,) features, of any length."""
+    return [float(mark(data, page + i) % 1000) for i in range(width)]
+
+
+def seen(runs: list[Path], name: str, data: bytes, page: int, several: bool) -> dict[str, Any]:
+    p = probabilities(len(runs), len(read(runs[0] / "config.json")["resolved"]["class_names"]), data, page)
+    if "disputed" in name:
+        p[-1][:2] = p[-1][1::-1]
+    kept = [of_file(path) for run in runs if (path := run / "predictions" / "features.safetensors").exists()]
+    distances = [10 * max(own) if "foreign" in name else median(own) for _, own in kept]
+    width = kept[0][0] if kept else WIDTH
+    grey = mark(data, page) % 256
+    layers = {f"Original, {SIDE} × {SIDE}": png(grey, SIDE), f"As the network sees it, {SMALL} px": png(grey, SMALL)}
+    return {
+        "probabilities": p,
+        "features": look(data, width, page),
+        "distances": distances if len(kept) == len(runs) else None,
+        "checksum": str(mark(data, page)),
+        "contrast": 3.0 if "blank" in name else 46.0,
+        "conversions": [],
+        **({"tile": png(grey, SMALL)} if several else {"size": [SIDE, SIDE], "layers": layers}),
+    }
+
+
+def of_file(path: Path) -> tuple[int, array]:
+    """The features' width and the distances of the validation images, of a run's file; without numpy, which takes as
+    long as all else."""
+    raw = path.read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:start])
+    begin, end = header["val.distance"]["data_offsets"]
+    return header["train"]["shape"][1], array("f", raw[start + begin : start + end])
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def png(grey: int, side: int) -> str:
+    file = io.BytesIO()
+    Image.new("L", (side, side), grey).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def say(document: dict[str, Any]) -> None:

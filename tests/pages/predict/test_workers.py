@@ -8,14 +8,14 @@ from threading import Thread
 
 import pytest
 from fabricate import fabricate, fill_run
-from stand_in_worker import mark, probability
+from stand_in_worker import mark, probabilities
 from workers_of_tests import living_workers, until
 
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components.command import Unanswered
 from pages.components.predict import workers as module
-from pages.components.predict.workers import AT_ONCE, ask, ready, workers
+from pages.components.predict.workers import AT_ONCE, ask, workers
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -25,8 +25,12 @@ def group(tmp_path) -> Group:
     return fabricate(tmp_path / "runs", "g", ["done"])
 
 
-def asked(group: Group, name: str = "scan.png", data: bytes = b"pixels", **more) -> dict:
-    return ask(group, {"name": name, "bytes": len(data)} | more, data)
+def asked(group: Group, name: str = "scan.png", data: bytes = b"pixels") -> dict:
+    """What is seen in an image of one page."""
+    told = ask(group, {"name": name, "bytes": len(data), "features_of": 0}, data)
+    (seen,) = told["seen"]
+    assert told["pages"] == 1
+    return seen
 
 
 def fresh(group: Group) -> Group:
@@ -40,13 +44,14 @@ def pid(group: Group) -> int:
 
 def test_one_a_group_is_begun_when_it_is_needed_and_answers_what_it_was_asked(group):
     assert living_workers() == []
-    assert ready(group)["name"] == "g"
-    first = pid(group)
+    first, worker = pid(group), workers().of(group)
+    assert not worker.loaded
     for data in (b"one", b"two", b""):
-        told = asked(group, data=data)
-        assert (told["checksum"], told["mean"]["probabilities"]["CNV"]) == (str(mark(data)), probability(data))
-    told = ask(group, {"path": "/scans/two-pages.tif", "page": 0, "pages": 16})
-    assert [one["checksum"] for one in told["answers"]] == [str(mark(b"/scans/two-pages.tif", n)) for n in (0, 1)]
+        seen = asked(group, data=data)
+        assert (seen["checksum"], seen["probabilities"]) == (str(mark(data)), probabilities(1, 4, data))
+    assert worker.loaded
+    told = ask(group, {"path": "/scans/two-pages.tif", "page": 0, "pages": 16, "features_of": 0})
+    assert [one["checksum"] for one in told["seen"]] == [str(mark(b"/scans/two-pages.tif", n)) for n in (0, 1)]
     assert [process.pid for process in living_workers()] == [first] == [pid(group)]
 
 
@@ -65,22 +70,25 @@ def test_of_more_groups_than_may_be_held_the_longest_unused_is_ended(tmp_path):
 def test_one_that_is_asked_just_now_is_not_the_one_that_is_ended(tmp_path):
     first, second, third = [fabricate(tmp_path / "runs", f"g{n}", ["done"]) for n in range(3)]
     with ThreadPoolExecutor() as pool:
-        ready(first), ready(second)
+        asked(first), asked(second)
         waits = pool.submit(asked, first, "slow.png")
         until(lambda: workers().of(first).lock.locked())
         asked(second)  # used later than the first one
         before = pid(first)
-        ready(third)
+        asked(third)
         assert waits.result(20)["checksum"] == str(mark(b"pixels")) and pid(first) == before
 
 
-@pytest.mark.parametrize("file", ["seed-00/metrics.jsonl", "question.json", "seed-00/model.safetensors"])
-def test_it_is_ended_when_a_file_that_it_has_read_is_another(group, file):
+READ = {"seed-00/config.json": True, "seed-00/model.safetensors": True, "question.json": False, "notes.txt": False}
+
+
+@pytest.mark.parametrize(("file", "read"), READ.items())
+def test_it_is_ended_when_a_file_that_it_has_read_is_another(group, file, read):
     before = pid(group)
     with open(group.path / file, "a") as changed:
         changed.write("\n")
     assert asked(fresh(group))["checksum"] == str(mark(b"pixels"))
-    assert pid(group) != before and [process.pid for process in living_workers()] == [pid(group)]
+    assert (pid(group) != before) is read and [process.pid for process in living_workers()] == [pid(group)]
 
 
 def test_it_is_ended_when_a_seed_finishes_and_when_another_group_has_its_name(tmp_path):
@@ -101,7 +109,7 @@ def test_a_refusal_is_the_commands_own_sentence(group):
             asked(group)
         assert not isinstance(error.value, Unanswered)
     (group.path / "refuse").unlink()
-    assert asked(group)["pages"] == 1
+    assert asked(group)["checksum"] == str(mark(b"pixels"))
     with pytest.raises(UserError, match=r"^refused\.png is no image\.$"):
         asked(group, "refused.png")
 
@@ -114,7 +122,7 @@ def test_what_cannot_be_started_is_a_sentence(group, monkeypatch):
 
 def test_killed_from_outside_it_is_begun_anew_at_the_next_question(group):
     worker = workers().of(group)
-    ready(group)
+    asked(group)
     os.kill(worker.process.pid, 9)
     worker.process.wait()
     assert asked(group)["checksum"] == str(mark(b"pixels")) and pid(group) != worker.process.pid
@@ -129,7 +137,7 @@ def test_killed_over_a_question_it_is_a_sentence_and_half_an_answer_is_none(grou
 
 def test_whoever_waits_while_it_ends_over_anothers_image_is_not_told_so_of_their_own(group):
     with ThreadPoolExecutor() as pool:
-        ready(group)
+        asked(group)
         first = pool.submit(asked, group, "slow too-much.png")
         until(lambda: workers().of(group).lock.locked())
         second = pool.submit(asked, group, "mine.png", b"mine")
@@ -147,10 +155,10 @@ def test_its_end_for_want_of_questions_is_not_noticed(group):
 
 def test_ended_for_a_change_of_the_group_while_it_is_asked_another_one_answers(group):
     with ThreadPoolExecutor() as pool:
-        ready(group)
+        asked(group)
         waits = pool.submit(asked, group, "slow.png")
         until(lambda: workers().of(group).lock.locked())
-        (group.path / "question.json").touch()
+        (group.runs[0].path / "model.safetensors").touch()
         workers().of(fresh(group))
         assert waits.result(20)["checksum"] == str(mark(b"pixels"))
 
@@ -160,7 +168,7 @@ def test_one_that_hangs_is_ended_after_its_time(group, monkeypatch, late):
     if late:
         (group.path / "late").touch()
     else:
-        ready(group)
+        asked(group)
     monkeypatch.setattr(module, "READY_SECONDS" if late else "ANSWER_SECONDS", 0.3)
     worker, begun = workers().of(group), time.monotonic()
     with pytest.raises(Unanswered, match=r"^colora worker has not answered within 0 s; it was ended\. Try again\.$"):
@@ -188,7 +196,7 @@ def test_sessions_that_ask_at_once_get_their_own_answers(group):
 def test_while_the_models_load_everybody_waits_for_the_one_process(group):
     (group.path / "late").touch()
     found: list[str] = []
-    waiting = [Thread(target=lambda: found.append(ready(group)["name"])) for _ in range(3)]
+    waiting = [Thread(target=lambda: found.append(asked(group)["checksum"])) for _ in range(3)]
     for thread in waiting:
         thread.start()
     until(lambda: len(living_workers()) == 1)
@@ -197,7 +205,7 @@ def test_while_the_models_load_everybody_waits_for_the_one_process(group):
     (group.path / "late").unlink()
     for thread in waiting:
         thread.join(20)
-    assert found == ["g"] * 3 and len(living_workers()) == 1
+    assert found == [str(mark(b"pixels"))] * 3 and len(living_workers()) == 1
 
 
 @pytest.mark.processes
