@@ -6,16 +6,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from elsewhere import ANEW, make_anew
 from fabricate import damage, fabricate
 from hostile import NAME, markup_on
-from opened import opener, ran, texts
+from opened import opener, ran, read, texts
 from pdf_text import text as text_of
-from predicting import component, drop, keys, pixels, shows, step, tiles
-from stand_in_worker import mark, probability
+from predicting import component, drop, facts, keys, make_known, pixels, shows, step, tiles
+from stand_in_worker import mark, probabilities, probability
 from workers_of_tests import living_workers
 
+from colora.metrics.calibration import tempered
+from colora.prediction.answer import DO_NOT_RELY
+from colora.prediction.known import Known
 from colora.runs.folder import Group
 from colora.system.installation import ROOT
 
@@ -26,11 +30,6 @@ LEFT, RIGHT = b"left eye", b"right eye"
 def runs(tmp_path) -> Path:
     fabricate(tmp_path / "runs", "g", ["done", "done"])
     return tmp_path / "runs"
-
-
-@pytest.fixture
-def open_page(monkeypatch, runs, stand_ins):
-    return opener(monkeypatch, runs)
 
 
 # ---- which group
@@ -59,7 +58,7 @@ def test_a_group_that_its_worker_refuses_says_why_and_answers_when_it_is_mended(
     app = drop(open_page("predict", "g"), ("left.png", LEFT))
     assert [error.value for error in app.error] == ["The models of this group are gone."] and not app.table
     (runs / "g" / "refuse").unlink()
-    (runs / "g" / "question.json").touch()  # it was another answer's group
+    (runs / "g" / "seed-00" / "model.safetensors").touch()
     shows(ran(app), "left.png", LEFT)
 
 
@@ -117,23 +116,50 @@ def test_each_scan_is_shown_with_its_own_answer_wherever_one_goes(open_page):
     assert len(component(app, "scan-tiles")["tiles"]) == 3
 
 
-def test_calibrated_is_another_answer_and_said_so(open_page):
+def test_calibrated_is_another_answer_and_said_so(open_page, runs):
     app = drop(open_page("predict", "g"), ("left.png", LEFT))
     app.toggle(key="calibrated").set_value(True)
     ran(app)
-    assert "probability 0.91" in component(app, "scan")["name"]["says"]
+    p = np.mean(probabilities(2, 4, LEFT), axis=0)
+    (calibrated,) = tempered(p[None], Known.of(Group(runs / "g")).temperatures[1])
+    assert abs(calibrated[0] - p[0]) > 0.02
+    assert f"probability {calibrated[0]:.2f}" in component(app, "scan")["name"]["says"]
     assert app.query_params["calibrated"] == "true"
     app.toggle(key="calibrated").set_value(False)
     shows(ran(app), "left.png", LEFT)
 
 
-def test_a_doubtful_answer_says_so_above_its_figures_and_on_its_tile(open_page):
-    app = drop(open_page("predict", "g"), ("doubted.png", LEFT), ("right.png", RIGHT))
-    assert app.error[0].value == (
-        "**Do not rely on this.** It lies further from the training images than 97 % of the validation images."
-    )
-    assert [tiles(app)[name]["marks"] for name in ("doubted.png", "right.png")] == [["do not rely"], []]
-    assert not step(app, 1).error
+DOUBTS = {
+    "foreign.png": "It lies further from what the models were trained on than all of the validation images.",
+    "disputed.png": "Of the seeds 50 % vote otherwise than most.",
+    "blank.png": "It is blank, or nearly.",
+}
+
+
+def test_a_doubtful_answer_says_why_above_its_figures_and_on_its_tile(open_page, runs):
+    make_known(Group(runs / "g"))
+    names = [*DOUBTS, "right.png", "foreign and blank.png"]
+    app = drop(open_page("predict", "g"), *((name, name.encode()) for name in names))
+    marks = [["do not rely"]] * 3 + [[], ["do not rely"]]
+    assert [tiles(app)[name]["marks"] for name in names] == marks
+    for name in names:
+        said = " ".join(why for doubt, why in DOUBTS.items() if doubt.removesuffix(".png") in name)
+        assert [error.value for error in app.error] == ([f"**{DO_NOT_RELY}** {said}"] if said else []), name
+        far = "This picture is near none of them: these are the least far ones." in texts(app)
+        assert far == ("foreign" in name) and len(component(app, "nearest")["tiles"]) == 5
+        step(app, 1)
+
+
+def test_a_picture_that_the_models_have_met_is_said_so(open_page, runs):
+    path = runs / "g" / "seed-00" / "predictions" / "val.parquet"  # of the best seed
+    table = pd.read_parquet(path)
+    table.loc[7, "checksum"] = np.uint64(mark(LEFT))
+    table.to_parquet(path)
+    assert Known.of(Group(runs / "g")).best.seed == 0
+    app = drop(open_page("predict", "g"), ("left.png", LEFT), ("right.png", RIGHT))
+    (warning,) = app.warning
+    assert read(warning.value).startswith("This very picture is among the validation images, as val-0007: how well")
+    assert not step(app, 1).warning
 
 
 def test_a_file_that_is_no_image_is_refused_among_the_others(open_page, files):
@@ -149,7 +175,7 @@ def test_a_file_that_is_no_image_is_refused_among_the_others(open_page, files):
     rows = {row["image"]: row for row in csv.DictReader(io.StringIO(files["g-predictions.csv"]().decode("utf-8-sig")))}
     assert list(rows) == ["left.png", "right.png", "refused.png"]
     assert rows["refused.png"]["note"] == "refused.png is no image." and rows["refused.png"]["prediction"] == ""
-    assert float(rows["right.png"]["p_CNV"]) == pytest.approx(probability(RIGHT), abs=1e-9)
+    assert float(rows["right.png"]["p_CNV"]) == pytest.approx(probability(RIGHT), abs=1e-7)
 
 
 def test_a_file_that_ends_the_process_is_asked_once_and_again_by_a_click(open_page):
@@ -202,10 +228,11 @@ def test_what_is_removed_can_be_put_back_until_others_are_chosen(open_page):
 def test_another_group_gives_answers_of_its_own_to_the_same_scans(open_page, runs):
     fabricate(runs, "other", ["done"])
     app = drop(open_page("predict", "g"), ("left.png", LEFT))
-    assert texts(app).count("g: ensemble of 2 seeds") == 1
+    assert texts(app).count("g: ensemble of 2 seeds") == 1 and facts(app)["Votes of seeds"] == "CNV 2"
     app.selectbox(key="group").set_value("other")
     shows(ran(app), "left.png", LEFT)
-    assert "other: ensemble of 2 seeds" in texts(app) and "g: ensemble" not in texts(app).replace("other: ", "")
+    assert "other: ensemble of 1 seed," in texts(app) and "g: ensemble" not in texts(app)
+    assert facts(app)["Votes of seeds"] == "CNV 1" and "Dissent" not in facts(app)
 
 
 def test_two_tabs_do_not_see_each_others_scans(open_page):

@@ -22,6 +22,7 @@ from pages.components import show
 from pages.components.command import Unanswered
 from pages.components.predict.known import known_of, stamps_of
 from pages.components.predict.workers import ask
+from pages.components.predict.workers import stamps_of as models_of
 
 ENDINGS = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp"]
 MOST, MOST_BYTES = 200, 400 * 2**20  # of a tab
@@ -140,7 +141,7 @@ class Answers:
     """What the group says of scans, as its files are now: each is asked for once in this tab."""
 
     def __init__(self, group: Group):
-        self._group, self._state = group, (str(group.path), repr(stamps_of(group)))
+        self._group, self._state = group, (str(group.path), repr((stamps_of(group), models_of(group))))
         self._kept: dict[Any, list[dict[str, Any]] | UserError] = st.session_state.setdefault("answers", {})
 
     def known(self, scan: Scan) -> bool:
@@ -194,15 +195,21 @@ class Answers:
 
     def _make_room(self, key: Any) -> None:
         """Of volumes only the pages of one are kept, of pictures the originals of the last ones, and what other groups
-        said goes first."""
-        pages = [other for other in self._kept if len(other) == len(key) == len(self._state) + 3 and other[2] != key[2]]
+        said goes first. What the page draws each time stays, however much it is, or it would be asked for without end:
+        the first pages of this tab's scans, and the pages of the volume."""
+        volume = len(self._state) + 3  # parts of the key of several pages at once
+        if len(key) == volume:
+            for other in [other for other in self._kept if len(other) == volume and other[SCAN] != key[SCAN]]:
+                del self._kept[other]
+        own = [other for other in self._kept if other[:2] == self._state]
         others = [other for other in self._kept if other[:2] != self._state]
-        excess = max(0, len(self._kept) - len(pages) - KEPT + 1)
-        for old in dict.fromkeys([*pages, *[*others, *self._kept][:excess]]):
-            self._kept.pop(old, None)
+        turned = [other for other in own if len(other) < volume and (other[SCAN] not in scans() or other[-1] != 0)]
+        spare = [*others, *turned]  # each the oldest first
+        for old in spare[: max(0, len(self._kept) - KEPT + 1)]:
+            del self._kept[old]
         answers = [found[0] for found in self._kept.values() if isinstance(found, list)]
         whole = [told for told in answers if len(told.get("layers", ())) > 1]
-        for told in whole[: max(0, len(whole) - ORIGINALS + 1)]:
+        for told in whole[: max(0, len(whole) - ORIGINALS + (len(key) < volume))]:
             told["layers"] = dict(list(told["layers"].items())[-1:])
             told[TRIMMED] = True
 
