@@ -20,12 +20,13 @@ from colora.data.rules import make_rule
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
 from colora.metrics.classification import accuracy, cross_entropy, entropy, macro_auc
+from colora.metrics.novelty import Familiar
 from colora.metrics.operating_point import Choice
 from colora.queue import order
 from colora.results.operating_point import Question
 from colora.results.question import freeze
 from colora.runs.documents import CALIBRATION
-from colora.runs.features import write_features
+from colora.runs.features import Kept, write_features
 from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
 from colora.runs.notes import write_notes
 from colora.runs.selection import selected_row
@@ -261,7 +262,9 @@ def whole_run(runs_dir: Path, name: str = "g") -> Group:
     write_json(group.path / "cut.json", cut.model_dump())
     images = {split: sum(counts) for split, counts in COUNTS.items()}
     for run in group.runs:
-        write_features(run, {split: np.eye(count, 8) for split, count in images.items()}, epoch=6)
+        seen = {split: np.eye(count, 8) for split, count in images.items()}
+        distances = {split: np.linspace(1, 3, images[split]) for split in ("val", "test")}
+        write_features(run, Kept(seen, Familiar(np.eye(4, 8), np.eye(8)), distances), epoch=6)
         write_json(run.path / "queue.json", order.last_place(runs_dir))
         write_json(run.path / "process.json", {"guard": gone_process(), "child": None})
         write_json(run.path / CALIBRATION, {"epoch": 6, "images": 100, "temperature": 1.2, "log_loss": [0.5, 0.4]})
