@@ -9,11 +9,11 @@ import torch
 from fabricate import fabricate
 
 from colora.data.sources import SPLITS, load_dataset
+from colora.metrics.novelty import Familiar
 from colora.prediction.features import keep_features
 from colora.prediction.known import Known
 from colora.prediction.models import GroupModels
 from colora.prediction.predict import Predictor
-from colora.metrics.novelty import Familiar
 from colora.runs.features import Kept, features_path, has_features, read_familiar, read_features, write_features
 from colora.runs.folder import Group
 from colora.system.errors import UserError
@@ -121,7 +121,7 @@ def test_what_was_kept_of_another_width_is_a_sentence_and_no_fault(own_pair, ima
     narrow = replace(good, features={split: rows[:, :7] for split, rows in features.items()})
     width = features["val"].shape[1]
     write_features(best, narrow, epoch=None)
-    with pytest.raises(UserError, match=rf"cannot be read \(its features have 7 values each, and the model's {width}\)"):
+    with pytest.raises(UserError, match=rf"cannot be read \(its features have 7 values each, and .* {width}\)"):
         Predictor.of(own_pair, "cpu").answers(images["val"][:1])
     channels = len(whole.whitening)
     write_features(best, replace(good, familiar=Familiar(np.eye(3, 9), np.eye(9))), epoch=None)
@@ -156,7 +156,8 @@ def test_of_large_splits_some_images_are_familiar_and_all_have_features(own_pair
     whole, distances = read_familiar(run)
     assert whole.means == pytest.approx(expected.means, rel=1e-5)
     for split in ("val", "test"):
-        assert distances[split] == pytest.approx(expected.distance(maps[split]), rel=1e-5) and len(distances[split]) == 10
+        assert len(distances[split]) == 10
+        assert distances[split] == pytest.approx(expected.distance(maps[split]), rel=1e-5)
     after = read_features(run, dict.fromkeys(SPLITS, 30))
     assert all(np.array_equal(after[split], before[split]) for split in SPLITS)
 
