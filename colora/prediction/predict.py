@@ -19,7 +19,7 @@ from colora.runs.folder import Group
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 
-AT_ONCE = 32  # images, as they were predicted after training: then the same bits come out
+AT_ONCE = 32  # images, as they were predicted after training: with as many threads the same bits come out
 
 
 @dataclass(frozen=True, eq=False)
