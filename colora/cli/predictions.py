@@ -14,7 +14,6 @@ from colora.runs.folder import Group
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
-from colora.system.spreadsheet import csv_bytes
 from colora.system.typed import one_line
 
 LONGEST_IDLE = 10**6  # seconds
@@ -48,6 +47,7 @@ def _predict(args: argparse.Namespace) -> int:
     group = _group(args)
     from colora.prediction.predict import predict_images
     from colora.prediction.table import prediction_table
+    from colora.system.spreadsheet import csv_bytes  # pandas, which a worker does without
 
     with Bar(group.name, unit="") as bar:
         found = predict_images(group, args.images, bar)

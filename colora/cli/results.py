@@ -8,9 +8,9 @@ from colora.cli.groups import add_groups, add_runs_dir, groups_of
 from colora.cli.printing import print_json, show_evaluation, show_groups
 from colora.cli.progress import Bar
 from colora.cli.runs import look_beyond
-from colora.data.dataset import SPLITS
 from colora.engines.view import unattended
 from colora.queue.worked import COMMAND_WAIT_SECONDS, see_to
+from colora.runs.data_said import SPLITS
 from colora.runs.folder import Group
 from colora.runs.listing import listing
 from colora.runs.siblings import seeds_text

@@ -7,8 +7,8 @@ from typing import Any
 from colora.cli.groups import add_group, add_groups, group_of, groups_of
 from colora.cli.printing import say
 from colora.cli.question import add_question, asked_question
-from colora.data.dataset import SPLITS
 from colora.metrics.figures import TITLES
+from colora.runs.data_said import SPLITS
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
 from colora.system.typed import one_line

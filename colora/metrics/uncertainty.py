@@ -48,7 +48,7 @@ def vote_disagreement(p: np.ndarray) -> np.ndarray:
     """(S, N, C) -> (N,) in [0, 1 - 1/min(S, C)]: share of seeds outside the class with most votes."""
     votes = np.argmax(p, axis=2)  # (S, N)
     most = np.max([(votes == c).sum(axis=0) for c in range(p.shape[2])], axis=0)
-    return 1 - most / len(p)
+    return (len(p) - most) / len(p)  # the nearest number to 1/5, where 1 - 4/5 is less
 
 
 def rank_stability(p: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from colora.runs.folder import Group
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 
-AT_ONCE = 32  # images, as they were predicted after training: then the same bits come out
+AT_ONCE = 32  # images, as they were predicted after training: with as many threads the same bits come out
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +111,8 @@ def _batches(pages: Iterator[_Page]) -> Iterator[list[_Page]]:
 
 
 def _sources(paths: Sequence[Path]) -> tuple[list[Path], set[Path]]:
-    """The files that are meant, in order and each once, and those that nobody named. Raises UserError where a folder
-    cannot be read, or has no image."""
+    """The files that are meant, in order and each once, and which of them nobody has named. Raises UserError where a
+    folder cannot be read, or has no image."""
     found: list[Path] = []
     named: set[Path] = set()
     for path in (named_place(path, "images") for path in paths):

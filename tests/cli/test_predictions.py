@@ -128,25 +128,25 @@ def test_a_page_shows_no_other_picture_than_was_predicted(pair, scans, tmp_path,
 
 
 def test_features_are_made_once(own_pair, capsys):
-    found = document(capsys, "features", own_pair.path)
-    seed = found["seed"]
-    assert found == {"name": "pair", "seed": seed, "made": False}
-    path = features_path(own_pair.runs[seed])
+    assert document(capsys, "features", own_pair.path) == {"name": "pair", "made": []}
+    assert said(capsys, "features", own_pair.path) == ["pair: there already."]
+    path = features_path(own_pair.runs[1])
     before = path.read_bytes()
     path.unlink()
     identity = read_json(own_pair.path / "group.json")["identity"]
-    assert said(capsys, "features", own_pair.path, f"--identity={identity}") == [f"pair, seed {seed}: made."]
+    assert said(capsys, "features", own_pair.path, f"--identity={identity}") == ["pair: made of seed 1."]
     assert path.read_bytes() == before
+    for run in own_pair.runs:
+        features_path(run).unlink()
+    assert document(capsys, "features", own_pair.path) == {"name": "pair", "made": [0, 1]}
     assert "pair" in mistake(capsys, "features", own_pair.path, "--identity=other")
 
 
 def test_without_features_the_way_to_them_is_told(own_pair, scans, capsys):
-    for run in own_pair.runs:
-        features_path(run).unlink()
+    features_path(own_pair.runs[1]).unlink()  # one that lacks is enough
     lines = said(capsys, "predict", own_pair.path, scans / "l" / "scan.png")
     assert "Note: nearest images and distances are not known: colora features pair makes them." in lines
     assert not any("nearest training images" in line for line in lines)
-    features_path(own_pair.runs[0]).mkdir()
     features_path(own_pair.runs[1]).mkdir()
     assert "features.safetensors cannot be read" in mistake(capsys, "predict", own_pair.path, scans)
 

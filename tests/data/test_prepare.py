@@ -1,5 +1,6 @@
 """How one image becomes the network's input, and what is said of images that were not 8-bit grey."""
 
+import hashlib
 import io
 import os
 import random
@@ -12,7 +13,15 @@ from PIL import Image
 from small_data import striped_images
 
 from colora.data import prepare as module
-from colora.data.prepare import Converted, ImageError, prepare, prepare_array, prepare_file, read_image
+from colora.data.prepare import (
+    Converted,
+    ImageError,
+    image_checksum,
+    prepare,
+    prepare_array,
+    prepare_file,
+    read_image,
+)
 from colora.system.errors import UserError
 
 GREY = Image.fromarray((np.arange(48 * 32) % 251).reshape(32, 48).astype(np.uint8))
@@ -166,3 +175,14 @@ def test_a_pipe_in_place_of_an_image_is_a_sentence_and_no_wait_for_ever(tmp_path
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"a\.png does not open as an image \(it is no regular file"):
         read_image(tmp_path / "a.png", 32)
+
+
+def test_a_checksum_is_of_the_pixels_and_of_nothing_else():
+    image = np.random.default_rng(2).integers(0, 256, (12, 12), dtype=np.uint8)
+    first = hashlib.sha256(image.tobytes()).digest()[:8]
+    assert image_checksum(image) == sum(byte << (8 * place) for place, byte in enumerate(first))
+    assert image_checksum(np.asfortranarray(image)) == image_checksum(np.stack([image, image], -1)[..., 1])
+    assert image_checksum(np.asfortranarray(image)) == image_checksum(image)
+    other = image.copy()
+    other[11, 11] ^= 1
+    assert image_checksum(other) != image_checksum(image) != image_checksum(image.T)

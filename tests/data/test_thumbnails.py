@@ -1,7 +1,5 @@
 """Single images of every kind of source: the pixels that the network reads, without the set and without torch."""
 
-import base64
-import io
 import subprocess
 import sys
 
@@ -10,9 +8,8 @@ import pytest
 from PIL import Image
 from small_data import load, write_folder, write_npz
 
-from colora.data.encoded import TILE_SIDE, lossless, tile
 from colora.data.medmnist import get
-from colora.data.phantom import draw, generate
+from colora.data.phantom import generate
 from colora.data.prepare import prepare_array
 from colora.data.rows import Rows
 from colora.data.thumbnails import Place, Predicted, open_pictures
@@ -208,22 +205,6 @@ def test_generated_images_are_drawn_one_by_one():
         np.testing.assert_array_equal(source.read([Place("test", i, "")])[0], drawn.images[i])
     assert isinstance(source.read([Place("test", 240, "")])[0], UserError)
     assert isinstance(source.read([Place("test", -1, "")])[0], UserError)
-
-
-def decoded(uri: str) -> np.ndarray:
-    kind, _, content = uri.partition(",")
-    assert kind in ("data:image/jpeg;base64", "data:image/png;base64")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
-
-
-def test_a_tile_is_small_and_the_large_picture_has_every_pixel():
-    image = draw("test", 3, 256)
-    small = decoded(tile(image))
-    assert small.shape == (TILE_SIDE, TILE_SIDE)
-    closest = np.asarray(Image.fromarray(image).resize((TILE_SIDE, TILE_SIDE), Image.Resampling.BICUBIC), dtype=int)
-    assert np.abs(small - closest).mean() < 4
-    np.testing.assert_array_equal(decoded(lossless(image)), image)
-    assert decoded(tile(image[:28, :28])).shape == (28, 28)
 
 
 def test_nothing_of_it_needs_torch():

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from colora.data.prepare import CONVERSIONS
@@ -45,13 +46,50 @@ def test_of_a_folder_each_image_is_answered_and_a_bad_one_is_told(pair, scans, v
     (scans / "bad.png").write_text("x")
     said = []
     found = predict_images(pair, [scans / "b.png", scans], lambda *step: said.append(step))
-    names = [str(scans / name) for name in ("b.png", "a.bmp", "b.png", "left/c.tif")]
+    names = [str(scans / name) for name in ("b.png", "a.bmp", "left/c.tif")]  # each once
     assert [image["path"] for image in found["images"]] == names
-    assert np.abs(told(found["images"]) - mean(pair, val[[1, 0, 1, 2]])).max() < 1e-6
+    assert np.abs(told(found["images"]) - mean(pair, val[[1, 0, 2]])).max() < 1e-6
     ((path, reason),) = [row.values() for row in found["refused"]]
     assert path == str(scans / "bad.png") and "bad.png does not open as an image (it is no PNG" in reason
     assert found["volumes"] == found["image_warnings"] == []
-    assert said == [("predicting", n, 5) for n in range(6)]
+    assert said == [("predicting", n, 4) for n in range(5)]
+
+
+@pytest.mark.parametrize("as_pages", [False, True])
+def test_a_split_predicted_from_its_files_in_order_has_the_bits_that_training_kept(pair, val, tmp_path, as_pages):
+    """They come together in batches as there, also where each is a file of its own."""
+    pictures = [Image.fromarray(image) for image in val]
+    if as_pages:
+        pictures[0].save(tmp_path / "v.tif", save_all=True, append_images=pictures[1:20])
+        pictures = [None] * 20 + pictures[20:]
+    for i, picture in enumerate(pictures):
+        if picture:
+            picture.save(tmp_path / f"w{i:02}.png")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(pair.runs[0].resolved.threads)
+    try:
+        found = predict_images(pair, [tmp_path])["images"]
+    finally:
+        torch.set_num_threads(threads)
+    stored = np.stack([run.predictions("val")[["p_0", "p_1", "p_2"]].to_numpy() for run in pair.runs], axis=1)
+    again = [[list(seed["probabilities"].values()) for seed in image["seeds"]] for image in found]
+    assert np.array_equal(np.array(again), stored)
+
+
+def test_images_of_several_files_are_predicted_together_and_no_more_than_so_many(pair, val, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "AT_ONCE", 4)
+    first, *others = map(Image.fromarray, val[:6])
+    first.save(tmp_path / "b.tif", save_all=True, append_images=others)
+    for name, image in (("a.png", val[6]), ("c.png", val[7]), ("e.png", val[8])):
+        Image.fromarray(image).save(tmp_path / name)
+    (tmp_path / "d.png").write_text("x")
+    batches, seen = [], GroupModels.seen
+    monkeypatch.setattr(GroupModels, "seen", lambda self, x, seed: batches.append(len(x)) or seen(self, x, seed))
+    found = predict_images(pair, [tmp_path])
+    assert batches == [4, 4, 1] and len(found["refused"]) == 1
+    assert [image["met"]["image_id"] for image in found["images"]] == [
+        pair.runs[0].predictions("val")["image_id"][i] for i in (6, 0, 1, 2, 3, 4, 5, 7, 8)
+    ]
 
 
 def test_what_holds_for_every_answer_is_told_once(pair, scans):

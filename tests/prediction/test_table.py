@@ -42,7 +42,8 @@ def test_a_line_has_what_is_said_of_an_image():
 
 
 def test_what_is_not_known_is_empty_and_what_was_refused_stands_last():
-    doubt = {"high": True, "says": "x", "disagreement": None, "distance": None}
+    blank = {"value": 2.0, "limit": 8.0, "high": True}
+    doubt = {"high": True, "says": "x", "disagreement": None, "distance": None, "blank": blank}
     met = {"split": "test", "image_id": "test/7", "says": "is among the test images"}
     plain = {"path": "b.png", "operating_point": None, "nearest": None, "doubt": doubt, "met": met, "agreement": {}}
     table = prediction_table(

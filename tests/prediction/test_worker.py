@@ -9,16 +9,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from colora.data.encoded import lossless
-from colora.data.prepare import CONVERSIONS, FORMATS
+from colora.data.encoded import lossless, tile
+from colora.data.prepare import CONVERSIONS, FORMATS, Upload, image_checksum
 from colora.data.sources import load_dataset
+from colora.prediction import worker as module
+from colora.prediction.answer import Page, answer
+from colora.prediction.models import GroupModels
 from colora.prediction.predict import Predictor
 from colora.prediction.worker import MOST_AT_ONCE, TOO_MUCH
+from colora.system.errors import UserError
 from colora.system.installation import ROOT
 
 LONGEST = 120  # seconds that any answer takes on a busy machine
@@ -47,12 +52,18 @@ class Asked:
         return json.loads(self.process.stdout.readline())
 
     def ask(self, data: bytes = b"", **request) -> dict:
-        request |= {"id": 7} | ({} if "path" in request else {"bytes": len(data)})
+        """Its answer without the id; with the features of seed 1, unless another is asked for."""
+        request = {"features_of": 1} | request | {"id": 7} | ({} if "path" in request else {"bytes": len(data)})
         self.process.stdin.write(json.dumps(request).encode() + b"\n" + data)
         self.process.stdin.flush()
         told = self.told()
-        assert told.pop("id") == 7 and list(told) in (["answer"], ["refused"])
+        assert told.pop("id") == 7 and list(told) in (["pages", "seen"], ["refused"])
         return told
+
+    def see(self, data: bytes = b"", **request) -> dict:
+        """The one page that was asked for."""
+        (page,) = self.ask(data, **request)["seen"]
+        return page
 
     def end(self) -> tuple[int, bytes, str]:
         """(exit code, what was still on stdout, stderr); stdin is closed."""
@@ -67,14 +78,14 @@ def images(pair):
 
 @pytest.fixture(scope="module")
 def worker(pair, tmp_path_factory) -> Iterator[Asked]:
-    worker = Asked(pair, tmp_path_factory.mktemp("worker") / "own")
+    worker = Asked(pair, tmp_path_factory.mktemp("worker") / "own", program=("-c", NO_GPU_IS_ASKED))
     try:
         worker.ready = worker.told()
         resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on it can write to no file
         yield worker
         assert [path for path in worker.folder.rglob("*") if path.is_file()] == []
         # A server that was killed leaves half of an image, which is no request; it ends, and has said nothing else.
-        worker.process.stdin.write(b'{"id": 1, "name": "a.png", "bytes": 500}\n' + b"\x89PNG" * 9)
+        worker.process.stdin.write(b'{"id": 1, "features_of": 0, "name": "a.png", "bytes": 500}\n' + b"\x89PNG" * 9)
         code, out, err = worker.end()
         assert (code, out) == (0, b"") and "Traceback" not in err and "File too large" not in err
     finally:
@@ -82,8 +93,8 @@ def worker(pair, tmp_path_factory) -> Iterator[Asked]:
 
 
 @pytest.fixture(scope="module")
-def predictor(pair):
-    return Predictor.of(pair, "cpu")
+def models(pair):
+    return GroupModels.of(pair, "cpu", keep=True)
 
 
 def saved(image: Image.Image, kind: str, **how) -> bytes:
@@ -92,45 +103,71 @@ def saved(image: Image.Image, kind: str, **how) -> bytes:
     return file.getvalue()
 
 
-def alike(told: dict, expected: dict) -> None:
-    """Numbers to 1e-5: there several images were computed together."""
-    assert told.keys() >= expected.keys()
-    for key, value in expected.items():
-        if isinstance(value, dict) and isinstance(told[key], dict):
-            alike(told[key], value)
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            for one, other in zip(told[key], value, strict=True):
-                alike(one, other)
-        else:
-            assert told[key] == (pytest.approx(value, abs=1e-5) if isinstance(value, float) else value), key
+def alike(told: dict, models: GroupModels, prepared: np.ndarray, features_of: int = 1) -> None:
+    """What a worker tells of a page beside what the models see in it here: numbers to 1e-5, since with other threads
+    and other images beside it the last bits are others."""
+    found = models.seen(prepared[None], features_of)
+    assert np.array(told["probabilities"]) == pytest.approx(found.probabilities[0], abs=1e-5)
+    assert np.array(told["features"]) == pytest.approx(found.features[0], abs=1e-5)
+    assert np.array(told["distances"]) == pytest.approx(found.distances[0], rel=1e-3)
+    assert (told["checksum"], told["contrast"]) == (str(image_checksum(prepared)), prepared.std())
 
 
-def test_it_says_first_whose_answers_they_are(worker, predictor):
-    assert worker.ready == {"ready": json.loads(json.dumps(predictor.about))}
+def test_it_says_first_that_it_is_ready_and_has_loaded_torch_and_no_tables(worker, images):
+    assert worker.ready == {"ready": True}
+    worker.ask(saved(Image.fromarray(images[0]), "PNG"), name="scan.png")
+    loaded = Path(f"/proc/{worker.process.pid}/maps").read_text()  # each package's own compiled parts
+    assert "/torch/" in loaded and "/numpy/" in loaded
+    assert [name for name in ("pandas", "scipy", "pyarrow", "sklearn") if f"/{name}/" in loaded] == []
 
 
-def test_bytes_are_answered_as_the_images_are(worker, predictor, images):
+def test_bytes_are_seen_as_the_images_are(worker, models, images):
     new = np.ascontiguousarray(images[:3, ::-1])  # none that stands exactly at its own place among the group's
-    for image, own in zip(new, predictor.answers(new), strict=True):
-        found = worker.ask(saved(Image.fromarray(image), "PNG"), name="scan.png")["answer"]
-        alike(found, own)
-        assert (found["size"], found["pages"], found["conversions"]) == ([32, 32], 1, [])
+    for seed, image in enumerate(new[:2]):
+        told = worker.ask(saved(Image.fromarray(image), "PNG"), name="scan.png", features_of=seed)
+        (found,) = told["seen"]
+        alike(found, models, image, seed)
+        assert (told["pages"], found["size"], found["conversions"]) == (1, [32, 32], [])
         assert found["layers"] == {"As the network sees it, 32 px": lossless(image)}
+    refused = worker.ask(saved(Image.fromarray(new[0]), "PNG"), name="scan.png", features_of=9)
+    assert refused == {"refused": "Seed 9 is none of those that answer: 0, 1."}
 
 
-def test_a_path_with_pages_is_answered_page_by_page_and_many_at_once(worker, predictor, images, tmp_path):
+def test_what_it_tells_makes_the_answer_that_the_command_line_gives(worker, pair, images):
+    predictor = Predictor.of(pair, "cpu")
+    new = np.ascontiguousarray(images[3, ::-1])
+    told = worker.see(saved(Image.fromarray(new), "PNG"), name="a.png", features_of=predictor.known.best.seed)
+    parts = {name: np.array(told[name], np.float32) for name in ("probabilities", "features", "distances")}
+    found = answer(predictor.known, Page(**parts, checksum=int(told["checksum"]), contrast=told["contrast"]))
+    (own,) = predictor.answers([new])
+    for key in ("mean", "calibrated"):
+        for name, p in own[key]["probabilities"].items():
+            assert found[key]["probabilities"][name] == pytest.approx(p, abs=1e-5)
+    for part in ("disagreement", "distance", "blank"):
+        assert found["doubt"][part] == pytest.approx(own["doubt"][part], rel=1e-3, abs=1e-3)
+    for key in ("checksum", "agreement", "met"):
+        assert found[key] == own[key]
+    assert [row["image_id"] for row in found["nearest"]] == [row["image_id"] for row in own["nearest"]]
+
+
+def test_a_path_with_pages_is_seen_page_by_page_and_many_at_once(worker, models, images, tmp_path):
     wide = np.concatenate([images, images], axis=2)[:20].astype(np.uint16) * 200  # (20, 32, 64)
     first, *others = map(Image.fromarray, wide)
     first.save(tmp_path / "v.tif", save_all=True, append_images=others)
     path = str(tmp_path / "v.tif")
-    third = worker.ask(path=path, page=2)["answer"]
-    assert (third["size"], third["pages"], third["conversions"]) == ([64, 32], 20, [CONVERSIONS["deep"]])
+    told = worker.ask(path=path, page=2)
+    (third,) = told["seen"]
+    assert (told["pages"], third["size"], third["conversions"]) == (20, [64, 32], [CONVERSIONS["deep"]])
     assert list(third["layers"]) == ["Original, 64 × 32", "As the network sees it, 32 px"]
-    several = worker.ask(path=path, page=2, pages=1000)["answer"]["answers"]
-    assert len(several) == MOST_AT_ONCE and all(one["tile"].startswith("data:image/") for one in several)
-    for key in ("mean", "doubt", "checksum"):
-        alike({key: several[0][key]}, {key: third[key]})
-    assert len(worker.ask(path=path, page=18, pages=16)["answer"]["answers"]) == 2
+    told = worker.ask(path=path, page=2, pages=1000)
+    assert told["pages"] == 20 and len(told["seen"]) == MOST_AT_ONCE
+    for page, found in enumerate(told["seen"], start=2):
+        low, high = wide[page].min(), wide[page].max()
+        prepared = ((wide[page] - low) / (high - low) * 255.0).round().astype(np.uint8)[:, 16:48]  # cropped
+        alike(found, models, prepared)
+        assert found["tile"] == tile(prepared) and "layers" not in found
+    assert told["seen"][0]["checksum"] == third["checksum"]
+    assert len(worker.ask(path=path, page=18, pages=16)["seen"]) == 2
     for page in (20, 10**9, -1):
         assert worker.ask(path=path, page=page) == {"refused": f"{path} has no page {page + 1}."}
     assert worker.ask(path=str(tmp_path / "none.tif")) == {"refused": f"There is no image {tmp_path / 'none.tif'}."}
@@ -152,35 +189,73 @@ def test_hostile_bytes_are_refused_and_the_next_image_is_answered(worker, images
     for case in cases:
         told = worker.ask(case, name="harm\n\ud800\x1b.png")
         refused += "refused" in told
-        answered += "answer" in told
-        assert "answer" in told or told["refused"].startswith("harm\n\ud800\x1b.png does not open as an image (")
+        answered += "seen" in told
+        assert "seen" in told or told["refused"].startswith("harm\n\ud800\x1b.png does not open as an image (")
     assert answered > 5 and refused > 10
-    good = worker.ask(whole["PNG"], name="scan.png")["answer"]
-    assert good["met"]["split"] == "val" and worker.process.poll() is None
-
-
-def test_it_ends_when_nobody_has_asked_for_a_while_and_never_looks_at_a_gpu(pair, tmp_path, images):
-    worker = Asked(pair, tmp_path / "own", "--idle", "1.5", program=("-c", NO_GPU_IS_ASKED))
-    assert worker.told()["ready"]["finished"] == 2
-    assert "answer" in worker.ask(saved(Image.fromarray(images[0]), "PNG"), name="a.png")
-    begin = time.monotonic()
-    assert worker.process.wait(LONGEST) == 0  # stdin is still open
-    assert 1 < time.monotonic() - begin < 60
-    assert worker.end()[1:] == (b"", "")
+    good = worker.see(whole["PNG"], name="scan.png")
+    assert good["checksum"] == str(image_checksum(images[0])) and worker.process.poll() is None
 
 
 def test_an_image_that_takes_too_much_memory_ends_it_with_a_code_of_its_own(pair, tmp_path, images):
     worker = Asked(pair, tmp_path / "own", "--spare", str(150 * 2**20))
-    assert "ready" in worker.told()
-    assert "answer" in worker.ask(saved(Image.fromarray(images[0]), "PNG"), name="a.png")
+    assert worker.told() == {"ready": True}
+    assert "seen" in worker.ask(saved(Image.fromarray(images[0]), "PNG"), name="a.png")
     vast = saved(Image.new("RGB", (9_000, 9_000)), "PNG", compress_level=1)  # 243 MB of pixels
-    worker.process.stdin.write(json.dumps({"id": 2, "name": "vast.png", "bytes": len(vast)}).encode() + b"\n" + vast)
+    request = {"id": 2, "features_of": 0, "name": "vast.png", "bytes": len(vast)}
+    worker.process.stdin.write(json.dumps(request).encode() + b"\n" + vast)
     assert worker.end() == (TOO_MUCH, b"", "")
 
 
-def test_a_group_that_cannot_answer_is_one_line(own_pair, tmp_path):
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Lets a worker be asked and answer in this process: what writes to its stdin, and a function that serves and
+    returns the lines of its stdout."""
+    monkeypatch.setattr(module, "_watch_memory", lambda most: None)  # which would end the tests
+    read, write = os.pipe()
+    with open(read) as asked, open(write, "wb", buffering=0) as asks:
+        monkeypatch.setattr(sys, "stdin", asked)
+
+        def serves(*how) -> list[str]:
+            out, err = tmp_path / "out", tmp_path / "err"
+            with open(out, "w") as said, open(err, "w") as remarked, monkeypatch.context() as patch:
+                patch.setattr(sys, "stdout", said)
+                patch.setattr(sys, "stderr", remarked)
+                try:
+                    module.serve(*how)
+                finally:
+                    assert err.read_text() == ""
+            return out.read_text().splitlines()
+
+        yield asks, serves
+
+
+def test_it_ends_when_nobody_has_asked_for_a_while(pair, here, images):
+    asks, serves = here
+    data = saved(Image.fromarray(images[0]), "PNG")
+    asks.write(json.dumps({"id": 5, "features_of": 0, "name": "a.png", "bytes": len(data)}).encode() + b"\n" + data)
+    begin = time.monotonic()
+    ready, told = map(json.loads, serves(pair, 0.5))  # stdin is still open
+    assert 0.5 <= time.monotonic() - begin < 30
+    assert ready == {"ready": True} and (told["id"], len(told["seen"])) == (5, 1)
+
+
+def test_a_group_that_cannot_answer_is_a_sentence_and_is_not_ready(own_pair, here, tmp_path):
     for run in own_pair.runs:
         status = json.loads((run.path / "status.json").read_text())
         (run.path / "status.json").write_text(json.dumps(status | {"state": "stopped", "process": None}))
-    code, out, err = Asked(own_pair, tmp_path / "own").end()
-    assert (code, out, err) == (2, b"", "colora worker: pair has no finished seed yet: it is stopped.\n")
+    with pytest.raises(UserError, match=r"^pair has no finished seed yet: it is stopped\.$"):
+        here[1](own_pair)
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_a_request_is_read_whole_or_not_at_all(here):
+    asks, _ = here
+    asks.write(b'{"id": 1, "path": "/a.tif", "page": 3}\n')
+    assert module._next(sys.stdin.buffer, 1) == ({"id": 1, "path": "/a.tif", "page": 3}, Path("/a.tif"))
+    asks.write(b'{"id": 2, "name": "a.png", "bytes": 3}\nabc')
+    assert module._next(sys.stdin.buffer, 1)[1] == Upload("a.png", b"abc")
+    assert module._next(sys.stdin.buffer, 0.01) is None  # nobody asks
+    asks.write(b'{"id": 3, "name": "a.png", "bytes": 4}\nabc')
+    asks.close()
+    assert module._next(sys.stdin.buffer, 1) is None  # half of an image
+    assert module._next(sys.stdin.buffer, 1) is None  # and nobody there any more

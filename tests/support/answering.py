@@ -10,11 +10,12 @@ import pytest
 from fabricate import COUNTS, fabricate, used_images
 from training import SMALL
 
-from colora.runs.features import write_features
+from colora.metrics.novelty import Familiar
+from colora.runs.features import Kept, write_features
 from colora.runs.folder import Group, create_group
 from colora.settings.config import make_config
 
-WIDTH = 6  # of features
+WIDTH = 6  # of features and of maps
 CORRECTED = {3: 2, 137: 0}  # train images that are trained on, and their labels as a cut corrected them
 FIRST = {"train": 2**63 + 10_000, "val": 20_000, "test": 30_000}  # the checksum of each split's first image
 
@@ -44,6 +45,18 @@ def features_of(split: str) -> np.ndarray:
     return (3 * np.eye(4, WIDTH)[labels] + rng.normal(size=(len(labels), WIDTH))).astype(np.float16).astype(np.float32)
 
 
+def distances_of(split: str, seed: int) -> np.ndarray:
+    """(N,) float32: how far a seed finds the images from what is familiar to it. Each seed has a scale of its own."""
+    rng = np.random.default_rng([seed, len(split)])
+    return (10.0**seed * rng.gamma(3, size=sum(COUNTS[split]))).astype(np.float32)
+
+
+def kept_by(seed: int) -> Kept:
+    """What `runs.features` has of a seed."""
+    distances = {split: distances_of(split, seed) for split in ("val", "test")}
+    return Kept({split: features_of(split) for split in FIRST}, Familiar(np.eye(4, WIDTH), np.eye(WIDTH)), distances)
+
+
 def group_of_numbers(runs_dir, seeds: int = 3, features: bool = True, **settings: Any) -> Group:
     """Finished seeds as `fabricate` makes them, of which each image has a checksum, not each train image was trained
     on, and CORRECTED two."""
@@ -59,5 +72,5 @@ def group_of_numbers(runs_dir, seeds: int = 3, features: bool = True, **settings
                 table.loc[list(CORRECTED), "trained_label"] = list(CORRECTED.values())
             table.to_parquet(path)
         if features:
-            write_features(run, {split: features_of(split) for split in FIRST}, epoch=None)
+            write_features(run, kept_by(run.seed), epoch=None)
     return group

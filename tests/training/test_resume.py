@@ -82,9 +82,9 @@ def test_a_stop_is_heeded_between_the_batches_of_an_evaluation(new_run, trained,
     """Which may take minutes, after an epoch and at the end."""
     run, batches, real = new_run(), [], getattr(where, name)
 
-    def asked_meanwhile(model, images, size, precision, before_batch):
+    def asked_meanwhile(model, images, size, precision, before_batch, *more):
         (run.path / "stop").touch()
-        return real(model, images, 1, precision, lambda: batches.append(before_batch()))
+        return real(model, images, 1, precision, lambda: batches.append(before_batch()), *more)
 
     with monkeypatch.context() as patch:
         patch.setattr(where, name, asked_meanwhile)

@@ -1,0 +1,56 @@
+"""What is kept as familiar: of which images, with which labels, and how far the others lie from it."""
+
+import numpy as np
+import pytest
+
+from colora.metrics.novelty import Familiar
+from colora.runs.features import read_familiar, read_features
+from colora.runs.folder import create_group
+from colora.settings.config import make_config
+from colora.training import familiar as module
+from colora.training.familiar import keep, maps_of
+from colora.training.images import Outputs
+
+COUNTS = {"train": 43, "val": 12, "test": 7}
+RNG = np.random.default_rng(6)
+MAPS = {split: RNG.normal(size=(n, 5)).astype(np.float32) for split, n in COUNTS.items()}
+FEATURES = {split: RNG.normal(size=(n, 3)).astype(np.float32) for split, n in COUNTS.items()}
+LABELS = np.arange(43) % 3
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = create_group(tmp_path / "runs", "g", make_config({"dataset": "phantom"}), [0]).runs[0]
+    (run.path / "predictions").mkdir()
+    return run
+
+
+def test_of_a_large_split_every_so_many_images_are_taken_and_never_more_than_the_most():
+    assert [maps_of(n) for n in (0, 1, 20_000, 20_001, 40_000, 40_001)] == [1, 1, 1, 2, 2, 3]
+    for n in (1, 19_999, 20_001, 97_477, 108_309, 10**6):
+        assert len(range(0, n, maps_of(n))) <= module.MOST_MAPS
+        assert n < 20_000 or len(range(0, n, maps_of(n))) >= 10_000
+
+
+USED = [np.arange(43), np.flatnonzero(RNG.random(43) < 0.5), np.array([3, 8, 41])]
+
+
+@pytest.mark.parametrize("used", USED, ids=["all", "some", "few"])
+@pytest.mark.parametrize("most", [50, 10])
+def test_familiar_is_what_was_trained_on_with_the_labels_trained_with(run, monkeypatch, used, most):
+    monkeypatch.setattr(module, "MOST_MAPS", most)
+    every = {split: maps_of(n) for split, n in COUNTS.items()}
+    assert every == {"train": 1, "val": 1, "test": 1} if most == 50 else {"train": 5, "val": 2, "test": 1}
+    seen = {s: Outputs(np.ones((n, 2)), FEATURES[s], MAPS[s][:: every[s]]) for s, n in COUNTS.items()}
+    keep(run, seen, LABELS, used, epoch=4)
+    taken = [i for i in range(0, 43, every["train"]) if i in used]
+    if most == 10 and len(used) == 3:  # none of every fifth was trained on: then all of them must do
+        taken = list(range(0, 43, 5))
+    expected = Familiar.of(MAPS["train"][taken], LABELS[taken])
+    found, distances = read_familiar(run)
+    assert found.means == pytest.approx(expected.means, rel=1e-6)
+    assert found.whitening == pytest.approx(expected.whitening, rel=1e-6)
+    for split in ("val", "test"):
+        assert distances[split] == pytest.approx(expected.distance(MAPS[split][:: every[split]]), rel=1e-6)
+    kept = read_features(run, COUNTS)  # these of every image
+    assert all(np.array_equal(kept[split], FEATURES[split].astype(np.float16)) for split in COUNTS)
