@@ -87,6 +87,8 @@ def _write_pages(found: dict[str, Any], folder: Path) -> None:
 
 
 def _show(found: dict[str, Any]) -> None:
+    from colora.prediction.answer import by_whom
+
     for image in found["images"]:
         mean, unsure = image["mean"], image["unsure"]
         shares = "  ".join(f"{one_line(name)} {p:.3f}" for name, p in mean["probabilities"].items())
@@ -120,7 +122,7 @@ def _show(found: dict[str, Any]) -> None:
         print(f"The question: {one_line(_question(asked))}")
     if not found["has_features"]:
         print(f"Note: nearest images and distances are not known: colora features {found['name']} makes them.")
-    print(f"By {found['model']} of {found['finished']} seeds; selection: {found['selection']['says']}.")
+    print(f"By {by_whom(found)}; selection: {found['selection']['says']}.")
     print(found["notice"])
 
 

@@ -10,7 +10,7 @@ from colora.metrics.classification import entropy
 from colora.metrics.operating_point import scores
 from colora.metrics.uncertainty import vote_disagreement
 from colora.prediction.known import Known
-from colora.runs.finished import under_way
+from colora.runs.finished import counted, seeds_of, under_way
 from colora.runs.selection import SELECTION
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
@@ -82,7 +82,7 @@ def about(known: Known) -> dict[str, Any]:
         "synthetic_training": resolved.synthetic,
         "image_size": known.image_size,
         "selection": {"rule": group.config.selection, "says": SELECTION[group.config.selection]},
-        "model": f"seed {known.taken.seed}" if known.taken else "ensemble",
+        "model": f"seed {(known.taken or known.best).seed}" if known.taken or len(known.runs) == 1 else "ensemble",
         "best_seed": known.best.seed,
         "operating_point": _question(known),
         "no_operating_point": str(known.question) if isinstance(known.question, UserError) else None,
@@ -93,6 +93,16 @@ def about(known: Known) -> dict[str, Any]:
         "warnings": resolved.warnings,
         "notice": NOTICE,
     }
+
+
+def by_whom(about: dict[str, Any]) -> str:
+    """`the ensemble (mean probability) of 3 seeds`, `seed 2 alone, one of 3 seeds`, `1 seed`: which model answers."""
+    count = counted(about["finished"], seeds_of(about))
+    if about["finished"] == 1:
+        return count
+    if about["model"] == "ensemble":
+        return f"the ensemble (mean probability) of {count}"
+    return f"{about['model']} alone, one of {count}"
 
 
 def _question(known: Known) -> dict[str, Any] | None:

@@ -12,8 +12,9 @@ import typst
 from PIL import Image, UnidentifiedImageError
 
 from colora.plots.style import SPLIT_NAMES, class_colour
+from colora.prediction.answer import by_whom
 from colora.report.texts import NAME, beyond, breakable, drawn, figure, listed, probability
-from colora.runs.finished import counted, says_not_counted, seeds_of
+from colora.runs.finished import counted, says_not_counted
 from colora.settings.catalog import NOTICE
 from colora.system.errors import UserError
 from colora.system.installation import VERSION
@@ -52,7 +53,7 @@ def page_of(about: dict[str, Any], image: dict[str, Any], when: datetime) -> dic
         "program": f"CoLoRA Studio {VERSION}",
         "alerts": _alerts(about, image),
         "answer": drawn(image["mean"]["prediction"], NAME),
-        "by": _by(about),
+        "by": f"by {drawn(by_whom(about))}",
         **_classes(about, image),
         "trust": _trust(about, image),
         "point": _point(about.get("operating_point"), image.get("operating_point")),
@@ -74,15 +75,6 @@ def _svg(picture: bytes) -> tuple[bytes, tuple[int, int]]:
     inside = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">'
     return f'{head}<image width="{width}" height="{height}" href="{inside}"/></svg>'.encode(), shown.size
-
-
-def _by(about: dict[str, Any]) -> str:
-    count = counted(about["finished"], seeds_of(about))
-    if about["finished"] == 1:
-        return f"by {count}"
-    if about["model"] == "ensemble":
-        return f"by the ensemble (mean probability) of {count}"
-    return f"by {drawn(about['model'])} alone, one of {count}"
 
 
 def _alerts(about: dict[str, Any], image: dict[str, Any]) -> list[str]:

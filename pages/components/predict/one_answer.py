@@ -16,6 +16,7 @@ from colora.data.encoded import tile
 from colora.data.thumbnails import Place
 from colora.metrics.estimates import Estimate
 from colora.plots import class_colour
+from colora.prediction.answer import by_whom
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, show
@@ -76,7 +77,7 @@ def large(
     """The picture under what the models call it."""
     called = said["prediction"]
     width, height = told["size"]
-    says = f"predicted with probability {said['probabilities'][called]:.2f}, by the {about['model']}"
+    says = f"predicted with probability {said['probabilities'][called]:.2f}, by {by_whom(about)}"
     colour = class_colour(about["class_names"].index(called))
     title = Name(called, colour, None, says, f"{name} · {width} × {height} px")
     viewer("scan", LargeImage(scan_id, title, told["layers"], "", f"{name}, predicted {called}"), step, nowhere)
@@ -190,7 +191,7 @@ def every_seed(
         f"Probability of each class of {name} by seed, {how}",
         table,
         f"{group.name}-scan-seeds",
-        f"{name} · {group.name}, {about['model']} of {len(seeds)} seeds, {how}",
+        f"{name} · {group.name}, {by_whom(about)}, {how}",
     )
 
 
@@ -262,7 +263,6 @@ def nearest(group: Group, about: dict[str, Any], told: dict[str, Any]) -> None:
 
 def rests_on(about: dict[str, Any]) -> str:
     """Models, data, split and the rule that chose them, in a sentence."""
-    seeds = f"{about['finished']} seed{'s' * (about['finished'] != 1)}"
     data = f"{about['data_trained_on']}{' (SYNTHETIC)' if about['synthetic_training'] else ''}"
-    models = f"{about['name']}: {about['model']} of {seeds}, trained on {data} ({about['split_rule']})"
+    models = f"{about['name']}: {by_whom(about)}, trained on {data} ({about['split_rule']})"
     return f"{models}; {about['selection']['says']}"
