@@ -183,7 +183,7 @@ def _ground(about: dict[str, Any], image: dict[str, Any]) -> list[list[str]]:
     rows = [
         ["File", drawn(PurePath(image["path"]).name)],
         ["Group", drawn(about["name"], NAME)],
-        ["Answer", f"{_by(about)}{features}"],
+        ["Answer", f"by {drawn(by_whom(about))}{features}"],
         ["Trained on", drawn(about["data_trained_on"]) + (", synthetic" if about["synthetic_training"] else "")],
         ["Split", drawn(about["split_rule"])],
         ["Selection", drawn(about["selection"]["says"])],

@@ -195,7 +195,7 @@ def test_two_tabs_on_two_groups_and_a_volume(page, site):
     for tab, group in ((page, "first"), (other, "second")):
         is_right(tab, volume, known[group])
         tab.get_by_text("The volume, 2 pages").wait_for()
-        tab.get_by_text(f"{group}: ensemble of 2 seeds").wait_for()
+        tab.get_by_text(f"{group}: the ensemble (mean probability) of 2 seeds").wait_for()
         idle(tab)
     strip = page.get_by_role("group", name="The pages of this volume")
     strip.locator(".tile").nth(1).click()
@@ -204,7 +204,7 @@ def test_two_tabs_on_two_groups_and_a_volume(page, site):
     assert abs(second + np.asarray(Image.open(volume)).mean() - 255) < 2  # its pages are each other's negatives
     choose(page, "Group of runs", "second")
     page.wait_for_url("**group=second**")
-    page.get_by_text("second: ensemble of 2 seeds").wait_for()
+    page.get_by_text("second: the ensemble (mean probability) of 2 seeds").wait_for()
     assert page.evaluate(LARGE)["about"].startswith("pages.tif, page 2 of 2")
 
 

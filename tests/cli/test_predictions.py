@@ -65,7 +65,7 @@ def test_a_folder_is_told_line_by_line(pair, scans, capsys):
     assert all(any(line.startswith(begin) for line in lines) for begin in (volume, refused))
     doubted = sum(image["doubt"]["high"] for image in found["images"])
     assert lines.count("  The models disagree or have seen nothing like it: do not rely on this.") == doubted
-    assert lines[-2].startswith("By ensemble of 2 seeds; selection: each seed's epoch is the one of best accuracy")
+    assert lines[-2].startswith("By the ensemble (mean probability) of 2 seeds; selection: each seed's epoch is the")
     assert "does not open as an image" in mistake(capsys, "predict", pair.path, scans, scans / "bad.png")
 
 

@@ -228,10 +228,11 @@ def test_what_is_removed_can_be_put_back_until_others_are_chosen(open_page):
 def test_another_group_gives_answers_of_its_own_to_the_same_scans(open_page, runs):
     fabricate(runs, "other", ["done"])
     app = drop(open_page("predict", "g"), ("left.png", LEFT))
-    assert texts(app).count("g: ensemble of 2 seeds") == 1 and facts(app)["Votes of seeds"] == "CNV 2"
+    assert texts(app).count("g: the ensemble (mean probability) of 2 seeds") == 1
+    assert facts(app)["Votes of seeds"] == "CNV 2"
     app.selectbox(key="group").set_value("other")
     shows(ran(app), "left.png", LEFT)
-    assert "other: ensemble of 1 seed," in texts(app) and "g: ensemble" not in texts(app)
+    assert "other: 1 seed," in texts(app) and "g: the ensemble" not in texts(app)
     assert facts(app)["Votes of seeds"] == "CNV 1" and "Dissent" not in facts(app)
 
 
