@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from colora.data.listing import plain
 from colora.plots import class_colour
 from colora.prediction.table import prediction_table
 from colora.runs.folder import Group
@@ -145,7 +146,7 @@ def tile_of(group: Group, scan: scans.Scan, told: scans.Told | None) -> dict[str
     called, names = told["mean"]["prediction"], list(told["mean"]["probabilities"])
     sure = told["mean"]["probabilities"][called]
     return found | {
-        "image": list(told["layers"].values())[-1],
+        "image": told["tile"],
         "problem": "",
         "true": {"name": called, "colour": class_colour(names.index(called))},
         "score": f"{sure:.2f}",
@@ -167,7 +168,8 @@ def in_folder(group: Group) -> tuple[beside.Job, Any] | None:
     row = folder.table_of(found, f"{group.name}-predictions", rests_on(found))
     if row is not None:
         image = found["images"][row]
-        scan = scans.Scan(image["path"], Path(image["path"]).name, path=image["path"])
+        place = plain(image["path"])
+        scan = scans.Scan(place, Path(place).name, path=image["path"])
         st.markdown(f"**Row {row + 1:,}** of {len(found['images']):,}")
         folder.turn_page(scan, image)
         checksum = image["checksum"] if volume.open_page(scan) == image.get("page", 0) else None

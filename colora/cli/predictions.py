@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def add_prediction_commands(command: Callable, with_json: Callable) -> None:
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files, and folders of them")
     predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table with a line an image")
     predict.add_argument("--pdf", type=Path, metavar="FOLDER", help="write a page for each image into this folder")
+    predict.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto", help="default auto")
     predict.add_argument("--identity", metavar="ID", help=IDENTITY)
     about = "keep what a group's models see in their own images, where they were trained before that was kept"
     features = with_json(command("features", _features, about))
@@ -49,8 +51,10 @@ def _predict(args: argparse.Namespace) -> int:
     from colora.prediction.table import prediction_table
     from colora.system.spreadsheet import csv_bytes  # pandas, which a worker does without
 
+    if args.csv and not args.csv.absolute().parent.is_dir():
+        raise UserError(f"There is no folder {args.csv.parent} for the table.", field="csv")
     with Bar(group.name, unit="") as bar:
-        found = predict_images(group, args.images, bar)
+        found = predict_images(group, args.images, bar, args.device)
     if args.csv:
         write_bytes(args.csv, csv_bytes(prediction_table(found)))
     if args.pdf:
@@ -80,14 +84,14 @@ def _write_pages(found: dict[str, Any], folder: Path) -> None:
         if not whole or str(image_checksum(whole[0].prepared)) != image["checksum"]:
             raise UserError(f"{path} was changed while it was predicted: predict it again.")
         name = path.stem + (f"-page-{page + 1}" if "page" in image else "")
-        names = (name, *(f"{name}-{i}" for i in range(2, len(found["images"]) + 2)))
+        names = chain([name], (f"{name}-{i}" for i in count(2)))
         name = next(n for n in names if n.casefold() not in taken)  # on some disks A is a
         taken.add(name.casefold())
         write_bytes(folder / f"{name}.pdf", scan_pdf(found, image, png(eight_bit(whole[0].pixels)), datetime.now(UTC)))
 
 
 def _show(found: dict[str, Any]) -> None:
-    from colora.prediction.answer import by_whom
+    from colora.prediction.answer import by_whom, share
 
     for image in found["images"]:
         mean, unsure = image["mean"], image["unsure"]
@@ -96,7 +100,7 @@ def _show(found: dict[str, Any]) -> None:
         print(f"{one_line(image['path'])}{page}: {one_line(mean['prediction'])}  ({shares})")
         votes = ", ".join(f"{one_line(name)} {n}" for name, n in image["agreement"].items())
         print(
-            f"  entropy {mean['entropy']:.3f} nats, more unsure than {100 * unsure['share']:.0f} % of {unsure['of']:,} "
+            f"  entropy {mean['entropy']:.3f} nats, more unsure than {share(unsure['share'])} of {unsure['of']:,} "
             f"test images; votes of the seeds: {votes}"
         )
         if point := image["operating_point"]:
@@ -106,7 +110,7 @@ def _show(found: dict[str, Any]) -> None:
         if met := image["met"]:
             print(f"  This very picture {met['says']}, as {one_line(met['image_id'])}: no test of the models.")
         if image["doubt"]["high"]:
-            print(f"  {image['doubt']['says']}")
+            print(f"  {' '.join([image['doubt']['says'], *image['doubt']['reasons']])}")
     for volume in found["volumes"]:
         shares = "  ".join(f"{one_line(name)} {p:.3f}" for name, p in volume["by_class"].items())
         print(f"{one_line(volume['path'])}, {volume['frames']:,} pages, {volume['rule']}: {shares}")

@@ -201,8 +201,12 @@ def _walked(file: Image.Image) -> int:
 
 
 def read_pages(path: Source, image_size: int, first: int, count: int) -> list[Whole]:
+    """`each_page`, all at once in memory."""
+    return list(each_page(path, image_size, first, count))
+
+
+def each_page(path: Source, image_size: int, first: int, count: int) -> Iterator[Whole]:
     """`count` pages, or as many as there are, from the `first` (0) on. Raises ImageError."""
-    found = []
     with opened(path) as file:
         for page in range(first, min(first + count, MOST_PAGES)):
             try:
@@ -211,8 +215,7 @@ def read_pages(path: Source, image_size: int, first: int, count: int) -> list[Wh
                 break
             _check_size(file)
             read = _whole(file, image_size)
-            found.append(read._replace(kinds=tuple(kind for kind in read.kinds if kind != "pages")))
-    return found
+            yield read._replace(kinds=tuple(kind for kind in read.kinds if kind != "pages"))
 
 
 @contextmanager

@@ -157,9 +157,9 @@ def _nearest(known: Known, features: np.ndarray) -> list[dict[str, Any]] | None:
 
 
 def _doubt(known: Known, page: Page) -> dict[str, Any]:
-    """{"high", "says", "disagreement", "distance", "blank"}: each of the last three is {"value", "limit", "high"}, or
-    None where it is not known (of one seed, without features); the first two with `share`, the place among the
-    validation images."""
+    """{"high", "says", "reasons", "disagreement", "distance", "blank"}: each of the last three is {"value", "limit",
+    "high"}, or None where it is not known (of one seed, without features); the first two with `share`, the place among
+    the validation images."""
     parts: dict[str, dict[str, Any] | None] = {"disagreement": None, "distance": None}
     if len(page.probabilities) > 1:
         value = float(vote_disagreement(page.probabilities[:, None])[0])
@@ -171,4 +171,24 @@ def _doubt(known: Known, page: Page) -> dict[str, Any]:
         parts["distance"] = {"value": value, "limit": known.seen.limit, "high": value > known.seen.limit} | place
     parts["blank"] = {"value": page.contrast, "limit": BLANK, "high": page.contrast < BLANK}
     high = any(part is not None and part["high"] for part in parts.values())
-    return {"high": high, "says": DO_NOT_RELY if high else None, **parts}
+    return {"high": high, "says": DO_NOT_RELY if high else None, "reasons": _reasons(parts), **parts}
+
+
+def _reasons(parts: dict[str, dict[str, Any] | None]) -> list[str]:
+    """A sentence for each part that is beyond its limit."""
+    said = []
+    if (part := parts["distance"]) and part["high"]:
+        of = f"{share(part['share'])} of the validation images"
+        said.append(f"It lies further from what the models were trained on than {of}.")
+    if (part := parts["disagreement"]) and part["high"]:
+        said.append(f"Of the seeds {share(part['value'])} vote otherwise than most.")
+    if (part := parts["blank"]) and part["high"]:
+        said.append("It is blank, or nearly.")
+    return said
+
+
+def share(value: float) -> str:
+    """`97 %`; `all` of a whole, and no `100 %` of what is less."""
+    if 0.995 <= value < 1:
+        return "over 99 %"
+    return "all" if value == 1 else f"{100 * value:.0f} %"

@@ -6,12 +6,14 @@ import numpy as np
 from colora.data.sources import SPLITS, load_dataset
 from colora.prediction.models import GroupModels
 from colora.results.summary import targets
+from colora.runs.access import check_group
+from colora.runs.audit import record
 from colora.runs.features import has_features
 from colora.runs.folder import Group
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 from colora.training.checkpoint import saved_model_epoch
-from colora.training.familiar import keep, maps_of
+from colora.training.familiar import keep, maps_at
 
 
 def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
@@ -21,6 +23,7 @@ def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
     Raises UserError where no seed is finished, where the images cannot be read, or are others now than those that the
     group was trained on.
     """
+    check_group("features", group)
     models = GroupModels.of(group)
     lacking = [run for run in models.runs if not has_features(run)]
     if not lacking:
@@ -32,8 +35,11 @@ def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
     images = {split: dataset.splits[split].images for split in SPLITS}
     for done, run in enumerate(lacking):
         on_progress("looking at the images with seeds", done, len(lacking))
-        seen = {split: models.seen_by(run, own, maps_of(len(own))) for split, own in images.items()}
         table = run.predictions("train")
         used = np.flatnonzero(table["used"].to_numpy())
-        keep(run, seen, targets(table).to_numpy(), used, saved_model_epoch(run))
-    return [run.seed for run in lacking]
+        at = maps_at({split: len(own) for split, own in images.items()}, used)
+        seen = {split: models.seen_by(run, own, at[split]) for split, own in images.items()}
+        keep(run, seen, targets(table).to_numpy()[at["train"]], saved_model_epoch(run))
+    made = [run.seed for run in lacking]
+    record(group.path.parent, "features", group.name, made)
+    return made

@@ -69,9 +69,9 @@ class GroupModels:
         for run in self.runs:
             yield run, probabilities(self.model(run), *self._batches(run, images))
 
-    def seen_by(self, run: Run, images: np.ndarray, maps_of: int = 1) -> Outputs:
+    def seen_by(self, run: Run, images: np.ndarray, maps_at: np.ndarray | None = None) -> Outputs:
         """`training.images.outputs` of one run for images (N, S, S) uint8."""
-        return outputs(self.model(run), *self._batches(run, images), maps_of=maps_of)
+        return outputs(self.model(run), *self._batches(run, images), maps_at=maps_at)
 
     def seen(self, images: np.ndarray, features_of: int) -> Seen:
         """What all the runs see in images (N, S, S) uint8. Raises UserError where `features_of` is none of their seeds,

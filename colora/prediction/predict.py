@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from colora.data.listing import list_tree
-from colora.data.prepare import CONVERSIONS, Converted, count_pages, image_checksum, read_pages
+from colora.data.prepare import CONVERSIONS, Converted, count_pages, each_page, image_checksum
 from colora.prediction.answer import Page, about, answer
 from colora.prediction.known import Known
 from colora.prediction.models import GroupModels
@@ -45,7 +45,9 @@ class Predictor:
         ]
 
 
-def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = quiet) -> dict[str, Any]:
+def predict_images(
+    group: Group, paths: Sequence[Path], on_progress: Progress = quiet, device: str = "auto"
+) -> dict[str, Any]:
     """`answer.about` a group, and what it answers to each image file: of folders, each image below them; of a file
     with several pages, each page, and in `volumes` the file's own answer (`volume.volume_answer`).
 
@@ -53,7 +55,7 @@ def predict_images(group: Group, paths: Sequence[Path], on_progress: Progress = 
     done, all). Raises UserError for a file that was named and does not open, and as `Predictor.of`.
     """
     sources, unnamed = _sources(paths)
-    predictor, converted = Predictor.of(group), Converted()
+    predictor, converted = Predictor.of(group, device), Converted()
     images, refused = [], []
     for batch in _batches(_pages(sources, unnamed, predictor.known.image_size, refused, on_progress)):
         told = predictor.answers([page.prepared for page in batch])
@@ -94,9 +96,8 @@ def _pages(
         pages: list[_Page] = []
         try:
             count = count_pages(path)
-            for first in range(0, count, AT_ONCE):
-                for number, found in enumerate(read_pages(path, size, first, AT_ONCE), start=first):
-                    pages.append(_Page(path, number if count > 1 else None, found.prepared, found.kinds))
+            for number, found in enumerate(each_page(path, size, 0, count)):
+                pages.append(_Page(path, number if count > 1 else None, found.prepared, found.kinds))
         except UserError as error:
             if path not in unnamed:
                 raise

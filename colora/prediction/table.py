@@ -37,5 +37,5 @@ def _row(image: dict[str, Any]) -> dict[str, Any]:
         **{part: doubt[part]["share"] if doubt[part] else None for part in ("distance", "disagreement")},
         "nearest": ", ".join(row["label"] for row in image["nearest"] or []),
         "seen_before": image["met"]["says"] if image["met"] else "",
-        "note": "; ".join(image["conversions"]),
+        "note": " ".join([*(f"{said}." for said in image["conversions"]), *doubt["reasons"]]),
     }

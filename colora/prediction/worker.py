@@ -2,18 +2,19 @@
 
 Asked on stdin, answered on stdout, a line of JSON each; what is printed otherwise goes to stderr:
 
-    > {"id": 1, "features_of": 0, "name": "scan.png", "bytes": 51234}        and then so many bytes of the image file
-    > {"id": 2, "features_of": 0, "path": "/scans/volume.tif", "page": 12}   a page of several, 0 the first
-    > {"id": 3, "features_of": 0, "path": "...", "page": 0, "pages": 16}     so many from there on, all small
-    < {"ready": true}                                                        first of all
-    < {"id": 1, "pages": 1, "seen": [{...}]}                                 or {"id": 1, "refused": why}
+    > {"id": 1, "seeds": [0, 1], "features_of": 0, "name": "scan.png", "bytes": 51234}   and then the file's bytes
+    > {"id": 2, "seeds": [0, 1], "features_of": 0, "path": "/a/b.tif", "page": 12}       a page of several, 0 the first
+    > {"id": 3, "seeds": [0, 1], "features_of": 0, "path": "...", "page": 0, "pages": 16}    so many from there on
+    < {"ready": true}                                                                    first of all
+    < {"id": 1, "pages": 1, "seen": [{...}]}                                             or {"id": 1, "refused": why}
 
 Each page is `seen` as `answer.Page` has it, of the R seeds and with the features of the seed that was asked for, and
 with its picture as data URIs. What an answer is made of beside these, a page knows itself
 (`known`, `answer`): so that this process is ready as soon as torch is, it imports neither pandas nor scipy.
 
 The image is held in memory and in no file. The process ends when stdin does, so with the server; when nobody has asked
-for a while; and, by exit code TOO_MUCH, when an image takes more memory than it may.
+for a while; when other `seeds` are meant than it holds, since one has finished meanwhile; and, by exit code TOO_MUCH,
+when an image takes more memory than it may.
 """
 
 import json
@@ -36,8 +37,8 @@ from colora.data.prepare import (
     Upload,
     Whole,
     count_pages,
+    each_page,
     image_checksum,
-    read_pages,
 )
 from colora.prediction.models import GroupModels
 from colora.runs.folder import Group
@@ -62,6 +63,8 @@ def serve(group: Group, idle: float = IDLE_SECONDS, spare: int = SPARE_BYTES) ->
     _watch_memory(psutil.Process().memory_info().rss + spare)
     while (asked := _next(sys.stdin.buffer, idle)) is not None:
         request, source = asked
+        if request["seeds"] != [run.seed for run in models.runs]:
+            return
         try:
             told = _answer(models, size, source, request)
         except UserError as error:
@@ -91,7 +94,8 @@ def _waits(questions: BinaryIO, idle: float) -> bool:
 def _answer(models: GroupModels, size: int, source: Source, request: dict[str, Any]) -> dict[str, Any]:
     """Raises UserError for what is no image, or has no such page."""
     first, several = int(request.get("page", 0)), "pages" in request
-    found = read_pages(source, size, first, min(int(request.get("pages", 1)), MOST_AT_ONCE))
+    wanted = each_page(source, size, first, min(int(request.get("pages", 1)), MOST_AT_ONCE))
+    found = [_small(page) if several else page for page in wanted]
     if not found:
         raise UserError(f"{source} has no page {first + 1}.")
     predicted = models.seen(np.stack([page.prepared for page in found]), int(request["features_of"]))
@@ -103,11 +107,17 @@ def _answer(models: GroupModels, size: int, source: Source, request: dict[str, A
             "checksum": str(image_checksum(page.prepared)),  # more than a JSON number holds
             "contrast": float(page.prepared.std()),
             "conversions": [CONVERSIONS[kind] for kind in page.kinds],
-            **({"tile": tile(page.prepared)} if several else _large(page)),
+            "tile": tile(page.prepared),
+            **({} if several else _large(page)),
         }
         for i, page in enumerate(found)
     ]
     return {"pages": count_pages(source), "seen": seen}
+
+
+def _small(page: Whole) -> Whole:
+    """Without its pixels, of which many pages at once would take very much."""
+    return page._replace(pixels=np.empty((0, 0), np.uint8))
 
 
 def _large(page: Whole) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def page_of(about: dict[str, Any], image: dict[str, Any], when: datetime) -> dic
         "by": f"by {drawn(by_whom(about))}",
         **_classes(about, image),
         "trust": _trust(about, image),
-        "point": _point(about.get("operating_point"), image.get("operating_point")),
+        "point": _point(about, image.get("operating_point")),
         "nearest": _nearest(image),
         "ground": _ground(about, image),
     }
@@ -79,7 +79,8 @@ def _svg(picture: bytes) -> tuple[bytes, tuple[int, int]]:
 
 def _alerts(about: dict[str, Any], image: dict[str, Any]) -> list[str]:
     """What has to be read before any figure is."""
-    alerts = [drawn(image["doubt"]["says"])] if image["doubt"]["high"] else []
+    doubt = image["doubt"]
+    alerts = [drawn(" ".join([doubt["says"], *doubt["reasons"]]))] if doubt["high"] else []
     if met := image["met"]:
         named = drawn(met["image_id"], NAME)
         if met["split"] == "train":
@@ -144,27 +145,32 @@ def _place(part: dict[str, Any] | None, unknown: str) -> dict[str, Any]:
     return {"says": says, "high": part["high"], "share": part["share"]}
 
 
-def _point(about: dict[str, Any] | None, image: dict[str, Any] | None) -> dict[str, Any] | None:
+def _point(group: dict[str, Any], image: dict[str, Any] | None) -> dict[str, Any] | None:
     """{"question", "answer", "rule", "worth"}: None where nobody can be asked."""
+    about = group.get("operating_point")
     if about is None or image is None:
         return None
+    optimistic = "; optimistic: the test images chose the model" if group["selection"]["rule"] == "paper" else ""
     names = listed([drawn(name, 40) for name in about["positives"]], MOST_NAMES, " or ", " or ")
     side, relation = ("Yes", "at or above") if image["positive"] else ("No", "below")
     threshold = f"{relation} the threshold of {about['threshold']:.3f}"
-    frozen = "frozen for this group" if about["frozen"] else "not frozen: the usual question, which nobody has fixed"
+    more = ["frozen for this group"] if about["frozen"] else []  # of the usual one `says` tells that nobody has
+    more += [about["changed"]] if about["changed"] else []
     worth = [f"{name} {_interval(about[name])}" for name in ("sensitivity", "specificity")]
     on = SPLIT_NAMES[about["on"]].lower()
     return {
         "question": breakable(f"{names}?"),
         "answer": side,
         "score": f"Score {image['score']:.3f}, {threshold}",
-        "rule": breakable(f"Rule: {drawn(about['says'])}; {frozen}"),
-        "worth": f"On {on}, n = {about['n']:,}: {', '.join(worth)} (95 % intervals)",
+        "rule": breakable(drawn("; ".join([f"Rule: {about['says']}", *more]))),
+        "worth": f"On {on}, n = {about['n']:,}: {', '.join(worth)} (95 % intervals){optimistic}",
     }
 
 
 def _interval(estimate: dict[str, float | None]) -> str:
     value, low, high = (estimate[part] for part in ("value", "low", "high"))
+    if value is None:
+        return f"not estimable ({drawn(estimate.get('reason') or 'not said why')})"
     return figure(value) if low is None or high is None else f"{figure(value)} [{figure(low)} to {figure(high)}]"
 
 

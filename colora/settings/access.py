@@ -46,6 +46,7 @@ class Rule(NamedTuple):
 ACTIONS = {
     "judge": Rule("give or take back verdicts", READER, ADMIN),
     "name": Rule("name data of their own choice", RESEARCHER, RESEARCHER),
+    "features": Rule("have models look at their images again", RESEARCHER, RESEARCHER),
     "launch": Rule("launch runs", RESEARCHER, RESEARCHER),
     "note": Rule("write notes", RESEARCHER, RESEARCHER),  # a note takes the place of the one before
     "freeze": Rule("freeze the question that a group answers", RESEARCHER, RESEARCHER),  # the log keeps the one before

@@ -12,19 +12,20 @@ from colora.training.images import Outputs
 MOST_MAPS = 20_000  # images of a split: of 2,048 channels 160 MB
 
 
-def maps_of(images: int) -> int:
-    """Every how many of so many images of a split tell what is familiar."""
-    return max(1, -(-images // MOST_MAPS))
+def thinned(index: np.ndarray) -> np.ndarray:
+    """Of positions (N,) at most MOST_MAPS: every second, or third ..."""
+    return index[:: max(1, -(-len(index) // MOST_MAPS))]
 
 
-def keep(run: Run, seen: Mapping[str, Outputs], labels: np.ndarray, used: np.ndarray, epoch: int | None) -> None:
-    """Of the model of `epoch`: `seen` by split; labels (N,) of the whole train split as it was trained with, of which
-    the images at `used` (n,) were trained on."""
-    places = np.arange(0, len(labels), maps_of(len(labels)))
-    trained = np.isin(places, used)
-    if not trained.any():  # a handful of images among very many
-        trained[:] = True
-    familiar = Familiar.of(seen["train"].maps[trained], labels[places[trained]])
+def maps_at(images: Mapping[str, int], used: np.ndarray) -> dict[str, np.ndarray]:
+    """The positions in each split, which has so many `images`, of those whose maps tell what is familiar: of the train
+    split those at `used` (n,), ascending, that were trained on."""
+    return {split: thinned(used if split == "train" else np.arange(count)) for split, count in images.items()}
+
+
+def keep(run: Run, seen: Mapping[str, Outputs], labels: np.ndarray, epoch: int | None) -> None:
+    """Of the model of `epoch`: `seen` by split, with maps `maps_at`; labels (M,) of those of the train split, as it was
+    trained with."""
+    familiar = Familiar.of(seen["train"].maps, labels)
     distances = {split: familiar.distance(seen[split].maps) for split in ("val", "test")}
-    kept = Kept({split: own.features for split, own in seen.items()}, familiar, distances)
-    write_features(run, kept, epoch)
+    write_features(run, Kept({split: own.features for split, own in seen.items()}, familiar, distances), epoch)

@@ -102,10 +102,10 @@ def outputs(
     batch_size: int,
     precision: str,
     before_batch: Callable[[], None] = lambda: None,
-    maps_of: int = 1,
+    maps_at: np.ndarray | None = None,
 ) -> Outputs:
-    """`probabilities`, and from the same pass the features, and the maps of every `maps_of`th image from the first
-    on."""
+    """`probabilities`, and from the same pass the features, and the maps of the images at `maps_at` (M,), ascending; by
+    default of all."""
     features: list[Tensor] = []
     maps: list[Tensor] = []
     done = 0
@@ -113,8 +113,12 @@ def outputs(
     def read(_: nn.Module, inputs: tuple[Tensor]) -> None:
         nonlocal done
         (seen,) = inputs  # (B, K, h, w)
-        maps.append(seen[-done % maps_of :: maps_of].float().mean((2, 3)).cpu())
-        done += len(seen)
+        if maps_at is not None:
+            first, last = np.searchsorted(maps_at, (done, done + len(seen)))
+            here = torch.from_numpy(maps_at[first:last] - done).to(seen.device)
+            done += len(seen)
+            seen = seen[here]
+        maps.append(seen.float().mean((2, 3)).cpu())
 
     head = model.get_submodule("head")
     last = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]

@@ -54,7 +54,7 @@ from colora.training.checkpoint import (
     save_model,
     saved_model_epoch,
 )
-from colora.training.familiar import keep, maps_of
+from colora.training.familiar import keep, maps_at
 from colora.training.images import DeviceImages, choose_device, choose_precision, eval_batch_size, outputs
 from colora.training.loop import Fit, make_optimizer
 from colora.training.reporter import Reporter, Stopped, begun, heed
@@ -329,11 +329,10 @@ def _save_predictions(
 
     trained_labels (len(used),) where a cut corrected some.
     """
-    found = {}
+    found, at = {}, maps_at({name: len(split) for name, split in dataset.splits.items()}, used)
     for name in SPLITS:
-        split, every = dataset.splits[name], maps_of(len(dataset.splits[name]))
-        at_once = eval_batch_size(config, images[name].device)
-        found[name] = outputs(model, images[name], at_once, precision, before_batch, every)
+        split, at_once = dataset.splits[name], eval_batch_size(config, images[name].device)
+        found[name] = outputs(model, images[name], at_once, precision, before_batch, at[name])
         p = found[name].probabilities
         table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
         for c in range(dataset.classes):
@@ -354,7 +353,7 @@ def _save_predictions(
     labels = dataset.splits["train"].labels.copy()
     if trained_labels is not None:
         labels[used] = trained_labels
-    keep(run, found, labels, used, saved_model_epoch(run))
+    keep(run, found, labels[at["train"]], saved_model_epoch(run))
 
 
 def _save_temperature(run: Run, labels: np.ndarray, p: np.ndarray) -> None:

@@ -40,6 +40,7 @@ class Job:
     name: str
     seconds: float  # that its answer is kept
     begun: str  # what it does before it says so itself
+    of: Any = None  # the state of what it reads, for those who want to tell whether that has changed since
     state: str = ""
     done: int = 0
     total: int | None = None
@@ -93,12 +94,12 @@ class _Jobs:
             if (job := self.known.get(key)) and not job.under_way:
                 del self.known[key]
 
-    def start(self, key: Any, arguments: Sequence[str], seconds: float, begun: str) -> Job:
+    def start(self, key: Any, arguments: Sequence[str], seconds: float, begun: str, of: Any = None) -> Job:
         """The one that is under way, or a new one."""
         with self.lock:
             job = self.known.pop(key, None)
             if job is None or not job.under_way:
-                job = Job(f"colora {arguments[0]}", seconds, begun)
+                job = Job(f"colora {arguments[0]}", seconds, begun, of)
                 command, where = command_of(arguments)
                 Thread(target=self._run, args=(job, command, where), name="colora-jobs", daemon=True).start()
             self.known[key] = job

@@ -64,7 +64,8 @@ def test_a_folder_is_told_line_by_line(pair, scans, capsys):
     refused = f"{scans / 'bad.png'}: not predicted: {scans / 'bad.png'} does not open as an image ("
     assert all(any(line.startswith(begin) for line in lines) for begin in (volume, refused))
     doubted = sum(image["doubt"]["high"] for image in found["images"])
-    assert lines.count("  The models disagree or have seen nothing like it: do not rely on this.") == doubted
+    high = "  The models disagree or have seen nothing like it: do not rely on this. "  # and the reasons
+    assert sum(line.startswith(high) and len(line) > len(high) for line in lines) == doubted
     assert lines[-2].startswith("By the ensemble (mean probability) of 2 seeds; selection: each seed's epoch is the")
     assert "does not open as an image" in mistake(capsys, "predict", pair.path, scans, scans / "bad.png")
 
@@ -88,7 +89,7 @@ def test_a_table_has_a_line_for_each_and_starts_no_program(pair, scans, tmp_path
         assert row["do_not_rely"] == str(image["doubt"]["high"])
     assert rows[4]["note"].startswith("bad.png does not open as an image") and rows[4]["prediction"] == ""
     assert len(pd.read_csv(tmp_path / "t.csv")) == 5
-    assert mistake(capsys, "predict", pair.path, ".", "--csv", tmp_path / "no" / "t.csv").count("t.csv") == 1
+    assert "There is no folder" in mistake(capsys, "predict", pair.path, ".", "--csv", tmp_path / "no" / "t.csv")
 
 
 def test_a_page_on_paper_for_each_and_no_two_of_one_name(pair, scans, tmp_path, val, capsys):

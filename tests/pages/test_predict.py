@@ -268,7 +268,7 @@ def test_a_file_of_several_pages_has_a_strip_and_an_answer_by_a_rule_that_is_sai
     assert [tile["score"] for tile in strip.values()] == [f"{x:.2f}" for x in p]
     said = texts(app)
     assert "**The volume, 20 pages**: called 20 CNV" in said
-    assert "Rule: of each class the mean of its 3 largest probabilities. The models were trained" in said
+    assert "Rule: of each class the mean of its 3 largest probabilities. So they do not add up to 1" in said
     (whole,) = [table.value for table in app.table if table.value.index.name == "Answer to"]
     assert whole.loc["the volume", "CNV"] == f"{np.sort(p)[-3:].mean():.3f}"
     shows(step(app, 1), "twenty-pages.tif, page 2 of 20", LEFT, page=1)

@@ -211,6 +211,7 @@ def test_one_in_five_seeds_that_votes_otherwise_is_doubt(ten_seeds, seeds, other
     share = np.mean(apart < otherwise)
     assert doubt["disagreement"] == {"value": otherwise / seeds, "limit": 0.2, "share": share, "high": high}
     assert (doubt["high"], doubt["says"]) == (high, DO_NOT_RELY if high else None)
+    assert doubt["reasons"] == ([f"Of the seeds {100 * otherwise / seeds:.0f} % vote otherwise than most."] * high)
 
 
 def test_seeds_that_vote_alike_and_are_unsure_do_not_disagree_and_a_blank_picture_is_doubted(known):
@@ -243,7 +244,8 @@ def test_one_seed_disagrees_with_nobody_and_without_features_nothing_is_near(tmp
     known = Known.of(group_of_numbers(tmp_path, seeds=1, features=False))
     found = answer(known, Page(NEW[:1], LOOK, FAR[:1], checksum=1, contrast=40.0))
     blank = {"value": 40.0, "limit": 8.0, "high": False}
-    assert found["doubt"] == {"high": False, "says": None, "disagreement": None, "distance": None, "blank": blank}
+    unknown = dict.fromkeys(("says", "disagreement", "distance"))
+    assert found["doubt"] == {"high": False, "reasons": [], "blank": blank, **unknown}
     assert found["nearest"] is None and known.seen is None and about(known)["has_features"] is False
     assert listed(found["mean"]) == listed(found["seeds"][0])
     assert list(found["agreement"].values()) == [1]

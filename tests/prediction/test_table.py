@@ -37,13 +37,13 @@ def test_a_line_has_what_is_said_of_an_image():
         "disagreement": 0.843,
         "nearest": "CNV, CNV, CNV, CNV, CNV",
         "seen_before": "",
-        "note": "colours were taken for grey",
+        "note": "colours were taken for grey.",
     }
 
 
 def test_what_is_not_known_is_empty_and_what_was_refused_stands_last():
     blank = {"value": 2.0, "limit": 8.0, "high": True}
-    doubt = {"high": True, "says": "x", "disagreement": None, "distance": None, "blank": blank}
+    doubt = {"high": True, "says": "x", "reasons": ["Far."], "disagreement": None, "distance": None, "blank": blank}
     met = {"split": "test", "image_id": "test/7", "says": "is among the test images"}
     plain = {"path": "b.png", "operating_point": None, "nearest": None, "doubt": doubt, "met": met, "agreement": {}}
     table = prediction_table(

@@ -53,7 +53,8 @@ class Asked:
 
     def ask(self, data: bytes = b"", **request) -> dict:
         """Its answer without the id; with the features of seed 1, unless another is asked for."""
-        request = {"features_of": 1} | request | {"id": 7} | ({} if "path" in request else {"bytes": len(data)})
+        usual = {"features_of": 1, "seeds": [0, 1]}
+        request = usual | request | {"id": 7} | ({} if "path" in request else {"bytes": len(data)})
         self.process.stdin.write(json.dumps(request).encode() + b"\n" + data)
         self.process.stdin.flush()
         told = self.told()
@@ -85,7 +86,8 @@ def worker(pair, tmp_path_factory) -> Iterator[Asked]:
         yield worker
         assert [path for path in worker.folder.rglob("*") if path.is_file()] == []
         # A server that was killed leaves half of an image, which is no request; it ends, and has said nothing else.
-        worker.process.stdin.write(b'{"id": 1, "features_of": 0, "name": "a.png", "bytes": 500}\n' + b"\x89PNG" * 9)
+        half = b'{"id": 1, "seeds": [0, 1], "features_of": 0, "name": "a.png", "bytes": 500}\n' + b"\x89PNG" * 9
+        worker.process.stdin.write(half)
         code, out, err = worker.end()
         assert (code, out) == (0, b"") and "Traceback" not in err and "File too large" not in err
     finally:
@@ -201,7 +203,7 @@ def test_an_image_that_takes_too_much_memory_ends_it_with_a_code_of_its_own(pair
     assert worker.told() == {"ready": True}
     assert "seen" in worker.ask(saved(Image.fromarray(images[0]), "PNG"), name="a.png")
     vast = saved(Image.new("RGB", (9_000, 9_000)), "PNG", compress_level=1)  # 243 MB of pixels
-    request = {"id": 2, "features_of": 0, "name": "vast.png", "bytes": len(vast)}
+    request = {"id": 2, "seeds": [0, 1], "features_of": 0, "name": "vast.png", "bytes": len(vast)}
     worker.process.stdin.write(json.dumps(request).encode() + b"\n" + vast)
     assert worker.end() == (TOO_MUCH, b"", "")
 
@@ -232,7 +234,8 @@ def here(tmp_path, monkeypatch):
 def test_it_ends_when_nobody_has_asked_for_a_while(pair, here, images):
     asks, serves = here
     data = saved(Image.fromarray(images[0]), "PNG")
-    asks.write(json.dumps({"id": 5, "features_of": 0, "name": "a.png", "bytes": len(data)}).encode() + b"\n" + data)
+    request = {"id": 5, "seeds": [0, 1], "features_of": 0, "name": "a.png", "bytes": len(data)}
+    asks.write(json.dumps(request).encode() + b"\n" + data)
     begin = time.monotonic()
     ready, told = map(json.loads, serves(pair, 0.5))  # stdin is still open
     assert 0.5 <= time.monotonic() - begin < 30
@@ -259,3 +262,12 @@ def test_a_request_is_read_whole_or_not_at_all(here):
     asks.close()
     assert module._next(sys.stdin.buffer, 1) is None  # half of an image
     assert module._next(sys.stdin.buffer, 1) is None  # and nobody there any more
+
+
+def test_it_ends_where_another_seed_has_finished_since_it_loaded(pair, tmp_path, images):
+    worker = Asked(pair, tmp_path / "own")
+    assert worker.told() == {"ready": True}
+    data = saved(Image.fromarray(images[0]), "PNG")
+    request = {"id": 1, "seeds": [0, 1, 2], "features_of": 0, "name": "a.png", "bytes": len(data)}
+    worker.process.stdin.write(json.dumps(request).encode() + b"\n" + data)
+    assert worker.end() == (0, b"", "")

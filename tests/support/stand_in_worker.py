@@ -113,7 +113,7 @@ def seen(runs: list[Path], name: str, data: bytes, page: int, several: bool) -> 
         "checksum": str(mark(data, page)),
         "contrast": 3.0 if "blank" in name else 46.0,
         "conversions": [],
-        **({"tile": png(grey, SMALL)} if several else {"size": [SIDE, SIDE], "layers": layers}),
+        "tile": png(grey, SMALL), **({} if several else {"size": [SIDE, SIDE], "layers": layers}),
     }
 
 

@@ -8,7 +8,7 @@ from colora.runs.features import read_familiar, read_features
 from colora.runs.folder import create_group
 from colora.settings.config import make_config
 from colora.training import familiar as module
-from colora.training.familiar import keep, maps_of
+from colora.training.familiar import keep, maps_at, thinned
 from colora.training.images import Outputs
 
 COUNTS = {"train": 43, "val": 12, "test": 7}
@@ -26,10 +26,9 @@ def run(tmp_path):
 
 
 def test_of_a_large_split_every_so_many_images_are_taken_and_never_more_than_the_most():
-    assert [maps_of(n) for n in (0, 1, 20_000, 20_001, 40_000, 40_001)] == [1, 1, 1, 2, 2, 3]
-    for n in (1, 19_999, 20_001, 97_477, 108_309, 10**6):
-        assert len(range(0, n, maps_of(n))) <= module.MOST_MAPS
-        assert n < 20_000 or len(range(0, n, maps_of(n))) >= 10_000
+    assert thinned(np.arange(40_001))[:3].tolist() == [0, 3, 6] and thinned(np.arange(20_001))[:3].tolist() == [0, 2, 4]
+    for n in (0, 1, 19_999, 20_000, 20_001, 97_477, 10**6):
+        assert min(n, 10_000) <= len(thinned(np.arange(n))) <= module.MOST_MAPS
 
 
 USED = [np.arange(43), np.flatnonzero(RNG.random(43) < 0.5), np.array([3, 8, 41])]
@@ -39,18 +38,18 @@ USED = [np.arange(43), np.flatnonzero(RNG.random(43) < 0.5), np.array([3, 8, 41]
 @pytest.mark.parametrize("most", [50, 10])
 def test_familiar_is_what_was_trained_on_with_the_labels_trained_with(run, monkeypatch, used, most):
     monkeypatch.setattr(module, "MOST_MAPS", most)
-    every = {split: maps_of(n) for split, n in COUNTS.items()}
-    assert every == {"train": 1, "val": 1, "test": 1} if most == 50 else {"train": 5, "val": 2, "test": 1}
-    seen = {s: Outputs(np.ones((n, 2)), FEATURES[s], MAPS[s][:: every[s]]) for s, n in COUNTS.items()}
-    keep(run, seen, LABELS, used, epoch=4)
-    taken = [i for i in range(0, 43, every["train"]) if i in used]
-    if most == 10 and len(used) == 3:  # none of every fifth was trained on: then all of them must do
-        taken = list(range(0, 43, 5))
+    at = maps_at(COUNTS, used)
+    steps = {split: 1 if most == 50 else -(-n // 10) for split, n in (COUNTS | {"train": len(used)}).items()}
+    assert at["train"].tolist() == used[:: steps["train"]].tolist()
+    assert at["val"].tolist() == list(range(0, 12, steps["val"]))
+    seen = {s: Outputs(np.ones((n, 2)), FEATURES[s], MAPS[s][at[s]]) for s, n in COUNTS.items()}
+    keep(run, seen, LABELS[at["train"]], epoch=4)
+    taken = at["train"]
     expected = Familiar.of(MAPS["train"][taken], LABELS[taken])
     found, distances = read_familiar(run)
     assert found.means == pytest.approx(expected.means, rel=1e-6)
     assert found.whitening == pytest.approx(expected.whitening, rel=1e-6)
     for split in ("val", "test"):
-        assert distances[split] == pytest.approx(expected.distance(MAPS[split][:: every[split]]), rel=1e-6)
+        assert distances[split] == pytest.approx(expected.distance(MAPS[split][at[split]]), rel=1e-6)
     kept = read_features(run, COUNTS)  # these of every image
     assert all(np.array_equal(kept[split], FEATURES[split].astype(np.float16)) for split in COUNTS)

@@ -19,7 +19,7 @@ def without_features(group: Group) -> tuple[Job, Any] | None:
     lacking = [run.seed for run in finished(group) if not has_features(run)]
     if not lacking:
         return None
-    key = ("features", str(group.path), group.identity, *lacking)
+    key = ("features", str(group.path), group.identity)
     job = jobs().get(key)
     if job is not None and job.under_way:
         st.info("The models look at their own images.", icon=":material/hourglass_top:")
@@ -35,7 +35,7 @@ def without_features(group: Group) -> tuple[Job, Any] | None:
             answered(job)
         except UserError as error:
             show.say(error, st.info if job.stopped else st.error)
-    if acting.button("Make it known", [group], "features", needs="launch", icon=":material/explore:") is not None:
+    if acting.button("Make it known", [group], "features", needs="features", icon=":material/explore:") is not None:
         jobs().forget(key)
         jobs().start(key, ["features", str(group.path), f"--identity={group.identity}"], KEPT_SECONDS, "Loading")
         st.rerun()

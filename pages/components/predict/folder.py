@@ -48,7 +48,7 @@ def choose_folder() -> Path | None:
 
 def predicted_folder(group: Group, path: Path) -> tuple[dict[str, Any] | None, Job | None]:
     """What the group said of the images in it, None before it was asked; and the job that is at it."""
-    key = ("predict", str(group.path), repr(stamps_of(group)), str(path))
+    key = ("predict", str(group.path), group.identity, str(path))
     job = jobs().get(key)
     start = partial(_start, key, group, path)
     if job is None:
@@ -67,6 +67,8 @@ def predicted_folder(group: Group, path: Path) -> tuple[dict[str, Any] | None, J
         minutes = int((time.time() - job.at) / 60)
         st.caption(f"Predicted {'just now' if not minutes else f'{minutes:,} min ago'}.", width="content")
         _button(start, "Predict again", ":material/refresh:")
+    if job.of != repr(stamps_of(group)):
+        st.warning("The group has changed since: predict the folder again.", icon=":material/change_circle:")
     return found, None
 
 
@@ -79,8 +81,8 @@ def _button(start: Callable[[], Any], label: str, icon: str) -> None:
 def _start(key: Any, group: Group, path: Path) -> None:
     jobs().forget(key)
     st.session_state.pop(ROW, None)
-    arguments = ["predict", str(group.path), f"--identity={group.identity}", str(path)]
-    jobs().start(key, arguments, KEPT_SECONDS, "Loading the models")
+    arguments = ["predict", str(group.path), f"--identity={group.identity}", "--device=cpu", str(path)]
+    jobs().start(key, arguments, KEPT_SECONDS, "Loading the models", repr(stamps_of(group)))
 
 
 def table_of(found: dict[str, Any], name: str, origin: str) -> int | None:

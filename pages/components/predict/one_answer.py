@@ -16,7 +16,7 @@ from colora.data.encoded import tile
 from colora.data.thumbnails import Place
 from colora.metrics.estimates import Estimate
 from colora.plots import class_colour
-from colora.prediction.answer import by_whom
+from colora.prediction.answer import by_whom, share
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, show
@@ -27,6 +27,7 @@ from pages.components.images.viewer import LargeImage, Name, viewer
 from pages.components.predict.known import known_of
 from pages.components.predict.scans import Scan
 
+MOST_CLASSES = 8  # in the table; the figure has all
 KEYS = (
     "Keys: ← and → go through the scans, + and − zoom, 0 resets, i inverts. Ctrl and wheel or a double click zoom; "
     "drag to move."
@@ -101,31 +102,13 @@ def doubt(told: dict[str, Any]) -> None:
     """High doubt stands above all figures; so does that the models have met this very picture."""
     found = told["doubt"]
     if found["high"]:
-        st.error(f"**{found['says']}** {' '.join(reasons(found))}", icon=":material/front_hand:")
+        st.error(f"**{found['says']}** {show.literal(' '.join(found['reasons']))}", icon=":material/front_hand:")
     if met := told["met"]:
         where = f"{met['says']}, as {show.literal(met['image_id'])}"
         st.warning(
             f"This very picture {where}: how well the models do on it says nothing about new scans.",
             icon=":material/content_copy:",
         )
-
-
-def reasons(found: dict[str, Any]) -> list[str]:
-    """A sentence for each part of the doubt that is beyond its limit."""
-    said = []
-    if (part := found["distance"]) and part["high"]:
-        of = f"{share(part['share'])} of the validation images"
-        said.append(f"It lies further from what the models were trained on than {of}.")
-    if (part := found["disagreement"]) and part["high"]:
-        said.append(f"Of the seeds {share(part['value'])} vote otherwise than most.")
-    if found["blank"]["high"]:
-        said.append("It is blank, or nearly.")
-    return said
-
-
-def share(value: float) -> str:
-    """`97 %`; `all` of a whole."""
-    return "all" if value == 1 else f"{100 * value:.0f} %"
 
 
 def facts(about: dict[str, Any], told: dict[str, Any], said: dict[str, Any]) -> None:
@@ -147,9 +130,14 @@ def facts(about: dict[str, Any], told: dict[str, Any], said: dict[str, Any]) -> 
     if part := found["distance"]:
         of = f"{share(part['share'])} of the validation images"
         rows["Distance"] = f"{part['value']:.2f}, from {part['limit']:.2f} on too far: further off than {of}"
+    if len(told["mean"]["probabilities"]) > MOST_CLASSES:
+        st.caption(f"The {MOST_CLASSES} most probable of {len(told['mean']['probabilities'])} classes.")
     table = pd.DataFrame({"Fact": list(rows), "Value": list(rows.values())}).set_index("Fact")
     show.table(table, border="horizontal", alt="How sure the answer is")
-    st.caption("A scan of the other eye, mirrored, looks like any other to the models: no figure here notices it.")
+    st.caption(
+        "Score, entropy and votes are those before calibration. A scan of the other eye, mirrored, looks like any "
+        "other to the models: no figure here notices it."
+    )
 
 
 def yes_or_no(about: dict[str, Any], told: dict[str, Any]) -> None:
@@ -159,7 +147,8 @@ def yes_or_no(about: dict[str, Any], told: dict[str, Any]) -> None:
         st.caption(show.literal(about["no_operating_point"]))
         return
     answer = "yes" if point["positive"] else "no"
-    st.markdown(f"**{show.literal(' or '.join(asked['positives']))}? {answer.capitalize()}** ({point['score']:.3f})")
+    positives = show.literal(" or ".join(asked["positives"]))
+    st.markdown(f"**{positives}? {answer.capitalize()}** (score {point['score']:.3f})")
     worth = [f"{name} {show.estimate_text(Estimate(**asked[name]))}" for name in ("sensitivity", "specificity")]
     warned = f" :orange[:material/warning: {show.literal(asked['changed'])}]" if asked["changed"] else ""
     optimistic = f" {show.OPTIMISTIC}" if about["selection"]["rule"] == "paper" else ""
@@ -169,7 +158,7 @@ def yes_or_no(about: dict[str, Any], told: dict[str, Any]) -> None:
     )
 
 
-def ranked(probabilities: dict[str, float], most: int = 8) -> list[tuple[str, float]]:
+def ranked(probabilities: dict[str, float], most: int = MOST_CLASSES) -> list[tuple[str, float]]:
     """The most probable classes, the largest first."""
     return sorted(probabilities.items(), key=lambda item: -item[1])[:most]
 

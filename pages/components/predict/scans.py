@@ -30,7 +30,7 @@ SAID = "scans-said"  # why not all that were chosen last are there
 KEPT = 400  # answers
 ORIGINALS, TRIMMED = 24, "trimmed"  # of the last answers, each some 100 kB to some MB; what says that one is without
 SCAN = 2  # in a key of an answer: the group's path, the state of its files, the scan, which page
-AT_ONCE = 16  # pages of a volume, as `colora worker` takes them
+AT_ONCE = 16  # pages of a volume at 224 px, and below that: of larger ones fewer, as their maps take more memory
 Told = dict[str, Any] | UserError
 
 
@@ -104,6 +104,8 @@ def remove(scan_id: str) -> None:
     """One scan from the list; its neighbour is shown then."""
     st.session_state[SAID] = None
     ids = list(scans())
+    if scan_id not in ids:  # clicked twice
+        return
     place = ids.index(scan_id)
     _drop([scan_id])
     scans().pop(scan_id)
@@ -143,6 +145,7 @@ class Answers:
     def __init__(self, group: Group):
         self._group, self._state = group, (str(group.path), repr((stamps_of(group), models_of(group))))
         self._kept: dict[Any, list[dict[str, Any]] | UserError] = st.session_state.setdefault("answers", {})
+        self._at_once = max(1, min(AT_ONCE, AT_ONCE * 224**2 // group.config.image_size**2))
 
     def known(self, scan: Scan) -> bool:
         """Whether its first page was answered, or nobody could."""
@@ -164,13 +167,14 @@ class Answers:
 
     def pages(self, scan: Scan, count: int) -> Iterator[list[dict[str, Any]] | UserError]:
         """The answers to all of `count` pages, some at a time, each with its tile."""
-        for first in range(0, count, AT_ONCE):
-            yield self._asked((*self._state, scan.id, first, AT_ONCE), scan, {"page": first, "pages": AT_ONCE})
+        for first in range(0, count, self._at_once):
+            more = {"page": first, "pages": self._at_once}
+            yield self._asked((*self._state, scan.id, first, self._at_once), scan, more)
 
     def pages_known(self, scan: Scan, count: int) -> bool:
         """Whether nothing is left to be asked: all are there, or one of them was refused."""
-        for first in range(0, count, AT_ONCE):
-            told = self._kept.get((*self._state, scan.id, first, AT_ONCE))
+        for first in range(0, count, self._at_once):
+            told = self._kept.get((*self._state, scan.id, first, self._at_once))
             if not isinstance(told, list):
                 return told is not None
         return True
@@ -181,7 +185,7 @@ class Answers:
         if key in self._kept:
             return self._kept[key]
         known = known_of(self._group)  # while the worker loads
-        request = {**scan.request, **more, "features_of": known.best.seed}
+        request = {**scan.request, **more, "seeds": known.test.seeds, "features_of": known.best.seed}
         try:
             told = ask(self._group, request, scan.data)
             found: list[dict[str, Any]] | UserError = [

@@ -15,6 +15,7 @@ from pages.components.command import Unanswered
 from pages.components.images.gallery import gallery
 from pages.components.predict.scans import Answers, Scan, ask_again
 
+STRIP = 40  # tiles of the strip
 OPEN = "open-pages"  # {scan id: the page that is shown large}
 
 
@@ -82,14 +83,16 @@ def _answer(found: list[dict[str, Any]]) -> None:
     show.table(table, border="horizontal", alt="The volume's answer for each class")
     doubted = f" {whole['doubted']:,} pages are not to be relied on." if whole["doubted"] else ""
     st.caption(
-        f"Rule: {whole['rule']}. The models were trained and tested on single images: no figure says how good this "
-        f"rule is on volumes.{doubted}"
+        f"Rule: {whole['rule']}. So they do not add up to 1, and a healthy class is high as soon as so many "
+        "pages look healthy. The models were trained and tested on single images: no figure says how good this rule is "
+        f"on volumes.{doubted}"
     )
 
 
 def _strip(scan: Scan, found: list[dict[str, Any]]) -> None:
-    tiles = []
-    for page, told in enumerate(found):
+    """Some pages on either side of the one that is large: a thousand tiles at each key would be some megabytes."""
+    tiles, first = [], max(0, min(open_page(scan) - STRIP // 2, len(found) - STRIP))
+    for page, told in enumerate(found[first : first + STRIP], start=first):
         called, p = told["mean"]["prediction"], told["mean"]["probabilities"]
         tiles.append(
             {
@@ -107,6 +110,8 @@ def _strip(scan: Scan, found: list[dict[str, Any]]) -> None:
                 "alt": f"Page {page + 1}: predicted {called}, probability {p[called]:.2f}",
             }
         )
+    if len(found) > STRIP:
+        st.caption(f"Pages {first + 1:,} to {first + len(tiles):,} of {len(found):,}; the keys lead on.")
     with st.container(height=260 if len(tiles) > 8 else "content"):
         shown = str(open_page(scan))
         gallery("pages", tiles, "The pages of this volume", partial(turn_to, scan), chosen=shown, columns=8)

@@ -25,7 +25,7 @@ from pages.components.runs import file_stamp
 
 AT_ONCE = 2  # groups; each has its models in memory
 READY_SECONDS = 180  # to load torch and the models, on a machine that is busy
-ANSWER_SECONDS = 120
+ANSWER_SECONDS = 600  # ten seeds of a large network at 512 px take minutes for some pages
 TOO_MUCH = 3  # as `colora.prediction.worker` has it, which imports torch
 NAME = "colora worker"
 FILES = ("model.safetensors", "config.json")  # of a seed

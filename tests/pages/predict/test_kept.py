@@ -48,7 +48,7 @@ def test_what_is_made_known_meanwhile_is_in_the_next_answer(open_page, runs, ask
 def test_a_question_that_is_frozen_meanwhile_is_the_next_answer_of_the_same_process(open_page, runs):
     app = drop(open_page("predict", "g"), ("left.png", LEFT))
     p = np.mean(probabilities(2, 4, LEFT), axis=0)
-    assert f"**CNV or DME? Yes** ({p[0] + p[1]:.3f})" in texts(app) and "which nobody has frozen" in texts(app)
+    assert f"**CNV or DME? Yes** (score {p[0] + p[1]:.3f})" in texts(app) and "which nobody has frozen" in texts(app)
     before = [process.pid for process in living_workers()]
     kept = freeze(Group(runs / "g"), Question(("DRUSEN",), Choice("sensitivity", 0.9)))
     said = texts(ran(app))
