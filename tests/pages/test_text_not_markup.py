@@ -124,7 +124,7 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/predict/one_answer.py": {
         NUMBER: ["about['best_seed']"],
         OWN: ["answer.capitalize()", "show.estimate_text(Estimate(**asked[name]))", "sentence", "found['says']",
-              "reasons(found)", "met['says']"],
+              "met['says']"],
     },
     "pages/components/predict/volume.py": {OWN: ["whole['rule']"]},
     "pages/monitor.py": {

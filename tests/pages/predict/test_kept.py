@@ -52,7 +52,7 @@ def test_a_question_that_is_frozen_meanwhile_is_the_next_answer_of_the_same_proc
     before = [process.pid for process in living_workers()]
     kept = freeze(Group(runs / "g"), Question(("DRUSEN",), Choice("sensitivity", 0.9)))
     said = texts(ran(app))
-    assert f"**DRUSEN? {'Yes' if p[2] >= kept['threshold'] else 'No'}** ({p[2]:.3f})" in said
+    assert f"**DRUSEN? {'Yes' if p[2] >= kept['threshold'] else 'No'}** (score {p[2]:.3f})" in said
     assert f"from {kept['threshold']:.3f} on; by {kept['frozen_by']}" in said and "nobody has frozen" not in said
     assert [process.pid for process in living_workers()] == before != []
 
