@@ -58,8 +58,11 @@ def serve(group: Group, idle: float = IDLE_SECONDS, spare: int = SPARE_BYTES) ->
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that no library can write between the answers
     models, size = GroupModels.of(group, "cpu", keep=True), group.config.image_size  # a GPU is left to those who train
-    models.seen(np.zeros((1, size, size), np.uint8), models.runs[0].seed)  # the first takes longer
+    for run in models.runs:
+        models.model(run)
     _write(answers, {"ready": True})
+    if not _waits(sys.stdin.buffer, 0):  # the first image takes longer: let it be none that somebody waits for
+        models.seen(np.zeros((1, size, size), np.uint8), models.runs[0].seed)
     _watch_memory(psutil.Process().memory_info().rss + spare)
     while (asked := _next(sys.stdin.buffer, idle)) is not None:
         request, source = asked
