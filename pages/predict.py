@@ -185,7 +185,7 @@ followed = None
 try:
     about = summary(group)
     if about["finished"]:
-        workers().of(group)  # it loads its models while the page is drawn
+        workers().warm(group)  # it loads its models while the page is drawn
     show.about_line(about)
     leaks.line_and_banner(group, about["data"])
     show_damaged_seeds(about)

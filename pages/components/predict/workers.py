@@ -26,6 +26,7 @@ from pages.components.runs import file_stamp
 AT_ONCE = 2  # groups; each has its models in memory
 READY_SECONDS = 180  # to load torch and the models, on a machine that is busy
 ANSWER_SECONDS = 600  # ten seeds of a large network at 512 px take minutes for some pages
+REFUSED = 2  # exit code of a command that a person can put right
 TOO_MUCH = 3  # as `colora.prediction.worker` has it, which imports torch
 NAME = "colora worker"
 FILES = ("model.safetensors", "config.json")  # of a seed
@@ -140,6 +141,14 @@ class _Workers:
             worker = Worker.started(group)
             self._known[str(group.path)] = stamps, worker
             return worker
+
+    def warm(self, group: Group) -> None:
+        """Begins to load the group's models, if nobody has yet; not again where they were refused, which each drawing
+        of a page would do."""
+        with self._lock:
+            stamps, worker = self._known.get(str(group.path), (None, None))
+        if worker is None or worker.process.poll() != REFUSED or stamps != stamps_of(group):
+            self.of(group)
 
     def _since(self, path: str) -> tuple[bool, float]:
         """Orders them by who is needed least: one that nobody asks now, the longest unused first."""

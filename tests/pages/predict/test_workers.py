@@ -114,6 +114,21 @@ def test_a_refusal_is_the_commands_own_sentence(group):
         asked(group, "refused.png")
 
 
+def test_a_page_that_is_drawn_again_begins_no_worker_that_was_refused(group, monkeypatch):
+    (group.path / "refuse").touch()
+    begun, started = [], module.Worker.started.__func__
+    monkeypatch.setattr(module.Worker, "started", classmethod(lambda cls, of: begun.append(of) or started(cls, of)))
+    workers().warm(group)
+    until(lambda: not living_workers())
+    workers().warm(fresh(group))
+    assert len(begun) == 1
+    (group.path / "refuse").unlink()
+    (group.path / "seed-00" / "model.safetensors").touch()  # the group is another one now
+    workers().warm(fresh(group))
+    workers().warm(fresh(group))
+    assert len(begun) == 2 and asked(group)["checksum"] == str(mark(b"pixels"))
+
+
 def test_what_cannot_be_started_is_a_sentence(group, monkeypatch):
     monkeypatch.setattr(module, "command_of", lambda *_, **__: (["/no/such/python"], {}))
     with pytest.raises(Unanswered, match=r"^colora worker cannot be started"):
