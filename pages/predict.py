@@ -14,7 +14,7 @@ from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, beside, elsewhere, leaks, show
 from pages.components.frame import inside_app, one_of
-from pages.components.images.gallery import gallery
+from pages.components.images.gallery import gallery, tile_of
 from pages.components.predict import folder, scans, volume
 from pages.components.predict.features import without_features
 from pages.components.predict.known import about_of
@@ -49,7 +49,7 @@ def files(group: Group) -> None:
         then = opened(group, chosen[shown], answers, ids)
     with several:
         if len(ids) > 1:
-            tiles(group, list(chosen.values()), answers, shown)
+            tiles(list(chosen.values()), answers, shown)
         place = st.empty()
     waiting = [scan for scan in chosen.values() if not answers.known(scan)]
     for done, scan in enumerate(waiting):
@@ -118,41 +118,22 @@ def nothing() -> None:
     """All is drawn."""
 
 
-def tiles(group: Group, chosen: Sequence[scans.Scan], answers: scans.Answers, shown: str) -> None:
+def tiles(chosen: Sequence[scans.Scan], answers: scans.Answers, shown: str) -> None:
     """All of them, small; a click opens one."""
-    drawn = [tile_of(group, scan, answers.to(scan) if answers.known(scan) else None) for scan in chosen]
+    drawn = [tile_of_scan(scan, answers.to(scan) if answers.known(scan) else None) for scan in chosen]
     opens = partial(st.session_state.__setitem__, "open-scan")
     gallery("scan-tiles", drawn, "The scans and what they are called", opens, chosen=shown, columns=8)
 
 
-def tile_of(group: Group, scan: scans.Scan, told: scans.Told | None) -> dict[str, Any]:
+def tile_of_scan(scan: scans.Scan, told: scans.Told | None) -> dict[str, Any]:
     """Picture and answer as one element, so that they cannot be of two scans."""
-    found = {
-        "id": scan.id,
-        "image": None,
-        "problem": "…" if told is None else str(told),
-        "true": {"name": "", "colour": "transparent"},
-        "predicted": None,
-        "right": None,
-        "score": "",
-        "rank": "",
-        "notes": [scan.name],
-        "bar": [],
-        "marks": [],
-        "alt": scan.name,
-    }
     if not isinstance(told, dict):
-        return found
-    called, names = told["mean"]["prediction"], list(told["mean"]["probabilities"])
-    sure = told["mean"]["probabilities"][called]
-    return found | {
-        "image": told["tile"],
-        "problem": "",
-        "true": {"name": called, "colour": class_colour(names.index(called))},
-        "score": f"{sure:.2f}",
-        "marks": ["do not rely"] if told["doubt"]["high"] else [],
-        "alt": f"{scan.name}: predicted {called}, probability {sure:.2f}",
-    }
+        return tile_of(scan.id, "", "transparent", told, scan.name, notes=[scan.name])
+    called, p = told["mean"]["prediction"], told["mean"]["probabilities"]
+    marks = ["do not rely"] if told["doubt"]["high"] else []
+    alt = f"{scan.name}: predicted {called}, probability {p[called]:.2f}"
+    colour, score = class_colour(list(p).index(called)), f"{p[called]:.2f}"
+    return tile_of(scan.id, called, colour, told["tile"], alt, score=score, notes=[scan.name], marks=marks)
 
 
 def in_folder(group: Group) -> tuple[beside.Job, Any] | None:

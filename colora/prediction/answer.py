@@ -189,6 +189,4 @@ def _reasons(parts: dict[str, dict[str, Any] | None]) -> list[str]:
 
 def share(value: float) -> str:
     """`97 %`; `all` of a whole, and no `100 %` of what is less."""
-    if 0.995 <= value < 1:
-        return "over 99 %"
-    return "all" if value == 1 else f"{100 * value:.0f} %"
+    return "all" if value == 1 else f"{min(round(100 * value), 99)} %"

@@ -13,7 +13,7 @@ from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.evaluate.intervals import cell_intervals
 from pages.components.evaluate.readers import View, found_images, pictures
-from pages.components.images.gallery import gallery
+from pages.components.images.gallery import gallery, tile_of
 from pages.components.images.in_address import IMAGE, code
 from pages.components.paged import page_number
 
@@ -149,7 +149,7 @@ def tiles(view: View, found: pd.DataFrame) -> None:
         st.warning(f"The images cannot be shown: {show.literal(error)}", icon=":material/hide_image:")
         images = [error] * len(rows)
     names = f"{plots.SPLIT_NAMES[view.split]} images: what they are and what they are called"
-    drawn = [tile_of(view, row, image) for row, image in zip(rows, images, strict=True)]
+    drawn = [tile_of_image(view, row, image) for row, image in zip(rows, images, strict=True)]
     gallery("behind", drawn, names, lambda image_id: st.session_state.__setitem__("open-image", image_id), columns=3)
     if image_id := st.session_state.pop("open-image", None):
         asked = {"group": view.group.name, "part": plots.SPLIT_NAMES[view.split]}
@@ -157,22 +157,19 @@ def tiles(view: View, found: pd.DataFrame) -> None:
         st.switch_page("pages/images.py", query_params=asked | image)
 
 
-def tile_of(view: View, row: dict[str, Any], image: np.ndarray | UserError) -> dict[str, Any]:
+def tile_of_image(view: View, row: dict[str, Any], image: np.ndarray | UserError) -> dict[str, Any]:
     """A tile of the gallery: picture and answer are one element, so that they cannot be of two images."""
     true, called = view.class_names[row["true"]], view.class_names[row["called"]]
     sure = f"{row['confidence']:.0%} sure"
     agree = [f"{row['seeds']} of {len(view.runs)} seeds"] if view.several else []
-    return {
-        "id": row["image_id"],
-        "image": None if isinstance(image, UserError) else tile(image),
-        "problem": str(image) if isinstance(image, UserError) else "",
-        "true": {"name": true, "colour": plots.class_colour(row["true"])},
-        "predicted": {"name": called, "colour": plots.class_colour(row["called"])},
-        "right": row["true"] == row["called"],
-        "score": sure,
-        "rank": "",
-        "notes": [*agree, row["image_id"]],
-        "bar": [],
-        "marks": [],
-        "alt": f"{row['image_id']}: true {true}, called {called}, {sure}",
-    }
+    return tile_of(
+        row["image_id"],
+        true,
+        plots.class_colour(row["true"]),
+        image if isinstance(image, UserError) else tile(image),
+        f"{row['image_id']}: true {true}, called {called}, {sure}",
+        predicted={"name": called, "colour": plots.class_colour(row["called"])},
+        right=row["true"] == row["called"],
+        score=sure,
+        notes=[*agree, row["image_id"]],
+    )

@@ -6,6 +6,8 @@ from typing import Any
 
 import streamlit as st
 
+from colora.system.errors import UserError
+
 HERE = Path(__file__).parent
 _gallery = st.components.v2.component(
     "colora.gallery",
@@ -13,6 +15,24 @@ _gallery = st.components.v2.component(
     css=(HERE / "gallery.css").read_text(),
     js=(HERE / "gallery.js").read_text(),
 )
+
+
+def tile_of(
+    id: str, name: str, colour: str, picture: str | UserError | None, alt: str, **more: Any
+) -> dict[str, Any]:
+    """A tile for `gallery`: the class that its first line names, in its colour, under the picture (a data URI) or why
+    there is none; `more` are the rest of its parts: predicted and right, score, rank, notes, bar, marks."""
+    shown = isinstance(picture, str)
+    usual = {"predicted": None, "right": None, "score": "", "rank": "", "notes": [], "bar": [], "marks": []}
+    return {
+        "id": id,
+        "image": picture if shown else None,
+        "problem": "" if shown else "…" if picture is None else str(picture),
+        "true": {"name": name, "colour": colour},
+        "alt": alt,
+        **usual,
+        **more,
+    }
 
 
 def gallery(
@@ -24,7 +44,7 @@ def gallery(
     chosen: str | None = None,
     columns: int = 5,
 ) -> None:
-    """Tiles as `scored.tiles` makes them. `on_open` gets the id of the image that a person chose.
+    """Tiles as `tile_of` makes them. `on_open` gets the id of the image that a person chose.
 
     `on_turn` gets +1 or -1 for the keys that turn pages; `chosen` is marked; `columns` is how many stand side by
     side on a wide screen.

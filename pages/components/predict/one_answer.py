@@ -21,7 +21,7 @@ from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.images import pictures
-from pages.components.images.gallery import gallery
+from pages.components.images.gallery import gallery, tile_of
 from pages.components.images.in_address import IMAGE, code
 from pages.components.images.viewer import LargeImage, Name, viewer
 from pages.components.predict.known import known_of
@@ -226,20 +226,14 @@ def nearest(group: Group, about: dict[str, Any], told: dict[str, Any]) -> None:
     places = [Place("train", row["index"], row["image_id"]) for row in found]
     images = [source] * len(places) if isinstance(source, UserError) else source.read(places)
     tiles = [
-        {
-            "id": row["image_id"],
-            "image": None if isinstance(image, UserError) else tile(image),
-            "problem": str(image) if isinstance(image, UserError) else "",
-            "true": {"name": row["label"], "colour": class_colour(about["class_names"].index(row["label"]))},
-            "predicted": None,
-            "right": None,
-            "score": f"{row['cosine']:.3f}",
-            "rank": "",
-            "notes": [],
-            "bar": [],
-            "marks": [],
-            "alt": f"Training image {row['image_id']}, class {row['label']}, cosine {row['cosine']:.3f}",
-        }
+        tile_of(
+            row["image_id"],
+            row["label"],
+            class_colour(about["class_names"].index(row["label"])),
+            image if isinstance(image, UserError) else tile(image),
+            f"Training image {row['image_id']}, class {row['label']}, cosine {row['cosine']:.3f}",
+            score=f"{row['cosine']:.3f}",
+        )
         for row, image in zip(found, images, strict=True)
     ]
     opens = partial(st.session_state.__setitem__, "nearest-opened")

@@ -1,7 +1,8 @@
 """The scans that a person has chosen in this tab, and what the group says of each.
 
-They lie in this tab's memory, and nowhere else: they are gone with the tab, or when they are removed. A folder of the
-server's own computer is read where it lies instead (`folder`).
+They lie in this tab's memory, and nowhere else: they are gone with the tab, when they are removed, or, all at once
+removed, when others are chosen and they cannot be put back any more. A folder of the server's own computer is read
+where it lies instead (`folder`).
 """
 
 import hashlib

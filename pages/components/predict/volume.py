@@ -12,7 +12,7 @@ from colora.prediction.volume import volume_answer
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.command import Unanswered
-from pages.components.images.gallery import gallery
+from pages.components.images.gallery import gallery, tile_of
 from pages.components.predict.scans import Answers, Scan, ask_again
 
 STRIP = 40  # tiles of the strip
@@ -95,20 +95,17 @@ def _strip(scan: Scan, found: list[dict[str, Any]]) -> None:
     for page, told in enumerate(found[first : first + STRIP], start=first):
         called, p = told["mean"]["prediction"], told["mean"]["probabilities"]
         tiles.append(
-            {
-                "id": str(page),
-                "image": told["tile"],
-                "problem": "",
-                "true": {"name": called, "colour": class_colour(list(p).index(called))},
-                "predicted": None,
-                "right": None,
-                "score": f"{p[called]:.2f}",
-                "rank": f"{page + 1:,}",
-                "notes": [],
-                "bar": [{"name": name, "share": p[name], "colour": class_colour(c)} for c, name in enumerate(p)],
-                "marks": ["do not rely"] if told["doubt"]["high"] else [],
-                "alt": f"Page {page + 1}: predicted {called}, probability {p[called]:.2f}",
-            }
+            tile_of(
+                str(page),
+                called,
+                class_colour(list(p).index(called)),
+                told["tile"],
+                f"Page {page + 1}: predicted {called}, probability {p[called]:.2f}",
+                score=f"{p[called]:.2f}",
+                rank=f"{page + 1:,}",
+                bar=[{"name": name, "share": p[name], "colour": class_colour(c)} for c, name in enumerate(p)],
+                marks=["do not rely"] if told["doubt"]["high"] else [],
+            )
         )
     if len(found) > STRIP:
         st.caption(f"Pages {first + 1:,} to {first + len(tiles):,} of {len(found):,}; the keys lead on.")
