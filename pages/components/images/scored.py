@@ -19,6 +19,7 @@ from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.images import pictures
+from pages.components.images.gallery import tile_of
 from pages.components.images.listed import sorted_rows
 from pages.components.runs import file_stamp, runs_dir
 
@@ -130,24 +131,23 @@ def tiles(
         where = f"{SPLIT_NAMES[split]} image {record['image_id']}"
         result = "right" if true == predicted else "wrong"
         found.append(
-            {
-                "id": record["image_id"],
-                "image": None if isinstance(image, UserError) else tile(image),
-                "problem": str(image) if isinstance(image, UserError) else "",
-                "true": {"name": class_names[true], "colour": class_colour(true)},
-                "predicted": {"name": class_names[predicted], "colour": class_colour(predicted)},
-                "right": true == predicted,
-                "score": value,
-                "rank": f"{ranks[row]:,}" if ranks is not None else "",
-                "notes": [],
-                "bar": [
+            tile_of(
+                record["image_id"],
+                class_names[true],
+                class_colour(true),
+                image if isinstance(image, UserError) else tile(image),
+                f"{where}: true class {class_names[true]}, predicted {class_names[predicted]} ({result}), "
+                f"{SCORES[score].title.lower()} {value}",
+                predicted={"name": class_names[predicted], "colour": class_colour(predicted)},
+                right=true == predicted,
+                score=value,
+                rank=f"{ranks[row]:,}" if ranks is not None else "",
+                bar=[
                     {"name": name, "share": float(record[column]), "colour": class_colour(c)}
                     for c, (name, column) in enumerate(zip(class_names, columns, strict=True))
                 ],
-                "marks": marks.get(record["image_id"], []),
-                "alt": f"{where}: true class {class_names[true]}, predicted {class_names[predicted]} ({result}), "
-                f"{SCORES[score].title.lower()} {value}",
-            }
+                marks=marks.get(record["image_id"], []),
+            )
         )
     return found
 
