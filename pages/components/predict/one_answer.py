@@ -129,7 +129,8 @@ def facts(about: dict[str, Any], told: dict[str, Any], said: dict[str, Any]) -> 
         rows["Dissent"] = f"{share(part['value'])} of the seeds: {of}" if part["value"] else "none"
     if part := found["distance"]:
         of = f"{share(part['share'])} of the validation images"
-        rows["Distance"] = f"{part['value']:.2f}, from {part['limit']:.2f} on too far: further off than {of}"
+        scale = f"on their scale, whose 0 is their median, {part['value']:.2f}; too far from {part['limit']:.2f} on"
+        rows["Distance"] = f"further off than {of} ({scale})"
     if len(told["mean"]["probabilities"]) > MOST_CLASSES:
         st.caption(f"The {MOST_CLASSES} most probable of {len(told['mean']['probabilities'])} classes.")
     table = pd.DataFrame({"Fact": list(rows), "Value": list(rows.values())}).set_index("Fact")
