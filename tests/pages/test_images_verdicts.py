@@ -145,6 +145,26 @@ def test_a_readers_name_is_checked_where_it_is_typed_and_kept_by_the_browser(ope
     assert shown(odd, "large")["reader"] == verdicts.own_reader() and "'../anna' cannot name a reader" in texts(odd)
 
 
+def test_what_a_tab_sends_of_an_element_that_has_left_the_page_harms_nothing(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    app = open_images("three-done")
+    grid = app._tree
+    act(app, "open", image, "grid")
+    alone = app._tree
+    told_by_browser(app, "anna")
+    act(app, "open", image, "grid", among=grid)
+    app.button(key="back").click()
+    ran(app)
+    assert shown(app)["tiles"] and not shown(app, "large")
+    for key, event, value in (
+        ("who-browser", "said", {"name": "ben", "tab": "b" * 32}),  # answered twice, since the first answer took long
+        ("large", "step", 1),
+        ("large", "judge", {"verdict": "hard", "seen": image}),
+    ):
+        act(app, event, value, key, among=alone)
+    assert shown(app)["tiles"] and not verdicts.readers(runs)
+
+
 def test_undo_is_for_what_this_tab_did(open_images, runs):
     image = sorted_ids(runs, "three-done", "train")[0]
     here = open_images("three-done", name="anna", image=image)

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from colora.system.errors import UserError
+from pages.components.events import sent
 
 HERE = Path(__file__).parent
 _gallery = st.components.v2.component(
@@ -51,11 +52,11 @@ def gallery(
     """
 
     def opened() -> None:
-        if asked := st.session_state[key].get("open"):
+        if asked := sent(key, "open"):
             on_open(asked)
 
     def turned() -> None:
-        if on_turn and (by := st.session_state[key].get("turn")):
+        if on_turn and (by := sent(key, "turn")):
             on_turn(int(by))
 
     _gallery(

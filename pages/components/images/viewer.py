@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
+
+from pages.components.events import sent
 
 HERE = Path(__file__).parent
 HTML = """<div class="viewer">
@@ -101,19 +102,16 @@ def viewer(
     `on_unheard` where a verdict has come that no callback could take, to a session that is new. Without `verdicts`
     there is nothing to judge."""
 
-    def asked(event: str) -> Any:
-        return st.session_state[key].get(event)
-
     def stepped() -> None:
-        if by := asked("step"):
+        if by := sent(key, "step"):
             on_step(int(by))
 
     def back() -> None:
-        if asked("back"):
+        if sent(key, "back"):
             on_back()
 
     def judged() -> None:
-        if given := asked("judge"):
+        if given := sent(key, "judge"):
             st.session_state[heard] = True
             on_judge(Pressed(*(given.get(part.name) for part in fields(Pressed))))  # an older page sends less
 

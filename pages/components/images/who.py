@@ -16,6 +16,7 @@ from colora.distillation import verdicts
 from colora.runs import audit
 from colora.system.errors import UserError
 from pages.components import show
+from pages.components.events import sent
 
 HERE = Path(__file__).parent
 NAME, TYPED, TAB, ASKED, PROBLEM = "reader-name", "reader-typed", "reader-tab", "reader-asked", "reader-problem"
@@ -85,7 +86,7 @@ def browser(who: str | None) -> None:
     """Tell the tab the name, or ask it for the one that it has."""
 
     def answered() -> None:
-        if not (said := st.session_state["who-browser"].get("said")) or TAB in st.session_state:
+        if not (said := sent("who-browser", "said")) or TAB in st.session_state:
             return
         st.session_state[NAME] = verdicts.own_reader()
         if name := said.get("name"):
