@@ -1,5 +1,7 @@
 """Gradients of one adapted layer in every form: against plain autograd, under autocast, transforms and compilers."""
 
+import itertools
+
 import pytest
 import torch
 from convolutions import (
@@ -7,11 +9,11 @@ from convolutions import (
     FORMS,
     ORDERS,
     PLAIN_CASES,
+    by_case,
     check_transforms_see_it_plainly,
     images,
     kernel_delta,
     plain_output,
-    readable,
     trained_layer,
 )
 from torch import nn
@@ -38,9 +40,14 @@ RANKED_GRID = [(*row, p) for row in FORM_GRID for p in LOW_RANK if p is None or 
 RANKED_CASES = [(c, p) for c in PLAIN_CASES if c[0] > 1 for p in LOW_RANK if p is None or spares(c[2], p)]
 
 
-@pytest.mark.parametrize(("case", "order", "form", "p"), RANKED_GRID, ids=readable)
-def test_gradients_are_those_of_plain_autograd(case, order, form, p):
+@pytest.mark.parametrize(("case", "rows"), by_case(RANKED_GRID))
+def test_gradients_are_those_of_plain_autograd(case, rows):
     """For x and every factor, against torch's convolution of K0 + dK and against finite differences."""
+    for row in rows:
+        check_gradients(case, *row)
+
+
+def check_gradients(case, order, form, p):
     n, transposed, geometry = case
     layer = trained_layer(geometry, order, 2, True, n=n, transposed=transposed, form=form, pointwise_rank=p)
     assert layer.pointwise_rank == p
@@ -72,10 +79,13 @@ def test_gradients_are_those_of_plain_autograd(case, order, form, p):
     assert not layer.base_bias.requires_grad
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize(("case", "p"), RANKED_CASES, ids=readable)
-def test_gradients_are_the_same_in_channels_last(case, p, order, form):
+@pytest.mark.parametrize(("case", "ranks"), by_case(RANKED_CASES))
+def test_gradients_are_the_same_in_channels_last(case, ranks):
+    for (p,), order, form in itertools.product(ranks, ORDERS, FORMS):
+        check_channels_last(case, p, order, form)
+
+
+def check_channels_last(case, p, order, form):
     n, _, geometry = case
     layer = trained_layer(geometry, order, 2, True, n=n, form=form, pointwise_rank=p)
     expected = loss_gradients(layer, images(n).requires_grad_())

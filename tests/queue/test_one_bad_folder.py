@@ -66,7 +66,7 @@ def look(runs_dir: Path, whole: dict, capsys: pytest.CaptureFixture[str]) -> str
     return rows["bad"]["state"]
 
 
-@pytest.mark.parametrize("cases", [pytest.param(120, id="some"), pytest.param(2500, id="all", marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("cases", [pytest.param(60, id="some"), pytest.param(2500, id="all", marks=pytest.mark.fuzz)])
 def test_whatever_is_done_to_any_file_the_neighbours_are_well(tmp_path, cases, capsys):
     source, runs_dir = whole_run(tmp_path / "kept").path, tmp_path / "runs"
     whole = group_summary(fabricate(runs_dir, "whole", ["done"]))

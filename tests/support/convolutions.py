@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 import torch
 from torch import nn
 from torch.autograd import forward_ad
@@ -60,6 +61,15 @@ BIAS_SETTINGS = [  # of the adapter, whether the base has one; an update, a bias
 ]
 FORMS = ("plain", "fused", "factored")
 FORM_GRID = [(c, o, f) for c in CASES for o in ORDERS for f in FORMS if f == "plain" or not c[1]]
+
+
+def by_case(grid):
+    """Parameters: a case, and the rest of each of its rows. One test a case, since thousands of tests cost more than
+    what they do."""
+    found = {str(row[0]): (row[0], []) for row in grid}
+    for case, *rest in grid:
+        found[str(case)][1].append(tuple(rest))
+    return [pytest.param(*of_case, id=readable(of_case[0])) for of_case in found.values()]
 
 
 def readable(value):

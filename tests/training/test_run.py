@@ -1,6 +1,7 @@
 """Training one seed: what the folder holds, equal bits for equal seeds, what ends with a sentence."""
 
 import errno
+import functools
 import json
 import math
 import os
@@ -20,7 +21,7 @@ import colora.training.loop
 import colora.training.run
 from colora.adapters.history import rebuild
 from colora.adapters.model import plain_state
-from colora.data import prepared
+from colora.data import prepared, sources
 from colora.data.sources import load_dataset
 from colora.metrics.calibration import temperature, tempered
 from colora.metrics.classification import cross_entropy, entropy
@@ -316,9 +317,10 @@ def test_plain_state_of_a_running_model_has_the_backbones_keys(new_run):
     assert set(plain_state(model)) == set(load_file(run.path / "model.safetensors"))
 
 
-def test_a_low_pointwise_rank_from_the_first_step_to_the_figures(tmp_path, capfd):
+def test_a_low_pointwise_rank_from_the_first_step_to_the_figures(tmp_path, capfd, monkeypatch):
     """Generated images, merges between the steps, cut off in the second epoch: the same bits as without, and base and
     history are the model."""
+    monkeypatch.setattr(sources, "generate", functools.cache(sources.generate))  # once for the three trainings
     values = {"dataset": "phantom", "backbone": "texturenet", "weights": "shipped", "image_size": 32, "epochs": 2}
     values |= {"train_set": "balanced", "per_class": 8, "batch_size": 8, "threads": 1, "pointwise_rank": 4}
     config = make_config(values | {"merge_unit": "steps", "merge_every": 3, "optimizer_at_merge": "keep"})
