@@ -44,5 +44,7 @@ def test_who_is_tried_again(tmp_path):
     assert done.returncode == 1 and "2 failed, 2 passed" in done.stdout, done.stdout + done.stderr
     tries = [len((tmp_path / name).read_text()) for name in ("first", "second", "third", "fourth")]
     assert tries == [2, 2, 1, 2]
-    told = (tmp_path / "told").read_text().split()
-    assert told == ["test_it.py::test_of_a_queue", "test_it.py::test_passes_the_second_time"]
+    told = (tmp_path / "told").read_text().splitlines()
+    names = [line.partition(": ")[0] for line in told]
+    assert names == ["test_it.py::test_of_a_queue", "test_it.py::test_passes_the_second_time"]
+    assert "test_it.py:11: AssertionError" in told[1] and "assert 1 == 2" in told[1]

@@ -18,6 +18,7 @@ from colora.system.installation import ROOT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 PATIENCE_SECONDS = 120  # of a browser on a machine that trains meanwhile
+SHOWN = 1500  # characters of a tab, where a story failed
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 AT_LEAVING = "Cannot send rerun backMessage when disconnected"  # a page that refreshes itself, at the moment it is left
 EXCEPTION = "An exception on the page: "
@@ -122,8 +123,22 @@ def watched(browser, server_dies: bool = False, **options) -> Iterator:
     try:
         yield context
         assert not errors, errors
+    except Exception as error:
+        error.add_note(on_screen(context))
+        raise
     finally:
         context.close()
+
+
+def on_screen(context) -> str:
+    """What each tab shows, for whoever reads why a story failed."""
+    told = []
+    for page in context.pages:
+        with suppress(Exception):  # it hangs: the story's own error is what counts
+            page.set_default_timeout(5000)
+            state = page.locator(".stApp").get_attribute("data-test-script-state")
+            told.append(f"{page.url}, script {state}: {page.locator('body').inner_text()[:SHOWN]}")
+    return f"On the screen: {told}"
 
 
 @pytest.fixture
@@ -131,6 +146,17 @@ def page(browser):
     """A tab of a `watched` browser."""
     with watched(browser) as context:
         yield context.new_page()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function):
+    """What a story's tab showed when it failed belongs to its error."""
+    try:
+        return (yield)
+    except Exception as error:
+        if (page := pyfuncitem.funcargs.get("page")) is not None and hasattr(page, "context"):
+            error.add_note(on_screen(page.context))
+        raise
 
 
 def idle(page) -> None:
