@@ -37,6 +37,7 @@ from colora.system.process import send
 # fixtures and options
 pytest_plugins = [
     "browsing", "opened", "image_pages", "training", "answering", "second_try", "workers_of_tests", "predicting",
+    "signing_in",
 ]  # fmt: skip
 SHARED = Path(__file__).parents[2] / "shared"
 settings.register_profile("patient", deadline=None)  # a busy machine may keep any example waiting
