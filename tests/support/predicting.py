@@ -18,6 +18,8 @@ from colora.metrics.novelty import Familiar
 from colora.runs.features import Kept, write_features
 from colora.runs.folder import Group
 
+LEFT, RIGHT = b"left eye", b"right eye"  # of two scans
+
 
 def make_known(group: Group) -> np.ndarray:
     """Let a fabricated group have kept what its seeds see; (N, WIDTH) of the train images is returned."""

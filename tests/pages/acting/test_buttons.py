@@ -75,7 +75,7 @@ def test_every_button_that_acts_is_pressed_here():
     pressed |= {"undo", "put-back", "delete", "confirm-delete", "empty-trash", "train-on-cut", "remove-cut", "save-cut"}
     pressed |= {"launch-comparison", "train-now", "undo-cut", "launch-button", "cut-leaks", "freeze", "confirm-freeze"}
     pressed |= {"start-{target.id}", "cancel-{transfer.id}"}
-    pressed |= {"features", "predict-folder"}  # in pages/test_predict.py and pages/predict
+    pressed |= {"features", "predict-folder"}  # in pages/predict
     assert acting_keys() == pressed
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricate import fabricate
 from opened import opener, ran, texts
 from PIL import Image
 from predicting import component, drop, keys, pixels, step, tiles
@@ -17,12 +16,6 @@ from colora.data.prepare import read_pages
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from colora.system.installation import ROOT
-
-
-@pytest.fixture
-def runs(tmp_path) -> Path:
-    fabricate(tmp_path / "runs", "g", ["done", "done"])
-    return tmp_path / "runs"
 
 
 def test_a_trained_group_answers_as_on_the_command_line(trained, monkeypatch, no_worker_left, tmp_path, files):

@@ -1,13 +1,10 @@
 """What a tab of Predict keeps of answers: no more than it should, and asked for anew when what the group knows has
 changed."""
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 from fabricate import fabricate
 from opened import ran, texts
-from predicting import component, drop, facts, keys, make_known, pixels, shows, step, tiles
+from predicting import LEFT, RIGHT, component, drop, facts, keys, make_known, pixels, shows, step, tiles
 from stand_in_worker import SMALL, WIDTH, look, mark, probabilities
 from workers_of_tests import living_workers
 
@@ -15,15 +12,6 @@ from colora.metrics.operating_point import Choice
 from colora.results.operating_point import Question
 from colora.results.question import freeze
 from colora.runs.folder import Group
-
-LEFT, RIGHT = b"left eye", b"right eye"
-
-
-@pytest.fixture
-def runs(tmp_path) -> Path:
-    fabricate(tmp_path / "runs", "g", ["done", "done"])
-    return tmp_path / "runs"
-
 
 # ---- what is kept of the group changes
 

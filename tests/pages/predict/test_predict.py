@@ -13,7 +13,7 @@ from fabricate import damage, fabricate
 from hostile import NAME, markup_on
 from opened import opener, ran, read, texts
 from pdf_text import text as text_of
-from predicting import component, drop, facts, keys, make_known, pixels, shows, step, tiles
+from predicting import LEFT, RIGHT, component, drop, facts, keys, make_known, pixels, shows, step, tiles
 from stand_in_worker import mark, probabilities, probability
 from workers_of_tests import living_workers
 
@@ -22,15 +22,6 @@ from colora.prediction.answer import DO_NOT_RELY
 from colora.prediction.known import Known
 from colora.runs.folder import Group
 from colora.system.installation import ROOT
-
-LEFT, RIGHT = b"left eye", b"right eye"
-
-
-@pytest.fixture
-def runs(tmp_path) -> Path:
-    fabricate(tmp_path / "runs", "g", ["done", "done"])
-    return tmp_path / "runs"
-
 
 # ---- which group
 
