@@ -16,6 +16,7 @@ from pages.components.images import listed, scored
 from pages.components.images.browse import browse
 from pages.components.images.hardest import hardest
 from pages.components.images.in_address import opened_image
+from pages.components.images.judging import say_problem
 from pages.components.images.one_image import one_image
 from pages.components.images.other_split import split_to_go_to
 from pages.components.images.verdict_list import verdict_list
@@ -79,6 +80,7 @@ def one_or_many(
                 one_image(group, about, found, list_with(as_in_the_grid(found, judged)), split, source, image_id)
             else:
                 st.session_state["grid-judged"] = found.data_checksum, judged
+                say_problem()
                 browse(found, list_with(judged), split, source, judged, origin)
     except UserError as error:  # here, since a part of the page that runs alone has no page around it
         show.say(error)

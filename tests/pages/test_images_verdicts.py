@@ -159,10 +159,25 @@ def test_what_a_tab_sends_of_an_element_that_has_left_the_page_harms_nothing(ope
     for key, event, value in (
         ("who-browser", "said", {"name": "ben", "tab": "b" * 32}),  # answered twice, since the first answer took long
         ("large", "step", 1),
-        ("large", "judge", {"verdict": "hard", "seen": image}),
+        ("large", "back", True),
     ):
         act(app, event, value, key, among=alone)
-    assert shown(app)["tiles"] and not verdicts.readers(runs)
+        assert shown(app)["tiles"] and not app.error
+
+
+def test_a_verdict_that_comes_when_its_image_has_left_the_page_is_said_to_be_lost(open_images, runs):
+    image = sorted_ids(runs, "three-done", "train")[0]
+    app = open_images("three-done", name="anna", image=image)
+    alone = app._tree
+    app.button(key="back").click()
+    ran(app)
+    act(app, "judge", {"verdict": "hard", "seen": image}, among=alone)
+    assert app.error[0].value.startswith("Nothing was recorded: ") and shown(app)["tiles"]
+    assert not verdicts.readers(runs)
+    assert not ran(app).error  # once
+    act(app, "open", image, "grid")
+    judged(app, "hard")
+    assert not app.error and verdicts.readers(runs) == ["anna"]
 
 
 def test_undo_is_for_what_this_tab_did(open_images, runs):

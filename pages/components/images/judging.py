@@ -55,8 +55,7 @@ def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: 
             if there
             else "Nothing can be judged here while the image cannot be shown."
         )
-        if problem := st.session_state.pop("verdict-problem", None):
-            show.say(problem)
+        say_problem()
         said = judged[(judged["image_id"] == image_id) & (judged["reader"] != who)]
         for _, row in said.iterrows() if who else ():
             st.caption(show.literal(f"{row['reader']}: {in_words(row.to_dict(), class_names)}"))
@@ -89,10 +88,16 @@ def judge(checksum: str, image_id: str, class_names: list[str], pressed: Pressed
 
 
 def unheard() -> None:
-    """A verdict reached a session that knew nothing yet of the page it was given on."""
+    """A verdict reached a session that knew nothing, yet or any more, of the page it was given on."""
     st.session_state["verdict-problem"] = (
-        "Nothing was recorded: the server had lost this page, and draws it anew. Press again."
+        "Nothing was recorded: the server had lost this page, or was drawing another. Press again where the image is."
     )
+
+
+def say_problem() -> None:
+    """Why the last verdict was not recorded, once, wherever its reader is by then."""
+    if problem := st.session_state.pop("verdict-problem", None):
+        show.say(problem)
 
 
 def check_drawn(checksum: str, image_id: str, pressed: Pressed) -> str:

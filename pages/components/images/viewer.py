@@ -99,7 +99,8 @@ def viewer(
     on_unheard: Callable[[], None] = lambda: None,
 ) -> None:
     """`on_step` gets +1 or -1 for the arrow keys, `on_back` is called for Escape, `on_judge` for a verdict;
-    `on_unheard` where a verdict has come that no callback could take, to a session that is new. Without `verdicts`
+    `on_unheard` where a verdict has come that no callback could take: to a session that is new, or after the viewer had
+    left the page. Without `verdicts`
     there is nothing to judge."""
 
     def stepped() -> None:
@@ -111,9 +112,12 @@ def viewer(
             on_back()
 
     def judged() -> None:
-        if given := sent(key, "judge"):
-            st.session_state[heard] = True
-            on_judge(Pressed(*(given.get(part.name) for part in fields(Pressed))))  # an older page sends less
+        given = sent(key, "judge")
+        if given is None:
+            on_unheard()
+            return
+        st.session_state[heard] = True
+        on_judge(Pressed(*(given.get(part.name) for part in fields(Pressed))))  # an older page sends less
 
     heard = f"{key}-heard"
     given = _viewer(
