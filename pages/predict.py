@@ -10,6 +10,7 @@ import streamlit as st
 from colora.data.listing import plain
 from colora.plots import class_colour
 from colora.prediction.table import prediction_table
+from colora.runs.access import named_place
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, beside, elsewhere, leaks, show
@@ -20,7 +21,7 @@ from pages.components.predict.features import without_features
 from pages.components.predict.known import about_of
 from pages.components.predict.one_answer import one_answer, rests_on, without_answer
 from pages.components.predict.workers import workers
-from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
+from pages.components.runs import chosen_group, file_stamp, show_damage, show_damaged_seeds, summary
 
 WHERE = {"files": "Files", "folder": "A folder of this computer"}
 
@@ -65,7 +66,11 @@ def every_answer(group: Group, chosen: Sequence[scans.Scan], answers: scans.Answ
     """The answers to all scans, as a file; of a volume that to its first page."""
     told = [(scan.name, answers.to(scan)) for scan in chosen if answers.known(scan)]
     found = {
-        "images": [answer | {"path": name} for name, answer in told if isinstance(answer, dict)],
+        "images": [
+            answer | {"path": name} | ({"page": 0} if answer["pages"] > 1 else {})
+            for name, answer in told
+            if isinstance(answer, dict)
+        ],
         "refused": [{"path": name, "reason": str(error)} for name, error in told if isinstance(error, UserError)],
     }
     if found["images"]:
@@ -131,9 +136,10 @@ def tile_of_scan(scan: scans.Scan, told: scans.Told | None) -> dict[str, Any]:
         return tile_of(scan.id, "", "transparent", told, scan.name, notes=[scan.name])
     called, p = told["mean"]["prediction"], told["mean"]["probabilities"]
     marks = ["do not rely"] if told["doubt"]["high"] else []
-    alt = f"{scan.name}: predicted {called}, probability {p[called]:.2f}"
+    notes = [scan.name, *([f"page 1 of {told['pages']:,}"] if told["pages"] > 1 else [])]
+    alt = f"{', '.join(notes)}: predicted {called}, probability {p[called]:.2f}"
     colour, score = class_colour(list(p).index(called)), f"{p[called]:.2f}"
-    return tile_of(scan.id, called, colour, told["tile"], alt, score=score, notes=[scan.name], marks=marks)
+    return tile_of(scan.id, called, colour, told["tile"], alt, score=score, notes=notes, marks=marks)
 
 
 def in_folder(group: Group) -> tuple[beside.Job, Any] | None:
@@ -146,15 +152,16 @@ def in_folder(group: Group) -> tuple[beside.Job, Any] | None:
         return job, st.empty()
     if found is None:
         return None
-    row = folder.table_of(found, f"{group.name}-predictions", rests_on(found))
+    row = folder.table_of(found, path, f"{group.name}-predictions", rests_on(found))
     if row is not None:
         image = found["images"][row]
+        lies = named_place(image["path"], "folder")  # it may have become a link since the folder was read
         place = plain(image["path"])
-        scan = scans.Scan(place, Path(place).name, path=image["path"])
+        scan = scans.Scan(f"{place} {file_stamp(lies)}", Path(place).name, path=image["path"])
         st.markdown(f"**Row {row + 1:,}** of {len(found['images']):,}")
         folder.turn_page(scan, image)
         checksum = image["checksum"] if volume.open_page(scan) == image.get("page", 0) else None
-        step = partial(folder.step, row, len(found["images"]))
+        step = partial(folder.step, path, row, len(found["images"]))
         answered(group, scan, scans.Answers(group), step, checksum)()
     return None
 

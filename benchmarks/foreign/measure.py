@@ -29,7 +29,7 @@ from torch import nn
 from colora.data.prepare import prepare
 from colora.data.sources import SPLITS, load_dataset
 from colora.metrics.classification import accuracy
-from colora.metrics.novelty import joint, limit
+from colora.metrics.novelty import Scales, limit
 from colora.metrics.uncertainty import vote_disagreement
 from colora.results.summary import best_run
 from colora.runs.finished import finished
@@ -159,8 +159,8 @@ def all_scores(outputs: list[dict], labels: dict[str, np.ndarray], best: int) ->
 
 def over_seeds(seeds: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """{set: (N,)}: the mean of the seeds' scores, each on its own scale of validation."""
-    known = np.stack([seed["val"] for seed in seeds])
-    return {name: joint(known, np.stack([seed[name] for seed in seeds])) for name in seeds[0]}
+    scales = Scales.of(np.stack([seed["val"] for seed in seeds]))
+    return {name: scales.joint(np.stack([seed[name] for seed in seeds])) for name in seeds[0]}
 
 
 def judged(found: Table, which: str) -> Table:

@@ -64,7 +64,9 @@ def runs_folders(args: argparse.Namespace) -> list[Path]:
 
 
 def group_of(args: argparse.Namespace) -> Group:
-    """The one group that was named. Raises UserError where there is none."""
+    """The one group that was named. Raises UserError where there is none, or not the one of --identity any more."""
+    if (identity := vars(args).get("identity")) is not None:
+        return meant([args.group], args.runs_dir, identity)
     return _named(args.group, args.runs_dir)
 
 

@@ -7,11 +7,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from colora.cli.groups import IDENTITY, add_group, group_of, meant
+from colora.cli.groups import IDENTITY, add_group, group_of
 from colora.cli.printing import print_json, say
 from colora.cli.progress import Bar
 from colora.runs.finished import says_not_counted
-from colora.runs.folder import Group
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
@@ -41,12 +40,8 @@ def add_prediction_commands(command: Callable, with_json: Callable) -> None:
     worker.add_argument("--spare", type=int, help="bytes that an image may take beyond the models")
 
 
-def _group(args: argparse.Namespace) -> Group:
-    return group_of(args) if args.identity is None else meant([args.group], args.runs_dir, args.identity)
-
-
 def _predict(args: argparse.Namespace) -> int:
-    group = _group(args)
+    group = group_of(args)
     from colora.prediction.predict import predict_images
     from colora.prediction.table import prediction_table
     from colora.system.spreadsheet import csv_bytes  # pandas, which a worker does without
@@ -152,7 +147,7 @@ def _estimate(found: dict[str, Any]) -> str:
 
 
 def _features(args: argparse.Namespace) -> int:
-    group = _group(args)
+    group = group_of(args)
     from colora.prediction.features import keep_features
 
     with Bar(group.name, unit="") as bar:
@@ -167,5 +162,5 @@ def _worker(args: argparse.Namespace) -> int:
     idle = IDLE_SECONDS if args.idle is None else args.idle
     if not 0 <= idle <= LONGEST_IDLE:
         raise UserError(f"--idle takes seconds from 0 to {LONGEST_IDLE:,}, not {idle:g}.")
-    serve(_group(args), idle, SPARE_BYTES if args.spare is None else args.spare)
+    serve(group_of(args), idle, SPARE_BYTES if args.spare is None else args.spare)
     return 0

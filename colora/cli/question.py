@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from colora.cli.asked import names
-from colora.cli.groups import IDENTITY, add_group, group_of, meant
+from colora.cli.groups import IDENTITY, add_group, group_of
 from colora.cli.printing import say
 from colora.settings.catalog import THRESHOLD_RULES
 from colora.system.errors import UserError
@@ -60,6 +60,6 @@ def _freeze(args: argparse.Namespace) -> int:
     from colora.results.question import freeze, says
 
     question = asked_question(args)
-    group = group_of(args) if args.identity is None else meant([args.group], args.runs_dir, args.identity)
+    group = group_of(args)
     kept = freeze(group, question, args.replace)
     return say(args, {"name": group.name, **kept}, f"{group.name}, frozen: {one_line(says(kept))}")

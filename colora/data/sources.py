@@ -76,7 +76,7 @@ def _named(dataset: Dataset, config: RunConfig) -> Dataset:
 def checksums_of_unchanged(
     config: RunConfig, data_checksum: str, split: str, on_progress: Progress = quiet
 ) -> np.ndarray:
-    """(N,) uint64, `dataset.image_checksum` of each image of a split, for predictions that kept none: from the data as
+    """(N,) uint64, `prepare.image_checksum` of each image of a split, for predictions that kept none: from the data as
     they stand now, where they are still those of `data_checksum`. Raises UserError where they are others."""
     dataset = load_dataset(config, on_progress)
     if replace(dataset, known_checksum=None).checksum() != data_checksum:

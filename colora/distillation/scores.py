@@ -25,7 +25,7 @@ class SeedPredictions:
 
     images: one row an image, in the split's order: index, label (as given), image_id, patient_id (or null), used (bool:
     trained on; False outside the train split). seeds: S seed numbers, ascending. probabilities (S, N, C) float32.
-    checksums: (N,) uint64, `dataset.image_checksum` of each image; None where no seed has kept it.
+    checksums: (N,) uint64, `prepare.image_checksum` of each image; None where no seed has kept it.
     """
 
     group: Group

@@ -104,18 +104,28 @@ def limit(validation: np.ndarray, share: float = SHARE) -> float:
     return float(np.sort(validation)[place - 1])
 
 
-def share_below(reference: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The share in [0, 1] of the reference's scores (V,), at least one, below each of `values` (M,)."""
-    return np.searchsorted(np.sort(reference), values, side="left") / len(reference)
+def share_below(ascending: np.ndarray, value: float) -> float:
+    """The share in [0, 1] of a sorted sample (V,) that is smaller; 0 of none."""
+    return float(np.searchsorted(ascending, value, side="left") / max(len(ascending), 1))
 
 
-def joint(validation: np.ndarray, distances: np.ndarray, share: float = SHARE) -> np.ndarray:
-    """(M,) over S seeds: the mean of their distances (S, M), each on the scale of its own on validation (S, V).
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Of S seeds, on whose scales 0 is validation's median and 1 its limit, since seeds' features are not of one
+    spread: `middle` and `width`, (S, 1) each."""
 
-    On a seed's scale 0 is validation's median and 1 its limit, since seeds' features are not of one spread. The limit
-    of the mean is `limit(joint(validation, validation))`.
-    """
-    known = np.asarray(validation, dtype=np.float64)
-    middle = np.median(known, axis=1, keepdims=True)
-    ends = np.array([[limit(seed, share)] for seed in known])
-    return ((distances - middle) / np.maximum(ends - middle, 1e-12)).mean(axis=0)
+    middle: np.ndarray
+    width: np.ndarray
+
+    @classmethod
+    def of(cls, validation: np.ndarray, share: float = SHARE) -> "Scales":
+        """From the seeds' distances of the validation images, (S, V)."""
+        known = np.asarray(validation, dtype=np.float64)
+        middle = np.median(known, axis=1, keepdims=True)
+        ends = np.array([[limit(seed, share)] for seed in known])
+        return cls(middle, np.maximum(ends - middle, 1e-12))
+
+    def joint(self, distances: np.ndarray) -> np.ndarray:
+        """(M,): the mean over the seeds of their distances (S, M), each on its scale. Its limit is that of the
+        validation images' own."""
+        return ((distances - self.middle) / self.width).mean(axis=0)

@@ -7,10 +7,12 @@ import numpy as np
 
 from colora.metrics.calibration import tempered
 from colora.metrics.classification import entropy
+from colora.metrics.novelty import share_below
 from colora.metrics.operating_point import scores
 from colora.metrics.uncertainty import vote_disagreement
 from colora.prediction.known import Known
 from colora.runs.finished import counted, seeds_of, under_way
+from colora.runs.folder import Group
 from colora.runs.selection import SELECTION
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
@@ -58,7 +60,7 @@ def answer(known: Known, page: Page) -> dict[str, Any]:
             for seed, p, t in zip(known.test.seeds, page.probabilities, own, strict=True)
         ],
         "agreement": {name: int(n) for name, n in zip(names, votes, strict=True) if n},
-        "unsure": {"share": _below(known.entropies, told["entropy"]), "of": len(known.entropies)},
+        "unsure": {"share": share_below(known.entropies, told["entropy"]), "of": len(known.entropies)},
         "operating_point": _yes_or_no(known, model),
         "nearest": _nearest(known, page.features),
         "doubt": _doubt(known, page),
@@ -66,8 +68,9 @@ def answer(known: Known, page: Page) -> dict[str, Any]:
     }
 
 
-def about(known: Known) -> dict[str, Any]:
-    """What holds for every answer: whose it is, by which models, and what these were chosen and judged by.
+def about(known: Known, now: Group | None = None) -> dict[str, Any]:
+    """What holds for every answer: whose it is, by which models, and what these were chosen and judged by; and which
+    other seeds there are `now`, where the group was read since `known` was.
 
     `operating_point`: the question that the group answers yes or no to, and what its answers are worth on the test
     images; None where it can answer none, and then `no_operating_point` says why.
@@ -88,8 +91,8 @@ def about(known: Known) -> dict[str, Any]:
         "no_operating_point": str(known.question) if isinstance(known.question, UserError) else None,
         "has_features": known.seen is not None,
         "finished": len(known.runs),
-        "under_way": under_way(group),
-        "apart": apart_rows(group),
+        "under_way": under_way(now or group),
+        "apart": apart_rows(now or group),
         "warnings": resolved.warnings,
         "notice": NOTICE,
     }
@@ -129,11 +132,6 @@ def _told(p: np.ndarray, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _below(ascending: np.ndarray, value: float) -> float:
-    """The share of a sorted sample that is smaller."""
-    return float(np.searchsorted(ascending, value) / max(len(ascending), 1))
-
-
 def _yes_or_no(known: Known, model: np.ndarray) -> dict[str, Any] | None:
     if isinstance(known.question, UserError):
         return None
@@ -163,11 +161,11 @@ def _doubt(known: Known, page: Page) -> dict[str, Any]:
     parts: dict[str, dict[str, Any] | None] = {"disagreement": None, "distance": None}
     if len(page.probabilities) > 1:
         value = float(vote_disagreement(page.probabilities[:, None])[0])
-        place = {"share": _below(known.disagreement, value)}
+        place = {"share": share_below(known.disagreement, value)}
         parts["disagreement"] = {"value": value, "limit": DISSENT, "high": value >= DISSENT} | place
     if known.seen is not None and page.distances is not None:
         value = known.seen.distance(page.distances)
-        place = {"share": _below(known.seen.far, value)}
+        place = {"share": share_below(known.seen.far, value)}
         parts["distance"] = {"value": value, "limit": known.seen.limit, "high": value > known.seen.limit} | place
     parts["blank"] = {"value": page.contrast, "limit": BLANK, "high": page.contrast < BLANK}
     high = any(part is not None and part["high"] for part in parts.values())

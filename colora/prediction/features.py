@@ -8,12 +8,12 @@ from colora.prediction.models import GroupModels
 from colora.results.summary import targets
 from colora.runs.access import check_group
 from colora.runs.audit import record
-from colora.runs.features import has_features
-from colora.runs.folder import Group
+from colora.runs.features import has_features, write_features
+from colora.runs.folder import Group, same_group
+from colora.runs.lock import editing
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
-from colora.training.checkpoint import saved_model_epoch
-from colora.training.familiar import keep, maps_at
+from colora.training.familiar import kept_of, maps_at
 
 
 def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
@@ -21,7 +21,7 @@ def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
     `outside.evaluate_group`.
 
     Raises UserError where no seed is finished, where the images cannot be read, or are others now than those that the
-    group was trained on.
+    group was trained on, and where another group has this one's name meanwhile.
     """
     check_group("features", group)
     models = GroupModels.of(group)
@@ -38,8 +38,12 @@ def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
         table = run.predictions("train")
         used = np.flatnonzero(table["used"].to_numpy())
         at = maps_at({split: len(own) for split, own in images.items()}, used)
-        seen = {split: models.seen_by(run, own, at[split]) for split, own in images.items()}
-        keep(run, seen, targets(table).to_numpy()[at["train"]], saved_model_epoch(run))
+        model = GroupModels([run], models.resolved, models.device, keep=True)  # read once for the three splits
+        seen = {split: model.seen_by(run, own, at[split]) for split, own in images.items()}
+        kept = kept_of(seen, targets(table).to_numpy()[at["train"]])
+        with editing(group.path.parent):
+            same_group(group.path, group.identity)  # another one may have its name by now
+            write_features(run, kept)
     made = [run.seed for run in lacking]
     record(group.path.parent, "features", group.name, made)
     return made

@@ -13,7 +13,7 @@ import pandas as pd
 
 from colora.metrics.calibration import temperature
 from colora.metrics.classification import entropy
-from colora.metrics.novelty import joint, limit
+from colora.metrics.novelty import Scales, limit
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.uncertainty import vote_disagreement
 from colora.results.calibration import temperatures
@@ -55,9 +55,13 @@ class Seen:
         return cls(best, images, _of_length_one(features), np.stack(distances).astype(np.float64))
 
     @cached_property
+    def scales(self) -> Scales:
+        return Scales.of(self.validation)
+
+    @cached_property
     def far(self) -> np.ndarray:
-        """(V,) ascending: `novelty.joint` of the validation images."""
-        return np.sort(joint(self.validation, self.validation))
+        """(V,) ascending: the joint distances of the validation images."""
+        return np.sort(self.scales.joint(self.validation))
 
     @cached_property
     def limit(self) -> float:
@@ -66,7 +70,7 @@ class Seen:
 
     def distance(self, distances: np.ndarray) -> float:
         """Joint, of an image's distances (S,) from what is familiar to each seed."""
-        return float(joint(self.validation, distances[:, None])[0])
+        return float(self.scales.joint(distances[:, None])[0])
 
     def nearest(self, features: np.ndarray, count: int = NEAREST) -> list[tuple[int, float]]:
         """(row of `images`, cosine) of those nearest to features (D,), the nearest first. Raises UserError where these
@@ -74,7 +78,9 @@ class Seen:
         if (kept := self.features.shape[1]) != len(features):
             raise damaged(self.best, f"its features have {kept:,} values each, and the model's {len(features):,}")
         cosines = self.features @ _of_length_one(features[None])[0]  # (N,)
-        rows = np.argsort(-cosines, kind="stable")[:count]
+        least = np.partition(cosines, -count)[-count] if len(cosines) > count else -np.inf
+        rows = np.flatnonzero(cosines >= least)  # far fewer to sort
+        rows = rows[np.argsort(-cosines[rows], kind="stable")][:count]
         return [(int(row), float(cosines[row])) for row in rows]
 
 

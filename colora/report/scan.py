@@ -43,9 +43,9 @@ def scan_pdf(about: dict[str, Any], image: dict[str, Any], picture: bytes, when:
 
 def page_of(about: dict[str, Any], image: dict[str, Any], when: datetime) -> dict[str, Any]:
     """Each text of the page as it is printed, and each bar's length in [0, 1]: all that the template knows."""
-    name, shown = drawn(PurePath(image["path"]).name, NAME), when.astimezone(UTC)
+    shown = when.astimezone(UTC)
     return {
-        "file": name,
+        "file": f"{drawn(PurePath(image['path']).name, NAME)}{_page(image)}",
         "group": drawn(about["name"], NAME),
         "date": f"{when:%Y-%m-%d %H:%M} {when.tzname()}",
         "created": [shown.year, shown.month, shown.day, shown.hour, shown.minute, shown.second],
@@ -60,6 +60,11 @@ def page_of(about: dict[str, Any], image: dict[str, Any], when: datetime) -> dic
         "nearest": _nearest(image),
         "ground": _ground(about, image),
     }
+
+
+def _page(image: dict[str, Any]) -> str:
+    """Which one of a file with several."""
+    return f", page {image['page'] + 1}" if "page" in image else ""
 
 
 def _svg(picture: bytes) -> tuple[bytes, tuple[int, int]]:
@@ -183,11 +188,12 @@ def _nearest(image: dict[str, Any]) -> list[dict[str, str]]:
 
 def _ground(about: dict[str, Any], image: dict[str, Any]) -> list[list[str]]:
     """What the answer rests on: [name, says] a row."""
-    features = f"; distances and nearest images by seed {about['best_seed']}" if about["has_features"] else ""
+    nearest = f"; distances by all of them, nearest images by seed {about['best_seed']}"
+    features = nearest if about["has_features"] else ""
     size = about["image_size"]
     prepared = drawn("; ".join([f"grey, {size} × {size} pixels", *image["conversions"]]))
     rows = [
-        ["File", drawn(PurePath(image["path"]).name)],
+        ["File", f"{drawn(PurePath(image['path']).name)}{_page(image)}"],
         ["Group", drawn(about["name"], NAME)],
         ["Answer", f"by {drawn(by_whom(about))}{features}"],
         ["Trained on", drawn(about["data_trained_on"]) + (", synthetic" if about["synthetic_training"] else "")],

@@ -53,7 +53,7 @@ def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame
 
 
 def image_checksums(run: Run, split: str) -> np.ndarray | None:
-    """(N,) uint64, `data.dataset.image_checksum` of each image of the whole split, by its index; None where the run has
+    """(N,) uint64, `data.prepare.image_checksum` of each image of the whole split, by its index; None where the run has
     not kept it."""
     if not table_file(run, split).exists():
         return None

@@ -9,7 +9,6 @@
 Anybody can have written the file: it is held to the tables' length, and to itself. No torch, no pandas.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +46,11 @@ def has_features(run: Run) -> bool:
     return exists(features_path(run))  # what is there and is no file is a sentence
 
 
-def write_features(run: Run, kept: Kept, epoch: int | None) -> None:
-    """Of the model of `epoch`."""
+def write_features(run: Run, kept: Kept) -> None:
     tensors = {split: np.clip(rows, -LARGEST, LARGEST).astype(np.float16) for split, rows in kept.features.items()}
     tensors |= {f"{split}.distance": own.astype(np.float32) for split, own in kept.distances.items()}
     tensors |= {name: getattr(kept.familiar, name).astype(np.float32) for name in ("means", "whitening")}
-    write_bytes(features_path(run), save(tensors, metadata={"about": json.dumps({"epoch": epoch})}))
+    write_bytes(features_path(run), save(tensors))
 
 
 def read_features(run: Run, images: Mapping[str, int]) -> dict[str, np.ndarray]:

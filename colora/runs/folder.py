@@ -173,7 +173,7 @@ class Run:
         """Predictions of the selected model, one row an image.
 
         Columns: index, label, p_0 ... p_{C-1} (float32, rows sum to 1), entropy (nats), image_id, patient_id (or null),
-        checksum (uint64, `dataset.image_checksum` of the pixels that were predicted; not of older versions); in the
+        checksum (uint64, `prepare.image_checksum` of the pixels that were predicted; not of older versions); in the
         train split `used` (bool: trained on) and, where a cut corrected labels, trained_label (what was trained with;
         label is as in the data). Raises UserError while the run has not written them, or where they are damaged.
         """

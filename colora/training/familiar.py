@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from colora.metrics.novelty import Familiar
-from colora.runs.features import Kept, write_features
-from colora.runs.folder import Run
+from colora.runs.features import Kept
 from colora.training.images import Outputs
 
 MOST_MAPS = 20_000  # images of a split: of 2,048 channels 160 MB
@@ -23,9 +22,9 @@ def maps_at(images: Mapping[str, int], used: np.ndarray) -> dict[str, np.ndarray
     return {split: thinned(used if split == "train" else np.arange(count)) for split, count in images.items()}
 
 
-def keep(run: Run, seen: Mapping[str, Outputs], labels: np.ndarray, epoch: int | None) -> None:
-    """Of the model of `epoch`: `seen` by split, with maps `maps_at`; labels (M,) of those of the train split, as it was
-    trained with."""
+def kept_of(seen: Mapping[str, Outputs], labels: np.ndarray) -> Kept:
+    """Of one model: `seen` by split, with maps `maps_at`; labels (M,) of those of the train split, as it was trained
+    with."""
     familiar = Familiar.of(seen["train"].maps, labels)
     distances = {split: familiar.distance(seen[split].maps) for split in ("val", "test")}
-    write_features(run, Kept({split: own.features for split, own in seen.items()}, familiar, distances), epoch)
+    return Kept({split: own.features for split, own in seen.items()}, familiar, distances)

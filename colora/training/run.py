@@ -35,6 +35,7 @@ from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
 from colora.runs.documents import CALIBRATION
+from colora.runs.features import write_features
 from colora.runs.folder import Group, Run, append_json, read_json_lines, write_bytes, write_json
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings, layers_begun
@@ -54,7 +55,7 @@ from colora.training.checkpoint import (
     save_model,
     saved_model_epoch,
 )
-from colora.training.familiar import keep, maps_at
+from colora.training.familiar import kept_of, maps_at
 from colora.training.images import DeviceImages, choose_device, choose_precision, eval_batch_size, outputs
 from colora.training.loop import Fit, make_optimizer
 from colora.training.reporter import Reporter, Stopped, begun, heed
@@ -353,7 +354,7 @@ def _save_predictions(
     labels = dataset.splits["train"].labels.copy()
     if trained_labels is not None:
         labels[used] = trained_labels
-    keep(run, found, labels[at["train"]], saved_model_epoch(run))
+    write_features(run, kept_of(found, labels[at["train"]]))
 
 
 def _save_temperature(run: Run, labels: np.ndarray, p: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.covariance import LedoitWolf
 
 from colora.metrics import novelty
-from colora.metrics.novelty import Familiar, joint, limit, share_below
+from colora.metrics.novelty import Familiar, Scales, limit, share_below
 
 
 def drawn(images: int, width: int, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +125,9 @@ def test_the_limit_is_the_score_that_one_more_image_exceeds_once_in_twenty():
 
 
 def test_share_below_counts_what_is_smaller():
-    assert share_below(np.array([3.0, 1.0, 2.0, 2.0]), np.array([0.5, 2.0, 2.5, 9.0])).tolist() == [0, 0.25, 0.75, 1]
+    sample = np.array([1.0, 2.0, 2.0, 3.0])
+    assert [share_below(sample, value) for value in (0.5, 2.0, 2.5, 9.0)] == [0, 0.25, 0.75, 1]
+    assert share_below(np.array([]), 1.0) == 0
 
 
 def test_seeds_of_other_spreads_count_alike():
@@ -133,7 +135,7 @@ def test_seeds_of_other_spreads_count_alike():
     validation = np.concatenate([known, 1000 * known])  # the second seed's features spread a thousand times as far
     these = np.array([[0.1, 0.5, 2.0], [100.0, 500.0, 2000.0]])
     middle, end = np.median(known), limit(known[0])
-    assert joint(validation, these) == pytest.approx((these[0] - middle) / (end - middle))
-    assert limit(joint(validation, validation)) == pytest.approx(1)
+    assert Scales.of(validation).joint(these) == pytest.approx((these[0] - middle) / (end - middle))
+    assert limit(Scales.of(validation).joint(validation)) == pytest.approx(1)
     equal = np.ones((2, 30))  # no spread at all: the same image again and again
-    assert joint(equal, equal) == pytest.approx(np.zeros(30))
+    assert Scales.of(equal).joint(equal) == pytest.approx(np.zeros(30))

@@ -270,16 +270,16 @@ def test_damaged_features_are_a_sentence_and_so_are_those_of_another_model(tmp_p
     with pytest.raises(UserError, match=rf"features\.safetensors .*its features have {WIDTH} values .* 8\)"):
         known.seen.nearest(np.zeros(8, np.float32))
     shorter = kept_by(other.seed).distances | {"val": distances_of("val", 1)[::2]}
-    write_features(other, replace(kept_by(other.seed), distances=shorter), epoch=None)
+    write_features(other, replace(kept_by(other.seed), distances=shorter))
     with pytest.raises(UserError, match=rf"seeds of {group.path} have kept distances of different validation images"):
         Known.of(group)
-    write_features(other, kept_by(other.seed), epoch=None)
+    write_features(other, kept_by(other.seed))
     fewer = {split: features_of(split)[:-1] for split in FIRST}
-    write_features(best, replace(kept_by(best.seed), features=fewer), epoch=None)
+    write_features(best, replace(kept_by(best.seed), features=fewer))
     with pytest.raises(UserError, match=r"its train is \(399, 6\), for 400 images"):
         Known.of(group)
     for run in (best, other):
-        write_features(best, kept_by(best.seed), epoch=None)
+        write_features(best, kept_by(best.seed))
         features_path(run).unlink()
         features_path(run).mkdir()
         with pytest.raises(UserError, match=rf"{run.path}.*features\.safetensors .* \(it is missing, or no file\)"):

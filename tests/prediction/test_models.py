@@ -120,11 +120,11 @@ def test_what_was_kept_of_another_width_is_a_sentence_and_no_fault(own_pair, ima
     good = Kept(features, whole, distances)
     narrow = replace(good, features={split: rows[:, :7] for split, rows in features.items()})
     width = features["val"].shape[1]
-    write_features(best, narrow, epoch=None)
+    write_features(best, narrow)
     with pytest.raises(UserError, match=rf"cannot be read \(its features have 7 values each, and .* {width}\)"):
         Predictor.of(own_pair, "cpu").answers(images["val"][:1])
     channels = len(whole.whitening)
-    write_features(best, replace(good, familiar=Familiar(np.eye(3, 9), np.eye(9))), epoch=None)
+    write_features(best, replace(good, familiar=Familiar(np.eye(3, 9), np.eye(9))))
     sentence = rf"cannot be read \(it is of maps with 9 channels, and the model's have {channels}\): delete it, then"
     with pytest.raises(UserError, match=sentence):
         Predictor.of(own_pair, "cpu").answers(images["val"][:1])

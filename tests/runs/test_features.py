@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors import safe_open
 from safetensors.numpy import save, save_file
 
 from colora.metrics.novelty import Familiar
@@ -40,7 +39,7 @@ def test_what_is_written_is_read(run):
     assert not has_features(run)
     large = WHOLE["test"].copy()
     large[0] = 1e9, -1e9, 0.1  # more than float16 holds
-    write_features(run, Kept(WHOLE | {"test": large}, FAMILIAR, DISTANCES), epoch=2)
+    write_features(run, Kept(WHOLE | {"test": large}, FAMILIAR, DISTANCES))
     assert has_features(run)
     found, familiar, distances = both(run)
     assert list(found) == list(COUNTS) and all(rows.dtype == np.float32 for rows in found.values())
@@ -56,8 +55,6 @@ def test_what_is_written_is_read(run):
     assert {split: own.tolist() for split, own in distances.items()} == {
         split: SMALL[f"{split}.distance"].tolist() for split in ("val", "test")
     }
-    with safe_open(features_path(run), "np") as file:
-        assert file.metadata() == {"about": '{"epoch": 2}'}
 
 
 def other(**changed) -> dict[str, np.ndarray]:

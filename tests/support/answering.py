@@ -72,5 +72,5 @@ def group_of_numbers(runs_dir, seeds: int = 3, features: bool = True, **settings
                 table.loc[list(CORRECTED), "trained_label"] = list(CORRECTED.values())
             table.to_parquet(path)
         if features:
-            write_features(run, kept_by(run.seed), epoch=None)
+            write_features(run, kept_by(run.seed))
     return group

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from colora.metrics.novelty import Familiar
-from colora.runs.features import read_familiar, read_features
+from colora.runs.features import read_familiar, read_features, write_features
 from colora.runs.folder import create_group
 from colora.settings.config import make_config
 from colora.training import familiar as module
-from colora.training.familiar import keep, maps_at, thinned
+from colora.training.familiar import kept_of, maps_at, thinned
 from colora.training.images import Outputs
 
 COUNTS = {"train": 43, "val": 12, "test": 7}
@@ -43,7 +43,7 @@ def test_familiar_is_what_was_trained_on_with_the_labels_trained_with(run, monke
     assert at["train"].tolist() == used[:: steps["train"]].tolist()
     assert at["val"].tolist() == list(range(0, 12, steps["val"]))
     seen = {s: Outputs(np.ones((n, 2)), FEATURES[s], MAPS[s][at[s]]) for s, n in COUNTS.items()}
-    keep(run, seen, LABELS[at["train"]], epoch=4)
+    write_features(run, kept_of(seen, LABELS[at["train"]]))
     taken = at["train"]
     expected = Familiar.of(MAPS["train"][taken], LABELS[taken])
     found, distances = read_familiar(run)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from colora.data.listing import plain
 from colora.prediction.table import prediction_table
 from colora.runs.access import check_looking, named_place
 from colora.runs.folder import Group
@@ -22,7 +23,8 @@ from pages.components.predict.volume import turn_to
 
 KEPT_SECONDS = 3600
 SHOWN = 5_000  # rows of the table; all are in the file
-ROW, SEEN = "folder-row", "folder-row-seen"  # which image is shown large, and was last
+ROW, SEEN = "folder-row", "folder-row-seen"  # of which folder which image is shown large; which was last
+TABLE = "folder-table"
 
 
 def choose_folder() -> Path | None:
@@ -85,26 +87,27 @@ def _start(key: Any, group: Group, path: Path) -> None:
     jobs().start(key, arguments, KEPT_SECONDS, "Loading the models", repr(stamps_of(group)))
 
 
-def table_of(found: dict[str, Any], name: str, origin: str) -> int | None:
-    """The table of all answers; the number of the image that is to be shown, None where there is none."""
+def table_of(found: dict[str, Any], path: Path, name: str, origin: str) -> int | None:
+    """The table of all answers, of `predicted_folder` for a folder; the number of the image that is to be shown, None
+    where there is none."""
     for sentence in found["image_warnings"]:
         st.caption(f":material/info: {show.literal(sentence)}")
     if refused := found["refused"]:
         first = show.literal(refused[0]["reason"])
         st.warning(
-            f"{len(refused):,} file{'s' * (len(refused) != 1)} did not open; the table names them. The first: {first}",
+            f"{len(refused):,} file{'s' * (len(refused) != 1)} did not open; the CSV names each. The first: {first}",
             icon=":material/broken_image:",
         )
-    table = prediction_table(found)
+    table = _kept_table(found)
     doubted = int(table["do_not_rely"].eq(True).sum()) if "do_not_rely" in table else 0
     count = len(found["images"])
     st.markdown(f"**{count:,} image{'s' * (count != 1)}**, not to be relied on: {doubted:,}")
     shown = table.head(SHOWN)
-    key = f"folder-rows-{found['name']}"
+    key = f"folder-rows-{found['name']}-{path}"
     st.dataframe(
         shown.assign(image=[Path(path).name for path in shown["image"]]),
         hide_index=True,
-        on_select=partial(_follow_row, key),
+        on_select=partial(_follow_row, key, path),
         selection_mode="single-row",
         key=key,
         height=320,
@@ -113,12 +116,27 @@ def table_of(found: dict[str, Any], name: str, origin: str) -> int | None:
     if len(table) > SHOWN:
         st.caption(f"The first {SHOWN:,} of {len(table):,} rows; the file has all.")
     show.csv_button(table, name, origin)
-    return min(st.session_state.get(ROW, 0), len(found["images"]) - 1) if found["images"] else None
+    of, row = st.session_state.get(ROW, (path, 0))
+    row = row if of == path else 0
+    if row < count:
+        return row
+    if row - count < len(refused):
+        show.say(plain(refused[row - count]["reason"]), st.info, ":material/broken_image:")
+    return None
 
 
-def _follow_row(key: str) -> None:
+def _kept_table(found: dict[str, Any]) -> pd.DataFrame:
+    """Made once of what this tab shows, not at each drawing: of 100,000 images it takes most of a second."""
+    of, table = st.session_state.get(TABLE, (None, None))
+    if of is not found:
+        table = prediction_table(found)
+        st.session_state[TABLE] = found, table
+    return table
+
+
+def _follow_row(key: str, path: Path) -> None:
     if rows := st.session_state[key].selection.rows:
-        st.session_state[ROW] = rows[0]
+        st.session_state[ROW] = path, rows[0]
 
 
 def turn_page(scan: Scan, image: dict[str, Any]) -> None:
@@ -129,10 +147,10 @@ def turn_page(scan: Scan, image: dict[str, Any]) -> None:
         turn_to(scan, key[1])
 
 
-def step(row: int, count: int, by: int) -> None:
+def step(path: Path, row: int, count: int, by: int) -> None:
     """To the next or the last image; the table's own choice stays where it is."""
     if 0 <= row + by < count:
-        st.session_state[ROW] = row + by
+        st.session_state[ROW] = path, row + by
 
 
 def columns(table: pd.DataFrame) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def known_of(group: Group) -> Known:
 
 def about_of(group: Group) -> dict[str, Any]:
     """`answer.about`. Raises UserError as `known_of`."""
-    return about(known_of(group))
+    return about(known_of(group), group)
 
 
 @st.cache_resource(show_spinner=False, max_entries=KEPT)

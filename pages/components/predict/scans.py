@@ -1,8 +1,8 @@
 """The scans that a person has chosen in this tab, and what the group says of each.
 
-They lie in this tab's memory, and nowhere else: they are gone with the tab, when they are removed, or, all at once
-removed, when others are chosen and they cannot be put back any more. A folder of the server's own computer is read
-where it lies instead (`folder`).
+They lie in the server's memory, for this tab alone, and nowhere else: they are gone with the tab, when they are
+removed, or, all at once removed, when others are chosen and they cannot be put back any more. A folder of the server's
+own computer is read where it lies instead (`folder`).
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from colora.data.listing import SUFFIXES
 from colora.data.prepare import FORMATS
 from colora.prediction.answer import Page, answer
 from colora.prediction.known import Known
@@ -25,7 +26,7 @@ from pages.components.predict.known import known_of, stamps_of
 from pages.components.predict.workers import ask
 from pages.components.predict.workers import stamps_of as models_of
 
-ENDINGS = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp"]
+ENDINGS = [suffix.removeprefix(".") for suffix in SUFFIXES]
 MOST, MOST_BYTES = 200, 400 * 2**20  # of a tab
 SAID = "scans-said"  # why not all that were chosen last are there
 KEPT = 400  # answers
@@ -37,8 +38,8 @@ Told = dict[str, Any] | UserError
 
 @dataclass(frozen=True)
 class Scan:
-    """One file: its bytes, or where it lies on the server's own computer. `id` tells its content, or that place, and
-    its name."""
+    """One file: its bytes, or where it lies on the server's own computer. `id` tells its content, or that place and the
+    state of the file there, and its name."""
 
     id: str
     name: str
@@ -59,7 +60,6 @@ def scans() -> dict[str, Scan]:
 def choose_files() -> None:
     """Drop files here; they go into the list below, and the field is empty again."""
     turn = st.session_state.setdefault("scans-turn", 0)
-    kinds = ", ".join(kind for kind in FORMATS if kind != "GIF")
     st.file_uploader(
         "Scans",
         ENDINGS,
@@ -68,7 +68,8 @@ def choose_files() -> None:
         max_upload_size=MOST_BYTES // 2**20,
         on_change=_take,
         args=(f"scans-{turn}",),
-        help=f"{kinds}; 8 or 16 bits, grey or colour. They stay in this tab's memory and are kept nowhere else.",
+        help=f"{', '.join(FORMATS)}; 8 or 16 bits, grey or colour. The server holds them in memory for this tab alone, "
+        "and in no file; they are gone with the tab.",
     )
     if said := st.session_state.get(SAID):  # until something else is chosen or removed: the page is drawn several times
         show.say(said, st.warning, ":material/warning:")

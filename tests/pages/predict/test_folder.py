@@ -48,7 +48,7 @@ def test_a_trained_group_answers_as_on_the_command_line(trained, monkeypatch, no
     app.text_input(key="folder").set_value(str(tmp_path / "scans"))
     ran(app).button(key="predict-folder").click()
     said = texts(ran(app))
-    assert "**3 images**" in said and "1 file did not open; the table names them. The first: " in said
+    assert "**3 images**" in said and "1 file did not open; the CSV names each. The first: " in said
     rows = list(csv.DictReader(io.StringIO(files["g-predictions.csv"]().decode("utf-8-sig"))))
     assert [(Path(row["image"]).name, row["page"]) for row in rows] == [
         ("one.png", ""), ("two.tif", "1"), ("two.tif", "2"), ("broken.png", "")
@@ -57,9 +57,12 @@ def test_a_trained_group_answers_as_on_the_command_line(trained, monkeypatch, no
     app = step(step(app, 1), 1)
     assert component(app, "scan")["name"]["about"].startswith("two.tif, page 2 of 2") and len(tiles(app, "pages")) == 2
     Image.fromarray(255 - drawn[0]).save(tmp_path / "scans" / "one.png")
-    app.session_state["folder-row"] = 0
-    app.session_state["answers"].clear()  # as another tab sees it
-    assert "This file has changed since the folder was predicted." in texts(ran(app))
+    app = step(step(app, -1), -1)
+    assert "This file has changed since the folder was predicted." in texts(app)
+    assert pixels(component(app, "scan")["layers"][0]["image"]).tolist() == (255 - drawn[0]).tolist()
+    app.button(key="predict-folder").click()
+    said = texts(ran(app))
+    assert "**3 images**" in said and "This file has changed" not in said
 
 
 @pytest.fixture
