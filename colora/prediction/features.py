@@ -24,6 +24,7 @@ def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
     group was trained on, and where another group has this one's name meanwhile.
     """
     check_group("features", group)
+    identity = group.identity
     models = GroupModels.of(group)
     lacking = [run for run in models.runs if not has_features(run)]
     if not lacking:
@@ -42,7 +43,7 @@ def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
         seen = {split: model.seen_by(run, own, at[split]) for split, own in images.items()}
         kept = kept_of(seen, targets(table).to_numpy()[at["train"]])
         with editing(group.path.parent):
-            same_group(group.path, group.identity)  # another one may have its name by now
+            same_group(group.path, identity)  # another one may have its name by now
             write_features(run, kept)
     made = [run.seed for run in lacking]
     record(group.path.parent, "features", group.name, made)

@@ -1,5 +1,6 @@
 """A group's own images, run through its models once more, give what training has kept of them."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -142,6 +143,20 @@ def test_what_is_seen_is_made_anew_as_training_made_it_and_only_where_it_is_miss
     assert keep_features(own_pair, lambda *told: said.append(told)) == [0, 1]
     assert said[-1] == ("looking at the images with seeds", 1, 2)
     assert [features_path(run).read_bytes() for run in own_pair.runs] == before
+
+
+def test_what_is_seen_by_a_group_is_never_kept_in_another_of_its_name(own_pair):
+    for run in own_pair.runs:
+        features_path(run).unlink()
+
+    def replaced(*told) -> None:
+        if told[0].startswith("looking"):
+            info = json.loads((own_pair.path / "group.json").read_text())
+            (own_pair.path / "group.json").write_text(json.dumps(info | {"identity": "another"}))
+
+    with pytest.raises(UserError, match="another group has its name now"):
+        keep_features(own_pair, replaced)
+    assert not any(map(has_features, own_pair.runs))
 
 
 def test_of_large_splits_some_images_are_familiar_and_all_have_features(own_pair, images, monkeypatch):

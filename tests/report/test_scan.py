@@ -55,6 +55,11 @@ def test_a_clinician_reads_it_in_this_order():
     assert RELY not in said and "very picture" not in said
 
 
+def test_of_a_file_with_several_pages_it_says_which():
+    about, image = documents()
+    assert "left eye.png, page 17" in read(about, image | {"page": 16}) and ", page " not in read(about, image)
+
+
 def test_what_to_know_first_stands_above_all_figures():
     about, image = documents()
     image["doubt"] |= {"high": True, "says": RELY, "distance": {"value": 3.0, "limit": 1.2, "share": 1.0, "high": True}}

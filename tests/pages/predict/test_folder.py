@@ -56,6 +56,11 @@ def test_a_trained_group_answers_as_on_the_command_line(trained, monkeypatch, no
     assert [float(row["p_TWO"]) for row in rows[1:3]] == pytest.approx([p["TWO"] for p in expected], abs=1e-6)
     app = step(step(app, 1), 1)
     assert component(app, "scan")["name"]["about"].startswith("two.tif, page 2 of 2") and len(tiles(app, "pages")) == 2
+    app.session_state["folder-row"] = tmp_path / "scans", 3  # a click on the last row
+    assert "broken.png does not open as an image" in ran(app).info[-1].value and not component(app, "scan")
+    app.session_state["folder-row"] = tmp_path / "elsewhere", 2
+    assert component(ran(app), "scan")["name"]["about"].startswith("one.png")
+    app = step(step(app, 1), 1)
     Image.fromarray(255 - drawn[0]).save(tmp_path / "scans" / "one.png")
     app = step(step(app, -1), -1)
     assert "This file has changed since the folder was predicted." in texts(app)

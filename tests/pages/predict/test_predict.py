@@ -250,6 +250,16 @@ def test_the_name_of_a_file_is_a_text(open_page, files, name):
 # ---- volumes
 
 
+def test_among_other_scans_a_volumes_first_page_is_called_that(open_page, files):
+    app = drop(open_page("predict", "g"), ("two-pages.tif", LEFT), ("right.png", RIGHT))
+    assert [tile["notes"] for tile in component(app, "scan-tiles")["tiles"]] == [
+        ["two-pages.tif", "page 1 of 2"],
+        ["right.png"],
+    ]
+    rows = list(csv.DictReader(io.StringIO(files["g-predictions.csv"]().decode("utf-8-sig"))))
+    assert [(row["image"], row["page"]) for row in rows] == [("two-pages.tif", "1"), ("right.png", "")]
+
+
 def test_a_file_of_several_pages_has_a_strip_and_an_answer_by_a_rule_that_is_said(open_page):
     app = drop(open_page("predict", "g"), ("twenty-pages.tif", LEFT))
     shows(app, "twenty-pages.tif, page 1 of 20", LEFT)
