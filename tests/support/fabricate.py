@@ -264,7 +264,7 @@ def whole_run(runs_dir: Path, name: str = "g") -> Group:
     for run in group.runs:
         seen = {split: np.eye(count, 8) for split, count in images.items()}
         distances = {split: np.linspace(1, 3, images[split]) for split in ("val", "test")}
-        write_features(run, Kept(seen, Familiar(np.eye(4, 8), np.eye(8)), distances), epoch=6)
+        write_features(run, Kept(seen, Familiar(np.eye(4, 8), np.eye(8)), distances))
         write_json(run.path / "queue.json", order.last_place(runs_dir))
         write_json(run.path / "process.json", {"guard": gone_process(), "child": None})
         write_json(run.path / CALIBRATION, {"epoch": 6, "images": 100, "temperature": 1.2, "log_loss": [0.5, 0.4]})
