@@ -1,9 +1,9 @@
 """A run in small, on noise: what its process has at most, how large its files are, how long a step takes.
 
 What a run does with its network is done here: build it, look at a batch, train some steps, merge, write history,
-checkpoint and model (into memory), read the model back. So the system's own figure of the memory is taken, with all
-that no count of tensors knows: libraries, the convolutions' workspaces, gaps between blocks. A batch too large to be
-tried within seconds is reckoned from a smaller one.
+checkpoint and model (into memory), read the model back, keep what is familiar to it. So the system's own figure of the
+memory is taken, with all that no count of tensors knows: libraries, the convolutions' workspaces, gaps between blocks.
+A batch too large to be tried within seconds is reckoned from a smaller one.
 """
 
 import ctypes
@@ -26,6 +26,7 @@ import colora.training.run  # noqa: F401
 from colora.adapters.history import packed_epoch
 from colora.adapters.model import merge_, plain_state
 from colora.adapters.walk import adapter_parameters
+from colora.data.sources import SPLITS
 from colora.networks.backbones import build
 from colora.networks.methods import apply_method, settle_forms_
 from colora.settings.config import RunConfig, make_config
@@ -38,7 +39,8 @@ from colora.system.process import cpu_count
 from colora.training.augment import augmented
 from colora.training.checkpoint import checkpoint_tensors, load_plain, packed
 from colora.training.estimate import Trial
-from colora.training.images import DeviceImages, autocast, choose_device, choose_precision, eval_batch_size
+from colora.training.familiar import kept_of
+from colora.training.images import DeviceImages, autocast, choose_device, choose_precision, eval_batch_size, outputs
 from colora.training.loop import make_optimizer, training_mode
 
 FEW = 3  # images: what is held of these tells of more
@@ -107,7 +109,10 @@ class _Rehearsal:
         stepped = self._tried(self._step, config.batch_size)
         files = self._files()
         self._read_back()
-        most = max(built, self._peak(), stepped.peak_with(config.batch_size))
+        before_end = self._peak()
+        self._end()
+        at_end = self._peak() - before_end  # on top of what training took, most of which the process has kept
+        most = max(built, self._peak(), stepped.peak_with(config.batch_size) + at_end)
         _begin_anew(self.device)
         looked = self._tried(self._look, looks)
         step, look = stepped.time, looked.time
@@ -194,6 +199,15 @@ class _Rehearsal:
         load_plain(self.model, state)
         self.model.to(self.device, memory_format=torch.channels_last)
         self._look(1)
+
+    def _end(self) -> None:
+        """What a run does once, when its selected model has looked at all images: a temperature, which loads scipy,
+        and what is familiar, which grows with the square of the maps' number."""
+        from colora.metrics import calibration
+
+        found = outputs(self.model, self.images, 1, self.precision)
+        calibration.temperature(np.zeros(1, dtype=np.int64), found.probabilities)
+        kept_of(dict.fromkeys(SPLITS, found), np.zeros(1, dtype=np.int64))
 
     def _peak(self) -> int:
         return int(peak_memory_mib(self.device) * 2**20)

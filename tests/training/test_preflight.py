@@ -46,6 +46,23 @@ def test_each_image_of_a_batch_takes_its_maps(monkeypatch):
     assert 2 * (stem + 4 * map_) < tried.image_bytes < 2 * 4 * (stem + 8 * map_)
 
 
+def test_what_a_run_does_at_its_end_counts_though_it_never_meets_a_whole_batch(monkeypatch):
+    """The temperature's scipy and what is familiar come on top of what training took and the process has kept."""
+    peaks = {"training": 1000, "end": 1000 + 77}
+    monkeypatch.setattr(rehearsal._Rehearsal, "_peak", lambda self: peaks[self.__dict__.get("part", "training")])
+    end = rehearsal._Rehearsal._end
+
+    def ended(self):
+        end(self)
+        self.part = "end"
+
+    monkeypatch.setattr(rehearsal._Rehearsal, "_end", ended)
+    monkeypatch.setattr(rehearsal._Tried, "peak_with", lambda self, count: 5000)  # of a batch too large to be tried
+    rehearsal._rehearsed.cache_clear()
+    assert rehearse(make_config(SMALL | {"batch_size": 2}), 4).memory_bytes == 5077
+    rehearsal._rehearsed.cache_clear()
+
+
 def test_the_same_work_is_rehearsed_once(monkeypatch):
     made = []
     trial = rehearsal._Rehearsal.trial
