@@ -1,4 +1,5 @@
-r"""What runs take of memory and disk, beside what was estimated: every method, two networks, two sizes, the quick look.
+r"""What runs take of memory and disk, beside what was estimated: every method, two networks, two sizes; the quick look;
+a network with a wide last map.
 
     python benchmarks/estimates.py --sample DIR --weights DIR --out benchmarks/results/estimates.json
 
@@ -49,6 +50,8 @@ def main() -> None:
         for size, data in SIZES.items()
         for method in METHODS
     ]
+    wide = {"backbone": "resnet50", "weights": "none", "image_size": 64, "method": "head"}
+    configs.append(make_config(shared | wide | {"dataset": f"npz:{(args.sample / SIZES[64]).absolute()}"}))
     configs.append(make_config(PRESETS[0].values | {"epochs": args.epochs, "device": "cpu"}))
     rows = []
     for config in configs:

@@ -25,7 +25,8 @@ from colora.system.files import why
 from colora.system.typed import exists, is_file
 
 FILE = "features.safetensors"
-LARGEST = float(np.finfo(np.float16).max)
+FEATURE = np.dtype(np.float16)
+LARGEST = float(np.finfo(FEATURE).max)
 SPLITS = ("train", "val", "test")
 
 
@@ -46,11 +47,16 @@ def has_features(run: Run) -> bool:
     return exists(features_path(run))  # what is there and is no file is a sentence
 
 
-def write_features(run: Run, kept: Kept) -> None:
-    tensors = {split: np.clip(rows, -LARGEST, LARGEST).astype(np.float16) for split, rows in kept.features.items()}
+def packed_features(kept: Kept) -> bytes:
+    """The file's content."""
+    tensors = {split: np.clip(rows, -LARGEST, LARGEST).astype(FEATURE) for split, rows in kept.features.items()}
     tensors |= {f"{split}.distance": own.astype(np.float32) for split, own in kept.distances.items()}
     tensors |= {name: getattr(kept.familiar, name).astype(np.float32) for name in ("means", "whitening")}
-    write_bytes(features_path(run), save(tensors))
+    return save(tensors)
+
+
+def write_features(run: Run, kept: Kept) -> None:
+    write_bytes(features_path(run), packed_features(kept))
 
 
 def read_features(run: Run, images: Mapping[str, int]) -> dict[str, np.ndarray]:

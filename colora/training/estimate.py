@@ -16,15 +16,13 @@ from colora.system.process import Identity, resident_bytes
 from colora.system.storage import file_size
 from colora.system.typed import typed_path
 
-MARGIN = 1.12  # of memory: in hours a run meets what a rehearsal does not in seconds; measured 1.00 to 1.06
+MARGIN = 1.15  # of memory: in hours a run meets what a rehearsal does not in seconds; measured 1.00 to 1.10
 LOADED = {".safetensors": 2}  # times a weights file is in memory while it is read; this one mapped and as tensors
 START_SECONDS = 6.0  # from the queue to the first step, and from the last to `done`, without reading images
 RUN_BYTES = 8_000  # settings, status, environment and the small files of the queue
-FAMILIAR_BYTES = 4 * 512**2  # what is familiar to a network of 512 channels; to one of 2,048 it is 17 MB
 EPOCH_BYTES = 1_900  # a line of metrics, one of the log, TensorBoard's scalars, the header of the predictions
 TABLE_BYTES = 6_000  # a parquet file without rows
 ROW_BYTES = 30  # of such a table: its ids, label and entropy, compressed; the probabilities come on top
-FEATURES_BYTES = 256  # an image: 128 numbers of two bytes, which the last layer of the paper's head reads
 FLOAT = 4
 
 
@@ -39,6 +37,8 @@ class Trial:
     checkpoint_bytes: int  # without the adapters' moments
     moments_bytes: int  # the adapters' moments, which a merge resets
     model_bytes: int
+    familiar_bytes: int  # what is familiar to the model: grows with the square of its last map's channels
+    features_bytes: int  # of each image, what the last layer reads
     epoch_bytes: int  # of the history, beside the factors
     factor_bytes: int  # of one merge, or of the adapters at an epoch's end without one
     seconds_per_image: float  # one training step's share
@@ -78,12 +78,12 @@ def weights_bytes(config: RunConfig) -> int:
 
 def disk_bytes(found: Trial, config: RunConfig, sizes: Sizes | None, classes: int) -> int:
     """Of a finished run's folder: `fixed + epochs * each`. Without the predictions where the images are not counted."""
-    fixed = RUN_BYTES + FAMILIAR_BYTES + found.checkpoint_bytes + found.model_bytes
+    fixed = RUN_BYTES + found.familiar_bytes + found.checkpoint_bytes + found.model_bytes
     if not _ends_in_a_reset(config, sizes):
         fixed += found.moments_bytes
     each = EPOCH_BYTES + found.epoch_bytes
     if sizes:
-        fixed += 3 * TABLE_BYTES + sizes.all_images * (ROW_BYTES + FLOAT * classes + FEATURES_BYTES)
+        fixed += 3 * TABLE_BYTES + sizes.all_images * (ROW_BYTES + FLOAT * classes + found.features_bytes)
         each += FLOAT * classes * (sizes.used + sizes.images["val"] + sizes.images["test"])
     kept = _merges(config, config.epochs, sizes) + _end_unmerged(config, sizes)
     return fixed + config.epochs * each + kept * found.factor_bytes

@@ -29,6 +29,7 @@ from colora.adapters.walk import adapter_parameters
 from colora.data.sources import SPLITS
 from colora.networks.backbones import build
 from colora.networks.methods import apply_method, settle_forms_
+from colora.runs.features import FEATURE, packed_features
 from colora.settings.config import RunConfig, make_config
 from colora.settings.work import work_of
 from colora.system.busy import Timed, timed
@@ -110,7 +111,7 @@ class _Rehearsal:
         files = self._files()
         self._read_back()
         before_end = self._peak()
-        self._end()
+        files |= self._end()
         at_end = self._peak() - before_end  # on top of what training took, most of which the process has kept
         most = max(built, self._peak(), stepped.peak_with(config.batch_size) + at_end)
         _begin_anew(self.device)
@@ -198,16 +199,17 @@ class _Rehearsal:
         self.model = build(self.config.backbone, self.classes, self.config.image_size).eval()
         load_plain(self.model, state)
         self.model.to(self.device, memory_format=torch.channels_last)
-        self._look(1)
 
-    def _end(self) -> None:
-        """What a run does once, when its selected model has looked at all images: a temperature, which loads scipy,
-        and what is familiar, which grows with the square of the maps' number."""
-        from colora.metrics import calibration
+    def _end(self) -> dict[str, int]:
+        """What a run does once, when its selected model has looked at all images: a temperature, and what is familiar.
+        Bytes that are written of it, by their names in `Trial`."""
+        from colora.metrics import calibration  # scipy, which a run loads here too and not before
 
-        found = outputs(self.model, self.images, 1, self.precision)
-        calibration.temperature(np.zeros(1, dtype=np.int64), found.probabilities)
-        kept_of(dict.fromkeys(SPLITS, found), np.zeros(1, dtype=np.int64))
+        found, label = outputs(self.model, self.images, 1, self.precision), np.zeros(1, dtype=np.int64)
+        calibration.temperature(label, found.probabilities)
+        written = len(packed_features(kept_of(dict.fromkeys(SPLITS, found), label)))
+        one = found.features.shape[1] * FEATURE.itemsize
+        return {"familiar_bytes": written - len(SPLITS) * one, "features_bytes": one}
 
     def _peak(self) -> int:
         return int(peak_memory_mib(self.device) * 2**20)

@@ -37,6 +37,8 @@ MEASURED = {
     "checkpoint_bytes": 20_000_000,
     "moments_bytes": 1_000_000,
     "model_bytes": 10_000_000,
+    "familiar_bytes": 1_048_576,
+    "features_bytes": 256,
     "epoch_bytes": 2_000_000,
     "factor_bytes": 400_000,
     "seconds_per_image": 0.012,

@@ -11,8 +11,6 @@ from colora.settings.work import WORK, work_of
 from colora.system.duration import span
 from colora.training.estimate import (
     EPOCH_BYTES,
-    FAMILIAR_BYTES,
-    FEATURES_BYTES,
     MARGIN,
     ROW_BYTES,
     RUN_BYTES,
@@ -35,8 +33,8 @@ def test_each_epoch_adds_its_history_and_its_predictions():
     five, twenty = (make_config({"epochs": epochs}) for epochs in (5, 20))
     each = 2_000_000 + 400_000 + EPOCH_BYTES + SPLITS
     assert disk_bytes(FOUND, twenty, SIZES, 4) - disk_bytes(FOUND, five, SIZES, 4) == 15 * each
-    tables = 3 * TABLE_BYTES + 1500 * (ROW_BYTES + 16 + FEATURES_BYTES)
-    fixed = RUN_BYTES + FAMILIAR_BYTES + 30_000_000
+    tables = 3 * TABLE_BYTES + 1500 * (ROW_BYTES + 16 + 256)
+    fixed = RUN_BYTES + 1_048_576 + 30_000_000
     assert disk_bytes(FOUND, five, SIZES, 4) == fixed + tables + 5 * each
     assert disk_bytes(FOUND, five, None, 4) == fixed + 5 * (each - SPLITS)
 
