@@ -1,11 +1,12 @@
 r"""What runs take of memory and disk, beside what was estimated: every method, two networks, two sizes; the quick look;
-a network with a wide last map.
+a network with a wide last map; a small network with as many images as OCTMNIST has.
 
     python benchmarks/estimates.py --sample DIR --weights DIR --out benchmarks/results/estimates.json
 
 DIR of --sample holds the OCT sample as oct2017-sample_64.npz and _224.npz, DIR of --weights the networks' features.
 Each run is a training process of its own, as the queue starts it. Memory is the most that the system has seen of it,
-its end included, and what the run itself has recorded; disk is the sum of its folder's files. CPU only.
+its end included, and what the run itself has recorded; disk is the sum of its folder's files. The many images are
+noise: what they show changes nothing. CPU only.
 """
 
 import argparse
@@ -15,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import numpy as np
 
 from colora.runs.folder import Run, create_group
 from colora.settings.config import RunConfig, launch_arguments, make_config
@@ -28,6 +31,7 @@ NETWORKS = {
 }
 SIZES = {64: "oct2017-sample_64.npz", 128: "oct2017-sample_224.npz"}
 METHODS = ("colora", "head", "full")
+MANY = {"train": 97_477, "val": 10_832, "test": 1_000}  # images
 KIB = 1024 if sys.platform == "linux" else 1  # unit of ru_maxrss
 
 
@@ -54,9 +58,12 @@ def main() -> None:
     configs.append(make_config(shared | wide | {"dataset": f"npz:{(args.sample / SIZES[64]).absolute()}"}))
     configs.append(make_config(PRESETS[0].values | {"epochs": args.epochs, "device": "cpu"}))
     rows = []
-    for config in configs:
-        rows.append(row(config))
-        print(json.dumps(rows[-1]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        small = {"backbone": "squeezenet1_1", "weights": "none", "image_size": 28, "method": "head"}
+        configs.append(make_config(shared | small | {"dataset": f"npz:{many_images(Path(folder))}"}))
+        for config in configs:
+            rows.append(row(config))
+            print(json.dumps(rows[-1]), flush=True)
     command = f"python benchmarks/estimates.py --per-class {args.per_class} --epochs {args.epochs}"
     result = {
         "about": " ".join(__doc__.split()),
@@ -64,6 +71,16 @@ def main() -> None:
         "environment": environment(choose_device("cpu")) | {"command": command},
     }
     args.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def many_images(folder: Path) -> Path:
+    """A file of noise, of 28 pixels and four classes."""
+    rng, path, arrays = np.random.default_rng(0), folder / "many.npz", {}
+    for split, count in MANY.items():
+        arrays[f"{split}_images"] = rng.integers(256, size=(count, 28, 28), dtype=np.uint8)
+        arrays[f"{split}_labels"] = np.arange(count)[:, None] % 4
+    np.savez(path, **arrays)
+    return path
 
 
 def row(config: RunConfig) -> dict:
@@ -88,6 +105,7 @@ def row(config: RunConfig) -> dict:
         "dataset": config.dataset.partition(":")[0],
         "image_size": config.image_size,
         "batch_size": config.batch_size,
+        "images": sum(found["images"][split] for split in MANY),
         "method": config.method,
         "memory_bytes": seen,
         "recorded_memory_bytes": recorded,

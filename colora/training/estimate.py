@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from colora.data.sizes import Sizes, held_bytes
 from colora.networks.weights import weights_on_disk
+from colora.runs.features import MOST_MAPS
 from colora.settings.config import KNOWN_WEIGHTS, RunConfig
 from colora.system.devices import memory
 from colora.system.process import Identity, resident_bytes
@@ -23,7 +24,9 @@ RUN_BYTES = 8_000  # settings, status, environment and the small files of the qu
 EPOCH_BYTES = 1_900  # a line of metrics, one of the log, TensorBoard's scalars, the header of the predictions
 TABLE_BYTES = 6_000  # a parquet file without rows
 ROW_BYTES = 30  # of such a table: its ids, label and entropy, compressed; the probabilities come on top
+ROW_HELD = 500  # bytes of memory of such a row while the table is made
 FLOAT = 4
+KEPT = 4  # times an image's features, as a file has them, are held while it is written: as float32, and packed twice
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Trial:
     model_bytes: int
     familiar_bytes: int  # what is familiar to the model: grows with the square of its last map's channels
     features_bytes: int  # of each image, what the last layer reads
+    maps_bytes: int  # of each image from which what is familiar is told, while it is
     epoch_bytes: int  # of the history, beside the factors
     factor_bytes: int  # of one merge, or of the adapters at an epoch's end without one
     seconds_per_image: float  # one training step's share
@@ -58,7 +62,17 @@ def memory_bytes(found: Trial, config: RunConfig, sizes: Sizes | None) -> int:
     held = held_bytes(config, sizes) if sizes else 0
     reading = found.built_bytes + weights_bytes(config) if found.device == "cpu" else 0
     factors = 2 * found.factor_bytes * max(0, _merges(config, 1, sizes) - 1)  # kept until the epoch is written
-    return int(MARGIN * max(found.memory_bytes + factors, reading)) + held
+    return int(MARGIN * max(found.memory_bytes + factors, reading)) + held + _end_bytes(found, sizes)
+
+
+def _end_bytes(found: Trial, sizes: Sizes | None) -> int:
+    """What a run's end holds of all images, in the process's memory, beside what it takes for one."""
+    if not sizes or found.device != "cpu":
+        return 0
+    told = {**sizes.images, "train": sizes.used}
+    maps = found.maps_bytes * sum(min(count, MOST_MAPS) for count in told.values())
+    table = ROW_HELD * max(sizes.images.values())  # one after the other
+    return KEPT * found.features_bytes * sizes.all_images + maps + table
 
 
 def largest_batch_size(found: Trial, config: RunConfig, needed: int, free: int) -> int:

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from colora.metrics.novelty import Familiar
-from colora.runs.features import Kept
+from colora.runs.features import MOST_MAPS, Kept
 from colora.training.images import Outputs
-
-MOST_MAPS = 20_000  # images of a split: of 2,048 channels 160 MB
 
 
 def thinned(index: np.ndarray) -> np.ndarray:

@@ -76,14 +76,34 @@ def probabilities(
     """
     was_training = model.training
     model.eval()
-    parts = []
+    found = _Rows(len(images))
     for inputs, _ in images.batches(torch.arange(len(images)), batch_size):
         before_batch()
         with autocast(images.device, precision):
             logits = model(inputs)  # (B, C)
-        parts.append(logits.float().softmax(1).cpu())
+        found.add(logits.float().softmax(1))
     model.train(was_training)
-    return torch.cat(parts).numpy()
+    return found.array()
+
+
+class _Rows:
+    """(count, D) float32 on the host, filled batch by batch: in one piece, since small pieces that stay between the
+    large ones of a network's maps keep these from being given back."""
+
+    def __init__(self, count: int):
+        self.count, self.done = count, 0
+        self.rows: Tensor | None = None
+
+    def add(self, part: Tensor) -> None:
+        if self.rows is None:
+            self.rows = torch.empty((self.count, part.shape[1]))
+        self.rows[self.done : self.done + len(part)] = part
+        self.done += len(part)
+
+    def array(self) -> np.ndarray:
+        """When all are there."""
+        assert self.rows is not None and self.done == self.count
+        return self.rows.numpy()
 
 
 @dataclass(frozen=True)
@@ -106,8 +126,8 @@ def outputs(
 ) -> Outputs:
     """`probabilities`, and from the same pass the features, and the maps of the images at `maps_at` (M,), ascending; by
     default of all."""
-    features: list[Tensor] = []
-    maps: list[Tensor] = []
+    features = _Rows(len(images))
+    maps = _Rows(len(images) if maps_at is None else len(maps_at))
     done = 0
 
     def read(_: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -118,20 +138,20 @@ def outputs(
             here = torch.from_numpy(maps_at[first:last] - done).to(seen.device)
             done += len(seen)
             seen = seen[here]
-        maps.append(seen.float().mean((2, 3)).cpu())
+        maps.add(seen.float().mean((2, 3)))
 
     head = model.get_submodule("head")
     last = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
     hooks = [
         head.register_forward_pre_hook(read),
-        last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].float().cpu())),
+        last.register_forward_pre_hook(lambda _, inputs: features.add(inputs[0])),
     ]
     try:
         found = probabilities(model, images, batch_size, precision, before_batch)
     finally:
         for hook in hooks:
             hook.remove()
-    return Outputs(found, torch.cat(features).numpy(), torch.cat(maps).numpy())
+    return Outputs(found, features.array(), maps.array())
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -209,7 +209,11 @@ class _Rehearsal:
         calibration.temperature(label, found.probabilities)
         written = len(packed_features(kept_of(dict.fromkeys(SPLITS, found), label)))
         one = found.features.shape[1] * FEATURE.itemsize
-        return {"familiar_bytes": written - len(SPLITS) * one, "features_bytes": one}
+        return {
+            "familiar_bytes": written - len(SPLITS) * one,
+            "features_bytes": one,
+            "maps_bytes": found.maps[0].nbytes,
+        }
 
     def _peak(self) -> int:
         return int(peak_memory_mib(self.device) * 2**20)

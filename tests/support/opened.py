@@ -39,6 +39,7 @@ MEASURED = {
     "model_bytes": 10_000_000,
     "familiar_bytes": 1_048_576,
     "features_bytes": 256,
+    "maps_bytes": 2_048,
     "epoch_bytes": 2_000_000,
     "factor_bytes": 400_000,
     "seconds_per_image": 0.012,

@@ -13,6 +13,7 @@ from colora.training.estimate import (
     EPOCH_BYTES,
     MARGIN,
     ROW_BYTES,
+    ROW_HELD,
     RUN_BYTES,
     START_SECONDS,
     TABLE_BYTES,
@@ -61,7 +62,9 @@ def test_the_history_has_every_merge_and_the_checkpoint_what_the_last_one_left(s
 def test_memory_has_the_images_that_are_held_and_what_reading_the_weights_takes(tmp_path):
     config = make_config({"dataset": "npz:/a.npz", "image_size": 64, "weights": "none", "backbone": "resnet18"})
     images = 1500 * 64 * 64
-    assert memory_bytes(FOUND, config, SIZES) == int(MARGIN * 1e9) + images
+    at_end = 1500 * 4 * 256 + 1000 * ROW_HELD  # features, the table of the train split
+    at_end += (800 + 200 + 300) * 2_048  # maps of what was trained on, validation and test
+    assert memory_bytes(FOUND, config, SIZES) == int(MARGIN * 1e9) + images + at_end
     assert memory_bytes(FOUND, config, None) == int(MARGIN * 1e9)
     large = tmp_path / "large.safetensors"
     with open(large, "wb") as file:
@@ -69,6 +72,14 @@ def test_memory_has_the_images_that_are_held_and_what_reading_the_weights_takes(
     from_file = config.model_copy(update={"weights": str(large)})
     assert memory_bytes(FOUND, from_file, None) == int(MARGIN * (900_000_000 + 2 * 300_000_000))
     assert memory_bytes(replace(FOUND, device="cuda"), from_file, None) == int(MARGIN * 1e9)  # not of the GPU's
+
+
+def test_of_very_many_images_a_run_ends_with_the_features_of_all_and_the_maps_of_some():
+    config = make_config({"dataset": "octmnist", "image_size": 28, "weights": "none"})
+    many, plain = Sizes({"train": 97_477, "val": 10_832, "test": 1_000}, 97_477, 4), int(MARGIN * 1e9)
+    at_end = 109_309 * 4 * 256 + 97_477 * ROW_HELD + (20_000 + 10_832 + 1_000) * 2_048
+    assert memory_bytes(FOUND, config, many) == plain + at_end
+    assert memory_bytes(replace(FOUND, device="cuda"), config, many) == plain  # not of the GPU's
 
 
 @pytest.mark.parametrize(
