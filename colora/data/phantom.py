@@ -103,6 +103,16 @@ def draw(split: str, index: int, image_size: int) -> np.ndarray:
     return _draw_scan(CLASS_NAMES[label], image_size, (0, SPLITS.index(split), patient), scan, SETTINGS)[0]
 
 
+def lesion(split: str, index: int, image_size: int) -> np.ndarray:
+    """(image_size, image_size) bool: where the lesion of `draw(split, index, image_size)` lies, nowhere in a healthy
+    eye. What has come into the two spaces and the spots in the layers count, and of layers that swell the part that has
+    swollen at least half as much as where they have most; what these only displace does not. IndexError if none."""
+    if index < 0:
+        raise IndexError(f"images count from 0, found {index}")
+    label, patient, scan = _plan(split)[index]
+    return _eye(CLASS_NAMES[label], image_size, (0, SPLITS.index(split), patient), scan, SETTINGS).lesion()
+
+
 def patients(split: str) -> np.ndarray:
     """(count,) str, whose each image of a split is, without drawing one."""
     return np.array([f"{split}-{patient:04d}" for _, patient, _ in _plan(split)], dtype=str)
@@ -142,9 +152,45 @@ def _generator(*key):
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
+class _Eye(NamedTuple):
+    """All that one scan is drawn from; `healthy` is the thickness without the lesion."""
+
+    x: np.ndarray
+    thickness: np.ndarray
+    reflectance: np.ndarray
+    healthy: np.ndarray
+    bruch: np.ndarray
+    spots: list
+    style: np.ndarray
+    severity: float
+    generators: tuple
+
+    def lesion(self):
+        """(H, W) bool, see `lesion`."""
+        size, y = len(self.x), self.x[:, None]
+        tops = _tops(self.thickness, self.bruch)
+        added = self.thickness - self.healthy
+        swollen = added[ROW["INL"]] >= max(0.5 * added[ROW["INL"]].max(), 1e-9)  # what is lifted swells the ONL alone
+        there = np.zeros((size, size), bool)
+        for name in ("INL", "ONL", "subretinal space", "sub-RPE space"):
+            columns = swollen if name in ("INL", "ONL") else added[ROW[name]] >= 0.5 / size
+            there |= (y >= tops[ROW[name]]) & (y < tops[ROW[name] + 1]) & columns
+        for spot in self.spots:
+            there |= _ellipse(self.x, tops, spot)[0] <= 1
+        return there
+
+
 def _draw_scan(class_name, size, patient_key, scan, settings):
     """(size, size) uint8 image and its severity. Eye, scan, lesion and noise have their own generators, so an
     image and its healthy twin (severity 0) differ in the lesion only."""
+    eye = _eye(class_name, size, patient_key, scan, settings)
+    scan_rng, lesion_rng, noise_rng = eye.generators
+    image = _render(eye.x, eye.thickness, eye.reflectance, eye.bruch, eye.spots, scan_rng, lesion_rng)
+    return _acquire(image, eye.x, eye.style, settings.speckle, scan_rng, noise_rng), eye.severity
+
+
+def _eye(class_name, size, patient_key, scan, settings):
+    """One scan's layers with its lesion, before they are drawn."""
     eye_rng = _generator(*patient_key, 1)
     scan_rng, lesion_rng, noise_rng = (_generator(*patient_key, 2 + scan, part) for part in range(3))
     low, high = settings.severity_range
@@ -156,12 +202,11 @@ def _draw_scan(class_name, size, patient_key, scan, settings):
     # Pixel centres. float64, so that a CPU's last bit hardly ever decides how a pixel is rounded to uint8.
     x = (np.arange(size) + 0.5) / size
     thickness, reflectance, bruch, pit_x, style = _healthy_stack(x, eye_rng, scan_rng)
-    spots = []
+    healthy, spots = thickness.copy(), []
     if severity > 0:
         add = {"CNV": _add_cnv, "DME": _add_dme, "DRUSEN": _add_drusen}[class_name]
         spots = add(x, thickness, reflectance, severity, pit_x, lesion_rng)
-    image = _render(x, thickness, reflectance, bruch, spots, scan_rng, lesion_rng)
-    return _acquire(image, x, style, settings.speckle, scan_rng, noise_rng), severity
+    return _Eye(x, thickness, reflectance, healthy, bruch, spots, style, severity, (scan_rng, lesion_rng, noise_rng))
 
 
 def _healthy_stack(x, eye_rng, scan_rng):
@@ -272,8 +317,7 @@ def _spots(number, level, centre, spread, half_widths, half_heights, rng):
 def _render(x, thickness, reflectance, bruch, spots, scan_rng, lesion_rng):
     """Stack, choroid, spots and vessel shadows as a noise-free (H, W) float64 image in 0..1."""
     size, y = len(x), x[:, None]
-    bottom = bruch + thickness[ROW["Bruch"]]
-    tops = bottom - np.cumsum(thickness[::-1], axis=0)[::-1]  # (13, W)
+    bottom, tops = bruch + thickness[ROW["Bruch"]], _tops(thickness, bruch)
 
     def below(boundary):  # (H, W) share of each pixel that lies under the boundary: exact for thin layers too
         return np.clip((y - boundary) * size + 0.5, 0, 1)
@@ -290,12 +334,9 @@ def _render(x, thickness, reflectance, bruch, spots, scan_rng, lesion_rng):
     subretinal = below(tops[ROW["subretinal space"]]) - below(tops[ROW["RPE"]])
     image *= 1 + 0.3 * subretinal * _texture(x, lesion_rng, 30, 30)
 
-    for level, spot_x, row, depth, half_width, half_height in spots:
-        column = int(np.clip(spot_x * size, 0, size - 1))
-        top, room = tops[row, column], tops[row + 1, column] - tops[row, column]
-        half_height = min(half_height, max(0.6 * room, 0.008))  # a cyst hardly leaves its layer
-        radius = np.hypot((x - spot_x) / half_width, (y - top - depth * room) / half_height)
-        image += np.clip((1 - radius) * min(half_width, half_height) * size + 0.5, 0, 1) * (level - image)
+    for spot in spots:
+        radius, half_axis = _ellipse(x, tops, spot)
+        image += np.clip((1 - radius) * half_axis * size + 0.5, 0, 1) * (spot[0] - image)
 
     for _ in range(scan_rng.integers(0, 5)):  # retinal vessels: a shadow through all that lies below them
         vessel_x, half_width, strength = scan_rng.uniform([0, 0.004, 0.25], [1, 0.011, 0.65])
@@ -303,6 +344,22 @@ def _render(x, thickness, reflectance, bruch, spots, scan_rng, lesion_rng):
         shadow = strength * half_width / blurred * np.exp(-(((x - vessel_x) / blurred) ** 2))
         image *= 1 - shadow * below(tops[ROW["INL"]])
     return image
+
+
+def _tops(thickness, bruch):
+    """(13, W) top of each layer."""
+    return bruch + thickness[ROW["Bruch"]] - np.cumsum(thickness[::-1], axis=0)[::-1]
+
+
+def _ellipse(x, tops, spot):
+    """(H, W) distance from a spot's centre, 1 at its edge, and the smaller of its half axes. It hardly leaves its
+    layer."""
+    _, spot_x, row, depth, half_width, half_height = spot
+    column = int(np.clip(spot_x * len(x), 0, len(x) - 1))
+    top, room = tops[row, column], tops[row + 1, column] - tops[row, column]
+    half_height = min(half_height, max(0.6 * room, 0.008))
+    radius = np.hypot((x - spot_x) / half_width, (x[:, None] - top - depth * room) / half_height)
+    return radius, min(half_width, half_height)
 
 
 def _texture(x, rng, rows, columns):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from colora.data.phantom import CLASS_NAMES, SETTINGS, PhantomSettings, generate
+from colora.data.phantom import CLASS_NAMES, SETTINGS, PhantomSettings, generate, lesion
 
 SPLITS = ("train", "val", "test")
 SMALL = replace(SETTINGS, counts=(80, 40, 80))
@@ -156,3 +156,24 @@ def test_a_request_that_cannot_be_met_says_why(arguments, sentence):
 def test_settings_out_of_range_are_refused(field, value):
     with pytest.raises(ValueError, match=field.split("_")[0]):
         PhantomSettings(**{field: value})
+
+
+def test_a_lesion_lies_where_an_eye_differs_from_itself_in_health(full):
+    ill, healthy = full["test"], generate("test", 64, settings=replace(SETTINGS, severity_range=(0.0, 0.0)))
+    change = np.abs(ill.images.astype(float) - healthy.images)
+    for name in CLASS_NAMES[:3]:
+        for index in np.flatnonzero(ill.labels == CLASS_NAMES.index(name))[:20]:
+            there = lesion("test", int(index), 64)
+            assert there.shape == (64, 64) and there.dtype == bool and 0 < there.mean() < 0.35, (name, index)
+            assert change[index][there].mean() > 2 * change[index][~there].mean(), (name, index)
+
+
+def test_a_healthy_eye_has_no_lesion_and_a_larger_picture_the_same_one(full):
+    labels = full["test"].labels
+    assert not lesion("test", int(np.flatnonzero(labels == 3)[0]), 64).any()
+    small, large = (lesion("test", int(np.flatnonzero(labels == 1)[0]), size).mean() for size in (64, 256))
+    assert small == pytest.approx(large, rel=0.2)
+    with pytest.raises(IndexError):
+        lesion("test", len(labels), 64)
+    with pytest.raises(IndexError):
+        lesion("test", -1, 64)
