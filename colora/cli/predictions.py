@@ -10,11 +10,13 @@ from typing import Any
 from colora.cli.groups import IDENTITY, add_group, group_of
 from colora.cli.printing import print_json, say
 from colora.cli.progress import Bar
+from colora.explanation.methods import METHODS, NO_FINDING, USUAL
+from colora.runs.access import named_place
 from colora.runs.finished import says_not_counted
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
 from colora.system.files import write_bytes
-from colora.system.typed import one_line
+from colora.system.typed import exists, one_line
 
 LONGEST_IDLE = 10**6  # seconds
 
@@ -33,6 +35,17 @@ def add_prediction_commands(command: Callable, with_json: Callable) -> None:
     features = with_json(command("features", _features, about))
     add_group(features)
     features.add_argument("--identity", metavar="ID", help=IDENTITY)
+    about = "where a group's models look in an image, as a picture, and what that map is worth"
+    explain = with_json(command("explain", _explain, about))
+    add_group(explain)
+    explain.add_argument("image", type=Path, metavar="IMAGE", help="an image file")
+    explain.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.png", help="the picture")
+    explain.add_argument("--method", choices=METHODS, default=USUAL, help=f"default {USUAL}")
+    explain.add_argument("--seed", type=int, metavar="N", help="one seed's map instead of the mean over all")
+    about = "for this class instead of the predicted one"
+    explain.add_argument("--class", dest="class_name", metavar="NAME", help=about)
+    explain.add_argument("--page", type=int, default=1, metavar="N", help="of a file with several, the first is 1")
+    explain.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto", help="default auto")
     worker = command("worker", _worker, None)
     add_group(worker)
     worker.add_argument("--identity", metavar="ID", help=IDENTITY)
@@ -154,6 +167,36 @@ def _features(args: argparse.Namespace) -> int:
         made = keep_features(group, bar)
     said = f"made of {seeds_text(made)}" if made else "there already"
     return say(args, {"name": group.name, "made": made}, f"{group.name}: {said}.")
+
+
+def _explain(args: argparse.Namespace) -> int:
+    if args.output.suffix.lower() != ".png":
+        raise UserError(f"{args.output}: the picture is a PNG, so its name must end in .png.", field="output")
+    if not args.output.absolute().parent.is_dir():
+        raise UserError(f"There is no folder {args.output.parent} for the picture.", field="output")
+    image = named_place(args.image, "image")
+    if exists(args.output) and exists(image) and args.output.samefile(image):
+        raise UserError(f"{args.output} is the image itself, which is not written over.", field="output")
+    if args.page < 1:
+        raise UserError(f"--page counts from 1, not {args.page}.", field="page")
+    group = group_of(args)
+    from colora.data.encoded import png
+    from colora.prediction.explained import explain_image
+
+    with Bar(group.name, unit="") as bar:
+        asked = (args.method, args.seed, args.class_name, args.page - 1)
+        found = explain_image(group, image, *asked, bar, args.device)
+    write_bytes(args.output, png(found.picture))
+    told = {"name": group.name, "image": str(args.image), "picture": str(args.output), **found.document()}
+    if args.json:
+        return print_json(told)
+    seeds = seeds_text(list(found.attributed.seeds))
+    method = METHODS[args.method]
+    print(f"{args.output}: {method.title} ({method.source}) of {seeds}, for {one_line(found.class_name)} "
+          f"(probability {found.probability:.3f}).")
+    for sentence in (method.about, found.checks.verdict, *found.checks.warnings, NO_FINDING, told["notice"]):
+        print(sentence)
+    return 0
 
 
 def _worker(args: argparse.Namespace) -> int:
