@@ -215,6 +215,7 @@ def test_by_keyboard_alone_on_a_phone(browser, site):
         page = context.new_page()
         page.goto(f"{address}/predict?group=first")
         page.get_by_text("Drop one scan or several above.").wait_for()
+        idle(page)  # a page that is drawn anew meanwhile takes the focus away
         drop_zone = page.get_by_test_id("stFileUploaderDropzone").get_by_test_id("stBaseButton-secondary")
         tab_to(page, drop_zone)
         with page.expect_file_chooser() as chooser:

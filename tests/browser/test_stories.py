@@ -91,6 +91,8 @@ def test_what_was_removed_is_in_the_trash_after_a_reload_and_for_every_tab(page,
         page.get_by_test_id("stDialog").get_by_role("button", name="Remove").click()
         page.get_by_text("failing is in the trash.").wait_for()
         page.reload()
+        page.get_by_text("Trash", exact=True).wait_for()
+        idle(page)  # a click before the page has its server is lost
         page.get_by_text("Trash", exact=True).click()
         page.wait_for_url("**/?trash=true")
         tick_in_trash(page)
