@@ -13,6 +13,7 @@ the seconds, are told of some of the same images. CPU only.
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,19 +52,25 @@ VARIANTS: dict[str, Make] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for line in tables(of_groups(__doc__, measured, HERE / "measured.json")):
+        print(line)
+
+
+def of_groups(about: str, measure: Callable[[Group], dict[str, Any]], out: Path) -> list[dict[str, Any]]:
+    """What is measured of each group that the command line names, kept in `out`, unless it names another file."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, default=HERE / "measured.json")
+    parser.add_argument("--out", type=Path, default=out)
     args = parser.parse_args()
+    script = Path(sys.argv[0])
     result = {
-        "about": " ".join(__doc__.split()),
-        "groups": [measured(Group(path)) for path in args.groups],
+        "about": " ".join(about.split()),
+        "groups": [{"name": path.name, **measure(Group(path))} for path in args.groups],
         "environment": environment(choose_device("cpu"))
-        | {"command": " ".join(["python benchmarks/explanations/measure.py --groups", *map(str, args.groups)])},
+        | {"command": " ".join([f"python benchmarks/{HERE.name}/{script.name} --groups", *map(str, args.groups)])},
     }
     args.out.write_text(json.dumps(result, indent=1) + "\n")
-    for line in tables(result["groups"]):
-        print(line)
+    return result["groups"]
 
 
 def measured(group: Group) -> dict[str, Any]:
@@ -74,7 +81,6 @@ def measured(group: Group) -> dict[str, Any]:
     found = {split: of_split(models, split, config.image_size) for split in ("val", "test")}
     print(f"{group.name}: done", flush=True)
     return {
-        "name": group.name,
         "backbone": config.backbone,
         "method": config.method,
         "image_size": config.image_size,

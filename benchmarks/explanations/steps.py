@@ -6,7 +6,6 @@ by eight.
 For the first IMAGES of validation and the predicted class; `explanation.methods.STEPS` is what is taken. CPU only.
 """
 
-import argparse
 import json
 import os
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: other programs share the cores
 
 import numpy as np
+from measure import of_groups
 
 from colora.data import phantom
 from colora.explanation import maps, perturbation
@@ -22,8 +22,6 @@ from colora.explanation.methods import USUAL
 from colora.prediction.explained import ModelExplainer
 from colora.prediction.models import GroupModels
 from colora.runs.folder import Group
-from colora.system.environment import environment
-from colora.training.images import choose_device
 
 HERE = Path(__file__).parent
 IMAGES, MANY = 16, 8
@@ -31,18 +29,7 @@ WAYS = {"8": (MANY, 0), "8, other random maps": (MANY, 1000), "6": (6, 0), "5": 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--groups", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, default=HERE / "steps.json")
-    args = parser.parse_args()
-    result = {
-        "about": " ".join(__doc__.split()),
-        "groups": {path.name: measured(Group(path)) for path in args.groups},
-        "environment": environment(choose_device("cpu"))
-        | {"command": " ".join(["python benchmarks/explanations/steps.py --groups", *map(str, args.groups)])},
-    }
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result["groups"], indent=1))
+    print(json.dumps(of_groups(__doc__, measured, HERE / "steps.json"), indent=1))
 
 
 def measured(group: Group) -> dict[str, dict[str, Any]]:

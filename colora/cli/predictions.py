@@ -193,8 +193,9 @@ def _explain(args: argparse.Namespace) -> int:
     seeds = seeds_text(list(found.attributed.seeds))
     method = METHODS[args.method]
     print(f"{args.output}: {method.title} ({method.source}) of {seeds}, for {one_line(found.class_name)} "
-          f"(probability {found.probability:.3f}).")
-    for sentence in (method.about, found.checks.verdict, *found.checks.warnings, NO_FINDING, told["notice"]):
+          f"(mean probability of all seeds {found.probability:.3f}).")
+    figures = [f"{check}: {text}." for check, text in found.checks.figures.items()]
+    for sentence in (method.about, found.checks.verdict, *found.checks.warnings, *figures, NO_FINDING, told["notice"]):
         print(sentence)
     return 0
 

@@ -90,6 +90,12 @@ class Converted:
         ]
 
 
+def square_of(width: int, height: int) -> tuple[int, int, int]:
+    """(left, top, side) of what a network sees of a picture: the largest square, in its middle."""
+    side = min(width, height)
+    return (width - side) // 2, (height - side) // 2, side
+
+
 def prepare(image: Image.Image, image_size: int) -> np.ndarray:
     """(image_size, image_size) uint8 from a PIL image of any mode; 16-bit ones are scaled to their own range.
 
@@ -102,8 +108,7 @@ def prepare(image: Image.Image, image_size: int) -> np.ndarray:
             raise ValueError("it holds values that are no numbers")
         image = Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))
     grey = image.convert("L")
-    side = min(grey.size)
-    left, top = (grey.width - side) // 2, (grey.height - side) // 2
+    left, top, side = square_of(*grey.size)
     square = grey.crop((left, top, left + side, top + side))
     if side != image_size:
         square = square.resize((image_size, image_size), Image.Resampling.BICUBIC)

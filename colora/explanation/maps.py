@@ -83,7 +83,7 @@ class Checks:
     the seeds; `random` the first less the second, in -1..1, of each of RANDOM maps. Where the map is empty there is
     nothing to cover: None, and none.
     `shuffled` is the rank correlation over the places with the map of shuffled networks, `seeds` that between the
-    seeds, the mean over pairs; None where there is none.
+    seeds, the mean over pairs; None where there is none. `spread` is the largest value of the map's, in 0..0.5.
     """
 
     deletion: float | None
@@ -91,6 +91,7 @@ class Checks:
     random: tuple[float, ...]
     shuffled: float | None
     seeds: float | None
+    spread: float
     side: int
 
     @property
@@ -121,14 +122,25 @@ class Checks:
         return f"What this map marks matters more to the answer than what {len(self.random)} random maps mark."
 
     @property
-    def brief(self) -> str:
-        """The verdict in a few words, for many maps at once."""
-        if not self.random:
-            return "says nothing"
-        count = len(self.random)
-        return f"says nothing: {count - self.beaten} of {count} random maps as good" if self.nothing else (
-            f"better than {count} random maps"
-        )
+    def figures(self) -> dict[str, str]:
+        """What each check has found; without those that could not be made."""
+        found = {}
+        if self.random:
+            found["Covering what it marks"] = (
+                f"insertion {self.insertion:.3f} less deletion {self.deletion:.3f} = {self.score:.3f}; random maps "
+                f"{min(self.random):.3f} to {max(self.random):.3f}, {self.beaten} of {len(self.random)} beaten"
+            )
+            found["Shuffled weights"] = (
+                "networks that have learnt nothing draw no map"
+                if self.shuffled is None
+                else f"rank correlation {self.shuffled:.2f} with the map of networks that have learnt nothing"
+            )
+        if self.seeds is not None:
+            found["Seeds"] = (
+                f"rank correlation {self.seeds:.2f} between their maps, on average; a standard deviation of up to "
+                f"{self.spread:.2f} at a place, of values in 0 to 1"
+            )
+        return found
 
     @property
     def warnings(self) -> list[str]:
@@ -147,11 +159,11 @@ class Checks:
 
 def checks_of(explainer: Explainer, attributed: AttributionMap, key: int, on_progress: Progress = quiet) -> Checks:
     """`key`, the image's checksum, draws the random maps: the same image has the same ones. `on_progress` as in
-    `look`."""
+    `attribution_map`."""
     seeds = _mean([rank_correlation(places(a), places(b)) for a, b in combinations(attributed.of_seeds, 2)])
-    side = attributed.mean.shape[0]
+    of_the_map = seeds, float(attributed.spread.max()), attributed.mean.shape[0]
     if attributed.empty:
-        return Checks(None, None, (), None, seeds, side)
+        return Checks(None, None, (), None, *of_the_map)
     asked = (explainer, attributed.seeds, attributed.method, attributed.target)
     plain = attribution_map(*asked, on_progress, of_shuffled=True)
     shuffled = rank_correlation(places(attributed.mean), places(plain.mean))
@@ -166,7 +178,7 @@ def checks_of(explainer: Explainer, attributed: AttributionMap, key: int, on_pro
     deletion, insertion = np.mean([np.concatenate(found, axis=1) for found in curves.values()], axis=0)  # (M, T) each
     areas = np.trapezoid(np.stack([deletion, insertion]), dx=1 / STEPS, axis=2)  # (2, M)
     random = tuple(map(float, areas[1, 1:] - areas[0, 1:]))
-    return Checks(float(areas[0, 0]), float(areas[1, 0]), random, shuffled, seeds, side)
+    return Checks(float(areas[0, 0]), float(areas[1, 0]), random, shuffled, *of_the_map)
 
 
 def places(values: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ import contourpy
 import numpy as np
 from PIL import Image, ImageDraw
 
+from colora.data.prepare import square_of
+
 LEVEL = 0.5  # of the largest value: what the line goes around
 # matplotlib's inferno (CC0), at every eighth: light means much, to those too who see no red or green
 COLOURS = np.array([
@@ -28,12 +30,6 @@ def outline(values: np.ndarray, level: float = LEVEL) -> list[list[tuple[float, 
     framed = np.pad(values, 1)
     lines = contourpy.contour_generator(z=framed).lines(level)
     return [[(float(x - 0.5) / side, float(y - 0.5) / side) for x, y in line] for line in lines]
-
-
-def square_of(width: int, height: int) -> tuple[int, int, int]:
-    """(left, top, side) of what the network sees of a picture, as `data.prepare` cuts it out."""
-    side = min(width, height)
-    return (width - side) // 2, (height - side) // 2, side
 
 
 def drawn(pixels: np.ndarray, values: np.ndarray, strength: float = STRENGTH) -> np.ndarray:

@@ -16,7 +16,7 @@ from colora.explanation.methods import METHODS, USUAL
 from colora.explanation.overlay import drawn
 from colora.explanation.perturbation import perturbed
 from colora.prediction.models import GroupModels
-from colora.runs.folder import Group, Run
+from colora.runs.folder import Group
 from colora.settings.catalog import NOTICE
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
@@ -48,19 +48,13 @@ class ModelExplainer:
 
     def model(self, seed: int) -> nn.Module:
         """In evaluation mode. Raises UserError for a seed that does not answer."""
-        return self.models.model(self._run(seed)).eval()
-
-    def _run(self, seed: int) -> Run:
-        for run in self.models.runs:
-            if run.seed == seed:
-                return run
-        there = ", ".join(str(run.seed) for run in self.models.runs)
-        raise UserError(f"Seed {seed} is none of those that answer: {there}.", field="seed")
+        return self.models.model(self.models.run_of(seed))
 
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """The map of an image with its checks, and the image at its own resolution, (H, W) or (H, W, 3) uint8."""
+    """The map of an image with its checks, and the image at its own resolution, (H, W) or (H, W, 3) uint8; the
+    `probability` of the class is the mean of all seeds'."""
 
     attributed: AttributionMap
     checks: Checks
@@ -89,6 +83,7 @@ class Explained:
             "deletion": checks.deletion,
             "random_maps": list(checks.random),
             "rank_correlation": {"shuffled_weights": checks.shuffled, "seeds": checks.seeds},
+            "spread": checks.spread,
             "notice": NOTICE,
         }
 

@@ -64,6 +64,13 @@ class GroupModels:
             self._loaded[run.seed] = model
         return model
 
+    def run_of(self, seed: int) -> Run:
+        """Raises UserError for a seed that does not answer."""
+        every = {run.seed: run for run in self.runs}
+        if seed not in every:
+            raise UserError(f"Seed {seed} is none of those that answer: {', '.join(map(str, every))}.", field="seed")
+        return every[seed]
+
     def each(self, images: np.ndarray) -> Iterator[tuple[Run, np.ndarray]]:
         """Each run, and its probabilities (N, C) float32 of images (N, S, S) uint8."""
         for run in self.runs:
@@ -76,14 +83,13 @@ class GroupModels:
     def seen(self, images: np.ndarray, features_of: int) -> Seen:
         """What all the runs see in images (N, S, S) uint8. Raises UserError where `features_of` is none of their seeds,
         or where a file is damaged."""
+        best = self.run_of(features_of)
         every = {run.seed: self.seen_by(run, images) for run in self.runs}
-        if features_of not in every:
-            raise UserError(f"Seed {features_of} is none of those that answer: {', '.join(map(str, every))}.")
         distances = None
         if all(has_features(run) for run in self.runs):
             distances = np.stack([self._distance(run, every[run.seed].maps) for run in self.runs], axis=1)
         probabilities = np.stack([seen.probabilities for seen in every.values()], axis=1)
-        return Seen(probabilities, every[features_of].features, distances)
+        return Seen(probabilities, every[best.seed].features, distances)
 
     def _distance(self, run: Run, maps: np.ndarray) -> np.ndarray:
         """(N,) of maps (N, K) from what is familiar to a run's model."""

@@ -37,9 +37,16 @@ def test_the_picture_is_the_image_under_its_map_and_its_worth_is_told(pair, scan
     first, *rest = capsys.readouterr().out.splitlines()
     assert first == (
         f"{out}: {METHODS[USUAL].title} ({found['source']}) of seeds 0-1, for {found['class']} "
-        f"(probability {found['probability']:.3f})."
+        f"(mean probability of all seeds {found['probability']:.3f})."
     )
-    assert rest == [METHODS[USUAL].about, found["verdict"], *found["warnings"], NO_FINDING, NOTICE]
+    told = len(found["warnings"]) + 2
+    assert rest[:told] == [METHODS[USUAL].about, found["verdict"], *found["warnings"]]
+    assert rest[-2:] == [NO_FINDING, NOTICE]
+    covering, shuffled, seeds = rest[told:-2]
+    assert covering.startswith(f"Covering what it marks: insertion {found['insertion']:.3f} less deletion ")
+    correlation = found["rank_correlation"]
+    assert f"rank correlation {correlation['shuffled_weights']:.2f} " in shuffled
+    assert f"rank correlation {correlation['seeds']:.2f} " in seeds and f"up to {found['spread']:.2f} " in seeds
 
 
 def test_one_seed_another_class_and_another_method(pair, scan, tmp_path, capsys):

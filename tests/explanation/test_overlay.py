@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from colora.explanation.overlay import LEVEL, LINE, drawn, heat, outline, square_of
+from colora.data.prepare import square_of
+from colora.explanation.overlay import LEVEL, LINE, drawn, heat, outline
 
 
 def quadrant(side: int = 8) -> np.ndarray:
