@@ -26,8 +26,8 @@ def draw() -> None:
     from colora.settings.catalog import NOTICE
     from colora.system.file_rights import write_as
     from pages.components import sign_in
+    from pages.components.elements.history import one_step_a_move
     from pages.components.frame import navigation, run
-    from pages.components.history import one_step_a_move
     from pages.components.runs import runs_dir
 
     write_as(runs_dir())

@@ -14,14 +14,14 @@ from colora.runs.access import named_place
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, beside, elsewhere, leaks, show
+from pages.components.elements.gallery import gallery, tile_of
 from pages.components.frame import inside_app, one_of
-from pages.components.images.gallery import gallery, tile_of
 from pages.components.predict import folder, scans, volume
 from pages.components.predict.features import without_features
 from pages.components.predict.known import about_of
 from pages.components.predict.one_answer import one_answer, rests_on, without_answer
-from pages.components.predict.workers import workers
 from pages.components.runs import chosen_group, file_stamp, show_damage, show_damaged_seeds, summary
+from pages.components.workers import workers
 
 WHERE = {"files": "Files", "folder": "A folder of this computer"}
 

@@ -61,8 +61,8 @@ def test_the_server_never_imports_torch(runs):
     script = f"""
 import os, sys
 os.environ["COLORA_RUNS_DIR"] = {str(runs)!r}
-import pages.components.command, pages.components.overview.live, pages.components.predict.workers
-pages.components.predict.workers.command_of = lambda *_, **__: ([sys.executable, "-c", ""], {{}})
+import pages.components.command, pages.components.overview.live, pages.components.workers
+pages.components.workers.command_of = lambda *_, **__: ([sys.executable, "-c", ""], {{}})
 pages.components.command.run_colora = lambda arguments: {COUNTS | ESTIMATE!r}
 pages.components.overview.live.follow = lambda *_: None
 from streamlit.testing.v1 import AppTest

@@ -38,7 +38,7 @@ def until(holds: Callable[[], bool]) -> None:
 def no_worker_left(monkeypatch) -> Iterator[None]:
     """Of pages in this process: all are ended with the test, and none has been forgotten."""
     monkeypatch.syspath_prepend(str(ROOT))
-    from pages.components.predict.workers import workers
+    from pages.components.workers import workers
 
     workers().end_all()
     yield
@@ -54,4 +54,4 @@ def stand_ins(no_worker_left, monkeypatch) -> None:
         assert arguments[0] == "worker" and arguments[2].startswith("--identity=") and flags == ()
         return [sys.executable, str(STAND_IN), arguments[1]], {"cwd": ROOT, "env": dict(os.environ)}
 
-    monkeypatch.setattr("pages.components.predict.workers.command_of", command_of)
+    monkeypatch.setattr("pages.components.workers.command_of", command_of)

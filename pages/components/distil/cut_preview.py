@@ -14,8 +14,8 @@ from colora.distillation.scores import SeedPredictions, Whose
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import show
+from pages.components.elements.gallery import gallery
 from pages.components.images import scored
-from pages.components.images.gallery import gallery
 from pages.components.images.listed import score_title
 
 FATES = {

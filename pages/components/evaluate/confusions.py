@@ -11,9 +11,9 @@ from colora.data.encoded import tile
 from colora.data.thumbnails import Place
 from colora.system.errors import UserError
 from pages.components import address, show
+from pages.components.elements.gallery import gallery, tile_of
 from pages.components.evaluate.intervals import cell_intervals
 from pages.components.evaluate.readers import View, found_images, pictures
-from pages.components.images.gallery import gallery, tile_of
 from pages.components.images.in_address import IMAGE, code
 from pages.components.paged import page_number
 

@@ -10,8 +10,8 @@ from colora.data.thumbnails import Pictures
 from colora.distillation.scores import SeedPredictions
 from colora.system.errors import UserError
 from pages.components import address, show
+from pages.components.elements.gallery import gallery
 from pages.components.images import scored
-from pages.components.images.gallery import gallery
 from pages.components.images.in_address import open_image
 from pages.components.images.listed import Listed, score_title
 

@@ -11,8 +11,8 @@ from colora.distillation import verdicts
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from pages.components import show
+from pages.components.elements.viewer import Pressed, Verdicts
 from pages.components.images import scored
-from pages.components.images.viewer import Pressed, Verdicts
 from pages.components.images.who import reader, tab, who_reads
 from pages.components.runs import runs_dir
 

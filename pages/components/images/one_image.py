@@ -19,13 +19,13 @@ from colora.runs.folder import Group
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import address, show
+from pages.components.elements.gallery import gallery
+from pages.components.elements.viewer import LargeImage, Name, viewer
 from pages.components.images import judging, scored
 from pages.components.images.browse import first_shown, go_to
-from pages.components.images.gallery import gallery
 from pages.components.images.in_address import open_image
 from pages.components.images.listed import Listed, score_title
 from pages.components.images.other_group import other_groups
-from pages.components.images.viewer import LargeImage, Name, viewer
 
 NEIGHBOURS = 3  # on either side
 

@@ -18,8 +18,8 @@ from colora.runs.folder import Group
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
 from pages.components import show
+from pages.components.elements.gallery import tile_of
 from pages.components.images import pictures
-from pages.components.images.gallery import tile_of
 from pages.components.images.listed import sorted_rows
 from pages.components.runs import file_stamp, runs_dir
 

@@ -16,7 +16,7 @@ from colora.distillation import verdicts
 from colora.runs import audit
 from colora.system.errors import UserError
 from pages.components import show
-from pages.components.events import sent
+from pages.components.elements.events import sent
 
 HERE = Path(__file__).parent
 NAME, TYPED, TAB, ASKED, PROBLEM = "reader-name", "reader-typed", "reader-tab", "reader-asked", "reader-problem"

@@ -20,10 +20,10 @@ from colora.prediction.answer import by_whom, share
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, show
+from pages.components.elements.gallery import gallery, tile_of
+from pages.components.elements.viewer import LargeImage, Name, viewer
 from pages.components.images import pictures
-from pages.components.images.gallery import gallery, tile_of
 from pages.components.images.in_address import IMAGE, code
-from pages.components.images.viewer import LargeImage, Name, viewer
 from pages.components.predict.known import known_of
 from pages.components.predict.scans import Scan
 

@@ -23,8 +23,8 @@ from colora.system.storage import size_text
 from pages.components import show
 from pages.components.command import Unanswered
 from pages.components.predict.known import known_of, stamps_of
-from pages.components.predict.workers import ask
-from pages.components.predict.workers import stamps_of as models_of
+from pages.components.workers import ask
+from pages.components.workers import stamps_of as models_of
 
 ENDINGS = [suffix.removeprefix(".") for suffix in SUFFIXES]
 MOST, MOST_BYTES = 200, 400 * 2**20  # of a tab

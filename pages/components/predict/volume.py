@@ -12,7 +12,7 @@ from colora.prediction.volume import volume_answer
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.command import Unanswered
-from pages.components.images.gallery import gallery, tile_of
+from pages.components.elements.gallery import gallery, tile_of
 from pages.components.predict.scans import Answers, Scan, ask_again
 
 STRIP = 40  # tiles of the strip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components.events import sent
+from pages.components.elements.events import sent
 
 HERE = Path(__file__).parent
 HTML = """<div class="viewer">

@@ -13,9 +13,9 @@ from workers_of_tests import living_workers, until
 
 from colora.runs.folder import Group
 from colora.system.errors import UserError
+from pages.components import workers as module
 from pages.components.command import Unanswered
-from pages.components.predict import workers as module
-from pages.components.predict.workers import AT_ONCE, ask, workers
+from pages.components.workers import AT_ONCE, ask, workers
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 

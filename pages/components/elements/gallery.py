@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from colora.system.errors import UserError
-from pages.components.events import sent
+from pages.components.elements.events import sent
 
 HERE = Path(__file__).parent
 _gallery = st.components.v2.component(
