@@ -84,8 +84,9 @@ def opened(group: Group, scan: scans.Scan, answers: scans.Answers, ids: Sequence
     place = ids.index(scan.id)
 
     def step(by: int) -> None:
-        if 0 <= place + by < len(ids):
-            st.session_state["open-scan"] = ids[place + by]
+        now = st.session_state.get("open-scan")
+        at = (ids.index(now) if now in ids else place) + by
+        st.session_state["open-scan"] = ids[min(max(at, 0), len(ids) - 1)]
 
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Remove this scan", icon=":material/close:", key="remove", on_click=scans.remove, args=(scan.id,))

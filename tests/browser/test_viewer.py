@@ -29,6 +29,7 @@ STEPS = 40
 SIZE = 64  # pixels a side, as the network sees them
 SHAPES = ((150, 200), (180, 120))  # of the files
 WINDOWS = ((1280, 900), (1000, 700), (700, 900))
+GAPS = (0, 30, 90)  # milliseconds between a verdict and the keys after it
 LATEST = 400  # milliseconds that a decoded picture is kept back at most
 
 WATCH = f"""
@@ -143,7 +144,6 @@ class Reader:
         self.tab, self.images, self.order, self.position = tab, images, order, position
         self.layer, self.zoom, self.inverted = 0, 1.0, False
         self.verdicts: dict[str, str] = {}
-        self.hurried: set[str] = set()
 
     @property
     def image_id(self) -> str:
@@ -183,20 +183,28 @@ class Reader:
             self.tab.locator(".undo").click()
             self.tab.locator(".standing", has_text="Your verdict: none yet").wait_for()
 
-    def hurry_on_and_judge(self) -> None:
-        """Press the arrow and a verdict in one moment, while the old picture is still there."""
+    def judge_and_hurry_on(self, number: int) -> None:
+        """Press a verdict and two arrows, while the picture is still there or before the page is drawn; none is lost,
+        whatever comes after it."""
         at_that_time = self.tab.evaluate(
-            """() => {
+            """async (gap) => {
               const root = [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")]
                 .map((host) => host.shadowRoot).find((root) => root?.querySelector("canvas"));
-              document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+              const key = () => document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+              root.querySelector("canvas").focus();
+              const painted = root.querySelector("canvas").dataset.ready;
               root.querySelector(".verdicts button:last-child").click();
-              return root.querySelector("canvas").dataset.ready;
-            }"""
+              if (gap) await new Promise((done) => setTimeout(done, gap));
+              key();
+              if (gap) await new Promise((done) => setTimeout(done, gap));
+              key();
+              return painted;
+            }""",
+            GAPS[number % len(GAPS)],
         )
         assert at_that_time == self.image_id
-        self.hurried.add(self.image_id)
-        self.go(1)
+        self.verdicts[self.image_id] = "Fine"
+        self.go(2)
 
     def expected(self) -> str:
         """The picture as a data URI."""
@@ -239,7 +247,7 @@ def walk(reader: Reader) -> None:
         "resize": reader.resize,
         "judge": reader.judge,
         "undo": lambda n: reader.undo(),
-        "hurry": lambda n: reader.hurry_on_and_judge(),
+        "hurry": reader.judge_and_hurry_on,
     }
     shares = [0.26, 0.1, 0.1, 0.1, 0.1, 0.08, 0.12, 0.06, 0.08]
     for number, name in enumerate(rng.choice(list(moves), STEPS, p=shares)):
@@ -262,5 +270,4 @@ def test_forty_steps_in_a_hurry_never_show_or_judge_another_image(page, scans):
         walk(reader)
     found = current(runs_dir)
     assert (found["seen"] == found["image_id"]).all()
-    assert reader.verdicts.keys() - reader.hurried <= set(found["image_id"])
-    assert set(found["image_id"]) <= reader.verdicts.keys() | reader.hurried  # none but what was seen
+    assert set(found["image_id"]) == reader.verdicts.keys()

@@ -1,6 +1,7 @@
 """Groups with images for the Images page, and what the page then shows."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,23 @@ def shown(app, key: str = "grid") -> dict:
 def act(app, event: str, value, key: str = "large", among=None):
     """What a component's script sends when someone presses there: AppTest has no browser to press in. `among` is the
     session that drew the component, if it was another one."""
-    component = next(e for e in (among or app).get("bidi_component") if key in e.proto.id)
+    value = value if key == "who-browser" else [numbered(value)]
+    return send(app, [{"event": event, "value": value}], key, among)
+
+
+NUMBERS = count(1)
+
+
+def numbered(value) -> dict:
+    """As the scripts of grid and large image number what they send."""
+    return {"number": next(NUMBERS), "value": value}
+
+
+def send(app, sending: list[dict], key: str, among=None):
+    """Several events at once, as the component's script sends them."""
+    component = next(e for e in (among or app).get("bidi_component") if e.proto.id.endswith(f"-{key}"))
     states = app._tree.get_widget_states()
-    sent = json.dumps([{"event": event, "value": value}])
+    sent = json.dumps(sending)
     states.widgets.append(
         WidgetState(id=f"$$STREAMLIT_INTERNAL_KEY_{component.proto.id}__events", json_trigger_value=sent)
     )

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,8 +76,7 @@ def tiles(app, key: str = "scan-tiles") -> dict[str, dict]:
 
 def step(app, by: int):
     """An arrow key on the large picture."""
-    element = next(e for e in app.get("bidi_component") if e.proto.id.endswith("-scan"))
-    return act(app, "step", by, "scan", among=SimpleNamespace(get=lambda kind: [element]))
+    return act(app, "step", by, "scan")
 
 
 def shows(app, name: str, data: bytes, page: int = 0) -> None:

@@ -78,6 +78,7 @@ document.addEventListener("keydown", (event) => {
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".gallery");
   if (!root?.isConnected) return; // made anew or left meanwhile: the keys stay with the grid that is there
+  const send = sender(data, setTriggerValue);
   const kept = root.contains(parentElement.activeElement);
   const lost = turning && document.activeElement === document.body;
   root.style.setProperty("--columns", data.columns);
@@ -97,7 +98,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   root.onclick = (event) => {
     const tile = event.target.closest(".tile");
-    if (tile) setTriggerValue("open", tile.dataset.id);
+    if (tile) send("open", tile.dataset.id);
   };
   root.onkeydown = (event) => {
     const at = tiles.indexOf(event.target.closest(".tile"));
@@ -112,6 +113,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  if (data.turns) pages = { root, turn: (by) => setTriggerValue("turn", by) };
+  if (data.turns) pages = { root, turn: (by) => send("turn", by) };
   else if (pages?.root === root) pages = null;
 }

@@ -7,14 +7,14 @@ from typing import Any
 import streamlit as st
 
 from colora.system.errors import UserError
-from pages.components.elements.events import sent
+from pages.components.elements import events
 
 HERE = Path(__file__).parent
 _gallery = st.components.v2.component(
     "colora.gallery",
     html='<div class="gallery" role="group"></div>',
     css=(HERE / "gallery.css").read_text(),
-    js=(HERE / "gallery.js").read_text(),
+    js=events.SCRIPT + (HERE / "gallery.js").read_text(),
 )
 
 
@@ -47,21 +47,30 @@ def gallery(
 ) -> None:
     """Tiles as `tile_of` makes them. `on_open` gets the id of the image that a person chose.
 
-    `on_turn` gets +1 or -1 for the keys that turn pages; `chosen` is marked; `columns` is how many stand side by
-    side on a wide screen.
+    `on_turn` gets how many pages the keys turn, from the one that is open when it is called; `chosen` is marked;
+    `columns` is how many stand side by side on a wide screen.
     """
 
     def opened() -> None:
-        if asked := sent(key, "open"):
-            on_open(asked)
+        if asked := events.told(key, "open"):
+            on_open(asked[-1])
 
     def turned() -> None:
-        if on_turn and (by := sent(key, "turn")):
-            on_turn(int(by))
+        if on_turn and (by := sum(map(int, events.told(key, "turn") or ()))):
+            on_turn(by)
 
-    _gallery(
+    given = _gallery(
         key=key,
-        data={"tiles": tiles, "label": label, "turns": on_turn is not None, "chosen": chosen, "columns": columns},
+        data={
+            "key": key,
+            "heard": events.heard(key),
+            "tiles": tiles,
+            "label": label,
+            "turns": on_turn is not None,
+            "chosen": chosen,
+            "columns": columns,
+        },
         on_open_change=opened,
         on_turn_change=turned,
     )
+    events.lost(key, given)

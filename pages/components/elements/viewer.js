@@ -7,6 +7,7 @@
 // before (a picture still being decoded, a drawing that waits for its frame) ends there. Name, picture and verdict are
 // one element, so that none of them can be another image's; a verdict carries the id of the picture that was painted.
 // So is the note: the browser keeps what is typed until a verdict with it is recorded, whatever becomes of the server.
+// What is sent to the server goes by events.js, which makes one script with this.
 
 const MOST = 16; // times the size that fits
 
@@ -375,7 +376,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     live?.end();
     live = viewerIn(root);
   }
-  live.show(data, setTriggerValue);
+  live.show(data, sender(data, setTriggerValue));
   return () => {
     if (call !== calls) return; // of an earlier element, or of data before these
     live?.end();

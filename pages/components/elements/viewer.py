@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components.elements.events import sent
+from pages.components.elements import events
 
 HERE = Path(__file__).parent
 HTML = """<div class="viewer">
@@ -30,7 +30,10 @@ HTML = """<div class="viewer">
 <input type="range" class="level" min="0" max="255" step="1"></label>
 </div></div>"""
 _viewer = st.components.v2.component(
-    "colora.viewer", html=HTML, css=(HERE / "viewer.css").read_text(), js=(HERE / "viewer.js").read_text()
+    "colora.viewer",
+    html=HTML,
+    css=(HERE / "viewer.css").read_text(),
+    js=events.SCRIPT + (HERE / "viewer.js").read_text(),
 )
 
 
@@ -98,31 +101,32 @@ def viewer(
     on_judge: Callable[[Pressed], None] = lambda _: None,
     on_unheard: Callable[[], None] = lambda: None,
 ) -> None:
-    """`on_step` gets +1 or -1 for the arrow keys, `on_back` is called for Escape, `on_judge` for a verdict;
-    `on_unheard` where a verdict has come that no callback could take: to a session that is new, or after the viewer had
-    left the page. Without `verdicts`
-    there is nothing to judge."""
+    """`on_judge` gets each verdict; `on_step` how far the arrow keys go, +2 for two to the right, from what is open
+    when it is called, which can be further on than what is drawn; `on_back` is called for Escape.
 
-    def stepped() -> None:
-        if by := sent(key, "step"):
-            on_step(int(by))
-
-    def back() -> None:
-        if sent(key, "back"):
-            on_back()
+    `on_unheard` is called where a verdict has come that no callback could take: to a session that is new, or after the
+    viewer had left the page. Without `verdicts` there is nothing to judge."""
 
     def judged() -> None:
-        given = sent(key, "judge")
+        given = events.told(key, "judge")
         if given is None:
             on_unheard()
-            return
-        st.session_state[heard] = True
-        on_judge(Pressed(*(given.get(part.name) for part in fields(Pressed))))  # an older page sends less
+        for one in given or ():
+            on_judge(Pressed(*(one.get(part.name) for part in fields(Pressed))))  # an older page sends less
 
-    heard = f"{key}-heard"
+    def stepped() -> None:
+        if by := sum(map(int, events.told(key, "step") or ())):
+            on_step(by)
+
+    def back() -> None:
+        if events.told(key, "back"):
+            on_back()
+
     given = _viewer(
         key=key,
         data={
+            "key": key,
+            "heard": events.heard(key),
             "id": image.id,
             "name": asdict(image.name),
             "layers": [{"title": title, "image": uri} for title, uri in image.layers.items()],
@@ -136,9 +140,9 @@ def viewer(
             name: getattr(verdicts, name)
             for name in ("data", "reader", "draft", "verdict", "standing", "note", "event")
         },
+        on_judge_change=judged,
         on_step_change=stepped,
         on_back_change=back,
-        on_judge_change=judged,
     )
-    if given.get("judge") and not st.session_state.pop(heard, False):
+    if "judge" in events.lost(key, given):
         on_unheard()

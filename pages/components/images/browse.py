@@ -40,6 +40,13 @@ def go_to(rank: int) -> None:
         address.drop("rank")
 
 
+def turn(size: int, count: int, by: int) -> None:
+    """Pages of `size` images, from the one that is open by now."""
+    first = first_shown(count)
+    last = first + (count - 1 - first) // size * size
+    go_to(1 + min(max(first + by * size, 0), last))
+
+
 def browse(
     found: SeedPredictions,
     chosen_list: Listed,
@@ -66,7 +73,7 @@ def browse(
         scored.tiles(rows, split, source, found.class_names, chosen_list.score, ranks, judged),
         f"Images {first + 1:,} to {first + len(rows):,} of {count:,}",
         on_open=partial(open_image, found.data_checksum),
-        on_turn=lambda by: go_to(first + 1 + by * size) if first + by * size < count else None,
+        on_turn=partial(turn, size, count),
     )
     st.caption(
         "First line: true class and score; second: predicted class (✓ right, ✗ wrong); the bar is the probability of "

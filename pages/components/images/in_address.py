@@ -38,6 +38,12 @@ def open_image(data_checksum: str, image_id: str) -> None:
     address.put(IMAGE, short)
 
 
+def named_now(drawn: str) -> str:
+    """The image that the address names now, where that is known without looking; else the one that was drawn."""
+    short, image_id = st.session_state.get(OPENED, (None, None))
+    return image_id if short is not None and short == address.get(IMAGE) else drawn
+
+
 def opened_image(data_checksum: str, image_ids: Iterable[str]) -> str | None:
     """The image that the address names, or what stands there instead where that is none; None where it names none."""
     asked = address.get(IMAGE)

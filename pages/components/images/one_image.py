@@ -23,7 +23,7 @@ from pages.components.elements.gallery import gallery
 from pages.components.elements.viewer import LargeImage, Name, viewer
 from pages.components.images import judging, scored
 from pages.components.images.browse import first_shown, go_to
-from pages.components.images.in_address import open_image
+from pages.components.images.in_address import named_now, open_image
 from pages.components.images.listed import Listed, score_title
 from pages.components.images.other_group import other_groups
 
@@ -50,7 +50,7 @@ def one_image(
         st.button("Back to the grid", icon=":material/arrow_back:", on_click=back, key="back")
         return
     record = chosen_list.table.iloc[row].to_dict()
-    step = steps(found.data_checksum, chosen_list, position)
+    step = partial(go_on, found.data_checksum, chosen_list, image_id)
     where(chosen_list, position, step)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -69,14 +69,11 @@ def one_image(
     other_groups(group, found, record, chosen_list.table, split)
 
 
-def steps(data_checksum: str, chosen_list: Listed, position: int | None) -> Callable[[int], None]:
-    """Go to the next or the last image of the list, and let the grid stand there too."""
-
-    def step(by: int) -> None:
-        if position is not None and 0 <= position + by < len(chosen_list):
-            open_image(data_checksum, chosen_list.id_at(position + by))
-
-    return step
+def go_on(data_checksum: str, chosen_list: Listed, drawn: str, by: int) -> None:
+    """To another image of the list, from the one that is open by now; the grid then stands there too."""
+    position = chosen_list.position(named_now(drawn))
+    if position is not None:
+        open_image(data_checksum, chosen_list.id_at(min(max(position + by, 0), len(chosen_list) - 1)))
 
 
 def leave(position: int | None, count: int) -> None:

@@ -148,9 +148,9 @@ def turn_page(scan: Scan, image: dict[str, Any]) -> None:
 
 
 def step(path: Path, row: int, count: int, by: int) -> None:
-    """To the next or the last image; the table's own choice stays where it is."""
-    if 0 <= row + by < count:
-        st.session_state[ROW] = path, row + by
+    """To another image; the table's own choice stays where it is."""
+    of, now = st.session_state.get(ROW, (path, row))
+    st.session_state[ROW] = path, min(max((now if of == path else row) + by, 0), count - 1)
 
 
 def columns(table: pd.DataFrame) -> dict[str, Any]:

@@ -28,11 +28,12 @@ def turn_to(scan: Scan, page: int | str) -> None:
 
 
 def step(scan: Scan, pages: int, beyond: Callable[[int], None], by: int) -> None:
-    """To the next or the last B-scan; from the first and the last one `beyond` the volume."""
-    if 0 <= open_page(scan) + by < pages:
-        turn_to(scan, open_page(scan) + by)
-    else:
-        beyond(by)
+    """To another B-scan; from the first and the last one `beyond` the volume."""
+    to = min(max(open_page(scan) + by, 0), pages - 1)
+    left = by - (to - open_page(scan))
+    turn_to(scan, to)
+    if left:
+        beyond(left)
 
 
 def volume(scan: Scan, pages: int, answers: Answers) -> Callable[[], None]:
