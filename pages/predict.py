@@ -15,6 +15,7 @@ from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, beside, elsewhere, leaks, show
 from pages.components.elements.gallery import gallery, tile_of
+from pages.components.explain.inquiries import inquiries
 from pages.components.frame import inside_app, one_of
 from pages.components.predict import folder, scans, volume
 from pages.components.predict.features import without_features
@@ -201,4 +202,4 @@ try:
 except UserError as error:
     show_damage(group, error)
 if followed:
-    beside.follow(*followed)
+    beside.follow(*followed, until=inquiries().next_answer())

@@ -122,6 +122,21 @@ class Checks:
         return f"What this map marks matters more to the answer than what {len(self.random)} random maps mark."
 
     @property
+    def brief(self) -> str:
+        """The verdict in a few words, for many maps at once."""
+        if not self.random:
+            return "says nothing"
+        if self.nothing:
+            return f"says nothing: {len(self.random) - self.beaten} of {len(self.random)} random maps as good"
+        learnt = ", but shuffled weights draw much the same" if self.alike else ""
+        return f"better than {len(self.random)} random maps{learnt}"
+
+    @property
+    def alike(self) -> bool:
+        """Networks that have learnt nothing draw much the same map."""
+        return self.shuffled is not None and self.shuffled >= ALIKE
+
+    @property
     def figures(self) -> dict[str, str]:
         """What each check has found; without those that could not be made."""
         found = {}
@@ -145,16 +160,21 @@ class Checks:
     @property
     def warnings(self) -> list[str]:
         told = []
-        if self.shuffled is not None and self.shuffled >= ALIKE:
+        if self.alike:
             told.append(
                 f"Networks with shuffled weights draw much the same map (rank correlation {self.shuffled:.2f}): it "
                 "tells of the picture more than of what was learnt."
             )
-        if self.side < SMALLEST:
-            told.append(
-                f"These models read {self.side} px: below {SMALLEST} px a map has too few places to point at anything."
-            )
+        if small := few_places(self.side):
+            told.append(small)
         return told
+
+
+def few_places(side: int) -> str:
+    """A warning of a map of `side` pixels; empty where it has enough."""
+    if side >= SMALLEST:
+        return ""
+    return f"These models read {side} px: below {SMALLEST} px a map has too few places to point at anything."
 
 
 def checks_of(explainer: Explainer, attributed: AttributionMap, key: int, on_progress: Progress = quiet) -> Checks:
@@ -179,6 +199,11 @@ def checks_of(explainer: Explainer, attributed: AttributionMap, key: int, on_pro
     areas = np.trapezoid(np.stack([deletion, insertion]), dx=1 / STEPS, axis=2)  # (2, M)
     random = tuple(map(float, areas[1, 1:] - areas[0, 1:]))
     return Checks(float(areas[0, 0]), float(areas[1, 0]), random, shuffled, *of_the_map)
+
+
+def agreement(attributed: AttributionMap, other: AttributionMap) -> float | None:
+    """Rank correlation over the places of two methods' maps, in -1..1; None where one is the same everywhere."""
+    return rank_correlation(places(attributed.mean), places(other.mean))
 
 
 def places(values: np.ndarray) -> np.ndarray:

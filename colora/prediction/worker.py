@@ -5,18 +5,25 @@ Asked on stdin, answered on stdout, a line of JSON each; what is printed otherwi
     > {"id": 1, "seeds": [0, 1], "features_of": 0, "name": "scan.png", "bytes": 51234}   and then the file's bytes
     > {"id": 2, "seeds": [0, 1], "features_of": 0, "path": "/a/b.tif", "page": 12}       a page of several, 0 the first
     > {"id": 3, "seeds": [0, 1], "features_of": 0, "path": "...", "page": 0, "pages": 16}    so many from there on
+    > {"id": 4, ..., "explain": {"seed": 0, "method": "grad-cam", "class": 2, "shuffled": false}}
+    > {"id": 5, ..., "perturb": {"seed": 0, "class": 2, "orders": [[17, 3, ...], ...]}}
     < {"ready": true}                                                                    first of all
     < {"id": 1, "pages": 1, "seen": [{...}]}                                             or {"id": 1, "refused": why}
 
+    < {"id": 4, "checksum": "...", "map": "..."}                                         base64 of S x S float16
+    < {"id": 5, "checksum": "...", "curves": [[[...], ...], ...]}
+
 Each page is `seen` as `answer.Page` has it, of the R seeds and with the features of the seed that was asked for, and
 with its picture as data URIs. What an answer is made of beside these, a page knows itself
-(`known`, `answer`): so that this process is ready as soon as torch is, it imports neither pandas nor scipy.
+(`known`, `answer`): so that this process is ready as soon as torch is, it imports neither pandas nor scipy
+until it is asked where the models look.
 
 The image is held in memory and in no file. The process ends when stdin does, so with the server; when nobody has asked
 for a while; when other `seeds` are meant than it holds, since one has finished meanwhile; and, by exit code TOO_MUCH,
 when an image takes more memory than it may.
 """
 
+import base64
 import json
 import os
 import select
@@ -39,6 +46,7 @@ from colora.data.prepare import (
     count_pages,
     each_page,
     image_checksum,
+    read_pages,
 )
 from colora.prediction.models import GroupModels
 from colora.runs.folder import Group
@@ -96,6 +104,8 @@ def _waits(questions: BinaryIO, idle: float) -> bool:
 
 def _answer(models: GroupModels, size: int, source: Source, request: dict[str, Any]) -> dict[str, Any]:
     """Raises UserError for what is no image, or has no such page."""
+    if "explain" in request or "perturb" in request:
+        return _looked(models, size, source, request)
     first, several = int(request.get("page", 0)), "pages" in request
     wanted = each_page(source, size, first, min(int(request.get("pages", 1)), MOST_AT_ONCE))
     found = [_small(page) if several else page for page in wanted]
@@ -116,6 +126,23 @@ def _answer(models: GroupModels, size: int, source: Source, request: dict[str, A
         for i, page in enumerate(found)
     ]
     return {"pages": count_pages(source), "seen": seen}
+
+
+def _looked(models: GroupModels, size: int, source: Source, request: dict[str, Any]) -> dict[str, Any]:
+    """Where one seed looks, or how its answer changes where places are covered."""
+    from colora.prediction.explained import ModelExplainer  # and scipy, and captum
+
+    first = int(request.get("page", 0))
+    pages = read_pages(source, size, first, 1)
+    if not pages:
+        raise UserError(f"{source} has no page {first + 1}.")
+    explainer, found = ModelExplainer(models, pages[0].prepared), {"checksum": str(image_checksum(pages[0].prepared))}
+    if asked := request.get("explain"):
+        values = explainer.map(asked["seed"], asked["method"], asked["class"], asked["shuffled"])
+        return found | {"map": base64.b64encode((values / max(values.max(), 1e-30)).astype("<f2").tobytes()).decode()}
+    asked = request["perturb"]
+    orders = np.array(asked["orders"], dtype=np.int64)
+    return found | {"curves": explainer.perturbed(asked["seed"], asked["class"], orders).tolist()}
 
 
 def _small(page: Whole) -> Whole:

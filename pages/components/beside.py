@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock, Semaphore, Thread
@@ -178,11 +178,11 @@ def answered(job: Job) -> dict[str, Any]:
         raise UserError(f"{job.name} could not be run: {os.strerror(error.errno or 0)}.") from error
 
 
-def follow(job: Job, place: DeltaGenerator) -> None:
-    """A page's last call: how far the job is, until it ends; then the page anew."""
+def follow(job: Job, place: DeltaGenerator, until: Callable[[], bool] = lambda: False) -> None:
+    """A page's last call: how far the job is, until it ends or `until` is true; then the page anew."""
     address.tell()
     st.html(NOT_BUSY)
-    while job.under_way:
+    while job.under_way and not until():
         place.progress(job.share, text=show.literal(job.says()))
         time.sleep(POLL_SECONDS)
     st.rerun()

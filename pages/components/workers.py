@@ -8,6 +8,7 @@ import json
 import subprocess
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, Queue
@@ -32,6 +33,9 @@ NAME = "colora worker"
 FILES = ("model.safetensors", "config.json")  # of a seed
 
 
+Command = tuple[Sequence[str], dict[str, Any]]
+
+
 class _Ended(Unanswered):
     """While it was asked, and not over the question: another one is asked at once."""
 
@@ -50,8 +54,8 @@ class Worker:
     _asked: int = 0
 
     @classmethod
-    def started(cls, group: Group) -> "Worker":
-        command, where = command_of(["worker", str(group.path), f"--identity={group.identity}"], flags=())
+    def started(cls, command: Sequence[str], where: dict[str, Any]) -> "Worker":
+        """By `command_of`."""
         pipe = subprocess.PIPE
         try:
             process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **where)
@@ -110,7 +114,7 @@ class Worker:
         if wanted:
             raise _Ended(f"{NAME} was ended meanwhile, since another group was needed or this one changed. Try again.")
         if code == TOO_MUCH:
-            raise UserError("This image takes more memory than one may: make it smaller, then choose it again.")
+            raise UserError("This takes more memory than one image may: a smaller image takes less.")
         if code == 0:
             raise _Ended(f"{NAME} had just ended, since nobody had asked for a while. Try again.")
         document_of(NAME, code, "", "".join(self._last))  # raises what its exit code and its last line mean
@@ -127,7 +131,8 @@ class _Workers:
         self._lock = Lock()
         self._known: dict[str, tuple[Any, Worker]] = {}  # by the group's path: the state of its files, and its process
 
-    def of(self, group: Group) -> Worker:
+    def of(self, group: Group, command: Command | None = None) -> Worker:
+        """`command` as `_command` has it, from any thread but the page's own."""
         stamps = stamps_of(group)
         with self._lock:
             known = self._known.get(str(group.path))
@@ -138,7 +143,7 @@ class _Workers:
                 del self._known[str(group.path)]
             while len(self._known) >= AT_ONCE:
                 self._known.pop(min(self._known, key=self._since))[1].end()
-            worker = Worker.started(group)
+            worker = Worker.started(*command or _command(group))
             self._known[str(group.path)] = stamps, worker
             return worker
 
@@ -172,10 +177,24 @@ def workers() -> _Workers:
 def ask(group: Group, request: dict[str, Any], data: bytes = b"") -> dict[str, Any]:
     """What the group's models see in an image: its bytes, or a path in the request. Raises UserError with a sentence,
     and Unanswered."""
-    try:
-        return workers().of(group).ask(request, data)
-    except _Ended:
-        return workers().of(group).ask(request, data)
+    return asks(group)(request, data)
+
+
+def asks(group: Group) -> Callable[[dict[str, Any], bytes], dict[str, Any]]:
+    """`ask`, for another thread than the page's own."""
+    known, command = workers(), _command(group)
+
+    def answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
+        try:
+            return known.of(group, command).ask(request, data)
+        except _Ended:
+            return known.of(group, command).ask(request, data)
+
+    return answer
+
+
+def _command(group: Group) -> Command:
+    return command_of(["worker", str(group.path), f"--identity={group.identity}"], flags=())
 
 
 def stamps_of(group: Group) -> Any:

@@ -103,8 +103,13 @@ def test_axe_finds_nothing_beside_the_answer_to_a_scan_and_to_a_volume(page, add
     page.goto(f"{address}/predict?group=answers")
     page.get_by_text("Drop one scan or several").wait_for()
     names = ("two.tif", "one.png", "broken.png")
+    looks = re.compile("This map says nothing|What this map marks matters more")
     page.locator('input[type="file"]').set_input_files([str(tmp_path / name) for name in names])
     page.get_by_text("The volume, 2 pages").wait_for()
+    page.get_by_text("Where the models look").click()
+    page.get_by_text(looks).wait_for()
+    page.get_by_text("Beside the other methods").click()
+    page.get_by_text("The other methods, beside").wait_for()
     for there in ("The nearest training images", "Scan 2 of 3", "Scan 3 of 3"):
         page.get_by_text(there).first.wait_for()
         idle(page)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from colora.explanation import maps
-from colora.explanation.maps import RANDOM, attribution_map, checks_of, places, random_like, scaled
+from colora.explanation.maps import RANDOM, agreement, attribution_map, checks_of, places, random_like, scaled
 from colora.explanation.methods import PLACES, STEPS
 
 SIDE = 128
@@ -54,6 +54,7 @@ def test_a_map_of_what_matters_beats_all_random_maps():
     checks = checks_of(explainer, found, key=7, on_progress=lambda *done: told.append(done))
     assert (checks.beaten, checks.nothing, checks.warnings) == (RANDOM, False, [])
     assert checks.verdict == "What this map marks matters more to the answer than what 19 random maps mark."
+    assert checks.brief == "better than 19 random maps"
     assert checks.score > 0.5 > max(checks.random)
     assert checks.seeds > 0.9 and abs(checks.shuffled) < maps.ALIKE
     assert {asked[3] for asked in explainer.asked} == {False, True}
@@ -64,6 +65,7 @@ def test_a_map_of_another_place_says_nothing():
     explainer = Known({0: THERE}, HERE, NOISE)
     checks = checks_of(explainer, attribution_map(explainer, [0], "grad-cam", 1), key=7)
     assert checks.nothing and checks.verdict.startswith("This map says nothing: ")
+    assert checks.brief == f"says nothing: {RANDOM - checks.beaten} of {RANDOM} random maps as good"
     assert checks.seeds is None
 
 
@@ -78,9 +80,18 @@ def test_an_empty_map_says_nothing_and_nobody_is_asked_for_more():
 def test_what_shuffled_networks_draw_too_and_small_pictures_are_warned_of():
     small = marks(0.3, 0.3, side=64)
     explainer = Known({0: small}, small, marks(0.32, 0.3, side=64))
-    alike, few = checks_of(explainer, attribution_map(explainer, [0], "grad-cam", 1), key=7).warnings
+    checks = checks_of(explainer, attribution_map(explainer, [0], "grad-cam", 1), key=7)
+    assert checks.brief == "better than 19 random maps, but shuffled weights draw much the same"
+    alike, few = checks.warnings
     assert alike.startswith("Networks with shuffled weights draw much the same map (rank correlation 1.00)")
     assert few == "These models read 64 px: below 128 px a map has too few places to point at anything."
+
+
+def test_methods_agree_by_their_order_of_places():
+    explainer = Known({0: HERE, 1: THERE, 2: 0 * HERE, 3: HERE**3}, HERE)
+    here, there, empty, steep = (attribution_map(explainer, [seed], "grad-cam", 1) for seed in range(4))
+    assert agreement(here, steep) > 0.999 > 0 > agreement(here, there)
+    assert agreement(here, empty) is None
 
 
 def test_random_maps_are_as_smooth_and_the_same_for_the_same_image():

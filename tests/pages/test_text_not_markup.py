@@ -38,7 +38,7 @@ SAFE = {  # write what they are given as it is, or nothing but numbers and words
     "literal", "brief", "three", "size_text", "duration", "span", "compact", "amount", "progress_text", "free_room",
     "len", "sum", "min", "max", "int", "str.format", "counted", "counts_text", "config_checksum", "format_seeds",
     "chosen_on", "model_title", "method_title", "score_title", "spread_text", "says_reached", "label", "_label",
-    "tells_apart", "behind",
+    "tells_apart", "behind", "few_places",
 }  # fmt: skip
 KEEPS = ("lower", "upper", "strip", "partition", "removeprefix", "removesuffix", "replace")  # no more than it was
 PASSED = "is given by those who call it, which are looked at"
@@ -67,6 +67,11 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/evaluate/frozen.py": {OWN: ["why_not(view)"]},
     "pages/components/evaluate/headlines.py": {PASSED: ["title", "meaning"], OWN: ["found.reason", "found.method"]},
     "pages/components/evaluate/operating_point.py": {OWN: ["question.choice.says().capitalize()"]},
+    "pages/components/explain/looking.py": {
+        PASSED: ["label"],
+        OWN: ["method.title", "method.about", "method.source", "lambda name: METHODS[name].title", "looking.whose",
+              "checks.verdict", "sentence"],
+    },
     "pages/components/group_actions.py": {PASSED: ["label", "meaning"], NUMBER: ["bool(groups)"]},
     "pages/components/images/hardest.py": {PASSED: ["title"]},
     "pages/components/images/listed.py": {

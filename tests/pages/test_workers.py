@@ -117,7 +117,7 @@ def test_a_refusal_is_the_commands_own_sentence(group):
 def test_a_page_that_is_drawn_again_begins_no_worker_that_was_refused(group, monkeypatch):
     (group.path / "refuse").touch()
     begun, started = [], module.Worker.started.__func__
-    monkeypatch.setattr(module.Worker, "started", classmethod(lambda cls, of: begun.append(of) or started(cls, of)))
+    monkeypatch.setattr(module.Worker, "started", classmethod(lambda cls, *of: begun.append(of) or started(cls, *of)))
     workers().warm(group)
     until(lambda: not living_workers())
     workers().warm(fresh(group))
@@ -156,7 +156,7 @@ def test_whoever_waits_while_it_ends_over_anothers_image_is_not_told_so_of_their
         first = pool.submit(asked, group, "slow too-much.png")
         until(lambda: workers().of(group).lock.locked())
         second = pool.submit(asked, group, "mine.png", b"mine")
-        with pytest.raises(UserError, match="This image takes more memory than one may") as error:
+        with pytest.raises(UserError, match="This takes more memory than one image may") as error:
             first.result(20)
         assert not isinstance(error.value, Unanswered)
         assert second.result(20)["checksum"] == str(mark(b"mine"))

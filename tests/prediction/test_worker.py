@@ -1,5 +1,6 @@
 """`colora worker` as what it is, a process that a page asks: its protocol, what it takes, and when it ends."""
 
+import base64
 import io
 import json
 import os
@@ -18,14 +19,18 @@ from PIL import Image
 from colora.data.encoded import lossless, tile
 from colora.data.prepare import CONVERSIONS, FORMATS, Upload, image_checksum
 from colora.data.sources import load_dataset
+from colora.explanation.maps import scaled
+from colora.explanation.methods import PLACES
 from colora.prediction import worker as module
 from colora.prediction.answer import Page, answer
+from colora.prediction.explained import ModelExplainer
 from colora.prediction.models import GroupModels
 from colora.prediction.predict import Predictor
 from colora.prediction.worker import MOST_AT_ONCE, TOO_MUCH
 from colora.system.errors import UserError
 from colora.system.installation import ROOT
 
+KINDS = (["pages", "seen"], ["refused"], ["checksum", "map"], ["checksum", "curves"])  # of answers
 LONGEST = 120  # seconds that any answer takes on a busy machine
 NO_GPU_IS_ASKED = """
 import sys, torch
@@ -49,7 +54,9 @@ class Asked:
         self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **own}, **pipes)
 
     def told(self) -> dict:
-        return json.loads(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read().decode()
+        return json.loads(line)
 
     def ask(self, data: bytes = b"", **request) -> dict:
         """Its answer without the id; with the features of seed 1, unless another is asked for."""
@@ -58,7 +65,7 @@ class Asked:
         self.process.stdin.write(json.dumps(request).encode() + b"\n" + data)
         self.process.stdin.flush()
         told = self.told()
-        assert told.pop("id") == 7 and list(told) in (["pages", "seen"], ["refused"])
+        assert told.pop("id") == 7 and list(told) in KINDS
         return told
 
     def see(self, data: bytes = b"", **request) -> dict:
@@ -78,18 +85,22 @@ def images(pair):
 
 
 @pytest.fixture(scope="module")
-def worker(pair, tmp_path_factory) -> Iterator[Asked]:
+def worker(pair, images, tmp_path_factory) -> Iterator[Asked]:
     worker = Asked(pair, tmp_path_factory.mktemp("worker") / "own", program=("-c", NO_GPU_IS_ASKED))
     try:
         worker.ready = worker.told()
+        worker.ask(saved(Image.fromarray(images[0]), "PNG"), name="scan.png")
+        worker.loaded = Path(f"/proc/{worker.process.pid}/maps").read_text()  # each package's own compiled parts
         resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on it can write to no file
         yield worker
-        assert [path for path in worker.folder.rglob("*") if path.is_file()] == []
+        written = [path for path in worker.folder.rglob("*") if path.is_file()]
+        assert [path for path in written if "matplotlib" not in path.parts] == []  # captum loads it: a list of fonts
         # A server that was killed leaves half of an image, which is no request; it ends, and has said nothing else.
         half = b'{"id": 1, "seeds": [0, 1], "features_of": 0, "name": "a.png", "bytes": 500}\n' + b"\x89PNG" * 9
         worker.process.stdin.write(half)
         code, out, err = worker.end()
-        assert (code, out) == (0, b"") and "Traceback" not in err and "File too large" not in err
+        told = "".join(line for line in err.splitlines() if "font_manager" not in line)
+        assert (code, out) == (0, b"") and "Traceback" not in told and "File too large" not in told
     finally:
         worker.process.kill()
 
@@ -115,12 +126,11 @@ def alike(told: dict, models: GroupModels, prepared: np.ndarray, features_of: in
     assert (told["checksum"], told["contrast"]) == (str(image_checksum(prepared)), prepared.std())
 
 
-def test_it_says_first_that_it_is_ready_and_has_loaded_torch_and_no_tables(worker, images):
+def test_it_says_first_that_it_is_ready_and_needs_torch_and_no_tables_for_an_answer(worker):
     assert worker.ready == {"ready": True}
-    worker.ask(saved(Image.fromarray(images[0]), "PNG"), name="scan.png")
-    loaded = Path(f"/proc/{worker.process.pid}/maps").read_text()  # each package's own compiled parts
-    assert "/torch/" in loaded and "/numpy/" in loaded
-    assert [name for name in ("pandas", "scipy", "pyarrow", "sklearn") if f"/{name}/" in loaded] == []
+    assert "/torch/" in worker.loaded and "/numpy/" in worker.loaded
+    unused = ("pandas", "scipy", "pyarrow", "sklearn", "matplotlib")
+    assert [name for name in unused if f"/{name}/" in worker.loaded] == []
 
 
 def test_bytes_are_seen_as_the_images_are(worker, models, images):
@@ -175,6 +185,22 @@ def test_a_path_with_pages_is_seen_page_by_page_and_many_at_once(worker, models,
     assert worker.ask(path=str(tmp_path / "none.tif")) == {"refused": f"There is no image {tmp_path / 'none.tif'}."}
     os.mkfifo(tmp_path / "pipe.tif")
     assert "pipe.tif does not open" in worker.ask(path=str(tmp_path / "pipe.tif"))["refused"]
+
+
+def test_where_a_seed_looks_and_what_covering_changes_are_as_the_models_have_them(worker, models, images):
+    looker, data = ModelExplainer(models, images[0]), saved(Image.fromarray(images[0]), "png")
+    for method, of_shuffled in (("grad-cam", False), ("occlusion", True)):
+        asked = {"seed": 1, "method": method, "class": 2, "shuffled": of_shuffled}
+        told = worker.ask(data, name="scan.png", explain=asked)
+        values = np.frombuffer(base64.b64decode(told["map"]), dtype="<f2").reshape(images[0].shape)
+        assert np.allclose(values, scaled(looker.map(1, method, 2, of_shuffled)), atol=1e-3)
+        assert told["checksum"] == str(image_checksum(images[0]))
+    orders = np.stack([np.arange(PLACES**2), np.arange(PLACES**2)[::-1]])
+    told = worker.ask(data, name="scan.png", perturb={"seed": 0, "class": 2, "orders": orders.tolist()})
+    assert np.allclose(told["curves"], looker.perturbed(0, 2, orders), atol=1e-6)
+    assert "none of those" in worker.ask(data, name="scan.png", explain=asked | {"seed": 9})["refused"]
+    assert worker.ask(data, name="scan.png", page=3, explain=asked)["refused"].endswith("has no page 4.")
+    assert worker.see(data, name="scan.png")["probabilities"]  # and goes on
 
 
 def test_hostile_bytes_are_refused_and_the_next_image_is_answered(worker, images):

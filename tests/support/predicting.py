@@ -47,6 +47,26 @@ def asked(monkeypatch) -> list[tuple[str, int]]:
 
 
 @pytest.fixture
+def asked_of_workers(monkeypatch) -> list[dict]:
+    """Each question where models look, in order."""
+    from pages.components.explain import explainer
+
+    questions, asks = [], explainer.asks
+
+    def recorded(group):
+        ask = asks(group)
+
+        def answer(request, data):
+            questions.append(request)
+            return ask(request, data)
+
+        return answer
+
+    monkeypatch.setattr(explainer, "asks", recorded)
+    return questions
+
+
+@pytest.fixture
 def files(monkeypatch) -> dict:
     """{name: what it holds} of every file that the page offers, as far as it is drawn."""
     offered, offer = {}, st.download_button

@@ -7,15 +7,18 @@ answer tells what it is of: its checksum is that of the bytes, or of the path, i
 its picture has the grey of it. The image's name says what becomes of it: "refused" is refused, "two-pages" has so many
 pages, "foreign" lies too far, "disputed" is called otherwise by the last seed, "blank" is blank, "hangs" is never
 answered, "dies" ends the process in the middle of its answer, "idles" ends it once, as when nobody had asked,
-"too-much" by its code, "other" gets the answer to another question, "slow" takes half a second. A file `refuse` in
+"too-much" by its code, "other" gets the answer to another question, "slow" takes half a second, "astray" is looked at
+where nothing matters, "replaced" is another picture when it is asked where models look. A file `refuse` in
 GROUP_DIR refuses the group, `late` keeps it from being ready.
 """
 
 import base64
+import hashlib
 import io
 import json
 import os
 import signal
+import struct
 import sys
 import time
 import zlib
@@ -30,6 +33,7 @@ PAGES = {"two-pages": 2, "twenty-pages": 20}
 GROUP = Path(sys.argv[-1])
 WIDTH = 8  # of features, where none are kept
 SIDE, SMALL = 8, 4  # pixels of a picture, and as the network sees it
+STEPS = 5  # of covering it
 
 
 def main() -> int:
@@ -62,13 +66,41 @@ def told(name: str, data: bytes, request: dict[str, Any]) -> dict[str, Any]:
         os._exit(3)
     if "refused" in name:
         return {"refused": f"{name} is no image."}
+    first = request.get("page", 0)
+    if "explain" in request or "perturb" in request:
+        side = Image.open(io.BytesIO(data)).width
+        return looked(name, of_pixels(data) + ("replaced" in name), side, request)
     runs = [folder for folder in sorted(GROUP.glob("seed-*")) if read(folder / "status.json")["state"] == "done"]
     if request["features_of"] not in [int(folder.name.removeprefix("seed-")) for folder in runs]:
         return {"refused": f"Seed {request['features_of']} is none of those that answer."}
     several = "pages" in request
-    first = request.get("page", 0)
     last = min(first + request.get("pages", 1), pages_of(name))
     return {"pages": pages_of(name), "seen": [seen(runs, name, data, page, several) for page in range(first, last)]}
+
+
+def looked(name: str, checksum: int, side: int, request: dict[str, Any]) -> dict[str, Any]:
+    """All seeds look at one quarter of the picture, which the class tells; networks with shuffled weights at the next;
+    the answer hangs on how much of that quarter is shown."""
+    if asked := request.get("explain"):
+        there = (asked["class"] + asked["shuffled"] + ("astray" in name)) % 4
+        places = [divmod(place, side) for place in range(side**2)]
+        values = [1 - sum(at) / 1000 if quarter(*at, side) == there else 0.0 for at in places]
+        packed = struct.pack(f"<{side**2}e", *values)
+        return {"checksum": str(checksum), "map": base64.b64encode(packed).decode()}
+    asked = request["perturb"]
+    curves = [[shown(order, step, asked["class"]) for step in range(STEPS + 1)] for order in asked["orders"]]
+    return {"checksum": str(checksum), "curves": [[[1 - p for p in curve] for curve in curves], curves]}
+
+
+def shown(order: list[int], step: int, target: int) -> float:
+    """The share of a class's quarter among the first places of an order."""
+    side = round(len(order) ** 0.5)
+    first = order[: len(order) * step // STEPS]
+    return sum(quarter(*divmod(place, side), side) == target % 4 for place in first) / (len(order) / 4)
+
+
+def quarter(row: int, column: int, side: int) -> int:
+    return 2 * (2 * row >= side) + (2 * column >= side)
 
 
 def pages_of(name: str) -> int:
@@ -78,6 +110,11 @@ def pages_of(name: str) -> int:
 def mark(data: bytes, page: int = 0) -> int:
     """What an answer is known by."""
     return zlib.crc32(data + bytes([page]))
+
+
+def of_pixels(data: bytes) -> int:
+    """Of a picture as a network sees it, what `colora.data.prepare.image_checksum` is."""
+    return int.from_bytes(hashlib.sha256(Image.open(io.BytesIO(data)).tobytes()).digest()[:8], "little")
 
 
 def probability(data: bytes, page: int = 0) -> float:

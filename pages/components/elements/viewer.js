@@ -1,57 +1,27 @@
 // One image, large, under its name: zoom and pan, window and level, invert, and the verdict on it. All but the verdict
 // happens here, so it answers at once.
-// The arrow keys go to the neighbours in the list, + and - zoom, 0 shows all, i inverts, Escape goes back.
+// The arrow keys go to the neighbours in the list, + and - zoom, 0 shows all, i inverts, m hides a map that lies over the
+// picture, Escape goes back.
 //
 // Streamlit calls the default export again whenever the data change, and what that returned only when the element is
 // taken off the page. So one viewer lives on the page and is told what to show; what was under way for the image
 // before (a picture still being decoded, a drawing that waits for its frame) ends there. Name, picture and verdict are
 // one element, so that none of them can be another image's; a verdict carries the id of the picture that was painted.
-// So is the note: the browser keeps what is typed until a verdict with it is recorded, whatever becomes of the server.
-// What is sent to the server goes by events.js, which makes one script with this.
+//
+// One script with events.js, by which all is sent, viewer_notes.js, which keeps the notes, and viewer_map.js, which lays a
+// map over the picture.
 
 const MOST = 16; // times the size that fits
 
 // A slider to the right means more contrast, a narrower window, and a brighter picture, a lower level.
 const NARROWEST = 8, WIDEST = 510;
-const settings = { window: 255, level: 128, invert: false }; // kept from image to image, as on a reading station
+const USUAL = { window: 255, level: 128, invert: false };
+const settings = { ...USUAL }; // kept from image to image, as on a reading station
 const whole = () => ({ zoom: 1, x: 0.5, y: 0.5 });
 const looked = { id: null, layer: 0, view: whole() }; // at what; an element that Streamlit makes anew goes on there
 
 // What lies over the page while it is there, and has the keys for itself wherever the focus is.
 const OVER = '[role="dialog"], [role="menu"], [role="listbox"]';
-
-const DRAFTS = 100; // notes that wait for their verdict; the oldest go first
-const OWN_DRAFT = "colora.note.";
-const without = new Map(); // what the browser refuses to keep
-const drafts = {
-  get: (name) => {
-    if (without.has(name)) return without.get(name);
-    try {
-      return JSON.parse(localStorage.getItem(OWN_DRAFT + name))?.note ?? null;
-    } catch {
-      return null;
-    }
-  },
-  keep: (name, note) => {
-    try {
-      localStorage.setItem(OWN_DRAFT + name, JSON.stringify({ note, at: Date.now() }));
-      const all = Object.keys(localStorage).filter((key) => key.startsWith(OWN_DRAFT));
-      if (all.length <= DRAFTS) return;
-      const age = new Map(all.map((key) => [key, JSON.parse(localStorage.getItem(key)).at]));
-      all.sort((a, b) => age.get(a) - age.get(b)).slice(0, -DRAFTS).forEach((key) => localStorage.removeItem(key));
-    } catch {
-      without.set(name, note);
-    }
-  },
-  drop: (name) => {
-    without.delete(name);
-    try {
-      localStorage.removeItem(OWN_DRAFT + name);
-    } catch {
-      // nothing is kept there
-    }
-  },
-};
 
 const greys = ({ window, level, invert }) => {
   const table = new Uint8ClampedArray(256);
@@ -105,12 +75,14 @@ const viewerIn = (root) => {
     context.setTransform(
       s, 0, 0, s, canvas.width / 2 - x * shown.width * s, canvas.height / 2 - y * shown.height * s);
     context.drawImage(shown, 0, 0);
+    map.paint(context, s, shown);
     context.resetTransform();
     canvas.classList.toggle("zoomed", looked.view.zoom > 1);
     reading.textContent = `${shown.width} × ${shown.height} px · ${Math.round(looked.view.zoom * 100)} %`;
     onScreen(data.id);
   };
   const repaint = () => (frame ||= requestAnimationFrame(paint));
+  const map = mapOver(find, canvas, repaint);
   const onScreen = (id) => {
     painted = id;
     if (id === null) delete canvas.dataset.ready;
@@ -195,7 +167,6 @@ const viewerIn = (root) => {
     find(".answer").className = `answer ${name.right ? "right" : "wrong"}`;
     find(".says").textContent = name.says;
     find(".about").textContent = name.about;
-    canvas.setAttribute("aria-label", data.alt);
   };
   const judge = (verdict) => {
     if (painted === null) return;
@@ -262,6 +233,7 @@ const viewerIn = (root) => {
     names();
     pictures();
     if (picture() !== before) load();
+    map.show(data.overlay, data.alt);
     verdicts();
     noted();
   };
@@ -281,7 +253,7 @@ const viewerIn = (root) => {
   };
   const reset = () => {
     looked.view = whole();
-    Object.assign(settings, { window: 255, level: 128, invert: false });
+    Object.assign(settings, USUAL);
     develop();
   };
   const invert = () => {
@@ -343,11 +315,13 @@ const viewerIn = (root) => {
     "-": () => zoom(1 / 1.5),
     0: reset,
     i: invert,
+    m: map.toggle,
   };
+  const takes = (field, key) => field?.tagName === "INPUT" && (field.type !== "range" || key.startsWith("Arrow"));
   const pressed = (event) => {
     if (event.isComposing || [...document.querySelectorAll(OVER)].some((element) => element.checkVisibility())) return;
     const active = document.activeElement, inside = root.getRootNode(); // whose host stands for what has the focus in it
-    const own = active === inside.host && inside.activeElement?.tagName !== "INPUT";
+    const own = active === inside.host && !takes(inside.activeElement, event.key);
     if ((active !== document.body && !own) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!(event.key in keys)) return;
     event.preventDefault();
@@ -359,6 +333,7 @@ const viewerIn = (root) => {
     resized.disconnect();
     cancelAnimationFrame(frame);
     awaited = pixels = null;
+    map.end();
   };
   return { root, show, pressed, end };
 };

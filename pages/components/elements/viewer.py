@@ -28,12 +28,17 @@ HTML = """<div class="viewer">
 <input type="range" class="window" min="8" max="510" step="2"></label>
 <label title="Level: the grey in the middle">Brightness (level)
 <input type="range" class="level" min="0" max="255" step="1"></label>
+<span class="group map"><button type="button" class="of" aria-pressed="true"></button>
+<label title="How strongly the map covers the picture">Strength
+<input type="range" class="strength" aria-label="Strength of the map" min="5" max="100" step="5"></label>
+<button type="button" class="line" aria-pressed="true">Outline</button></span>
 </div></div>"""
+_PARTS = ("viewer_notes.js", "viewer_map.js", "viewer.js")
 _viewer = st.components.v2.component(
     "colora.viewer",
     html=HTML,
     css=(HERE / "viewer.css").read_text(),
-    js=events.SCRIPT + (HERE / "viewer.js").read_text(),
+    js="\n".join([events.SCRIPT, *((HERE / name).read_text() for name in _PARTS)]),  # one module: the last part exports
 )
 
 
@@ -49,15 +54,27 @@ class Name:
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """A map over the square in the picture's middle that a network sees: which one, its name, its colours (data URI),
+    and lines of (x, y), in shares of the square."""
+
+    id: str
+    title: str
+    image: str
+    lines: list[list[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
 class LargeImage:
-    """`layers`: title -> data URI, the first is shown first; without any, `problem` says why. Whatever else is to be
-    seen of the same image, such as a saliency map drawn over it, is one more layer."""
+    """`layers`: title -> data URI, the first is shown first; without any, `problem` says why. What lies over all of
+    them, and can be faded, is `overlay`."""
 
     id: str
     name: Name
     layers: dict[str, str]
     problem: str
     alt: str
+    overlay: Overlay | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,7 @@ def viewer(
             "layers": [{"title": title, "image": uri} for title, uri in image.layers.items()],
             "problem": image.problem,
             "alt": image.alt,
+            "overlay": None if image.overlay is None else asdict(image.overlay),
             "verdicts": None
             if verdicts is NO_VERDICTS
             else [{"id": id, "title": title, "about": about} for id, (title, about) in verdicts.choices.items()],

@@ -16,6 +16,7 @@ from colora.settings.catalog import NOTICE, SCORES
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.images import scored
+from pages.components.images.hardest_looked_at import hardest_looked_at
 from pages.components.images.listed import choose_score, choose_whose, score_title
 
 EACH = 25  # images of a class, as in the paper
@@ -62,6 +63,7 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
         table, orders, 0, found, split, source, score,
         f"The {EACH} least certain images of each class (figure 11)", (origin, model), f"{group.name}-{split}-hardest",
     )  # fmt: skip
+    hardest_looked_at(group, found, table, orders, split, source)
     rank = choose_rank(orders)
     sheet(
         table, orders, rank - 1, found, split, source, score,

@@ -1,6 +1,7 @@
 """One image, large, with all that is known of it: by every seed, over the epochs, in rank, and what people decided."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.elements.gallery import gallery
 from pages.components.elements.viewer import LargeImage, Name, viewer
+from pages.components.explain.looking import Looking, choose_looking, map_and_checks
 from pages.components.images import judging, scored
 from pages.components.images.browse import first_shown, go_to
 from pages.components.images.in_address import named_now, open_image
@@ -52,12 +54,17 @@ def one_image(
     record = chosen_list.table.iloc[row].to_dict()
     step = partial(go_on, found.data_checksum, chosen_list, image_id)
     where(chosen_list, position, step)
+    picture = picture_of(record, split, source)
+    looking = where_they_look(group, found, record, picture)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        there = large(found, record, split, source, step, partial(leave, position, len(chosen_list)))
+        large(found, record, split, picture, looking, step, partial(leave, position, len(chosen_list)))
+        if looking:
+            map_and_checks(looking)
     with right:
         facts(found, record, chosen_list, position)
-        judging.with_a_verdict(found.data_checksum, image_id, found.class_names, int(record["label"]), there)
+        there, label = not picture.problem, int(record["label"])
+        judging.with_a_verdict(found.data_checksum, image_id, found.class_names, label, there)
     origin = f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, image {image_id}"
     left, right = st.columns(2, gap="large")
     with left:
@@ -118,35 +125,58 @@ def where(chosen_list: Listed, position: int | None, step: Callable[[int], None]
         st.markdown(f"**Rank {position + 1:,}** of {count:,}", width="content")
 
 
-def large(
-    found: SeedPredictions,
-    record: dict[str, Any],
-    split: str,
-    source: Pictures | UserError,
-    step: Callable[[int], None],
-    on_back: Callable[[], None],
-) -> bool:
-    """The image itself; the original first, where the source has more pixels than the network reads. Returns whether it
-    can be shown."""
-    layers, problem = {}, ""
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """The image (S, S) uint8 as the network sees it, and the `layers` to be shown, the original first where the source
+    has more pixels; or why there are none."""
+
+    seen: np.ndarray | None
+    layers: dict[str, str]
+    problem: str = ""
+
+
+def picture_of(record: dict[str, Any], split: str, source: Pictures | UserError) -> Picture:
     try:
         if isinstance(source, UserError):
             raise source
         seen, original = source.large(Place(split, int(record["index"]), record["image_id"]))
     except UserError as error:
-        problem = f"The image cannot be shown: {error}"
-    else:
-        if original is not None:
-            layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(original)
-        layers[f"As the network sees it, {seen.shape[1]} px"] = lossless(seen)
+        return Picture(None, {}, f"The image cannot be shown: {error}")
+    layers = {}
+    if original is not None:
+        layers[f"Original, {original.shape[1]} × {original.shape[0]}"] = lossless(original)
+    layers[f"As the network sees it, {seen.shape[1]} px"] = lossless(seen)
+    return Picture(seen, layers)
+
+
+def where_they_look(
+    group: Group, found: SeedPredictions, record: dict[str, Any], picture: Picture
+) -> Looking | None:
+    """Of the seeds that count, whichever the page's figures are of."""
+    if picture.seen is None:
+        return None
+    return choose_looking(group, record["image_id"], picture.seen, found.class_names, int(record["predicted"]))
+
+
+def large(
+    found: SeedPredictions,
+    record: dict[str, Any],
+    split: str,
+    picture: Picture,
+    looking: Looking | None,
+    step: Callable[[int], None],
+    on_back: Callable[[], None],
+) -> None:
+    """The image itself, under the map where one was asked for."""
     names, image_id, label = found.class_names, record["image_id"], int(record["label"])
     alt = (
         f"{plots.SPLIT_NAMES[split]} image {image_id}, true class {names[label]}, predicted "
         f"{names[int(record['predicted'])]}"
     )
+    over = looking.overlay() if looking else None
     viewer(
         "large",
-        LargeImage(image_id, name_of(found, record, split), layers, problem, alt),
+        LargeImage(image_id, name_of(found, record, split), picture.layers, picture.problem, alt, over),
         step,
         on_back,
         judging.choices(found.data_checksum, image_id, names),
@@ -154,10 +184,9 @@ def large(
         judging.unheard,
     )
     st.caption(
-        "Keys: ← and → go through the list, + and − zoom, 0 resets, i inverts, Esc goes back. Ctrl and wheel or a "
-        "double click zoom; drag to move."
+        "Keys: ← and → go through the list, + and − zoom, 0 resets, i inverts, m hides a map, Esc goes back. Ctrl "
+        "and wheel or a double click zoom; drag to move."
     )
-    return not problem
 
 
 def name_of(found: SeedPredictions, record: dict[str, Any], split: str) -> Name:

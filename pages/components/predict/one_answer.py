@@ -1,6 +1,7 @@
 """One scan, large, and what the group says of it: the answer, how far it can be trusted, and what it rests on."""
 
 import base64
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 from colora import plots
 from colora.data.encoded import tile
@@ -22,6 +24,7 @@ from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.elements.gallery import gallery, tile_of
 from pages.components.elements.viewer import LargeImage, Name, viewer
+from pages.components.explain.looking import Looking, choose_looking, map_and_checks
 from pages.components.images import pictures
 from pages.components.images.in_address import IMAGE, code
 from pages.components.predict.known import known_of
@@ -29,8 +32,8 @@ from pages.components.predict.scans import Scan
 
 MOST_CLASSES = 8  # in the table; the figure has all
 KEYS = (
-    "Keys: ← and → go through the scans, + and − zoom, 0 resets, i inverts. Ctrl and wheel or a double click zoom; "
-    "drag to move."
+    "Keys: ← and → go through the scans, + and − zoom, 0 resets, i inverts, m hides a map. Ctrl and wheel or a "
+    "double click zoom; drag to move."
 )
 
 
@@ -53,9 +56,12 @@ def one_answer(
     )
     said = told["calibrated" if calibrated else "mean"]
     doubt(told)  # above all, on a phone too, where the columns stand below each other
+    looking = where_they_look(group, about, told, said, scan)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        large(about, told, said, f"{scan.id}-{page}", name, step)
+        large(about, told, said, f"{scan.id}-{page}", name, step, looking)
+        if looking:
+            map_and_checks(looking)
     with right:
         facts(about, told, said)
         page_on_paper(about, told, scan, page)
@@ -67,6 +73,15 @@ def one_answer(
     st.caption(show.literal(rests_on(about)))
 
 
+def where_they_look(
+    group: Group, about: dict[str, Any], told: dict[str, Any], said: dict[str, Any], scan: Scan
+) -> Looking | None:
+    *_, picture = told["layers"].values()  # the last one is as the network sees it
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))))
+    predicted = about["class_names"].index(said["prediction"])
+    return choose_looking(group, scan.name, seen, about["class_names"], predicted)
+
+
 def large(
     about: dict[str, Any],
     told: dict[str, Any],
@@ -74,6 +89,7 @@ def large(
     scan_id: str,
     name: str,
     step: Callable[[int], None],
+    looking: Looking | None,
 ) -> None:
     """The picture under what the models call it."""
     called = said["prediction"]
@@ -81,7 +97,9 @@ def large(
     says = f"predicted with probability {said['probabilities'][called]:.2f}, by {by_whom(about)}"
     colour = class_colour(about["class_names"].index(called))
     title = Name(called, colour, None, says, f"{name} · {width} × {height} px")
-    viewer("scan", LargeImage(scan_id, title, told["layers"], "", f"{name}, predicted {called}"), step, nowhere)
+    over = looking.overlay() if looking else None
+    image = LargeImage(scan_id, title, told["layers"], "", f"{name}, predicted {called}", over)
+    viewer("scan", image, step, nowhere)
     st.caption(KEYS)
     for sentence in told["conversions"]:
         st.caption(f":material/info: {sentence}.")

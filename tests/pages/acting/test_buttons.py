@@ -24,6 +24,8 @@ HARMLESS = {
     "verify-{target.id}": "reads, and bears the name of its file",
     "look-duplicates": "reads the images beside the page",
     "stop-looking": "ends that",
+    "look-again": "asks the models again",
+    "look-open-{number}": "leads to that image, large",
     "answer-{field}-{value}": "fills a field of the form it stands in",
     "again-{command}": "asks once more what a model takes",
     "show-anew": "draws the page anew",

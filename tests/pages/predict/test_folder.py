@@ -95,7 +95,7 @@ def test_a_folder_under_way_can_be_stopped_and_begun_again(open_page, folder, mo
         return [sys.executable, "-c", "import time; time.sleep(600)"], {"cwd": ROOT, "env": {}}
 
     monkeypatch.setattr("pages.components.beside.command_of", command_of)
-    monkeypatch.setattr("pages.components.beside.follow", lambda *_: None)
+    monkeypatch.setattr("pages.components.beside.follow", lambda *_, **__: None)
     app = named(open_page, folder)
     app.button(key="predict-folder").click()
     assert "stop-folder" in keys(ran(app)) and asked[0][0] == "predict" and asked[0][-1] == str(folder)

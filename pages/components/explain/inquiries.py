@@ -1,0 +1,186 @@
+"""What models are asked while somebody looks on: one question after another, in a thread beside the page.
+
+So every key, choice and verdict is served meanwhile. What nobody waits for any more is dropped between two questions,
+and so is all where no page has looked for a while, since its tab is closed or shows another one. The last answers of
+each session are kept.
+"""
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from threading import Lock, Thread
+from typing import Any
+
+import streamlit as st
+
+from colora.system.download import Progress
+from pages.components import show, sign_in
+
+POLL_SECONDS = 0.4
+SOON_SECONDS = 0.3  # what is there as fast is waited for: the page would be drawn twice at once
+LEFT_SECONDS = 90  # a hidden tab looks once a minute
+KEPT_BYTES = 64 * 2**20
+
+
+class _Dropped(Exception):
+    """Nobody waits for the answer."""
+
+
+@dataclass(eq=False)
+class Inquiry:
+    """`work` asks, tells how far it is, and returns what it has found, of so many `bytes`. What it raises, `answer`
+    raises."""
+
+    key: Hashable
+    work: Callable[[Progress], Any]
+    bytes: int = 0
+    answer: Future = field(default_factory=Future)
+    says: str = ""
+    share: float = 0.0
+    dropped: bool = False
+
+    @property
+    def under_way(self) -> bool:
+        return not self.answer.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the work has raised."""
+        return None if self.under_way or self.answer.cancelled() else self.answer.exception()
+
+    @property
+    def found(self) -> Any | None:
+        """None until it is there, and where there was an error or it was dropped."""
+        return None if self.under_way or self.answer.cancelled() or self.error else self.answer.result()
+
+    def soon(self) -> None:
+        """Waits a moment."""
+        wait([self.answer], SOON_SECONDS)
+
+    def run(self, looked_on: Callable[[], bool]) -> None:
+        def tell(what: str, done: int, total: int | None) -> None:
+            if self.dropped or not looked_on():
+                raise _Dropped
+            self.says, self.share = what, done / max(total or 1, 1)
+
+        try:
+            found = self.work(tell)
+        except _Dropped:
+            self.answer.cancel()
+        except Exception as error:  # the page that waits for the answer raises it
+            self.answer.set_exception(error)
+        else:
+            self.answer.set_result(found)
+
+
+class Inquiries:
+    """Of one session."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: OrderedDict[Hashable, Inquiry] = OrderedDict()
+        self._waiting: deque[Inquiry] = deque()
+        self._now: Inquiry | None = None
+        self._looked = time.monotonic()
+
+    def want(self, asked: Sequence[Inquiry]) -> list[Inquiry]:
+        """These are answered next, in their order, or have been already; others that wait are dropped. Several of the
+        same key are one."""
+        self.look()
+        with self._lock:
+            keys = {one.key for one in asked}
+            for key in [key for key, one in self._known.items() if one.under_way and key not in keys]:
+                self._known.pop(key).dropped = True
+            for key in [key for key, one in self._known.items() if one.answer.cancelled()]:
+                del self._known[key]
+            found = [self._known.setdefault(one.key, one) for one in asked]
+            for key in keys:
+                self._known.move_to_end(key)
+            once = {one.key: one for one in found if one.under_way and one is not self._now}
+            self._waiting = deque(once.values())
+            self._keep_the_last(keys)
+            if self._waiting and self._now is None:
+                self._now = self._waiting.popleft()
+                Thread(target=self._work, args=(self._now,), name="colora-inquiries", daemon=True).start()
+            return found
+
+    def look(self) -> None:
+        """Somebody still looks on."""
+        self._looked = time.monotonic()
+
+    def known(self, one: Inquiry) -> Inquiry:
+        """The inquiry of the same key that is answered or under way, for whom another builds on its answer; else this
+        one."""
+        with self._lock:
+            return self._known.get(one.key, one)
+
+    def under_way(self) -> int:
+        """How many."""
+        with self._lock:
+            return sum(one.under_way for one in self._known.values())
+
+    def next_answer(self) -> Callable[[], bool]:
+        """Whether fewer are under way than now; to ask so is to look on."""
+        before = self.under_way()
+
+        def fewer() -> bool:
+            self.look()
+            return self.under_way() < before
+
+        return fewer
+
+    def forget(self, keys: Iterable[Hashable]) -> None:
+        """They are asked anew."""
+        with self._lock:
+            for key in keys:
+                self._known.pop(key, None)
+
+    def _keep_the_last(self, keys: Iterable[Hashable]) -> None:
+        room = sum(one.bytes for one in self._known.values()) - KEPT_BYTES
+        for key in [key for key in self._known if key not in keys]:
+            if room <= 0:
+                break
+            room -= self._known.pop(key).bytes
+
+    def _work(self, first: Inquiry) -> None:
+        now: Inquiry | None = first
+        while now is not None:
+            now.run(self._looked_on)
+            with self._lock:
+                if not self._looked_on():
+                    self._leave()
+                now = self._now = self._waiting.popleft() if self._waiting else None
+
+    def _looked_on(self) -> bool:
+        return time.monotonic() - self._looked < LEFT_SECONDS
+
+    def _leave(self) -> None:
+        while self._waiting:
+            self._waiting.popleft().answer.cancel()
+
+
+def inquiries() -> Inquiries:
+    """Those of this session."""
+    return st.session_state.setdefault("inquiries", Inquiries())
+
+
+def follow(asked: Sequence[Inquiry], there: int) -> None:
+    """How far they are, and the page anew when more of them are `there` than it was drawn with."""
+    if there < len(asked):
+        st.fragment(_look, run_every=POLL_SECONDS)(asked, there)
+
+
+def _look(asked: Sequence[Inquiry], drawn: int) -> None:
+    sign_in.still()
+    inquiries().look()
+    now = next((one for one in asked if one.under_way), None)
+    if now is None or answered(asked) != drawn:
+        st.rerun()
+    st.progress(now.share, text=show.literal(f"{now.says} …" if now.says else "Loading the models …"))
+
+
+def answered(asked: Sequence[Inquiry]) -> int:
+    """How many of them; to be counted before the page is drawn with the answers, since more can come meanwhile."""
+    return sum(not one.under_way for one in asked)
