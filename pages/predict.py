@@ -57,6 +57,8 @@ def files(group: Group) -> None:
     for done, scan in enumerate(waiting):
         place.progress(done / len(waiting), text=f"Predicting the others: {done:,} of {len(waiting):,}")
         answers.to(scan)
+        if inquiries().newer():
+            st.rerun()
     if waiting and len(ids) > 1:
         st.rerun()
     every_answer(group, list(chosen.values()), answers)
@@ -94,14 +96,20 @@ def opened(group: Group, scan: scans.Scan, answers: scans.Answers, ids: Sequence
         if len(ids) > 1:
             st.button("Remove all", icon=":material/delete_sweep:", key="remove-all", on_click=scans.remove_all)
             st.markdown(f"**Scan {place + 1:,}** of {len(ids):,}", width="content")
-    return answered(group, scan, answers, step)
+    return answered(group, scan, answers, step, lambda: st.session_state.get("open-scan") == scan.id)
 
 
 def answered(
-    group: Group, scan: scans.Scan, answers: scans.Answers, step: Callable[[int], None], checksum: str | None = None
+    group: Group,
+    scan: scans.Scan,
+    answers: scans.Answers,
+    step: Callable[[int], None],
+    is_open: Callable[[], bool],
+    checksum: str | None = None,
 ) -> Callable[[], None]:
     """What the group says of one scan, or of the page of it that is shown; what is to be done when all is drawn.
 
+    `step` goes to another scan, from the one that is open by then, which is this one where `is_open` says so;
     `checksum` is that of its pixels when it was predicted before.
     """
     page = volume.open_page(scan)
@@ -116,7 +124,7 @@ def answered(
     then = nothing
     if told["pages"] > 1:
         then = volume.volume(scan, told["pages"], answers)
-        step = partial(volume.step, scan, told["pages"], step)
+        step = partial(volume.step, scan, told["pages"], is_open, step)
     one_answer(group, about_of(group), told, scan, page, step)
     return then
 
@@ -164,7 +172,8 @@ def in_folder(group: Group) -> tuple[beside.Job, Any] | None:
         folder.turn_page(scan, image)
         checksum = image["checksum"] if volume.open_page(scan) == image.get("page", 0) else None
         step = partial(folder.step, path, row, len(found["images"]))
-        answered(group, scan, scans.Answers(group), step, checksum)()
+        is_open = partial(folder.is_open, path, row)
+        answered(group, scan, scans.Answers(group), step, is_open, checksum)()
     return None
 
 
@@ -202,4 +211,4 @@ try:
 except UserError as error:
     show_damage(group, error)
 if followed:
-    beside.follow(*followed, until=inquiries().next_answer())
+    beside.follow(*followed, until=inquiries().newer)

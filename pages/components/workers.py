@@ -152,8 +152,9 @@ class _Workers:
         of a page would do."""
         with self._lock:
             stamps, worker = self._known.get(str(group.path), (None, None))
-        if worker is None or worker.process.poll() != REFUSED or stamps != stamps_of(group):
-            self.of(group)
+        if worker and stamps == stamps_of(group) and (worker.alive or worker.process.poll() == REFUSED):
+            return
+        self.of(group)
 
     def _since(self, path: str) -> tuple[bool, float]:
         """Orders them by who is needed least: one that nobody asks now, the longest unused first."""

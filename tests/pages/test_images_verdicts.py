@@ -117,7 +117,7 @@ def test_a_verdict_that_reaches_a_session_before_its_page_is_refused(open_images
     app.query_params["image"] = image
     pressed = {name: shown(drawn, "large")[name] for name in ("data", "reader", "note", "event")}
     act(app, "judge", {"verdict": "hard", "seen": image} | pressed, among=drawn)
-    assert "Nothing was recorded: the server had lost this page" in app.error[0].value
+    assert "The last verdict may not be recorded: the server had lost its page" in app.error[0].value
     assert verdicts.readers(runs) == [] and shown(app, "large")["id"] == image
     judged(told_by_browser(app, "anna"), "hard")
     assert not app.error and verdicts.readers(runs) == ["anna"]
@@ -172,7 +172,7 @@ def test_a_verdict_that_comes_when_its_image_has_left_the_page_is_said_to_be_los
     app.button(key="back").click()
     ran(app)
     act(app, "judge", {"verdict": "hard", "seen": image}, among=alone)
-    assert app.error[0].value.startswith("Nothing was recorded: ") and shown(app)["tiles"]
+    assert app.error[0].value.startswith("The last verdict may not be recorded: ") and shown(app)["tiles"]
     assert not verdicts.readers(runs)
     assert not ran(app).error  # once
     act(app, "open", image, "grid")

@@ -117,7 +117,8 @@ def test_where_no_page_looks_any_more_all_is_dropped_and_asked_anew_when_one_doe
         on.set()
         at_rest(inquiries)
     assert first.answer.cancelled() and never.answer.cancelled() and first.found is never.found is None
-    again, other = inquiries.want([Inquiry("slow", slow), Inquiry("never", lambda tell: "at last")])
+    wanted = [inquiries.known(Inquiry("slow", slow)), inquiries.known(Inquiry("never", lambda tell: "at last"))]
+    again, other = inquiries.want(wanted)
     assert (again.answer.result(PATIENCE_SECONDS), other.answer.result(PATIENCE_SECONDS)) == ("there", "at last")
 
 
@@ -126,13 +127,14 @@ def test_a_page_that_follows_something_else_notices_the_next_answer(inquiries):
     first, second = inquiries.want(
         [Inquiry("a", lambda tell: on.wait(PATIENCE_SECONDS)), Inquiry("b", lambda tell: more.wait(PATIENCE_SECONDS))]
     )
-    came = inquiries.next_answer()
-    assert not came()
+    assert inquiries.count([first, second]) == 0 and not inquiries.newer()
     on.set()
-    assert first.answer.result(PATIENCE_SECONDS) and came()
-    assert not inquiries.next_answer()()
+    assert first.answer.result(PATIENCE_SECONDS) and inquiries.newer()
+    assert inquiries.count([first, second]) == 1 and not inquiries.newer()
     more.set()
-    assert second.answer.result(PATIENCE_SECONDS)
+    assert second.answer.result(PATIENCE_SECONDS) and inquiries.newer()
+    inquiries.want([])
+    assert not inquiries.newer()
 
 
 def test_an_error_is_the_answer_until_it_is_forgotten(inquiries):

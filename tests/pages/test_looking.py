@@ -16,7 +16,7 @@ from predicting import component, drop, pixels, step
 from colora.explanation.methods import METHODS, NO_FINDING, USUAL
 from colora.runs.folder import Group
 from colora.system.errors import UserError
-from pages.components.explain.explainer import explainer_before
+from pages.components.explain.explainer import explainers_of
 from pages.components.explain.inquiries import Inquiry
 from pages.components.explain.looking import Looking
 
@@ -116,6 +116,18 @@ def test_what_was_refused_is_asked_again_when_somebody_wants_it(open_page, asked
     assert refusal in [e.value for e in settled(ran(app)).error] and len(asked_of_workers) > count
 
 
+def test_another_method_that_is_refused_is_said(open_page, asked_of_workers):
+    app = turned_on(drop(open_page("predict", "g"), ("no-occlusion.png", LEFT)))
+    app.toggle(key="look-compare").set_value(True)
+    app = settled(ran(app))
+    assert "Nobody looks at it so." in [e.value for e in app.error] and marked(app) == 0
+    assert "What this map marks matters more to the answer" in texts(app)
+    count = len(asked_of_workers)
+    app.button(key="look-again").click()
+    app = settled(ran(app))
+    assert len(asked_of_workers) > count and "Nobody looks at it so." in [e.value for e in app.error]
+
+
 def test_an_answer_that_comes_while_the_page_is_drawn_is_shown(open_page, monkeypatch):
     """Between the viewer, which has no map yet, and what stands below it."""
     drawn_without, drawn = [], Event()
@@ -142,12 +154,12 @@ def test_an_answer_that_comes_while_the_page_is_drawn_is_shown(open_page, monkey
 
 def test_the_models_of_a_namesake_are_not_asked_from_a_part_that_knew_the_group_before(open_page, runs):
     known = Group(runs / "g")
-    explainer_before(Group(runs / "g"), "scan", np.zeros((4, 4), np.uint8))
+    explainers_of(Group(runs / "g"))
     assert known.identity
     shutil.rmtree(runs / "g")
     fabricate(runs, "g", ["done"])
     with pytest.raises(UserError, match="made anew meanwhile"):
-        explainer_before(known, "scan", np.zeros((4, 4), np.uint8))
+        explainers_of(known)
 
 
 def test_the_other_methods_stand_beside_it_where_one_asks(open_page, asked_of_workers):

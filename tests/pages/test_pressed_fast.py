@@ -88,3 +88,17 @@ def test_scans_are_gone_through_as_fast(open_page, runs):
     assert component(app, "scan")["name"]["about"].startswith("scan-2.png")
     send(app, [{"event": "step", "value": keys(1, 1, 1)}], "scan")
     assert component(app, "scan")["name"]["about"].startswith("scan-3.png")
+
+
+def test_from_a_volume_one_key_goes_to_the_next_scan_and_the_other_on_from_there(open_page, runs):
+    app = drop(open_page("predict", "g"), ("two-pages.tif", b"volume"), *SCANS[:3])
+    send(app, [{"event": "step", "value": keys(1, 1, 1)}], "scan")
+    assert component(app, "scan")["name"]["about"].startswith("scan-1.png")
+    send(app, [{"event": "step", "value": keys(-1, -1)}], "scan")
+    assert component(app, "scan")["name"]["about"].startswith("two-pages.tif, page 2")
+
+
+def test_a_key_after_escape_opens_nothing(open_images):
+    app, _ = opened(open_images)
+    send(app, [{"event": "back", "value": [numbered(True)]}, {"event": "step", "value": keys(1)}], "large")
+    assert shown(app)["tiles"] and not shown(app, "large")

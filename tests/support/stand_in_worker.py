@@ -8,8 +8,8 @@ its picture has the grey of it. The image's name says what becomes of it: "refus
 pages, "foreign" lies too far, "disputed" is called otherwise by the last seed, "blank" is blank, "hangs" is never
 answered, "dies" ends the process in the middle of its answer, "idles" ends it once, as when nobody had asked,
 "too-much" by its code, "other" gets the answer to another question, "slow" takes half a second, "astray" is looked at
-where nothing matters, "replaced" is another picture when it is asked where models look. A file `refuse` in
-GROUP_DIR refuses the group, `late` keeps it from being ready.
+where nothing matters, "replaced" is another picture when it is asked where models look, "no-occlusion" is not looked
+at by that method. A file `refuse` in GROUP_DIR refuses the group, `late` keeps it from being ready.
 """
 
 import base64
@@ -66,6 +66,8 @@ def told(name: str, data: bytes, request: dict[str, Any]) -> dict[str, Any]:
         os._exit(3)
     if "refused" in name:
         return {"refused": f"{name} is no image."}
+    if "no-occlusion" in name and request.get("explain", {}).get("method") == "occlusion":
+        return {"refused": "Nobody looks at it so."}
     first = request.get("page", 0)
     if "explain" in request or "perturb" in request:
         side = Image.open(io.BytesIO(data)).width

@@ -6,16 +6,18 @@
 const unheard = new Map(); // by the element's key: [{ event, number, value }]
 let lastNumber = 0;
 
-// `heard`: the highest number of each event that the server has taken, or -1 where it takes none of those that wait.
+// `heard`: the highest number of each event that the server has taken.
 const sender = ({ key, heard }, setTriggerValue) => {
-  const waits = ({ event, number }) => heard[event] !== -1 && number > (heard[event] ?? 0);
-  unheard.set(key, (unheard.get(key) ?? []).filter(waits));
+  const all = (unheard.get(key) ?? []).filter(({ event, number }) => number > (heard[event] ?? 0));
+  unheard.set(key, all);
   return (event, value) => {
-    lastNumber = Math.max(lastNumber + 1, Date.now()); // goes on from the page before a reload
-    const all = unheard.get(key);
+    lastNumber = Math.max(lastNumber + 1, Date.now()); // goes on where this script is loaded anew
     all.push({ event, number: lastNumber, value });
     for (const kind of new Set(all.map((one) => one.event))) {
       setTriggerValue(kind, all.filter((one) => one.event === kind));
     }
   };
 };
+
+// The element has left the page, and what it sent is not repeated: whoever pressed is told so by the server.
+const forget = (key) => unheard.delete(key);

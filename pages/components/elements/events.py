@@ -5,13 +5,12 @@ key that came after it, and one key went two images on. So the scripts that send
 send, and repeat it until it is `heard` (events.js).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-FORGET = -1  # what the script still holds is not wanted any more
 SCRIPT = (Path(__file__).parent / "events.js").read_text()
 
 
@@ -23,28 +22,32 @@ def sent(key: str, event: str) -> Any:
     return state.get(event) if state else None
 
 
-def told(key: str, event: str) -> list[Any] | None:
-    """The values that came with `event`, each once, in their order; None where the element has left the page: they are
-    not taken later either."""
-    given = sent(key, event)
-    if given is None:
-        heard(key)[event] = FORGET
-        return None
-    return taken(key, event, given)
+def take(key: str, event: str, act: Callable[[Any], None]) -> bool:
+    """Calls `act` with each value that came with `event` and was not taken before, in their order. Whether that could
+    be told: False where the element has left the page.
+
+    Each counts as taken after its act: what ends a callback in between lets the browser repeat it.
+    """
+    given, numbers = sent(key, event), heard(key)
+    for one in _new(numbers, event, given or ()):
+        act(one["value"])
+        numbers[event] = one["number"]
+    return given is not None
 
 
 def lost(key: str, given: Mapping[str, Any]) -> set[str]:
     """The events that an element was `given` by a session that had no callback for them yet; they are not taken later
     either. To be called when it is drawn."""
-    return {event for event, value in given.items() if value and taken(key, event, value)}
+    numbers, found = heard(key), set()
+    for event, value in given.items():
+        for one in _new(numbers, event, value or ()):
+            numbers[event] = one["number"]
+            found.add(event)
+    return found
 
 
-def taken(key: str, event: str, given: Sequence[dict[str, Any]]) -> list[Any]:
-    """The values of what was `given` and was not taken before."""
-    last = heard(key).get(event, 0)
-    new = [one for one in given if one["number"] > last]
-    heard(key)[event] = max([last, *(one["number"] for one in new)])
-    return [one["value"] for one in new]
+def _new(numbers: Mapping[str, int], event: str, given: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in given if one["number"] > numbers.get(event, 0)]
 
 
 def heard(key: str) -> dict[str, int]:

@@ -47,17 +47,9 @@ def gallery(
 ) -> None:
     """Tiles as `tile_of` makes them. `on_open` gets the id of the image that a person chose.
 
-    `on_turn` gets how many pages the keys turn, from the one that is open when it is called; `chosen` is marked;
-    `columns` is how many stand side by side on a wide screen.
+    `on_turn` gets +1 or -1 for a key that turns a page, from the one that is open when it is called; `chosen` is
+    marked; `columns` is how many stand side by side on a wide screen.
     """
-
-    def opened() -> None:
-        if asked := events.told(key, "open"):
-            on_open(asked[-1])
-
-    def turned() -> None:
-        if on_turn and (by := sum(map(int, events.told(key, "turn") or ()))):
-            on_turn(by)
 
     given = _gallery(
         key=key,
@@ -70,7 +62,7 @@ def gallery(
             "chosen": chosen,
             "columns": columns,
         },
-        on_open_change=opened,
-        on_turn_change=turned,
+        on_open_change=lambda: events.take(key, "open", on_open),
+        on_turn_change=lambda: events.take(key, "turn", on_turn or (lambda _: None)),
     )
     events.lost(key, given)

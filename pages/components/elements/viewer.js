@@ -356,5 +356,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (call !== calls) return; // of an earlier element, or of data before these
     live?.end();
     live = null;
+    forget(data.key);
   };
 }

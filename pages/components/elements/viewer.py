@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -118,26 +119,18 @@ def viewer(
     on_judge: Callable[[Pressed], None] = lambda _: None,
     on_unheard: Callable[[], None] = lambda: None,
 ) -> None:
-    """`on_judge` gets each verdict; `on_step` how far the arrow keys go, +2 for two to the right, from what is open
-    when it is called, which can be further on than what is drawn; `on_back` is called for Escape.
+    """`on_judge` gets each verdict; `on_step` +1 or -1 for an arrow key, which goes on from what is open when it is
+    called, and that can be further on than what is drawn; `on_back` is called for Escape.
 
     `on_unheard` is called where a verdict has come that no callback could take: to a session that is new, or after the
     viewer had left the page. Without `verdicts` there is nothing to judge."""
 
+    def judge(given: dict[str, Any]) -> None:
+        on_judge(Pressed(*(given.get(part.name) for part in fields(Pressed))))  # an older page sends less
+
     def judged() -> None:
-        given = events.told(key, "judge")
-        if given is None:
+        if not events.take(key, "judge", judge):
             on_unheard()
-        for one in given or ():
-            on_judge(Pressed(*(one.get(part.name) for part in fields(Pressed))))  # an older page sends less
-
-    def stepped() -> None:
-        if by := sum(map(int, events.told(key, "step") or ())):
-            on_step(by)
-
-    def back() -> None:
-        if events.told(key, "back"):
-            on_back()
 
     given = _viewer(
         key=key,
@@ -159,8 +152,8 @@ def viewer(
             for name in ("data", "reader", "draft", "verdict", "standing", "note", "event")
         },
         on_judge_change=judged,
-        on_step_change=stepped,
-        on_back_change=back,
+        on_step_change=lambda: events.take(key, "step", on_step),
+        on_back_change=lambda: events.take(key, "back", lambda _: on_back()),
     )
     if "judge" in events.lost(key, given):
         on_unheard()

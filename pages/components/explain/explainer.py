@@ -50,9 +50,11 @@ class WorkerExplainer:
         return told
 
 
-def explainer_before(group: Group, name: str, seen: np.ndarray) -> WorkerExplainer:
-    """To be asked from any thread, but made in the page's own. Raises UserError where no seed counts, and where another
-    group has taken its place."""
+def explainers_of(group: Group) -> Callable[[str, np.ndarray], WorkerExplainer]:
+    """What makes one before an image, of its name and pixels. To be asked from any thread, but made in the page's own.
+
+    Raises UserError where no seed counts, and where another group has taken its place.
+    """
     now = Group(group.path)  # a part of a page that runs alone knows the group as the page was drawn with
     with contained(group.path):
         seeds = [run.seed for run in finished(now)]
@@ -60,6 +62,10 @@ def explainer_before(group: Group, name: str, seen: np.ndarray) -> WorkerExplain
         raise UserError("This group was made anew meanwhile: reload the page to see the new one.")
     if not seeds:
         raise UserError("No seed of this group can be asked any more.")
-    checksum = image_checksum(seen)
-    key = str(group.path), repr(stamps_of(now)), checksum
-    return WorkerExplainer(asks(now), name, seen, seeds, checksum, key)
+    ask, of_models = asks(now), (str(group.path), repr(stamps_of(now)))
+
+    def before(name: str, seen: np.ndarray) -> WorkerExplainer:
+        checksum = image_checksum(seen)
+        return WorkerExplainer(ask, name, seen, seeds, checksum, (*of_models, checksum))
+
+    return before

@@ -84,11 +84,13 @@ class Inquiries:
         self._waiting: deque[Inquiry] = deque()
         self._now: Inquiry | None = None
         self._looked = time.monotonic()
+        self._drawn: tuple[Sequence[Inquiry], int] = (), 0  # what the page follows, and how many it shows
 
     def want(self, asked: Sequence[Inquiry]) -> list[Inquiry]:
         """These are answered next, in their order, or have been already; others that wait are dropped. Several of the
         same key are one."""
         self.look()
+        self._drawn = (), 0
         with self._lock:
             keys = {one.key for one in asked}
             for key in [key for key, one in self._known.items() if one.under_way and key not in keys]:
@@ -114,22 +116,26 @@ class Inquiries:
         """The inquiry of the same key that is answered or under way, for whom another builds on its answer; else this
         one."""
         with self._lock:
-            return self._known.get(one.key, one)
+            found = self._known.get(one.key, one)
+            return one if found.answer.cancelled() else found
 
     def under_way(self) -> int:
         """How many."""
         with self._lock:
             return sum(one.under_way for one in self._known.values())
 
-    def next_answer(self) -> Callable[[], bool]:
-        """Whether fewer are under way than now; to ask so is to look on."""
-        before = self.under_way()
+    def count(self, asked: Sequence[Inquiry]) -> int:
+        """How many of them are answered; to be asked before the page is drawn with the answers, since more can come
+        meanwhile."""
+        self._drawn = asked, answered(asked)
+        return self._drawn[1]
 
-        def fewer() -> bool:
-            self.look()
-            return self.under_way() < before
-
-        return fewer
+    def newer(self) -> bool:
+        """Whether there are more answers than the page was drawn with, for one that is at work on something else; to
+        ask so is to look on."""
+        self.look()
+        asked, before = self._drawn
+        return answered(asked) > before
 
     def forget(self, keys: Iterable[Hashable]) -> None:
         """They are asked anew."""
@@ -178,9 +184,14 @@ def _look(asked: Sequence[Inquiry], drawn: int) -> None:
     now = next((one for one in asked if one.under_way), None)
     if now is None or answered(asked) != drawn:
         st.rerun()
-    st.progress(now.share, text=show.literal(f"{now.says} …" if now.says else "Loading the models …"))
+    progress(now, now.share)
+
+
+def progress(now: Inquiry, share: float) -> None:
+    """What is being asked, beside how far all is."""
+    st.progress(share, text=show.literal(f"{now.says} …" if now.says else "Loading the models …"))
 
 
 def answered(asked: Sequence[Inquiry]) -> int:
-    """How many of them; to be counted before the page is drawn with the answers, since more can come meanwhile."""
+    """How many of them, by an answer, an error, or since nobody has waited for them."""
     return sum(not one.under_way for one in asked)

@@ -17,8 +17,8 @@ from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.elements.viewer import Overlay
-from pages.components.explain.explainer import WorkerExplainer, explainer_before
-from pages.components.explain.inquiries import Inquiry, answered, follow, inquiries
+from pages.components.explain.explainer import WorkerExplainer, explainers_of
+from pages.components.explain.inquiries import Inquiry, follow, inquiries
 
 MEAN, PREDICTED = "all", "predicted"
 MOST_SPREAD = 0.5  # standard deviation of values in 0..1
@@ -94,7 +94,7 @@ def choose_looking(
         inquiries().want([])
         return None
     try:
-        explainer = explainer_before(group, name, seen)
+        explainer = explainers_of(group)(name, seen)
     except UserError as error:
         show.say(error)
         return None
@@ -125,7 +125,7 @@ def choose_looking(
     others = {name: question.map() for name, question in questions.items()} if compares else {}
     found, checks, *rest = inquiries().want([first, own.checks(first), *others.values()])
     found.soon()
-    there = answered([found, checks, *rest])
+    there = inquiries().count([found, checks, *rest])
     return Looking(own, class_names[target], found, checks, dict(zip(others, rest, strict=True)), there)
 
 
@@ -142,20 +142,19 @@ def choose_method() -> str:
 
 def map_and_checks(looking: Looking) -> None:
     """Under the picture: what the map is, and what it is worth."""
-    if looking.map.error:
+    if any(one.error for one in looking.asked):
         refused(looking.asked)
+    if looking.map.error:
         return
     method = METHODS[looking.question.method]
     st.caption(
         f"{method.title} ({method.source}), {looking.whose}, for {show.literal(looking.class_name)}: "
         f"{method.about} The line goes around half of the largest value. {NO_FINDING}"
     )
-    if looking.checks.error:
-        refused(looking.asked)
-    elif looking.checks.found is None:
-        st.info("What this map is worth is not known yet.", icon=":material/hourglass_empty:")
-    else:
+    if looking.checks.found:
         say_checks(looking.checks.found)
+    else:
+        st.info("What this map is worth is not known yet.", icon=":material/hourglass_empty:")
     follow(looking.asked, looking.there)
     attributed = looking.map.found
     if attributed is None:

@@ -41,10 +41,10 @@ def go_to(rank: int) -> None:
 
 
 def turn(size: int, count: int, by: int) -> None:
-    """Pages of `size` images, from the one that is open by now."""
-    first = first_shown(count)
-    last = first + (count - 1 - first) // size * size
-    go_to(1 + min(max(first + by * size, 0), last))
+    """To the next or the last `size` images, from those that are open by now."""
+    first = first_shown(count) + by * size
+    if first < count:
+        go_to(first + 1)
 
 
 def browse(

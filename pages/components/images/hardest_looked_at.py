@@ -17,8 +17,8 @@ from colora.explanation.overlay import drawn
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, show, sign_in
-from pages.components.explain.explainer import explainer_before
-from pages.components.explain.inquiries import POLL_SECONDS, Inquiry, inquiries
+from pages.components.explain.explainer import explainers_of
+from pages.components.explain.inquiries import POLL_SECONDS, Inquiry, answered, inquiries, progress
 from pages.components.explain.looking import Question, choose_method, refused
 from pages.components.images import scored
 from pages.components.images.in_address import open_image
@@ -79,12 +79,12 @@ def hardest_looked_at(
 
 
 def asked(group: Group, method: str, records: Sequence[dict], images: Sequence[np.ndarray | UserError]) -> list[Shown]:
-    shown = []
+    shown, before = [], explainers_of(group)
     for record, image in zip(records, images, strict=True):
         if isinstance(image, UserError):
             shown.append(Shown(record, image))
             continue
-        explainer = explainer_before(group, record["image_id"], image)
+        explainer = before(record["image_id"], image)
         question = Question(explainer, method, tuple(explainer.seeds), int(record["predicted"]))
         first = question.map()
         shown.append(Shown(record, image, first, question.checks(first)))
@@ -106,8 +106,8 @@ def grid(found: SeedPredictions, split: str, shown: Sequence[Shown], waited: boo
     if waited and not any(one.under_way for one in every):
         st.rerun()  # nothing more is awaited
     if now := next((one for one in every if one.under_way), None):
-        done = sum(not one.under_way for one in every)
-        st.progress(done / len(every), text=show.literal(f"{now.says} …" if now.says else "Loading the models …"))
+        done = answered(every)
+        progress(now, done / len(every))
     if any(one.error for one in every) and refused(every):
         st.rerun()
     cells = st.grid(4, min_column_width=160)

@@ -38,10 +38,12 @@ def open_image(data_checksum: str, image_id: str) -> None:
     address.put(IMAGE, short)
 
 
-def named_now(drawn: str) -> str:
-    """The image that the address names now, where that is known without looking; else the one that was drawn."""
-    short, image_id = st.session_state.get(OPENED, (None, None))
-    return image_id if short is not None and short == address.get(IMAGE) else drawn
+def named_now(drawn: str) -> str | None:
+    """The image that the address names by now: the one that was opened last, or else `drawn`; None where it names
+    none."""
+    short, image_id = st.session_state.get(OPENED, (None, drawn))
+    asked = address.get(IMAGE)
+    return None if not asked else image_id if asked == short else drawn
 
 
 def opened_image(data_checksum: str, image_ids: Iterable[str]) -> str | None:

@@ -90,7 +90,8 @@ def judge(checksum: str, image_id: str, class_names: list[str], pressed: Pressed
 def unheard() -> None:
     """A verdict reached a session that knew nothing, yet or any more, of the page it was given on."""
     st.session_state["verdict-problem"] = (
-        "Nothing was recorded: the server had lost this page, or was drawing another. Press again where the image is."
+        "The last verdict may not be recorded: the server had lost its page, or was drawing another. Look at the "
+        "image, and press again where no verdict stands."
     )
 
 

@@ -77,10 +77,12 @@ def one_image(
 
 
 def go_on(data_checksum: str, chosen_list: Listed, drawn: str, by: int) -> None:
-    """To another image of the list, from the one that is open by now; the grid then stands there too."""
-    position = chosen_list.position(named_now(drawn))
-    if position is not None:
-        open_image(data_checksum, chosen_list.id_at(min(max(position + by, 0), len(chosen_list) - 1)))
+    """To the next or the last image of the list, from the one that is open by now, if one is; the grid then stands
+    there too."""
+    image_id = named_now(drawn)
+    position = None if image_id is None else chosen_list.position(image_id)
+    if position is not None and 0 <= position + by < len(chosen_list):
+        open_image(data_checksum, chosen_list.id_at(position + by))
 
 
 def leave(position: int | None, count: int) -> None:

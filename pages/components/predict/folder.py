@@ -148,9 +148,14 @@ def turn_page(scan: Scan, image: dict[str, Any]) -> None:
 
 
 def step(path: Path, row: int, count: int, by: int) -> None:
-    """To another image; the table's own choice stays where it is."""
+    """To the next or the last image; the table's own choice stays where it is."""
     of, now = st.session_state.get(ROW, (path, row))
     st.session_state[ROW] = path, min(max((now if of == path else row) + by, 0), count - 1)
+
+
+def is_open(path: Path, row: int) -> bool:
+    """Whether the row that was drawn is still the one to be shown."""
+    return st.session_state.get(ROW, (path, row)) == (path, row)
 
 
 def columns(table: pd.DataFrame) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from colora.system.errors import UserError
 from pages.components import show
 from pages.components.command import Unanswered
 from pages.components.elements.gallery import gallery, tile_of
+from pages.components.explain.inquiries import inquiries
 from pages.components.predict.scans import Answers, Scan, ask_again
 
 STRIP = 40  # tiles of the strip
@@ -27,13 +28,13 @@ def turn_to(scan: Scan, page: int | str) -> None:
     st.session_state.setdefault(OPEN, {})[scan.id] = int(page)
 
 
-def step(scan: Scan, pages: int, beyond: Callable[[int], None], by: int) -> None:
-    """To another B-scan; from the first and the last one `beyond` the volume."""
-    to = min(max(open_page(scan) + by, 0), pages - 1)
-    left = by - (to - open_page(scan))
-    turn_to(scan, to)
-    if left:
-        beyond(left)
+def step(scan: Scan, pages: int, is_open: Callable[[], bool], beyond: Callable[[int], None], by: int) -> None:
+    """To the next or the last B-scan; from the first and the last one `beyond` the volume, and also where that is not
+    what `is_open` any more."""
+    if is_open() and 0 <= open_page(scan) + by < pages:
+        turn_to(scan, open_page(scan) + by)
+    else:
+        beyond(by)
 
 
 def volume(scan: Scan, pages: int, answers: Answers) -> Callable[[], None]:
@@ -71,6 +72,8 @@ def _ask(scan: Scan, pages: int, answers: Answers, bar: Any) -> None:
             break
         done += len(told)
         bar.progress(min(done / pages, 1.0), text=f"Predicting every page: {done:,} of {pages:,}")
+        if inquiries().newer():
+            break
     st.rerun()
 
 
