@@ -210,6 +210,14 @@ def read_pages(path: Source, image_size: int, first: int, count: int) -> list[Wh
     return list(each_page(path, image_size, first, count))
 
 
+def read_page(path: Source, image_size: int, page: int) -> Whole:
+    """One page, counted from 0. Raises UserError where there is none such, and ImageError."""
+    found = read_pages(path, image_size, page, 1)
+    if not found:
+        raise UserError(f"{path} has no page {page + 1}.")
+    return found[0]
+
+
 def each_page(path: Source, image_size: int, first: int, count: int) -> Iterator[Whole]:
     """`count` pages, or as many as there are, from the `first` (0) on. Raises ImageError."""
     with opened(path) as file:

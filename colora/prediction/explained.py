@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from colora.data.encoded import eight_bit
-from colora.data.prepare import image_checksum, read_pages
+from colora.data.prepare import image_checksum, read_page
 from colora.explanation.attribution import attribution, shuffled
 from colora.explanation.maps import AttributionMap, Checks, attribution_map, checks_of
 from colora.explanation.methods import METHODS, USUAL
@@ -105,15 +105,13 @@ def explain_image(
     that the group does not have.
     """
     models = GroupModels.of(group, device, keep=True)
-    pages = read_pages(path, group.config.image_size, page, 1)
-    if not pages:
-        raise UserError(f"{path} has no page {page + 1}.")
-    explainer, names = ModelExplainer(models, pages[0].prepared), models.resolved.class_names
+    image = read_page(path, group.config.image_size, page)
+    explainer, names = ModelExplainer(models, image.prepared), models.resolved.class_names
     seeds = [run.seed for run in models.runs] if seed is None else [seed]
-    mean = np.mean([p[0] for _, p in models.each(pages[0].prepared[None])], axis=0)  # (C,)
+    mean = np.mean([p[0] for _, p in models.each(image.prepared[None])], axis=0)  # (C,)
     if class_name is not None and class_name not in names:
         raise UserError(f"There is no class '{class_name}': there are {', '.join(names)}.", field="class")
     target = int(mean.argmax()) if class_name is None else names.index(class_name)
     attributed = attribution_map(explainer, seeds, method, target, on_progress)
-    checks = checks_of(explainer, attributed, image_checksum(pages[0].prepared), on_progress)
-    return Explained(attributed, checks, eight_bit(pages[0].pixels), names[target], float(mean[target]))
+    checks = checks_of(explainer, attributed, image_checksum(image.prepared), on_progress)
+    return Explained(attributed, checks, eight_bit(image.pixels), names[target], float(mean[target]))

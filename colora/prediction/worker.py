@@ -46,7 +46,7 @@ from colora.data.prepare import (
     count_pages,
     each_page,
     image_checksum,
-    read_pages,
+    read_page,
 )
 from colora.prediction.models import GroupModels
 from colora.runs.folder import Group
@@ -130,16 +130,14 @@ def _answer(models: GroupModels, size: int, source: Source, request: dict[str, A
 
 def _looked(models: GroupModels, size: int, source: Source, request: dict[str, Any]) -> dict[str, Any]:
     """Where one seed looks, or how its answer changes where places are covered."""
+    from colora.explanation.maps import scaled
     from colora.prediction.explained import ModelExplainer  # and scipy, and captum
 
-    first = int(request.get("page", 0))
-    pages = read_pages(source, size, first, 1)
-    if not pages:
-        raise UserError(f"{source} has no page {first + 1}.")
-    explainer, found = ModelExplainer(models, pages[0].prepared), {"checksum": str(image_checksum(pages[0].prepared))}
+    image = read_page(source, size, int(request.get("page", 0))).prepared
+    explainer, found = ModelExplainer(models, image), {"checksum": str(image_checksum(image))}
     if asked := request.get("explain"):
-        values = explainer.map(asked["seed"], asked["method"], asked["class"], asked["shuffled"])
-        return found | {"map": base64.b64encode((values / max(values.max(), 1e-30)).astype("<f2").tobytes()).decode()}
+        values = scaled(explainer.map(asked["seed"], asked["method"], asked["class"], asked["shuffled"]))
+        return found | {"map": base64.b64encode(values.astype("<f2").tobytes()).decode()}
     asked = request["perturb"]
     orders = np.array(asked["orders"], dtype=np.int64)
     return found | {"curves": explainer.perturbed(asked["seed"], asked["class"], orders).tolist()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import STORY, idle, served, watched
+from browsing import STORY, idle, served, tab_to, watched
 from PIL import Image
 from small_data import striped_images
 
@@ -151,15 +151,6 @@ def test_by_keyboard_on_a_phone(browser, site):
         page.wait_for_timeout(200)
         assert np.abs(painted(page) - strong).mean() > 1
         page.get_by_text("Scan 1 of 2").wait_for()  # the arrows were the slider's
-
-
-def tab_to(page, what) -> None:
-    """With the Tab key, until it has the focus."""
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if what.evaluate("(one) => one === document.activeElement"):
-            return
-    raise AssertionError("the Tab key never comes there")
 
 
 def test_the_hardest_side_by_side_and_from_there_large_back_and_anew(page, site):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import STORY, choose, idle, served, watched
+from browsing import STORY, choose, idle, served, tab_to, watched
 from pdf_text import text
 from PIL import Image
 from small_data import striped_images
@@ -228,12 +228,3 @@ def test_by_keyboard_alone_on_a_phone(browser, site):
         page.keyboard.press("Enter")
         is_right(page, files[1], known["first"])
         page.wait_for_function(f"() => {main}.scrollWidth === {main}.clientWidth")
-
-
-def tab_to(page, what) -> None:
-    """With the Tab key, until it has the focus."""
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if what.evaluate("(one) => one === document.activeElement"):
-            return
-    raise AssertionError("the Tab key never comes there")

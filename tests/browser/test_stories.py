@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from browsing import NAME, PATIENCE_SECONDS, ROW, STORY, TICK, at_row, button, idle, served, type_in, watched
+from browsing import NAME, PATIENCE_SECONDS, ROW, STORY, TICK, at_row, button, idle, served, tab_to, type_in, watched
 from fabricate import fabricate, metrics_row
 from queueing import Lab, wait_for
 
@@ -169,31 +169,22 @@ def test_a_group_is_opened_and_a_cells_images_are_reached_by_keyboard_alone(page
         page.goto(address)
         page.wait_for_function("() => [...document.querySelectorAll('td')].some(cell => cell.textContent === 'older')")
         idle(page)
-        tab_to(page, "canvas")
+        tab_to(page, page.locator("canvas"))
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Shift+Space")  # ticks the third row
         page.wait_for_function("() => !document.querySelector('.st-key-open-one button').disabled")
-        tab_to(page, ".st-key-open-one button", "Shift+Tab")
+        tab_to(page, page.locator(".st-key-open-one button"), "Shift+Tab")
         page.keyboard.press("Enter")
         page.wait_for_url("**/evaluate?group=older*")
         page.get_by_text("Click a cell to see its images.").wait_for()
         idle(page)
-        tab_to(page, ".st-key-show input")
+        tab_to(page, page.locator(".st-key-show input"))
         page.keyboard.type("DME called NORMAL")
         page.keyboard.press("Enter")
         page.get_by_role("img", name="true DME, called NORMAL").first.wait_for()
         idle(page)
         assert "show=DME+called+NORMAL" in page.url
-
-
-def tab_to(page, selector: str, key: str = "Tab") -> None:
-    """Press Tab until what is wanted has the focus."""
-    for _ in range(60):
-        page.keyboard.press(key)
-        if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
-            return
-    raise AssertionError(f"{selector} is not reached by {key}")
 
 
 @pytest.mark.parametrize("trains", [False, pytest.param(True, marks=[pytest.mark.kill, pytest.mark.slow])])

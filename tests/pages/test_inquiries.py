@@ -4,26 +4,19 @@ import time
 from threading import Event
 
 import pytest
+from predicting import PATIENCE_SECONDS, at_rest
 
 from colora.system.errors import UserError
 from pages.components.explain.inquiries import KEPT_BYTES, Inquiries, Inquiry
 
-PATIENCE_SECONDS = 60
-
 
 @pytest.fixture
-def inquiries():
+def inquiries(monkeypatch):
+    monkeypatch.setattr("pages.components.explain.inquiries.SOON_SECONDS", 0)
     made = Inquiries()
     yield made
     made.want([])
     at_rest(made)
-
-
-def at_rest(inquiries: Inquiries) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while inquiries.under_way():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_they_are_answered_in_their_order_and_once(inquiries):
@@ -122,19 +115,29 @@ def test_where_no_page_looks_any_more_all_is_dropped_and_asked_anew_when_one_doe
     assert (again.answer.result(PATIENCE_SECONDS), other.answer.result(PATIENCE_SECONDS)) == ("there", "at last")
 
 
-def test_a_page_that_follows_something_else_notices_the_next_answer(inquiries):
+def test_a_page_notices_what_it_was_not_drawn_with(inquiries):
     on, more = Event(), Event()
-    first, second = inquiries.want(
-        [Inquiry("a", lambda tell: on.wait(PATIENCE_SECONDS)), Inquiry("b", lambda tell: more.wait(PATIENCE_SECONDS))]
-    )
-    assert inquiries.count([first, second]) == 0 and not inquiries.newer()
+
+    def both() -> list[Inquiry]:
+        return inquiries.want([Inquiry("a", lambda tell: on.wait(PATIENCE_SECONDS)), Inquiry("b", waits)])
+
+    def waits(tell):
+        tell("asking", 1, 4)
+        return more.wait(PATIENCE_SECONDS)
+
+    first, second = both()
+    assert inquiries.lacking and not inquiries.newer() and inquiries.progress() == ("", 0)
     on.set()
     assert first.answer.result(PATIENCE_SECONDS) and inquiries.newer()
-    assert inquiries.count([first, second]) == 1 and not inquiries.newer()
+    both()
+    assert inquiries.lacking and not inquiries.newer()
+    while not second.says:
+        time.sleep(0.005)
+    assert inquiries.progress() == ("asking", (1 + 1 / 4) / 2)
     more.set()
-    assert second.answer.result(PATIENCE_SECONDS) and inquiries.newer()
-    inquiries.want([])
-    assert not inquiries.newer()
+    assert second.answer.result(PATIENCE_SECONDS) and inquiries.newer() and inquiries.progress() is None
+    both()
+    assert not inquiries.lacking and not inquiries.newer()
 
 
 def test_an_error_is_the_answer_until_it_is_forgotten(inquiries):

@@ -1,7 +1,6 @@
 """Where the models look: the map over a scan on Predict and over an image on Images, and what it is worth."""
 
 import shutil
-import time
 from concurrent.futures import wait
 from pathlib import Path
 from threading import Event
@@ -11,7 +10,7 @@ import pytest
 from fabricate import CLASS_NAMES, fabricate
 from image_pages import act, shown
 from opened import ran, texts
-from predicting import component, drop, pixels, step
+from predicting import PATIENCE_SECONDS, at_rest, component, drop, pixels, step
 
 from colora.explanation.methods import METHODS, NO_FINDING, USUAL
 from colora.runs.folder import Group
@@ -21,7 +20,6 @@ from pages.components.explain.inquiries import Inquiry
 from pages.components.explain.looking import Looking
 
 USUAL_TITLE = METHODS[USUAL].title
-PATIENCE_SECONDS = 60
 LEFT, RIGHT = b"left eye", b"right eye"
 
 
@@ -38,10 +36,7 @@ def turned_on(app):
 
 def settled(app):
     """When everything that was asked is answered."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while app.session_state["inquiries"].under_way():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    at_rest(app.session_state["inquiries"])
     return ran(app)
 
 

@@ -164,6 +164,15 @@ def idle(page) -> None:
     page.wait_for_selector('.stApp[data-test-script-state="notRunning"]')
 
 
+def tab_to(page, what, key: str = "Tab") -> None:
+    """With the Tab key, until one of what a locator finds has the focus."""
+    for _ in range(80):
+        page.keyboard.press(key)
+        if what.evaluate_all("(all) => all.includes(document.activeElement)"):
+            return
+    raise AssertionError(f"{key} never comes to {what}")
+
+
 def choose(page, label: str, option: str) -> None:
     """Choose from a list, which may close again while the page is being renewed."""
     from playwright.sync_api import TimeoutError

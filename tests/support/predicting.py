@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from colora.metrics.novelty import Familiar
 from colora.runs.features import Kept, write_features
 from colora.runs.folder import Group
 
+PATIENCE_SECONDS = 60
 LEFT, RIGHT = b"left eye", b"right eye"  # of two scans
 
 
@@ -92,6 +94,14 @@ def component(app, key: str) -> dict:
 def tiles(app, key: str = "scan-tiles") -> dict[str, dict]:
     """By what is written under each."""
     return {"".join(tile["notes"]) or tile["rank"]: tile for tile in component(app, key).get("tiles", [])}
+
+
+def at_rest(inquiries) -> None:
+    """Until everything that models are asked beside a page is answered."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while any(one.under_way for one in inquiries._known.values()):
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def step(app, by: int):

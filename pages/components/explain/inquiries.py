@@ -55,10 +55,6 @@ class Inquiry:
         """None until it is there, and where there was an error or it was dropped."""
         return None if self.under_way or self.answer.cancelled() or self.error else self.answer.result()
 
-    def soon(self) -> None:
-        """Waits a moment."""
-        wait([self.answer], SOON_SECONDS)
-
     def run(self, looked_on: Callable[[], bool]) -> None:
         def tell(what: str, done: int, total: int | None) -> None:
             if self.dropped or not looked_on():
@@ -84,13 +80,12 @@ class Inquiries:
         self._waiting: deque[Inquiry] = deque()
         self._now: Inquiry | None = None
         self._looked = time.monotonic()
-        self._drawn: tuple[Sequence[Inquiry], int] = (), 0  # what the page follows, and how many it shows
+        self._drawn: tuple[Sequence[Inquiry], int] = (), 0  # what the page is drawn with, and how many were there
 
     def want(self, asked: Sequence[Inquiry]) -> list[Inquiry]:
         """These are answered next, in their order, or have been already; others that wait are dropped. Several of the
-        same key are one."""
+        same key are one. For the first of them it waits a moment; the page is then drawn with what is there."""
         self.look()
-        self._drawn = (), 0
         with self._lock:
             keys = {one.key for one in asked}
             for key in [key for key, one in self._known.items() if one.under_way and key not in keys]:
@@ -106,7 +101,9 @@ class Inquiries:
             if self._waiting and self._now is None:
                 self._now = self._waiting.popleft()
                 Thread(target=self._work, args=(self._now,), name="colora-inquiries", daemon=True).start()
-            return found
+        wait([one.answer for one in found[:1]], SOON_SECONDS)
+        self._drawn = found, answered(found)
+        return found
 
     def look(self) -> None:
         """Somebody still looks on."""
@@ -119,23 +116,23 @@ class Inquiries:
             found = self._known.get(one.key, one)
             return one if found.answer.cancelled() else found
 
-    def under_way(self) -> int:
-        """How many."""
-        with self._lock:
-            return sum(one.under_way for one in self._known.values())
-
-    def count(self, asked: Sequence[Inquiry]) -> int:
-        """How many of them are answered; to be asked before the page is drawn with the answers, since more can come
-        meanwhile."""
-        self._drawn = asked, answered(asked)
-        return self._drawn[1]
-
     def newer(self) -> bool:
-        """Whether there are more answers than the page was drawn with, for one that is at work on something else; to
-        ask so is to look on."""
+        """Whether there are more answers than the page was drawn with; to ask so is to look on."""
         self.look()
         asked, before = self._drawn
         return answered(asked) > before
+
+    @property
+    def lacking(self) -> bool:
+        """Whether the page was drawn without some of the answers."""
+        asked, before = self._drawn
+        return before < len(asked)
+
+    def progress(self) -> tuple[str, float] | None:
+        """What is being asked for the page, and how far all of it is, in 0..1; None where nothing is."""
+        asked, _ = self._drawn
+        now = next((one for one in asked if one.under_way), None)
+        return now and (now.says, (answered(asked) + now.share) / len(asked))
 
     def forget(self, keys: Iterable[Hashable]) -> None:
         """They are asked anew."""
@@ -172,24 +169,23 @@ def inquiries() -> Inquiries:
     return st.session_state.setdefault("inquiries", Inquiries())
 
 
-def follow(asked: Sequence[Inquiry], there: int) -> None:
-    """How far they are, and the page anew when more of them are `there` than it was drawn with."""
-    if there < len(asked):
-        st.fragment(_look, run_every=POLL_SECONDS)(asked, there)
+def follow() -> None:
+    """How far the models are, and the page anew when there is more than it was drawn with."""
+    if inquiries().lacking:
+        st.fragment(_look, run_every=POLL_SECONDS)()
 
 
-def _look(asked: Sequence[Inquiry], drawn: int) -> None:
+def _look() -> None:
     sign_in.still()
-    inquiries().look()
-    now = next((one for one in asked if one.under_way), None)
-    if now is None or answered(asked) != drawn:
+    if inquiries().newer():
         st.rerun()
-    progress(now, now.share)
+    say_progress()
 
 
-def progress(now: Inquiry, share: float) -> None:
-    """What is being asked, beside how far all is."""
-    st.progress(share, text=show.literal(f"{now.says} …" if now.says else "Loading the models …"))
+def say_progress() -> None:
+    if now := inquiries().progress():
+        says, share = now
+        st.progress(share, text=show.literal(f"{says} …" if says else "Loading the models …"))
 
 
 def answered(asked: Sequence[Inquiry]) -> int:

@@ -1,6 +1,6 @@
 """Where the models look in the image that is shown large: the choices, the map over it, and what that is worth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -54,15 +54,13 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Looking:
-    """What was chosen, and what is asked: the map, its checks, and the maps of other methods, by method. So many of
-    them were `there` before anything was drawn."""
+    """What was chosen, and what is asked: the map, its checks, and the maps of other methods, by method."""
 
     question: Question
     class_name: str
     map: Inquiry
     checks: Inquiry
     others: Mapping[str, Inquiry]
-    there: int
 
     @property
     def asked(self) -> list[Inquiry]:
@@ -87,14 +85,14 @@ class Looking:
 
 
 def choose_looking(
-    group: Group, name: str, seen: np.ndarray, class_names: Sequence[str], predicted: int
+    group: Group, name: str, seen: Callable[[], np.ndarray], class_names: Sequence[str], predicted: int
 ) -> Looking | None:
-    """The switch; where it is on the choices, and what is asked by them of the image `seen` (S, S) uint8."""
+    """The switch; where it is on the choices, and what is asked by them of the image that is `seen`, (S, S) uint8."""
     if not st.toggle("Where the models look", key=address.flag("look"), help=NO_FINDING):
         inquiries().want([])
         return None
     try:
-        explainer = explainers_of(group)(name, seen)
+        explainer = explainers_of(group)(name, seen())
     except UserError as error:
         show.say(error)
         return None
@@ -124,9 +122,7 @@ def choose_looking(
     first = own.map()
     others = {name: question.map() for name, question in questions.items()} if compares else {}
     found, checks, *rest = inquiries().want([first, own.checks(first), *others.values()])
-    found.soon()
-    there = inquiries().count([found, checks, *rest])
-    return Looking(own, class_names[target], found, checks, dict(zip(others, rest, strict=True)), there)
+    return Looking(own, class_names[target], found, checks, dict(zip(others, rest, strict=True)))
 
 
 def choose_method() -> str:
@@ -155,7 +151,7 @@ def map_and_checks(looking: Looking) -> None:
         say_checks(looking.checks.found)
     else:
         st.info("What this map is worth is not known yet.", icon=":material/hourglass_empty:")
-    follow(looking.asked, looking.there)
+    follow()
     attributed = looking.map.found
     if attributed is None:
         return

@@ -18,7 +18,7 @@ from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, show, sign_in
 from pages.components.explain.explainer import explainers_of
-from pages.components.explain.inquiries import POLL_SECONDS, Inquiry, answered, inquiries, progress
+from pages.components.explain.inquiries import POLL_SECONDS, Inquiry, inquiries, say_progress
 from pages.components.explain.looking import Question, choose_method, refused
 from pages.components.images import scored
 from pages.components.images.in_address import open_image
@@ -74,8 +74,8 @@ def hardest_looked_at(
         return
     if few := few_places(group.config.image_size):
         st.warning(few, icon=":material/warning:")
-    waits = any(one.under_way for one in questions(shown))
-    st.fragment(grid, run_every=POLL_SECONDS if waits else None)(found, split, shown, waits)
+    lacking = inquiries().lacking
+    st.fragment(grid, run_every=POLL_SECONDS if lacking else None)(found, split, shown, lacking)
 
 
 def asked(group: Group, method: str, records: Sequence[dict], images: Sequence[np.ndarray | UserError]) -> list[Shown]:
@@ -98,16 +98,13 @@ def questions(shown: Sequence[Shown]) -> list[Inquiry]:
     return [inquiry for one in shown if one.map for inquiry in (one.map, one.checks)]
 
 
-def grid(found: SeedPredictions, split: str, shown: Sequence[Shown], waited: bool) -> None:
-    """Runs alone while maps are awaited."""
+def grid(found: SeedPredictions, split: str, shown: Sequence[Shown], lacking: bool) -> None:
+    """Runs alone while maps are awaited, since the sheets beside it take long."""
     sign_in.still()
-    inquiries().look()
     every = questions(shown)
-    if waited and not any(one.under_way for one in every):
+    if lacking and inquiries().newer() and not inquiries().progress():
         st.rerun()  # nothing more is awaited
-    if now := next((one for one in every if one.under_way), None):
-        done = answered(every)
-        progress(now, done / len(every))
+    say_progress()
     if any(one.error for one in every) and refused(every):
         st.rerun()
     cells = st.grid(4, min_column_width=160)

@@ -157,7 +157,8 @@ def where_they_look(
     """Of the seeds that count, whichever the page's figures are of."""
     if picture.seen is None:
         return None
-    return choose_looking(group, record["image_id"], picture.seen, found.class_names, int(record["predicted"]))
+    names, predicted = found.class_names, int(record["predicted"])
+    return choose_looking(group, record["image_id"], lambda: picture.seen, names, predicted)
 
 
 def large(

@@ -76,10 +76,14 @@ def one_answer(
 def where_they_look(
     group: Group, about: dict[str, Any], told: dict[str, Any], said: dict[str, Any], scan: Scan
 ) -> Looking | None:
-    *_, picture = told["layers"].values()  # the last one is as the network sees it
-    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))))
     predicted = about["class_names"].index(said["prediction"])
-    return choose_looking(group, scan.name, seen, about["class_names"], predicted)
+    return choose_looking(group, scan.name, partial(as_seen, told), about["class_names"], predicted)
+
+
+def as_seen(told: dict[str, Any]) -> np.ndarray:
+    """(S, S) uint8, as the network sees it: the last of the layers."""
+    *_, picture = told["layers"].values()
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))))
 
 
 def large(
