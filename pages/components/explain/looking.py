@@ -149,7 +149,7 @@ def map_and_checks(looking: Looking) -> None:
     )
     if looking.checks.found:
         say_checks(looking.checks.found)
-    else:
+    elif looking.checks.under_way:
         st.info("What this map is worth is not known yet.", icon=":material/hourglass_empty:")
     follow()
     attributed = looking.map.found
