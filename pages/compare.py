@@ -15,12 +15,14 @@ from colora.results.compare import (
     differences,
     group_rows,
     labels,
+    on_other_data,
     same_settings,
     seed_points,
 )
 from colora.results.summary import exact_config
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
+from colora.runs.names import is_external
 from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum
 from colora.system.errors import UserError
@@ -28,7 +30,7 @@ from colora.system.storage import size_text
 from colora.system.typed import shortened
 from pages.components import address, leaks, show
 from pages.components.compare.verdicts import verdicts
-from pages.components.evaluate.readers import epoch_band
+from pages.components.evaluate.readers import epoch_band, figures_on
 from pages.components.frame import inside_app
 from pages.components.runs import runs_dir, show_damage, show_damaged_seeds, summary
 
@@ -90,14 +92,14 @@ def readable(groups: list[Group]) -> tuple[list[Group], Summaries]:
     return [group for group in groups if group.name in found], found
 
 
-def what_to_know(groups: list[Group], summaries: Summaries) -> None:
+def what_to_know(groups: list[Group], summaries: Summaries, split: str) -> None:
     """The selection rule where it is one, and every reason not to trust the comparison."""
     rules = {about["selection"]["rule"]: about["selection"]["says"] for about in summaries.values()}
     data = {show.data_title(about): None for about in summaries.values()}
     st.caption(show.literal(f"Data: {', '.join(data)} · Selection: {' or '.join(rules.values())}."))
     leaks.data_lines(groups, [about["data"] for about in summaries.values()])
     leaks.banner(groups, [about["data"] for about in summaries.values()])
-    found = cautions(summaries)
+    found = cautions(summaries, split)
     for weight, tell, icon in (("wrong", st.error, ":material/error:"), ("mind", st.info, ":material/info:")):
         if sentences := [caution.says for caution in found if caution.weight == weight]:
             tell("\n\n".join(map(show.literal, sentences)), icon=icon)
@@ -107,10 +109,11 @@ def what_to_know(groups: list[Group], summaries: Summaries) -> None:
         show.synthetic_badge()
 
 
-def choices() -> tuple[str, str]:
-    """(split, metric); the address keeps them."""
+def choices(summaries: Summaries) -> tuple[str, str]:
+    """(split, metric); the address keeps them. Other data are offered that a group was tested on."""
+    external = sorted({split for about in summaries.values() for split in about["external"]})
     with st.container(horizontal=True):
-        split = show.choose_split()
+        split = show.choose_split(external)
         metric = st.segmented_control(
             "Figure",
             list(CURVES),
@@ -176,7 +179,8 @@ def overview(summaries: Summaries, short: dict[str, str], split: str, origin: st
         },
     )
     st.caption(show.literal(origin))
-    show.csv_button(seed_points(summaries, split).drop(columns="place"), f"compare-{split}-seeds", origin)
+    points = seed_points(summaries, split).drop(columns="place")
+    show.csv_button(points, f"compare-{show.split_in_file(split)}-seeds", origin)
 
 
 def figure_text(row: dict[str, Any], metric: str, word: str) -> str:
@@ -188,6 +192,9 @@ def figure_text(row: dict[str, Any], metric: str, word: str) -> str:
 def curves(groups: list[Group], short: dict[str, str], split: str, metric: str, origin: str) -> None:
     """The groups' bands over the epochs, one over the other."""
     st.subheader("While they learnt")
+    if is_external(split):
+        st.caption("Other data met each seed's selected epoch alone.")
+        return
     bands = {short[group.name]: epoch_band(group, f"{split}_{metric}") for group in groups}
     tables = [table.assign(group=group.name) for group, table in zip(groups, bands.values(), strict=True) if len(table)]
     if not tables:
@@ -203,7 +210,7 @@ def curves(groups: list[Group], short: dict[str, str], split: str, metric: str, 
         + ("; light: whole range." if len(groups) <= plots.WHOLE_RANGE_GROUPS else "."),
         f"{plots.METRIC_NAMES[metric]} on {plots.SPLIT_NAMES[split].lower()} over epochs, {len(groups)} groups",
         pd.concat(tables, ignore_index=True),
-        f"compare-{split}-{metric}-curves",
+        f"compare-{show.split_in_file(split)}-{metric}-curves",
         f"{origin.partition(' · ')[0]} · all epochs, none selected",
     )
 
@@ -222,7 +229,7 @@ def costs(summaries: Summaries, short: dict[str, str], split: str, metric: str, 
                 says,
                 f"{plots.METRIC_NAMES[metric]} of each seed against {plots.COST_NAMES[cost].lower()}",
                 points.drop(columns="place"),
-                f"compare-{split}-{metric}-{cost}",
+                f"compare-{show.split_in_file(split)}-{metric}-{cost}",
                 origin,
             )
 
@@ -256,14 +263,20 @@ def settings(groups: list[Group], short: dict[str, str]) -> None:
 
 def comparison(groups: list[Group], summaries: Summaries) -> None:
     """Every section takes the same groups in the same order, so that a further one is a line here."""
-    what_to_know(groups, summaries)
-    split, metric = choices()
+    told = st.container()
+    split, metric = choices(summaries)
+    with told:
+        what_to_know(groups, summaries, split)
+    if is_external(split):
+        summaries = on_other_data(summaries, {group.name: figures_on(group, split) for group in groups}, split)
     short = labels(summaries)
     rule = {show.chosen_on(about["selection"]["rule"]): None for about in summaries.values()}
     data = {show.data_title(about): None for about in summaries.values()}
     counting = "finished " * any(about["under_way"] for about in summaries.values())
     at = f"each {counting}seed's selected epoch, {' or '.join(rule)}"
-    origin = f"{plots.SPLIT_NAMES[split]} split of {', '.join(data)} · {at}"
+    where = plots.split_title(split)
+    where = f"External test {where}" if is_external(split) else f"{where} split of {', '.join(data)}"
+    origin = f"{where} · {at}"
     overview(summaries, short, split, origin)
     ahead = st.container()  # filled last: its draws take a second or more, and the page stands meanwhile
     curves(groups, short, split, metric, origin)

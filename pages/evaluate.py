@@ -10,26 +10,32 @@ import streamlit as st
 
 from colora import plots
 from colora.runs.documents import contained
+from colora.runs.external import says_untested
 from colora.runs.finished import finished
 from colora.runs.folder import Group
+from colora.runs.names import external_name, is_external
 from colora.runs.trained_said import says_trained
 from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, leaks, show
+from pages.components.beside import follow
 from pages.components.evaluate.calibration import calibration_part
 from pages.components.evaluate.classes import classes
 from pages.components.evaluate.confusions import confusions_and_images
 from pages.components.evaluate.every_figure import every_figure
+from pages.components.evaluate.external import TO_SPLIT, about_test
+from pages.components.evaluate.external_form import other_data
 from pages.components.evaluate.headlines import every_seed, headlines, seed_table
 from pages.components.evaluate.intervals import DRAWING, optimism
 from pages.components.evaluate.operating_point import operating_point_part
 from pages.components.evaluate.readers import View, seeds_with_predictions
-from pages.components.frame import inside_app
+from pages.components.evaluate.shift import shift_part
+from pages.components.frame import inside_app, one_of
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
 
 ALL, SELECTED = "All finished seeds", "selected"
 OVER = {False: "over seeds", True: "over images"}
-CLASSES = "Classes"
+CLASSES, SHIFT = "Classes", "Shift"
 DRAWN = {
     CLASSES: classes,
     "Calibration": calibration_part,
@@ -63,11 +69,13 @@ def what_to_know(about: dict[str, Any]) -> None:
 
 
 def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int | None]:
-    """(split, seed or None for all finished ones, epoch or None for the selected one); the address keeps them."""
+    """(split, seed or None for all finished ones, epoch or None for the selected one); the address keeps them. On other
+    data the selected epoch alone was tested."""
     learnt = [row for row in about["seeds"] if "selected_epoch" in row]
-    grid = st.grid(3, min_column_width=260, vertical_alignment="top")
-    with grid.cell():
-        split = show.choose_split()
+    if (asked := st.session_state.pop(TO_SPLIT, None)) in about["external"]:  # before the widget that shows it
+        st.session_state["split"] = asked
+    split = show.choose_split(list(about["external"]))
+    grid = st.grid(2, min_column_width=260, vertical_alignment="top")
     with grid.cell():
         options = [ALL] * (len(learnt) > 1) + [f"Seed {row['seed']}" for row in learnt]
         best = about["best_seed"]
@@ -80,6 +88,9 @@ def choices(group: Group, about: dict[str, Any]) -> tuple[str, int | None, int |
         )
     with grid.cell():
         epochs = [SELECTED, *map(str, range(1, max(row["epoch"] for row in learnt) + 1))]
+        if is_external(split):
+            st.caption("**Epoch**  \nOther data met each seed's selected epoch.")
+            return split, None if seed == ALL else int(seed.split()[1]), None
         epoch = st.select_slider(
             "Epoch",
             epochs,
@@ -143,6 +154,9 @@ def over_images(several: bool, split: str) -> bool:
 def models(group: Group, about: dict[str, Any], told: Any) -> list[Later]:
     """What the chosen models are worth. Returns what takes longer, for when the page stands."""
     split, seed, epoch = choices(group, about)
+    with one_of(2, 1 if is_external(split) else 0):
+        if is_external(split) and not about_test(group, about, split):
+            return []
     there = seeds_with_predictions(group, split, epoch)
     counting = finished(group)
     chosen = [run for run in there if (run in counting if seed is None else run.seed == seed)]
@@ -172,7 +186,8 @@ def models(group: Group, about: dict[str, Any], told: Any) -> list[Later]:
 
 def parts(view: View, origin: str) -> list[Later]:
     """The part that is open, and what of it comes when the page stands; the others are not computed."""
-    tabs = st.tabs(list(DRAWN), key=address.one("part", list(DRAWN)), on_change="rerun")
+    drawn = DRAWN | ({SHIFT: shift_part} if is_external(view.split) else {})
+    tabs = st.tabs(list(drawn), key=address.one("part", list(drawn)), on_change="rerun")
     part = st.session_state["part"]
     with next(tab for tab in tabs if tab.open):
         if part != CLASSES and view.split == "train":
@@ -185,7 +200,7 @@ def parts(view: View, origin: str) -> list[Later]:
             if not view.over_images:
                 classes(view, origin)
                 return []
-        return [(st.container(), partial(DRAWN[part], view, origin))]
+        return [(st.container(), partial(drawn[part], view, origin))]
 
 
 def say_optimism(view: View) -> None:
@@ -199,6 +214,8 @@ def no_predictions(group: Group, split: str, seed: int | None, epoch: int | None
     known, done = seeds_with_predictions(group, split, None), finished(group)
     if not done and (seed is None or not known):
         says = "What can be evaluated comes with the first seed that is done."
+    elif is_external(split):
+        says = says_untested(group, split) or f"Seed {seed} was not tested on {external_name(split)}."
     elif not known:
         says = (
             f"No finished seed of {group.name} has predictions of the {plots.SPLIT_NAMES[split].lower()} images: "
@@ -236,11 +253,14 @@ try:
         )
         st.stop()
     what_to_know(about)
-    later = models(group, about, st.container())
+    told, testing = st.container(), other_data(group)
+    later = models(group, about, told)
     data_and_model(about)
     show.picture_format()
     for place, draw in later:
         with place, st.spinner(DRAWING, show_time=True):
             draw()
+    if testing:
+        follow(*testing)
 except UserError as error:
     show_damage(group, error)

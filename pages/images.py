@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from colora import plots
 from colora.distillation.scores import SeedPredictions, whose_says
 from colora.runs.folder import Group
 from colora.settings.catalog import SCORES
@@ -38,8 +37,8 @@ def choose_view() -> str:
 
 def origin_of(found: SeedPredictions, about: dict, whose: listed.Whose) -> str:
     """What every picture on the page rests on."""
-    split = plots.SPLIT_NAMES[found.split]
-    return f"{split} split of {show.data_title(about)}, {len(found.images):,} images · {whose_says(found, whose)}"
+    split = show.split_of(about, found.split)
+    return f"{split}, {len(found.images):,} images · {whose_says(found, whose)}"
 
 
 def looking(group: Group, about: dict, found: SeedPredictions, split: str) -> None:
@@ -109,7 +108,7 @@ try:
         st.session_state["view"], st.session_state["part"] = opened
     with st.container(horizontal=True, vertical_alignment="bottom"):
         view = choose_view()
-        split = listed.choose_split(("train", "val", "test"))
+        split = listed.choose_split(("train", "val", "test", *about["external"]))
     try:
         found = scored.predictions(group, split)
     except UserError as error:

@@ -125,6 +125,8 @@ def show_evaluation(result: dict[str, Any]) -> None:
         print(f"  {told}")
     for warning in result["warnings"]:
         print(f"  Note: {one_line(warning)}")
+    if result["kept"]:
+        print(f"  Kept as {result['kept']}: colora statistics {result['name']} --split {result['kept']}")
     print(f"  {result['notice']}")
 
 

@@ -1,11 +1,12 @@
-"""What groups have reached: `show` and `list`; `evaluate`, which takes their models to other labelled images."""
+"""What groups have reached: `show` and `list`; `evaluate`, which takes their models to other labelled images, and
+`external`, what was kept of that."""
 
 import argparse
 from collections.abc import Callable
 
 from colora.cli.asked import add_config, asked_config, names, tell_unused
-from colora.cli.groups import add_groups, add_runs_dir, groups_of
-from colora.cli.printing import print_json, show_evaluation, show_groups
+from colora.cli.groups import IDENTITY, add_group, add_groups, add_runs_dir, group_of, groups_of
+from colora.cli.printing import print_json, say, show_evaluation, show_groups
 from colora.cli.progress import Bar
 from colora.cli.runs import look_beyond
 from colora.engines.view import unattended
@@ -13,8 +14,10 @@ from colora.queue.worked import COMMAND_WAIT_SECONDS, see_to
 from colora.runs.data_said import SPLITS
 from colora.runs.folder import Group
 from colora.runs.listing import listing
+from colora.runs.names import EXTERNAL, external_name
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
+from colora.system.typed import one_line
 
 OUTSIDE = ("layout", "columns", "patient_pattern", "ignore_splits", "data_roots")  # settings of the data, as a launch's
 
@@ -36,7 +39,19 @@ def add_result_commands(command: Callable, with_json: Callable) -> None:
     evaluate.add_argument(
         "--leave-out-unknown", action="store_true", help="leave out images of classes that the models do not know"
     )
+    about = "keep the predictions with each group under this name: every figure and page takes them as a split"
+    evaluate.add_argument("--keep", metavar="NAME", help=about)
+    evaluate.add_argument("--identity", metavar="ID", help=IDENTITY)
     add_config(evaluate, only=OUTSIDE)
+    external = command("external", _external_list, "tests on other data that groups keep: list, rm")
+    jobs = external.add_subparsers(dest="job", required=True, metavar="list|rm")
+    about = {"list": "what a group was tested on, with evaluate --keep", "rm": "move a test to the trash"}
+    for name, run in (("list", _external_list), ("rm", _external_rm)):
+        job = with_json(jobs.add_parser(name, help=about[name], description=about[name]))
+        add_group(job)
+        job.set_defaults(run=run)
+    job.add_argument("name", metavar="NAME", help="as `external list` prints it")
+    job.add_argument("--identity", metavar="ID", help=IDENTITY)
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -84,9 +99,35 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     for group in groups:
         with Bar(group.name, unit="") as bar:
-            results.append(evaluate_group(group, data, args.split, args.leave_out_unknown, bar))
+            results.append(evaluate_group(group, data, args.split, args.leave_out_unknown, bar, args.keep))
         if not args.json:
             show_evaluation(results[-1])
     if args.json:
         print_json(results if len(groups) > 1 else results[0])
     return 0
+
+
+def _external_list(args: argparse.Namespace) -> int:
+    from colora.runs.external import about_external, external_splits, says_untested
+
+    group = group_of(args)
+    rows = []
+    for split in external_splits(group):
+        about = about_external(group, split)
+        told = {name: about[name] for name in ("source", "images", "seeds", "tested", "tested_by")}
+        rows.append({"name": external_name(split), "split": split, **told, "untested": says_untested(group, split)})
+    lines = [
+        f"{row['name']:<20} {row['images']:>7,} images of {one_line(row['source'])}, "
+        f"{seeds_text([seed['seed'] for seed in row['seeds']])}, {row['tested'][:10]}, by {one_line(row['tested_by'])}"
+        + (f"\n  {row['untested']}" if row["untested"] else "")
+        for row in rows
+    ]
+    return say(args, rows, "\n".join(lines) or f"{group.name} was not tested on other data: evaluate --keep does.")
+
+
+def _external_rm(args: argparse.Namespace) -> int:
+    from colora.runs.external import external_test, remove_external
+
+    place = remove_external(external_test(group_of(args), f"{EXTERNAL}{args.name}"))
+    back = f"colora trash put-back {place.name}"
+    return say(args, {"name": args.name, "trash": str(place)}, f"{args.name} is in the trash; {back} brings it back")

@@ -1,6 +1,7 @@
 """How sure figures are: `statistics` of one group, `compare` of several on the same images."""
 
 import argparse
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,10 @@ from colora.cli.printing import say
 from colora.cli.question import add_question, asked_question
 from colora.metrics.figures import TITLES
 from colora.runs.data_said import SPLITS
+from colora.runs.names import EXTERNAL, external_name, is_external
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
-from colora.system.typed import one_line
+from colora.system.typed import one_line, shortened
 
 
 def add_statistics_commands(command: Callable, with_json: Callable) -> None:
@@ -23,7 +25,18 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
     several = with_json(command("compare", _compare, "whether groups differ by more than chance, on the same images"))
     add_groups(several)
     for sub in (one, several):
-        sub.add_argument("--split", choices=SPLITS, default="test", help="default test")
+        about = f"{', '.join(SPLITS)}, or {EXTERNAL}NAME of other data, kept by evaluate --keep (default test)"
+        sub.add_argument("--split", type=_split, default="test", metavar="SPLIT", help=about)
+
+
+def _split(text: str) -> str:
+    """One of a group's own splits, or the name of other data."""
+    if text in SPLITS:
+        return text
+    with contextlib.suppress(UserError):
+        if is_external(text) and external_name(text):
+            return text
+    raise argparse.ArgumentTypeError(f"'{shortened(text)}' is none of {', '.join(SPLITS)}, and no {EXTERNAL}NAME")
 
 
 def _statistics(args: argparse.Namespace) -> int:
@@ -57,7 +70,9 @@ def _statistics_text(found: dict[str, Any]) -> str:
     if found["operating_point"]:
         lines += _operating_point_text(found, found["operating_point"])
     if found["frozen"]:
-        lines += _frozen_text(found["frozen"])
+        lines += _frozen_text(found["frozen"], found["split"] if is_external(found["split"]) else "test")
+    if found["shift"]:
+        lines += _shift_text(found)
     if found["optimism"]:
         lines.append(f"  {found['optimism']['says']}")
     lines += [f"  {told}" for told in found["not_counted"]]
@@ -116,14 +131,34 @@ def _operating_point_text(found: dict[str, Any], point: dict[str, Any]) -> list[
     return lines
 
 
-def _frozen_text(frozen: dict[str, Any]) -> list[str]:
+def _frozen_text(frozen: dict[str, Any], on: str) -> list[str]:
     if why := frozen.get("reason"):
         return [f"  Frozen: not estimable: {one_line(why)}"]
-    lines = [f"  Frozen: {one_line(frozen['says'])}", "    on validation, and on test"]
+    lines = [f"  Frozen: {one_line(frozen['says'])}", f"    on validation, and on {on}"]
     lines += [f"    {frozen['says_changed']}"] if frozen["changed"] else []
     for name in ("sensitivity", "specificity"):
         own, here = (_estimate(frozen[part][name]) for part in ("on_validation", "judged"))
         lines.append(f"    {TITLES[name]:<18} {own}; {here}")
+    return lines
+
+
+def _shift_text(found: dict[str, Any]) -> list[str]:
+    """Other data beside the group's own: prevalence, calibration, distance."""
+    moved, there = found["shift"], found["split"]
+    own = moved["prevalence"]
+    lines = [f"  Shift: share of each class in train, in test, and in {there}"]
+    for name in found["class_names"]:
+        parts = "; ".join(_estimate(own[split][name]) for split in ("train", "test", there))
+        lines.append(f"    {one_line(name):<18} {parts}")
+    before = {split: each["before"] for split, each in moved["calibration"].items()}
+    errors = [name for name in before["test"] if name in TITLES]
+    lines.append(f"  Shift of the calibration, as trained: on test; on {there}")
+    lines += [f"    {TITLES[n]:<18} {_estimate(before['test'][n])}; {_estimate(before[there][n])}" for n in errors]
+    if moved["distance"] is None:
+        lines.append("  Distance from what the models know: not known, since a seed has not kept what it sees.")
+        return lines
+    parts = "; ".join(f"{split} {_estimate(each['beyond'])}" for split, each in moved["distance"].items())
+    lines.append(f"  Share of images further from what the models know than 95 % of validation's: {parts}")
     return lines
 
 

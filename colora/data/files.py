@@ -88,13 +88,27 @@ def whole_files(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
     Raises UserError as `catalogue_of` does, or where more than 5 % of the images do not open.
     """
     catalogue = catalogue_of(config, on_progress, to_train=False)
-    names, which = ("all",), np.zeros(len(catalogue.paths), dtype=np.int64)
-    rule = "every image of it"
-    if catalogue.given is not None:
-        present, which = np.unique(catalogue.given, return_inverse=True)
-        names, rule = tuple(SPLITS[i] for i in present), f"as given by {catalogue.given_by}"
+    names, which, rule = _whole(catalogue)
     splits, notes = _read(catalogue, which, names, config.image_size, on_progress)
     return _dataset(catalogue, splits, notes, config.dataset, rule, [])
+
+
+def outline_whole(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
+    """What `whole_files` would return, as far as names tell: no image is opened, and all are taken to open.
+
+    Raises UserError as `catalogue_of` does.
+    """
+    catalogue = catalogue_of(config, on_progress, to_train=False)
+    names, which, rule = _whole(catalogue)
+    return _dataset(catalogue, _outlines(catalogue, names, which), Notes(), config.dataset, rule, [])
+
+
+def _whole(catalogue: Catalogue) -> tuple[tuple[str, ...], np.ndarray, str]:
+    """(splits, the number of each image's (N,), by which rule): those that the source has, else the one split "all"."""
+    if catalogue.given is None:
+        return ("all",), np.zeros(len(catalogue.paths), dtype=np.int64), "every image of it"
+    present, which = np.unique(catalogue.given, return_inverse=True)
+    return tuple(SPLITS[i] for i in present), which, f"as given by {catalogue.given_by}"
 
 
 def outline_files(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
@@ -104,11 +118,17 @@ def outline_files(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
     """
     catalogue = catalogue_of(config, on_progress)
     division = divide(catalogue, config.split_seed, source_path(config), config.patient_pattern)
-    splits, patients = {}, catalogue.patients.ids
-    for i, name in enumerate(SPLITS):
-        own = np.flatnonzero(division.which == i)
-        splits[name] = outline_split(catalogue.labels[own], None if patients is None else patients[own])
+    splits = _outlines(catalogue, SPLITS, division.which)
     return _dataset(catalogue, splits, Notes(), source_name(config), division.rule, list(division.warnings))
+
+
+def _outlines(catalogue: Catalogue, names: tuple[str, ...], which: np.ndarray) -> dict[str, Split]:
+    """The splits by name, from split numbers (N,), without pixels and ids."""
+    splits, patients = {}, catalogue.patients.ids
+    for i, name in enumerate(names):
+        own = np.flatnonzero(which == i)
+        splits[name] = outline_split(catalogue.labels[own], None if patients is None else patients[own])
+    return splits
 
 
 def source_path(config: RunConfig) -> str:

@@ -28,10 +28,12 @@ class Matched:
 
     classes: one row a class of the data: own (its name there), given (the one that a person gave it, or None), model
     (the class of the models that it is, or None), images; absent: the models' classes without an image; left_out:
-    images of each class that the models do not know, which are not among these.
+    images of each class that the models do not know, which are not among these. kept (n,): the positions of the others
+    among the data's.
     """
 
     images: Split
+    kept: np.ndarray
     classes: list[dict[str, Any]]
     absent: tuple[str, ...]
     left_out: dict[str, int]
@@ -56,8 +58,9 @@ def match_classes(resolved: Resolved, outside: Outside, leave_out_unknown: bool 
         )
     if left_out and not leave_out_unknown:
         raise _unknown(source, left_out, known)
-    kept = split if keep.all() else split.take(np.flatnonzero(keep))
-    images = Split(kept.images, to_model[kept.labels], kept.image_ids, kept.patient_ids)
+    kept = np.flatnonzero(keep)
+    own = split if keep.all() else split.take(kept)
+    images = Split(own.images, to_model[own.labels], own.image_ids, own.patient_ids)
     there = np.bincount(images.labels, minlength=len(known))
     renamed = names != outside.own_names
     rows = [
@@ -71,7 +74,7 @@ def match_classes(resolved: Resolved, outside: Outside, leave_out_unknown: bool 
     ]
     absent = tuple(name for name, n in zip(known, there, strict=True) if n == 0)
     warnings = (*(() if by_name else _said_order(resolved, outside)), *_said_left_out(left_out))
-    return Matched(images, rows, absent, left_out, warnings)
+    return Matched(images, kept, rows, absent, left_out, warnings)
 
 
 def _by_name(resolved: Resolved, outside: Outside) -> bool:

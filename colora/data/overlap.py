@@ -1,7 +1,8 @@
-"""Whether images that meet finished models were trained on: by their pixels, and by their patients.
+"""Whether images that meet finished models were trained on: by their pixels, by near copies, and by their patients.
 
 Every finished seed keeps a checksum of each image as the network saw it, at the group's size. So the same picture is
-found again under another name or in another folder; one that was cut or stored anew with losses is not.
+found again under another name or in another folder, also where the training images are gone. One that was stored anew
+with losses, resized or a little cropped is found as `alike` says, by the training images themselves.
 """
 
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colora.data.dataset import SPLITS, Split
-from colora.data.prepare import RULE
+from colora.data.dataset import SPLITS, Dataset, Split
+from colora.data.leaks import find_leaks
+from colora.data.prepare import RULE, Progress, quiet
 from colora.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -22,10 +24,12 @@ CHOOSERS = {"validation": "val", "paper": "test"}  # the split that chose the ep
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many of so many images, and patients, were in which part of the training; None where it is not known."""
+    """How many of so many images, and patients, were in which part of the training; None where it is not known. A near
+    copy of a training image is none of those that were trained on."""
 
     images: int
     images_trained_on: int | None
+    images_nearly_trained_on: int | None
     images_in_validation: int | None
     images_in_test: int | None
     images_of_patients_trained_on: int | None
@@ -35,8 +39,16 @@ class Overlap:
         return asdict(self)
 
 
-def overlap(run: Run, split: Split) -> Overlap:
-    """Of the images that meet the group of a finished run, whose seeds all share its data.
+def near_copies(trained: Split, split: Split, on_progress: Progress = quiet) -> int:
+    """How many images of `split` are nearly, and not exactly, one of those that were `trained` on (`data.leaks`)."""
+    classes = tuple(map(str, range(max(trained.labels.max(), split.labels.max()) + 1)))
+    both = Dataset({"train": trained, "all": split}, classes, False, "", "")
+    return find_leaks(both, on_progress).near_across_splits
+
+
+def overlap(run: Run, split: Split, near: int | None = None) -> Overlap:
+    """Of the images that meet the group of a finished run, whose seeds all share its data; `near` is what `near_copies`
+    has found.
 
     Raises UserError where the run's predictions are damaged.
     """
@@ -53,15 +65,18 @@ def overlap(run: Run, split: Split) -> Overlap:
     if patients is not None and len(patients) and split.patient_ids is not None:
         trained = np.isin(split.patient_ids, patients)
         of_patients, whose = int(trained.sum()), len(np.unique(split.patient_ids[trained]))
-    return Overlap(len(split), shared["train"], shared["val"], shared["test"], of_patients, whose)
+    return Overlap(len(split), shared["train"], near, shared["val"], shared["test"], of_patients, whose)
 
 
 def _checksums(table: "pd.DataFrame | None") -> np.ndarray | None:
     return None if table is None or "checksum" not in table else table["checksum"].to_numpy()
 
 
-def overlap_warnings(found: Overlap, split: Split, selection: str, ways_out: str = "") -> Iterator[str]:
-    """What it means for figures on these images; `selection` is the group's rule, `ways_out` how to tell patients."""
+def overlap_warnings(
+    found: Overlap, split: Split, selection: str, ways_out: str = "", why_not_near: str | None = None
+) -> Iterator[str]:
+    """What it means for figures on these images; `selection` is the group's rule, `ways_out` how to tell patients,
+    `why_not_near` why near copies are not known."""
     same, whose, total = found.images_trained_on, found.images_of_patients_trained_on, f"{found.images:,} images"
     if same and whose:
         yield (
@@ -74,6 +89,12 @@ def overlap_warnings(found: Overlap, split: Split, selection: str, ways_out: str
         yield (
             f"{whose:,} of {total} are of patients the models were trained on (the same ids): these figures are no "
             "estimate for new patients."
+        )
+    if near := found.images_nearly_trained_on:
+        are = "is a near copy of an image" if near == 1 else "are near copies of images"
+        yield (
+            f"{near:,} of {total} {are} trained on (stored anew, resized or a little changed): these figures are no "
+            "estimate for new scans."
         )
     chooser = CHOOSERS[selection]
     chose = found.images_in_validation if chooser == "val" else found.images_in_test
@@ -88,6 +109,8 @@ def overlap_warnings(found: Overlap, split: Split, selection: str, ways_out: str
             "Whether these images were trained on is not known: the models' seeds kept no checksums of images as they "
             "are prepared now."
         )
+    if why_not_near:
+        yield f"Whether they are near copies of images trained on is not known: {why_not_near}"
     if whose is None:
         missing = "the data have no patient ids" if split.patient_ids is None else "the training images have none"
         yield f"Whether these patients were also in training is not known: {missing}{ways_out}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from colora.data.dataset import SPLITS, Dataset, Split, balanced_index, checked, outline_split
-from colora.data.files import catalogue_of, outline_files, split_files, whole_files
+from colora.data.files import catalogue_of, outline_files, outline_whole, split_files, whole_files
 from colora.data.medmnist import known_checksum, outline_medmnist, read_medmnist
 from colora.data.npz import VERIFIED_BYTES, outline_npz, read_npz
 from colora.data.npz_file import need_memory
@@ -57,16 +57,18 @@ def outline(config: RunConfig, on_progress: Progress = quiet) -> Dataset:
 
     Raises UserError for what `load_dataset` would certainly refuse.
     """
+    files = config.dataset.partition(":")[0] in FILES
+    return checked(_named(outline_files(config, on_progress) if files else _outline(config), config))
+
+
+def _outline(config: RunConfig) -> Dataset:
+    """Of data that are no files of images, under their own names, whatever they may be good for."""
     kind, _, place = config.dataset.partition(":")
     if kind == "npz":
-        found = outline_npz(named_place(place, "dataset"))
-    elif kind in FILES:
-        found = outline_files(config, on_progress)
-    elif kind == "phantom":
-        found = _phantom({name: outline_split(class_labels(name), patients(name)) for name in SPLITS})
-    else:
-        found = outline_medmnist(kind, config.image_size, config.data_dir)
-    return checked(_named(found, config))
+        return outline_npz(named_place(place, "dataset"))
+    if kind == "phantom":
+        return _phantom({name: outline_split(class_labels(name), patients(name)) for name in SPLITS})
+    return outline_medmnist(kind, config.image_size, config.data_dir)
 
 
 def _named(dataset: Dataset, config: RunConfig) -> Dataset:
@@ -195,6 +197,13 @@ class Outside:
     images: Split
     own_names: tuple[str, ...]
 
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """(splits (N,) str, positions (N,) int64) where each of the images stands in the data."""
+        splits = self.dataset.splits
+        taken = [self.split] if self.split in splits else list(splits)
+        counts = [len(splits[name]) for name in taken]
+        return np.repeat(taken, counts), np.concatenate([np.arange(count) for count in counts])
+
 
 def load_outside(settings: Mapping[str, Any], split: str | None = None, on_progress: Progress = quiet) -> Outside:
     """The data that `settings` name, which are those of RunConfig about data, and `image_size`; None is the default.
@@ -204,7 +213,17 @@ def load_outside(settings: Mapping[str, Any], split: str | None = None, on_progr
     """
     config = make_config({name: value for name, value in settings.items() if value is not None})
     files = config.dataset.partition(":")[0] in FILES
-    dataset = whole_files(config, on_progress) if files else _read(config, on_progress)
+    return _outside(config, whole_files(config, on_progress) if files else _read(config, on_progress), split)
+
+
+def outline_outside(config: RunConfig, split: str | None = None, on_progress: Progress = quiet) -> Outside:
+    """What `load_outside` would return of these settings, without pixels and ids: from names, tables and labels alone.
+    Raises UserError for what that would certainly refuse."""
+    files = config.dataset.partition(":")[0] in FILES
+    return _outside(config, outline_whole(config, on_progress) if files else _outline(config), split)
+
+
+def _outside(config: RunConfig, dataset: Dataset, split: str | None) -> Outside:
     taken = outside_split(dataset, split)
     images = dataset.splits[taken] if taken in dataset.splits else _pooled(dataset)
     if not len(images):

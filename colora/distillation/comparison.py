@@ -16,7 +16,8 @@ from colora.data.cuts import Cut, pinned_cut
 from colora.data.rules import make_rule
 from colora.distillation.distil import distil, pool_of
 from colora.distillation.scores import SeedPredictions, read_predictions
-from colora.runs.folder import Group, check_file_name, open_group
+from colora.runs.folder import Group, open_group
+from colora.runs.names import check_file_name
 from colora.settings.config import RunConfig, make_config
 from colora.system.errors import UserError
 

@@ -32,7 +32,7 @@ from typing import Any, BinaryIO
 
 from colora.runs.access import check
 from colora.runs.audit import acting_user, own_folder
-from colora.runs.folder import NAME, check_file_name
+from colora.runs.names import NAME, check_file_name
 from colora.settings.catalog import MOST_CLASSES, VERDICTS
 from colora.system.errors import UserError
 from colora.system.files import append_bytes, regular, remembered, sync_folder, why

@@ -9,9 +9,11 @@ import pandas as pd
 
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.uncertainty import model_scores, seed_scores
+from colora.results.predictions import SOURCE
 from colora.results.summary import best_run, probability_columns
-from colora.runs.finished import counted, finished
-from colora.runs.folder import Group
+from colora.runs.external import SplitData, counting, data_of, says_untested
+from colora.runs.finished import counted
+from colora.runs.folder import Group, Run
 from colora.settings.resolved import Resolved
 from colora.system.errors import UserError
 
@@ -24,8 +26,9 @@ class SeedPredictions:
     """What the finished seeds of a group say about one split.
 
     images: one row an image, in the split's order: index, label (as given), image_id, patient_id (or null), used (bool:
-    trained on; False outside the train split). seeds: S seed numbers, ascending. probabilities (S, N, C) float32.
-    checksums: (N,) uint64, `prepare.image_checksum` of each image; None where no seed has kept it.
+    trained on; False outside the train split), and source_split of other data. seeds: S seed numbers, ascending.
+    probabilities (S, N, C) float32. checksums: (N,) uint64, `prepare.image_checksum` of each image; None where no seed
+    has kept it.
     """
 
     group: Group
@@ -36,19 +39,27 @@ class SeedPredictions:
     checksums: np.ndarray | None = None
 
     @cached_property
+    def _first(self) -> Run:
+        """What is asked of this seed here is the same for all."""
+        return next(run for run in self.group.runs if run.seed == self.seeds[0])
+
+    @property
     def resolved(self) -> Resolved:
-        """Of the first seed; what is asked of it here is the same for all."""
-        run = next(run for run in self.group.runs if run.seed == self.seeds[0])
-        assert run.resolved is not None  # predictions exist, so the run has started
-        return run.resolved
+        assert self._first.resolved is not None  # predictions exist, so the run has started
+        return self._first.resolved
 
     @property
     def class_names(self) -> list[str]:
         return self.resolved.class_names
 
+    @cached_property
+    def data(self) -> SplitData:
+        """Raises UserError where the file of a test on other data is damaged."""
+        return data_of(self._first, self.split)
+
     @property
     def data_checksum(self) -> str:
-        return self.resolved.data_checksum
+        return self.data.checksum
 
     @cached_property
     def over_seeds(self) -> pd.DataFrame:
@@ -80,18 +91,19 @@ class SeedPredictions:
 
 
 def read_predictions(group: Group, split: str) -> SeedPredictions:
-    """Every finished seed's predictions on `split` ("train", "val" or "test").
+    """The predictions on `split`, of the group's own or "external/NAME", of every seed that counts there.
 
     Raises UserError where there is none, or where the seeds disagree on the images or their labels.
     """
-    runs = sorted((run for run in finished(group) if run.has_predictions(split)), key=lambda run: run.seed)
+    runs = sorted((run for run in counting(group, split) if run.has_predictions(split)), key=lambda run: run.seed)
     if not runs:
         for run in group.runs:
             if run.state == "damaged" and run.has_predictions(split):  # whole, but nothing tells their epoch
                 raise UserError(run.status["reason"])
         raise UserError(
-            f"{group.name} has no predictions on {split} yet: those of a seed count when it is done, and the group is "
-            f"{group.state}."
+            says_untested(group, split)
+            or f"{group.name} has no predictions on {split} yet: those of a seed count when it is done, and the group "
+            f"is {group.state}."
         )
     tables = [run.predictions(split) for run in runs]
     first = tables[0]
@@ -106,6 +118,8 @@ def read_predictions(group: Group, split: str) -> SeedPredictions:
             )
     images = first[IDENTITY].reset_index(drop=True)
     images["used"] = first["used"].to_numpy() if split == "train" else False
+    if SOURCE in first:
+        images[SOURCE] = first[SOURCE].to_numpy()
     columns = probability_columns(first)
     probabilities = np.stack([table[columns].to_numpy(dtype=np.float32) for table in tables])  # (S, N, C)
     checksums = None if kept is None else kept.to_numpy()

@@ -112,10 +112,13 @@ def share_below(ascending: np.ndarray, value: float) -> float:
 @dataclass(frozen=True, eq=False)
 class Scales:
     """Of S seeds, on whose scales 0 is validation's median and 1 its limit, since seeds' features are not of one
-    spread: `middle` and `width`, (S, 1) each."""
+    spread: `middle` and `width`, (S, 1) each; `known` (V,) ascending are validation's own joint distances, and `limit`
+    is theirs."""
 
     middle: np.ndarray
     width: np.ndarray
+    known: np.ndarray
+    limit: float
 
     @classmethod
     def of(cls, validation: np.ndarray, share: float = SHARE) -> "Scales":
@@ -123,9 +126,10 @@ class Scales:
         known = np.asarray(validation, dtype=np.float64)
         middle = np.median(known, axis=1, keepdims=True)
         ends = np.array([[limit(seed, share)] for seed in known])
-        return cls(middle, np.maximum(ends - middle, 1e-12))
+        width = np.maximum(ends - middle, 1e-12)
+        joint = np.sort(((known - middle) / width).mean(axis=0))
+        return cls(middle, width, joint, limit(joint, share))
 
     def joint(self, distances: np.ndarray) -> np.ndarray:
-        """(M,): the mean over the seeds of their distances (S, M), each on its scale. Its limit is that of the
-        validation images' own."""
+        """(M,): the mean over the seeds of their distances (S, M), each on its scale."""
         return ((distances - self.middle) / self.width).mean(axis=0)

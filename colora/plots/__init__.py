@@ -12,6 +12,7 @@ from colora.plots.data import class_shares
 from colora.plots.evaluation import class_curves, curve_table, interval_table
 from colora.plots.images import divided_scores, image_timeline, seed_probabilities, sorted_scores, thinned
 from colora.plots.operating_point import decision_curve
+from colora.plots.shift import distances
 from colora.plots.style import (
     CLASS_COLOURS,
     CLASS_DASHES,
@@ -19,6 +20,7 @@ from colora.plots.style import (
     SPLIT_COLOURS,
     SPLIT_NAMES,
     class_colour,
+    split_title,
 )
 from colora.plots.written import Written, written
 
@@ -26,6 +28,7 @@ __all__ = [
     "CLASS_COLOURS", "CLASS_DASHES", "COST_NAMES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES",
     "WHOLE_RANGE_GROUPS", "Cell", "Written", "class_colour", "class_curves", "class_shares", "compared_curves",
     "confusion_matrix", "confusion_table", "contact_sheet", "cost_scatter", "curve_table", "decision_curve",
-    "divided_scores", "image_timeline", "interval_table", "learning_curves", "learning_table", "reliability_diagram",
-    "reliability_table", "seed_figures", "seed_probabilities", "sorted_scores", "thinned", "written",
+    "distances", "divided_scores", "image_timeline", "interval_table", "learning_curves", "learning_table",
+    "reliability_diagram", "reliability_table", "seed_figures", "seed_probabilities", "sorted_scores", "split_title",
+    "thinned", "written",
 ]  # fmt: skip

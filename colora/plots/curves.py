@@ -7,7 +7,18 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from colora.plots.style import GREY, METRIC_NAMES, SPLIT_COLOURS, SPLIT_DASHES, SPLIT_NAMES, base_figure, plain, rgba
+from colora.plots.style import (
+    EXTERNAL_COLOUR,
+    GREY,
+    METRIC_NAMES,
+    SPLIT_COLOURS,
+    SPLIT_DASHES,
+    SPLIT_NAMES,
+    base_figure,
+    plain,
+    rgba,
+    split_title,
+)
 from colora.runs.finished import counted
 
 
@@ -141,8 +152,10 @@ def seed_figures(
     metric: str,
     whiskers: bool = False,
     joint: tuple[str, float, float, float] | None = None,
+    external: str | None = None,
 ) -> go.Figure:
-    """One dot a seed and split, and the box of median, quartiles and range over the seeds that count.
+    """One dot a seed and split, last of the other data that `external` names, and the box of median, quartiles and
+    range over the seeds that count.
 
     With `whiskers` the dots stand side by side, each with its own 95 % interval over images, and there are no boxes:
     the ends are in {split}_{metric}_low and _high, NaN where there is none. `joint` adds a diamond for the ensemble of
@@ -154,7 +167,9 @@ def seed_figures(
     """
     traces: list[Any] = []
     table = table.assign(state=table["state"].map(plain)) if "state" in table else table
-    for split, colour in SPLIT_COLOURS.items():
+    places = SPLIT_COLOURS | ({external: EXTERNAL_COLOUR} if external else {})
+    names = {split: plain(split_title(split)) for split in places}
+    for place, (split, colour) in enumerate(places.items()):
         values = table[f"{split}_{metric}"].astype(float)
         known = values.notna()
         if not known.any():
@@ -165,7 +180,7 @@ def seed_figures(
             q1, median, q3 = np.percentile(values[counting], [25, 50, 75])
             traces.append(
                 go.Box(
-                    x=[SPLIT_NAMES[split]],
+                    x=[names[split]],
                     q1=[q1],
                     median=[median],
                     q3=[q3],
@@ -184,10 +199,10 @@ def seed_figures(
         columns = ["seed", "epoch", *(["state"] if "state" in table else [])]
         for rows, marker, so_far in ((counting, filled, ""), (known & ~table["finished"], hollow, said)):
             if rows.any():
-                beside = list(SPLIT_COLOURS).index(split) + _side_by_side(len(table))[rows]
+                beside = place + _side_by_side(len(table))[rows]
                 traces.append(
                     go.Scatter(
-                        x=[SPLIT_NAMES[split]] * int(rows.sum()) if ends is None else beside,
+                        x=[names[split]] * int(rows.sum()) if ends is None else beside,
                         y=values[rows],
                         error_y=None if ends is None else _whiskers(values[rows], ends[rows], colour),
                         mode="markers",
@@ -200,11 +215,13 @@ def seed_figures(
                     )
                 )
     if joint:
-        traces.append(_ensemble(*joint, whiskers))
+        split, *figures = joint
+        place = list(places).index(split)
+        traces.append(_ensemble(place + 0.42 if whiskers else names[split], *figures, places[split], whiskers))
     figure = base_figure(traces, "", METRIC_NAMES[metric], 280)
     if whiskers:
-        names = [SPLIT_NAMES[split] for split in SPLIT_COLOURS]
-        figure.update_xaxes(tickmode="array", tickvals=list(range(len(names))), ticktext=names, range=[-0.5, 2.5])
+        ticks = {"tickvals": list(range(len(names))), "ticktext": list(names.values())}
+        figure.update_xaxes(tickmode="array", range=[-0.5, len(names) - 0.5], **ticks)
     return figure
 
 
@@ -213,16 +230,17 @@ def _ends(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.reindex(columns=[f"{column}_low", f"{column}_high"]).astype(float)
 
 
-def _ensemble(split: str, value: float, low: float, high: float, whiskers: bool) -> go.Scatter:
-    """Beside the dots of its split."""
-    place = list(SPLIT_COLOURS).index(split) + 0.42
+def _ensemble(
+    place: float | str, value: float, low: float, high: float, colour: str, whiskers: bool
+) -> go.Scatter:
+    """At its place beside the dots of its split."""
     ends = pd.DataFrame({"low": [low], "high": [high]})
     return go.Scatter(
-        x=[place if whiskers else SPLIT_NAMES[split]],
+        x=[place],
         y=[value],
-        error_y=_whiskers(pd.Series([value]), ends, SPLIT_COLOURS[split]) if whiskers else None,
+        error_y=_whiskers(pd.Series([value]), ends, colour) if whiskers else None,
         mode="markers",
-        marker={"color": SPLIT_COLOURS[split], "size": 12, "symbol": "diamond-open", "line": {"width": 2.5}},
+        marker={"color": colour, "size": 12, "symbol": "diamond-open", "line": {"width": 2.5}},
         hovertemplate=f"ensemble of the seeds: <b>%{{y:.3f}}</b>{_between_text(low, high)}<extra></extra>",
         showlegend=False,
     )

@@ -11,6 +11,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from colora.runs.names import external_name, is_external
+
 BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, GREY, RED = (
     "#0C56BF",
     "#E27710",
@@ -25,10 +27,16 @@ CLASS_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, GREY)
 FEW_CLASSES = 4  # with more, figures on bars would not fit side by side on a phone
 CLASS_DASHES = ("solid", "dash", "dot", "dashdot")
 SPLIT_COLOURS = {"train": GREY, "val": SKY, "test": ORANGE}
+EXTERNAL_COLOUR = PURPLE
 SPLIT_DASHES = {"train": "dot", "val": "dash", "test": "solid"}
 SPLIT_NAMES = {"train": "Train", "val": "Validation", "test": "Test"}
 CAPTION_HEIGHT = 56  # pixels of every figure: three lines and their distance
 METRIC_NAMES = {"loss": "Loss", "accuracy": "Accuracy", "auc": "AUC"}
+
+
+def split_title(split: str) -> str:
+    """What people call a split; other data have the name that they were given."""
+    return external_name(split) if is_external(split) else SPLIT_NAMES[split]
 
 
 def plain(text: str) -> str:

@@ -164,9 +164,9 @@ def _doubt(known: Known, page: Page) -> dict[str, Any]:
         place = {"share": share_below(known.disagreement, value)}
         parts["disagreement"] = {"value": value, "limit": DISSENT, "high": value >= DISSENT} | place
     if known.seen is not None and page.distances is not None:
-        value = known.seen.distance(page.distances)
-        place = {"share": share_below(known.seen.far, value)}
-        parts["distance"] = {"value": value, "limit": known.seen.limit, "high": value > known.seen.limit} | place
+        value, scales = known.seen.distance(page.distances), known.seen.scales
+        place = {"share": share_below(scales.known, value)}
+        parts["distance"] = {"value": value, "limit": scales.limit, "high": value > scales.limit} | place
     parts["blank"] = {"value": page.contrast, "limit": BLANK, "high": page.contrast < BLANK}
     high = any(part is not None and part["high"] for part in parts.values())
     return {"high": high, "says": DO_NOT_RELY if high else None, "reasons": _reasons(parts), **parts}

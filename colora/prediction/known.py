@@ -13,7 +13,7 @@ import pandas as pd
 
 from colora.metrics.calibration import temperature
 from colora.metrics.classification import entropy
-from colora.metrics.novelty import Scales, limit
+from colora.metrics.novelty import Scales
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.uncertainty import vote_disagreement
 from colora.results.calibration import temperatures
@@ -57,16 +57,6 @@ class Seen:
     @cached_property
     def scales(self) -> Scales:
         return Scales.of(self.validation)
-
-    @cached_property
-    def far(self) -> np.ndarray:
-        """(V,) ascending: the joint distances of the validation images."""
-        return np.sort(self.scales.joint(self.validation))
-
-    @cached_property
-    def limit(self) -> float:
-        """From which joint distance on an image lies too far."""
-        return limit(self.far)
 
     def distance(self, distances: np.ndarray) -> float:
         """Joint, of an image's distances (S,) from what is familiar to each seed."""

@@ -74,7 +74,11 @@ class GroupModels:
     def each(self, images: np.ndarray) -> Iterator[tuple[Run, np.ndarray]]:
         """Each run, and its probabilities (N, C) float32 of images (N, S, S) uint8."""
         for run in self.runs:
-            yield run, probabilities(self.model(run), *self._batches(run, images))
+            yield run, self.probabilities(run, images)
+
+    def probabilities(self, run: Run, images: np.ndarray) -> np.ndarray:
+        """(N, C) float32 of images (N, S, S) uint8."""
+        return probabilities(self.model(run), *self._batches(run, images))
 
     def seen_by(self, run: Run, images: np.ndarray, maps_at: np.ndarray | None = None) -> Outputs:
         """`training.images.outputs` of one run for images (N, S, S) uint8."""
@@ -87,12 +91,12 @@ class GroupModels:
         every = {run.seed: self.seen_by(run, images) for run in self.runs}
         distances = None
         if all(has_features(run) for run in self.runs):
-            distances = np.stack([self._distance(run, every[run.seed].maps) for run in self.runs], axis=1)
+            distances = np.stack([self.distance(run, every[run.seed].maps) for run in self.runs], axis=1)
         probabilities = np.stack([seen.probabilities for seen in every.values()], axis=1)
         return Seen(probabilities, every[best.seed].features, distances)
 
-    def _distance(self, run: Run, maps: np.ndarray) -> np.ndarray:
-        """(N,) of maps (N, K) from what is familiar to a run's model."""
+    def distance(self, run: Run, maps: np.ndarray) -> np.ndarray:
+        """(N,) of maps (N, K) from what is familiar to a run's model. Raises UserError where its file is damaged."""
         if run.seed not in self._familiar:
             self._familiar[run.seed], _ = read_familiar(run)
         familiar = self._familiar[run.seed]

@@ -3,7 +3,7 @@
 Works on what `results.summary.group_summary` says of each group, so that nothing is read twice.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from colora.metrics.over_seeds import Spread
 from colora.runs.finished import says_not_counted
+from colora.runs.names import external_name, is_external
 from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum, in_effect
 from colora.settings.seeds import format_seeds
@@ -20,6 +21,7 @@ FEWEST, MOST = 2, 8
 LETTERS = "ABCDEFGH"
 NOT_USED = "not used"
 Summaries = dict[str, dict[str, Any]]  # by group name, in the order of comparison
+SeedFigures = dict[int, dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,14 @@ def labels(names: Iterable[str], most: int = 28) -> dict[str, str]:
     }
 
 
-def cautions(summaries: Summaries) -> list[Caution]:
-    """Groups that have not started yet say nothing of their data, and are left out of that question."""
-    found = [*_of_classes(summaries), *_of_data(summaries), *_of_selection(summaries)]
+def cautions(summaries: Summaries, split: str = "test") -> list[Caution]:
+    """Of figures on a split. Groups that have not started yet say nothing of their data, and are left out of that
+    question. Other data that all were tested on may judge groups that were trained on different ones, and no rule has
+    chosen on them."""
+    if is_external(split):
+        found = [*_of_classes(summaries), *_of_tests(summaries, split)]
+    else:
+        found = [*_of_classes(summaries), *_of_data(summaries), *_of_selection(summaries)]
     for name, about in summaries.items():
         found += [Caution("mind", f"{name}: {told}") for told in says_not_counted(about)]
     lonely = [name for name, about in summaries.items() if about["finished"] == 1 or len(about["seeds"]) == 1]
@@ -93,6 +100,29 @@ def _of_data(summaries: Summaries) -> list[Caution]:
     ]
 
 
+def _of_tests(summaries: Summaries, split: str) -> list[Caution]:
+    """Groups that were tested on different data under one name, or not at all."""
+    name, found = external_name(split), []
+    checksums = _parted(summaries, lambda a: a["external"].get(split, {}).get("checksum"))
+    if len(checksums) > 1:
+        each = "; ".join(f"{_and(n)}: {summaries[n[0]]['external'][split]['source']}" for n in checksums.values())
+        found.append(Caution("wrong", f"Under the name {name} the groups were tested on different images ({each})."))
+    tested = [group for names in checksums.values() for group in names]
+    if without := [group for group in summaries if group not in tested]:
+        found.append(Caution("mind", f"Not tested on {name}: {_and(without)}."))
+    return found
+
+
+def on_other_data(summaries: Summaries, figures: Mapping[str, SeedFigures], split: str) -> Summaries:
+    """The same with the `figures` {group: {seed: {"accuracy", "auc", "loss"}}} of each seed that was tested on these
+    data; the others have none there."""
+    return {
+        name: about | {"seeds": [row | own.get(row["seed"], {}) for row in about["seeds"]]}
+        for name, about in summaries.items()
+        for own in [{seed: {split: found} for seed, found in figures.get(name, {}).items()}]
+    }
+
+
 def _same_images(about: dict[str, Any]) -> str:
     """Equal for groups that differ in the image size alone: MedMNIST and folders keep the images and their order."""
     data = about["data"]
@@ -127,7 +157,7 @@ def _and(names: list[str]) -> str:
 
 
 def seed_points(summaries: Summaries, split: str) -> pd.DataFrame:
-    """One row a group and seed that counts, at its selected epoch.
+    """One row a group and seed that counts on `split`, at its selected epoch.
 
     Columns: group, place (from 0), seed, epoch, accuracy, auc, loss (on `split`), trainable (weights), minutes (of
     training), seconds_per_epoch (median), peak_memory_mib.
@@ -146,7 +176,7 @@ def seed_points(summaries: Summaries, split: str) -> pd.DataFrame:
         }
         for place, (name, about) in enumerate(summaries.items())
         for row in about["seeds"]
-        if row["finished"] and not row["apart"] and "selected_epoch" in row
+        if row["finished"] and not row["apart"] and "selected_epoch" in row and split in row
     ]
     columns = ["group", "place", "seed", "epoch", "accuracy", "auc", "loss", "trainable", "minutes"]
     numbers = [*columns[4:], "seconds_per_epoch", "peak_memory_mib"]

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from colora.metrics.bootstrap import Sample
+from colora.metrics.classification import accuracy, cross_entropy, macro_auc
 from colora.metrics.figures import Predicted
 from colora.results.predictions import image_table, predicted
-from colora.runs.finished import finished
+from colora.runs.external import counting, says_untested
 from colora.runs.folder import Group, Run
 from colora.system.errors import UserError
 
@@ -65,12 +66,25 @@ class Judged:
         return [self.probabilities[self.seeds.index(seed)] for seed in seeds]
 
 
+def figures_of_seeds(seen: Judged) -> dict[int, dict[str, float | None]]:
+    """{seed: accuracy, AUC (mean one-vs-rest, None where it is not defined) and loss (cross-entropy, nats)}, as
+    metrics.jsonl has them of a group's own splits."""
+    figures = {"accuracy": accuracy, "auc": macro_auc, "loss": cross_entropy}
+    return {
+        seed: {name: figure(seen.labels, p) for name, figure in figures.items()}
+        for seed, p in zip(seen.seeds, seen.probabilities, strict=True)
+    }
+
+
 def judged(group: Group, split: str, runs: Sequence[Run] | None = None, epoch: int | None = None) -> Judged:
-    """Of `runs`, by default the finished seeds that count, at `epoch`, by default each one's selected epoch. Raises
-    UserError while no seed is finished, and where a file is damaged."""
-    runs = finished(group) if runs is None else runs
+    """Of `runs`, by default the seeds that count on this split, at `epoch`, by default each one's selected epoch.
+    Raises UserError while there is none, and where a file is damaged."""
+    runs = counting(group, split) if runs is None else runs
     if not runs:
-        raise UserError(f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}.")
+        raise UserError(
+            says_untested(group, split)
+            or f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}."
+        )
     resolved = runs[0].resolved
     assert resolved is not None  # predictions exist, so the run has started
     found = Judged(group, split, runs, epoch, resolved.class_names, image_table(group, split, runs[0]), [])

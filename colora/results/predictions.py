@@ -3,28 +3,30 @@
 Every epoch's probabilities are kept (predictions/epochs), in the images' order but without their labels and names;
 those stand in the tables that a finished seed writes. Seeds that were trained alike (runs.siblings) see the same
 images, so that one finished seed's table serves the others too.
+
+A split is one of the group's own, or "external/NAME" of other data that it was tested on (runs.external), of which the
+selected epoch alone has predictions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from colora.data.thumbnails import Place
 from colora.metrics.over_seeds import one_model
 from colora.results.summary import split_arrays, targets
 from colora.runs.folder import Group, Run
+from colora.runs.names import is_external
 from colora.runs.prediction_table import damaged_epoch, read_epoch
 from colora.runs.selection import selected_epoch
 from colora.runs.siblings import alike
 from colora.system.errors import UserError
 
 COLUMNS = ["index", "label", "image_id", "patient_id"]
-
-
-def table_file(run: Run, split: str) -> Path:
-    """The selected model's predictions, which a finished seed has."""
-    return run.path / "predictions" / f"{split}.parquet"
+SOURCE = "source_split"
 
 
 def epoch_file(run: Run, epoch: int) -> Path:
@@ -33,13 +35,13 @@ def epoch_file(run: Run, epoch: int) -> Path:
 
 def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame:
     """The images behind `predicted`, in its order: index (position in the split), label, image_id, patient_id or null,
-    checksum where it was kept, and target, the label that predictions are held against. They are those of the seed
-    `of`; by default of the seeds that belong together.
+    checksum where it was kept, source_split of other data, and target, the label that predictions are held against.
+    They are those of the seed `of`; by default of the seeds that belong together.
 
     Of the train split the images trained on. Raises UserError while no seed with these images is finished.
     """
     runs = alike(group, of) if of else [run for run in group.runs if run not in group.apart]
-    run = next((run for run in runs if table_file(run, split).exists()), None)
+    run = next((run for run in runs if run.predictions_file(split).exists()), None)
     if run is None:
         raise UserError(
             f"The predictions of {group.name} can be shown when its first seed is done: only then the labels of the "
@@ -48,23 +50,43 @@ def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame
     table = run.predictions(split)
     if split == "train":
         table = table[table["used"]]
-    columns = [*COLUMNS, "checksum"] if "checksum" in table else COLUMNS
+    columns = [*COLUMNS, *(name for name in ("checksum", SOURCE) if name in table)]
     return table[columns].assign(target=targets(table)).reset_index(drop=True)
 
 
-def image_checksums(run: Run, split: str) -> np.ndarray | None:
-    """(N,) uint64, `data.prepare.image_checksum` of each image of the whole split, by its index; None where the run has
-    not kept it."""
-    if not table_file(run, split).exists():
+def place_of(row: Mapping[str, Any], split: str) -> Place:
+    """Where an image of a table stands in its data; `split` is what the table is of."""
+    return Place(row.get(SOURCE, split), int(row["index"]), row["image_id"])
+
+
+def image_checksums(run: Run, split: str) -> dict[str, np.ndarray] | None:
+    """`checksums_by_place` of all images of a split; None where the run has not kept it."""
+    if not run.predictions_file(split).exists():
         return None
     table = run.predictions(split)
-    return table["checksum"].to_numpy() if "checksum" in table else None
+    return checksums_by_place(table, table["checksum"].to_numpy(), split) if "checksum" in table else None
+
+
+def checksums_by_place(images: pd.DataFrame, checksums: np.ndarray, split: str) -> dict[str, np.ndarray]:
+    """{split of the data: (M,) uint64 by the images' index there} of images (N rows) with their
+    `data.prepare.image_checksum` (N,); 0 at a place that none of them has."""
+    index = images["index"].to_numpy()
+    parts = images[SOURCE].to_numpy() if SOURCE in images else np.full(len(images), split)
+    found = {}
+    for part in np.unique(parts):
+        own = parts == part
+        found[str(part)] = np.zeros(int(index[own].max()) + 1, dtype=np.uint64)
+        found[str(part)][index[own]] = checksums[own]
+    return found
 
 
 def source_file(run: Run, split: str, epoch: int | None) -> Path | None:
     """The file that `predicted` reads; None where this seed has not kept these predictions."""
-    if epoch in (None, selected_epoch(run)) and table_file(run, split).exists():
-        return table_file(run, split)
+    table = run.predictions_file(split)
+    if epoch in (None, selected_epoch(run)) and table.exists():
+        return table
+    if is_external(split):
+        return None
     wanted = selected_epoch(run) if epoch is None else epoch
     return epoch_file(run, wanted) if wanted and epoch_file(run, wanted).exists() else None
 

@@ -40,8 +40,9 @@ class Frozen:
     (`metrics.operating_point.scores`) of the model of these `seeds`: their ensemble, or the one seed.
 
     on_validation, judged: {"sensitivity", "specificity", "ppv", "npv"} at this threshold, of that model, on the
-    validation and on the test images. kept: the document that a person froze; None of the usual question, whose
-    threshold validation chooses now. changed: the model that chose the kept threshold was another one.
+    validation images and on those that judge it, by default test's. kept: the document that a person froze; None of the
+    usual question, whose threshold validation chooses now. changed: the model that chose the kept threshold was another
+    one.
     """
 
     question: Question
@@ -100,12 +101,13 @@ def _says(question: Question, threshold: float) -> str:
 
 
 def frozen(group: Group, seen: Judged | None = None, validation: Judged | None = None) -> Frozen:
-    """The frozen question of a group, or the usual one where nobody has frozen any; `seen` and `validation` spare
-    reading the predictions on test and validation again. Raises UserError while no seed is finished, where a file is
+    """The frozen question of a group, or the usual one where nobody has frozen any, judged on `seen`, by default on
+    test; `validation` spares reading its predictions again. Raises UserError while no seed is finished, where a file is
     damaged, and where validation can choose no threshold for the usual question."""
     with contained(group.path):
         kept = question_file(group.path)
-        seen, validation = seen or judged(group, "test"), validation or judged(group, "val")
+        seen = seen or judged(group, "test")
+        validation = validation or judged(group, "val", seen.runs)
         question = question_of(kept) if kept else usual_question(seen.class_names)
         seeds, point = _point(seen, validation, question, kept["threshold"] if kept else None)
         if point.threshold is None:

@@ -25,10 +25,13 @@ from colora.results.judged import Judged, judged
 from colora.results.operating_point import Question, group_operating_point
 from colora.results.predictions import epoch_file
 from colora.results.question import frozen
+from colora.results.shift import shift
 from colora.results.summary import group_summary, taken_run
 from colora.runs.documents import contained, question_file
+from colora.runs.external import about_external, data_of, says_untested
 from colora.runs.finished import says_not_counted, under_way
 from colora.runs.folder import Group
+from colora.runs.names import external_name, is_external
 from colora.runs.prediction_table import read_epoch
 from colora.runs.selection import SELECTION
 from colora.runs.siblings import apart_rows
@@ -49,7 +52,8 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
     `one_model` is the seed that the paper's rule takes; None with any other, where the ensemble stands for the group.
     `frozen` is the frozen question with its worth (`question.Frozen`), None where nobody has frozen any; it has only a
     `reason` where it cannot be answered. Calibration is without seeds and has a `reason` where validation's
-    predictions, or a temperature, cannot be read.
+    predictions, or a temperature, cannot be read. `shift` is that of other data ("external/NAME") against the group's
+    own, None of its own splits.
     Raises UserError as `judged` does, and of the question where it cannot be answered."""
     with contained(group.path):
         seen = judged(group, split)
@@ -70,7 +74,7 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
             "n": found.images,
             "patients": found.patients,
             "class_names": seen.class_names,
-            "data": {"source": resolved.data_source, "split": resolved.split_rule, "synthetic": resolved.synthetic},
+            "data": _data(seen),
             "selection": {"rule": config.selection, "says": SELECTION[config.selection]},
             "level": LEVEL,
             "draws": found.draws,
@@ -80,13 +84,30 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
             "one_model": taken.seed if taken else None,
             "calibration": _calibration(seen),
             "operating_point": point,
-            "frozen": _frozen(group),
+            "frozen": _frozen(seen),
+            "shift": shift(seen).as_dict() if is_external(split) else None,
             "optimism": optimism_of(seen),
             **about,
-            "not_counted": says_not_counted(about),
-            "warnings": resolved.warnings,
+            "not_counted": [*says_not_counted(about), *filter(None, [says_untested(group, split)])],
+            "warnings": [*_warnings(seen), *resolved.warnings],
             "notice": NOTICE,
         }
+
+
+def _data(seen: Judged) -> dict[str, Any]:
+    """Where the images stand, and how they were taken from there."""
+    found, resolved = data_of(seen.runs[0], seen.split), seen.runs[0].resolved
+    assert resolved is not None
+    rule = resolved.split_rule
+    if is_external(seen.split):
+        part = about_external(seen.group, seen.split)["split"]
+        rule = "other data, all their images" if part == "all" else f"other data, their {part} split"
+    return {"source": found.source, "split": rule, "synthetic": found.synthetic}
+
+
+def _warnings(seen: Judged) -> list[str]:
+    """Of other data, what was found when the models met them."""
+    return about_external(seen.group, seen.split)["warnings"] if is_external(seen.split) else []
 
 
 def _calibration(seen: Judged) -> dict[str, Any]:
@@ -96,9 +117,11 @@ def _calibration(seen: Judged) -> dict[str, Any]:
         return {"fitted_on": "val", "seeds": [], "ensemble": None, "reason": str(error)}
 
 
-def _frozen(group: Group) -> dict[str, Any] | None:
+def _frozen(seen: Judged) -> dict[str, Any] | None:
+    """Its worth on test, and of other data there."""
     try:
-        return frozen(group).as_dict() if question_file(group.path) else None
+        judging = seen if is_external(seen.split) else None
+        return frozen(seen.group, judging).as_dict() if question_file(seen.group.path) else None
     except UserError as error:
         return {"reason": str(error)}
 
@@ -162,7 +185,7 @@ def compare_groups(groups: Sequence[Group], split: str = "test") -> dict[str, An
         for figure in pairs[0][part]:
             for pair, p in zip(pairs, holm([pair[part][figure]["p"] for pair in pairs]), strict=True):
                 pair[part][figure]["p_holm"] = p
-    found = cautions({each.group.name: group_summary(each.group) for each in seen})
+    found = cautions({each.group.name: group_summary(each.group) for each in seen}, split)
     return {
         "split": split,
         "n": len(seen[0].labels),
@@ -224,6 +247,11 @@ def _why_others(a: Judged, b: Judged, split: str) -> str | None:
     counts = f"{len(a.images):,} in {a.group.name}, {len(b.images):,} in {b.group.name}"
     shared = np.intersect1d(a.images, b.images).size if a.images.dtype == b.images.dtype else 0
     told = f"{shared:,} of them the same" if shared else "none of them the same by its checksum"
+    if is_external(split):
+        return (
+            f"Under the name {external_name(split)} other images met each group ({counts}, {told}): a comparison needs "
+            "the same images. Test both on the same data, at one image size."
+        )
     return (
         f"The {split} images differ ({counts}, {told}): a comparison needs the same images, prepared alike. Train one "
         "of the groups anew on the other's data, split and image size."

@@ -11,6 +11,7 @@ from colora.metrics.classification import report
 from colora.metrics.over_seeds import SPREAD, Spread, spreads
 from colora.runs.data_said import leak, of_group
 from colora.runs.documents import contained
+from colora.runs.external import about_external, external_splits
 from colora.runs.finished import finished, is_finished, under_way
 from colora.runs.folder import ACTIVE, Group, Run
 from colora.runs.limits import limits_of
@@ -19,6 +20,7 @@ from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
 from colora.settings.config import RunConfig
 from colora.settings.relevance import config_checksum, in_effect, unused
+from colora.system.errors import UserError
 
 
 def band(runs: list[Run], column: str) -> pd.DataFrame:
@@ -139,9 +141,24 @@ def _group_summary(group: Group) -> dict[str, Any]:
             }
             for split in ("train", "val", "test")
         },
+        "external": external_tests(group),
         "warnings": resolved.warnings if resolved else [],
         "notice": NOTICE,
     }
+
+
+def external_tests(group: Group) -> dict[str, dict[str, Any]]:
+    """{"external/NAME": of the other data that the group was tested on, some of `documents.ExternalFile`}; of one whose
+    file is damaged `problem` alone."""
+    told = ("source", "checksum", "synthetic", "images", "split", "warnings", "tested", "tested_by")
+    found: dict[str, dict[str, Any]] = {}
+    for split in external_splits(group):
+        try:
+            about = about_external(group, split)
+            found[split] = {name: about[name] for name in told}
+        except UserError as error:
+            found[split] = {"problem": str(error)}
+    return found
 
 
 def data_found(group: Group) -> dict[str, Any]:

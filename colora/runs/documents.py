@@ -28,7 +28,7 @@ from colora.system.typed import shortened
 
 State = Literal["queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost", "damaged"]
 MOST_SEEDS = 10_000
-DATA, CALIBRATION, QUESTION = "data.json", "calibration.json", "question.json"
+DATA, CALIBRATION, QUESTION, EXTERNAL = "data.json", "calibration.json", "question.json", "external.json"
 STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # strict: True is no 1, "1" neither
 
 
@@ -184,6 +184,51 @@ class QuestionFile(TypedDict):
     frozen_by: Text
 
 
+class ClassMet(TypedDict):
+    """A class of other data: as the source calls it, as a person did, and which of the models' it is; None where there
+    is none."""
+
+    __pydantic_config__ = STRICT
+    own: Text
+    given: Text | None
+    model: Text | None
+    images: Count
+
+
+class SeedTested(TypedDict):
+    """A seed as it was then: its selected epoch, and when its training had ended (status.json's `finished`)."""
+
+    __pydantic_config__ = STRICT
+    seed: Seed
+    epoch: Count
+    finished: Seconds | None
+
+
+class ExternalFile(TypedDict):
+    """external/NAME/external.json of a group, by identity and name: the other data that its models were tested on, as
+    `settings` of RunConfig name them, and their `split`; what these are (checksum: Dataset.checksum()), how their
+    classes were met, and what of them was in the training (`data.overlap.Overlap`); which seeds; when and by whom."""
+
+    __pydantic_config__ = STRICT
+    group: Text
+    identity: Text
+    settings: dict[Text, Any]
+    split: Text
+    source: Text
+    synthetic: bool
+    checksum: Text
+    preparation: Text
+    images: Count
+    classes: list[ClassMet]
+    absent: list[Text]
+    left_out_unknown: dict[Text, Count]
+    overlap: dict[Text, Count | None]
+    warnings: list[Text]
+    seeds: Annotated[list[SeedTested], Len(1, MOST_SEEDS)]
+    tested: Annotated[str, AfterValidator(_moment)]
+    tested_by: Text
+
+
 class QueueFile(TypedDict):
     """queue.json"""
 
@@ -304,6 +349,11 @@ def question_file(group: str | Path) -> dict[str, Any] | None:
     """question.json of a group's folder; None where nobody has frozen a question."""
     path = os.path.join(group, QUESTION)
     return document(_QUESTION, path) if os.path.lexists(path) else None
+
+
+def external_file(folder: str | Path) -> dict[str, Any]:
+    """external.json of a test on other data."""
+    return document(ExternalFile, os.path.join(folder, EXTERNAL))
 
 
 def metrics_file(run: str | Path) -> list[dict[str, Any]]:

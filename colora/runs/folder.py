@@ -4,6 +4,7 @@
                                      limits (colora.runs.limits)
     runs/GROUP/cut.json              of a group trained on a cut: the cut as it was at the launch (colora.data.cuts)
     runs/GROUP/question.json         exists: the yes-or-no question that people froze, its threshold, who and when
+    runs/GROUP/external/NAME/        exists: what the seeds predicted of other data (colora.runs.external)
     runs/GROUP/seed-03/config.json   settings of this run, and what they resolved to
                        status.json   state, epoch, step, heartbeat, process identity, reason
                        queue.json    its place: order, priority, since when, whose (colora.queue.order)
@@ -24,7 +25,6 @@ A file is complete or absent: written beside, synced, renamed. Imports no torch,
 """
 
 import os
-import re
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ from colora.runs import verdict
 from colora.runs.audit import acting_user
 from colora.runs.documents import contained, group_file, metrics_file, run_file, status_file
 from colora.runs.ground import Ground, apart, ground
+from colora.runs.names import check_file_name, external_folder, is_external
 from colora.runs.proof import is_own
 from colora.runs.silence import silence
 from colora.runs.status import ACTIVE, ENDED_EARLY, STATES, check_epochs, queued_status
@@ -55,17 +56,16 @@ from colora.system.files import (
     write_json,
 )
 from colora.system.process import is_visible, own_process
-from colora.system.typed import exists, is_dir, is_file, shortened
+from colora.system.typed import exists, is_dir, is_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [  # with what a run folder's readers and writers need of files, run_status and process
-    "ACTIVE", "ENDED_EARLY", "NAME", "STATES", "Group", "Run", "append_json", "check_name", "create_group",
+    "ACTIVE", "ENDED_EARLY", "STATES", "Group", "Run", "append_json", "check_name", "create_group",
     "create_run", "open_group", "own_process", "queued_status", "read_json",
     "read_json_lines", "run_folder", "same_group", "write_bytes", "write_json",
 ]  # fmt: skip
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 @dataclass(frozen=True)
@@ -175,19 +175,25 @@ class Run:
         Columns: index, label, p_0 ... p_{C-1} (float32, rows sum to 1), entropy (nats), image_id, patient_id (or null),
         checksum (uint64, `prepare.image_checksum` of the pixels that were predicted; not of older versions); in the
         train split `used` (bool: trained on) and, where a cut corrected labels, trained_label (what was trained with;
-        label is as in the data). Raises UserError while the run has not written them, or where they are damaged.
+        label is as in the data); of other data source_split, in which `index` counts, and distance (float32, at least
+        0, from what is familiar to the model; NaN where it was not asked for). Raises UserError while the run has not
+        written them, or where they are damaged.
         """
         if not self.has_predictions(split):
             raise UserError(f"{self.path.parent.name}, seed {self.seed}, has no predictions on {split} yet.")
         from colora.runs.prediction_table import read_table
 
         classes = len(self.resolved.class_names) if self.resolved else None
-        return read_table(self._predictions_file(split), classes, split == "train")
+        return read_table(self.predictions_file(split), classes, split == "train")
 
     def has_predictions(self, split: str) -> bool:
-        return exists(self._predictions_file(split))  # what is there and is no file is a sentence
+        return exists(self.predictions_file(split))  # what is there and is no file is a sentence
 
-    def _predictions_file(self, split: str) -> Path:
+    def predictions_file(self, split: str) -> Path:
+        """The table of the selected model's predictions, whether or not it is there; of "external/NAME" it lies beside
+        the group's seeds (colora.runs.external)."""
+        if is_external(split):
+            return external_folder(self.path.parent, split) / f"{self.path.name}.parquet"
         return self.path / "predictions" / f"{split}.parquet"
 
     def log_tail(self, lines: int = 40) -> str:
@@ -269,16 +275,6 @@ class Group:
 
 def run_folder(seed: int) -> str:
     return f"seed-{seed:02d}"
-
-
-def check_file_name(name: str, what: str, field: str = "name") -> None:
-    """Raises UserError, marking `field`, where `name` does not fit `what` ("a group"): it becomes a file's name."""
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"'{shortened(name)}' cannot name {what}: use up to 80 letters, digits, dots, dashes and underscores, "
-            "beginning with a letter or a digit.",
-            field=field,
-        )
 
 
 def check_name(runs_dir: Path, name: str) -> None:

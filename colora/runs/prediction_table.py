@@ -1,6 +1,7 @@
 """Files of predictions, which anybody can have written: read, and held to what their readers rely on.
 
     predictions/SPLIT.parquet                       of the selected model, one row an image
+    ../external/NAME/seed-NN.parquet                the same of other data
     predictions/epochs/epoch-NN.safetensors         probabilities of each epoch, by split
 
 What does not hold is one sentence that names the file, and no page's or command's end. No torch.
@@ -20,7 +21,32 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_IMAGES = 100_000_000  # of one split: a file of some bytes can claim any number of equal rows
+SOURCE_SPLITS = {"train", "val", "test", "all"}  # of other data; "all" of those without splits of their own
 OFF_ONE = 1e-2  # by how much the probabilities of an image may miss 1: a network's are float32, or bf16 before
+
+
+def made_table(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    image_ids: np.ndarray,
+    patient_ids: np.ndarray | None,
+    checksums: np.ndarray,
+    index: np.ndarray | None = None,
+) -> "pd.DataFrame":
+    """The table of N images with labels (N,) and probabilities (N, C), as `Run.predictions` describes it; `index` (N,),
+    by default their order."""
+    import pandas as pd
+
+    from colora.metrics.classification import entropy
+
+    table = pd.DataFrame({"index": np.arange(len(labels)) if index is None else index, "label": labels})
+    for c in range(probabilities.shape[1]):
+        table[f"p_{c}"] = probabilities[:, c]
+    table["entropy"] = entropy(probabilities)
+    table["image_id"] = image_ids
+    table["patient_id"] = patient_ids
+    table["checksum"] = checksums
+    return table
 
 
 def read_table(path: Path, classes: int | None, train: bool) -> "pd.DataFrame":
@@ -71,6 +97,10 @@ def _problem(table: "pd.DataFrame", classes: int | None, train: bool) -> str | N
         return f"checksum is {table['checksum'].dtype}, not uint64"
     if not all(isinstance(value, str) for value in table["image_id"]):
         return "image_id is not all text"
+    if "source_split" in table and not set(table["source_split"]) <= SOURCE_SPLITS:
+        return f"source_split is not all of {', '.join(sorted(SOURCE_SPLITS))}"
+    if "distance" in table and (table["distance"].dtype != np.float32 or (table["distance"] < 0).any()):
+        return "distance is not all numbers of at least 0"
     return _no_probabilities(table, names)
 
 

@@ -1,5 +1,6 @@
 """runs/.colora/trash: what was removed, until it is put back or deleted for good. Groups lie there as NAME.TIME,
-retried seeds as NAME.seed-03.TIME, cuts as the file NAME.cut.TIME. Who removed what stands in the audit log.
+retried seeds as NAME.seed-03.TIME, tests on other data as NAME+TEST.TIME, cuts as the file NAME.cut.TIME. Who removed
+what stands in the audit log.
 
 A link is moved, put back and deleted as the link that it is: nothing of what it leads to is read, and nothing deleted.
 """
@@ -19,8 +20,9 @@ from typing import Any
 
 from colora.runs.access import check, check_group
 from colora.runs.audit import cuts_folder, own_folder, record, recorded
-from colora.runs.folder import Group, check_file_name, same_group
+from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
+from colora.runs.names import check_file_name
 from colora.runs.verdict import processes_live
 from colora.system.errors import Incomplete, UserError
 from colora.system.files import read_json, sync_folder, write_json
@@ -32,6 +34,8 @@ POLL_SECONDS = 0.1
 STAMP = "%Y%m%dT%H%M%S%fZ"
 SEED = re.compile(r"(?P<group>.+)\.seed-(?P<seed>\d+)")
 CUT = ".cut"
+OF_GROUP = "+"  # between a group and its test on other data; no name has it
+COMES_BACK = {"group": "group", "cut": "cut", "external": "test"}  # kinds, and what people call them
 GOING = ".going."  # what is being deleted, and no entry any more
 
 
@@ -48,8 +52,15 @@ class Entry:
 
     @property
     def own_name(self) -> str:
-        """That of the group or the cut itself: `first`, `hard10`."""
+        """That of the group, the cut or the test itself: `first`, `hard10`, `clinic-b`."""
+        if self.kind == "external":
+            return self.name.partition(OF_GROUP)[2]
         return self.name.removesuffix(CUT) if self.kind == "cut" else self.name
+
+    @property
+    def group(self) -> str:
+        """Of a test on other data the group that was tested."""
+        return self.name.partition(OF_GROUP)[0]
 
     @property
     def stamp(self) -> str:
@@ -64,7 +75,10 @@ class Entry:
 
     @cached_property
     def kind(self) -> str:
-        """group, seed, cut, or other. Of a link its name tells it, as far as a name can."""
+        """group, seed, cut, external (a test on other data), or other. Of a link its name tells it, as far as a name
+        can."""
+        if OF_GROUP in self.name:
+            return "external" if self.path.is_symlink() or self.path.is_dir() else "other"
         if self.path.is_symlink():
             return "cut" if self.name.endswith(CUT) else "seed" if SEED.fullmatch(self.name) else "group"
         if exists(self.path / "group.json"):
@@ -75,10 +89,12 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """In words: `first`, `seed 3 of first, before a retry`, `the cut hard10`."""
+        """In words: `first`, `seed 3 of first, before a retry`, `the cut hard10`, `the test of first on clinic-b`."""
         if self.kind == "seed":
             found = SEED.fullmatch(self.name)
             return f"seed {int(found['seed'])} of {found['group']}, before a retry"
+        if self.kind == "external":
+            return f"the test of {self.group} on {self.own_name}"
         return f"the cut {self.own_name}" if self.kind == "cut" else self.own_name
 
     def as_dict(self) -> dict[str, Any]:
@@ -95,6 +111,11 @@ def _time(stamp: str) -> datetime | None:
 
 def trash_folder(runs_dir: Path) -> Path:
     return Path(runs_dir) / ".colora" / "trash"
+
+
+def name_in_trash(group: str, test: str) -> str:
+    """Of a group's test on other data."""
+    return f"{group}{OF_GROUP}{test}"
 
 
 def to_trash(runs_dir: Path, folder: Path, name: str) -> Path:
@@ -143,22 +164,27 @@ def restore(runs_dir: Path, name: str, kind: str = "group") -> Path:
 
 
 def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
-    """Bring back a group or a cut, perhaps under another name. Raises UserError where the name is taken, the entry has
-    gone from the trash meanwhile, or what a retry replaced is asked for."""
+    """Bring back a group, a cut, or a test on other data to its group, perhaps under another name. Raises UserError
+    where the name is taken, the entry has gone from the trash meanwhile, the test's group has, or what a retry replaced
+    is asked for."""
     check_there(entry)
     check("put-back", runs_dir, entry.path.name, remover(runs_dir, entry))
-    if entry.kind not in ("group", "cut"):
-        raise UserError(f"Only whole groups and cuts are put back, not {entry.title}: it lies in {entry.path}.")
+    if entry.kind not in COMES_BACK:
+        raise UserError(
+            f"Only whole groups, cuts and tests are put back, not {entry.title}: it lies in {entry.path}."
+        )
     name = new_name or entry.own_name
-    check_file_name(name, f"a {entry.kind}")
+    check_file_name(name, f"a {COMES_BACK[entry.kind]}")
     target = _place(runs_dir, entry, name)
     with locked(target) if entry.kind == "cut" else editing(runs_dir):  # as whoever makes one of this name
         if os.path.lexists(target):
             raise UserError(
-                f"{target} exists: it has taken the name of the removed {entry.kind}. Remove it first, or put this one "
-                "back under another name.",
+                f"{target} exists: it has taken the name of the removed {COMES_BACK[entry.kind]}. Remove it first, or "
+                "put this one back under another name.",
                 field="name",
             )
+        if entry.kind == "external":
+            _check_tested(Path(runs_dir) / entry.group, entry)
         renamed = entry.kind == "cut" and name != entry.own_name
         if renamed and entry.path.is_symlink():
             raise UserError(f"{entry.title} is a link to a file elsewhere: it comes back under its own name only.")
@@ -168,21 +194,36 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
             _move(entry, target)
             if document:  # a cut says its name itself
                 write_json(target, document)
-    action, group, about = ("undo", name, {}) if entry.kind == "group" else ("cut-undo", "", {"cut": name})
+    action, group, about = {
+        "group": ("undo", name, {}),
+        "cut": ("cut-undo", "", {"cut": name}),
+        "external": ("test-undo", entry.group, {"external": name}),
+    }[entry.kind]
     record(runs_dir, action, group, [], trash=entry.path.name, **about)
     return target
 
 
+def _check_tested(group: Path, entry: Entry) -> None:
+    """Raises UserError where the group at this place is not the one that a test in the trash is of."""
+    if not exists(group / "group.json"):
+        raise UserError(f"{entry.title} cannot come back: there is no group {entry.group}. Put that one back first.")
+    told = read_json(entry.path / "external.json")
+    if not isinstance(told, dict) or told.get("identity") != Group(group).identity:
+        raise UserError(f"{entry.title} cannot come back: another group is named {entry.group} now.")
+
+
 def free_name(runs_dir: Path, entry: Entry) -> str:
-    """The name under which a group or a cut can come back: its own, or, where that is taken again, with a number."""
+    """The name under which a group, a cut or a test can come back: its own, or with a number where that is taken."""
     names = (entry.own_name if n == 1 else f"{entry.own_name}-{n}" for n in count(1))
     return next(name for name in names if not os.path.lexists(_place(runs_dir, entry, name)))
 
 
 def _place(runs_dir: Path, entry: Entry, name: str) -> Path:
-    """Where a group or a cut of this name lies."""
+    """Where a group, a cut or a test of this name lies."""
     if entry.kind == "cut":
         return cuts_folder(runs_dir) / f"{name}.json"
+    if entry.kind == "external":
+        return Path(runs_dir) / entry.group / "external" / name
     return Path(runs_dir) / name
 
 
@@ -228,7 +269,7 @@ def removers(runs_dir: Path) -> dict[str, str]:
     with suppress(UserError):
         for line in recorded(runs_dir):
             places = line["detail"].get("trash")
-            if line["action"] in ("rm", "cut-rm", "retry"):
+            if line["action"] in ("rm", "cut-rm", "test-rm", "retry"):
                 known |= {str(place): line["user"] for place in (places if isinstance(places, list) else [places])}
     return known
 

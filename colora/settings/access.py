@@ -50,6 +50,8 @@ ACTIONS = {
     "launch": Rule("launch runs", RESEARCHER, RESEARCHER),
     "note": Rule("write notes", RESEARCHER, RESEARCHER),  # a note takes the place of the one before
     "freeze": Rule("freeze the question that a group answers", RESEARCHER, RESEARCHER),  # the log keeps the one before
+    "test": Rule("test models on other data", RESEARCHER, RESEARCHER),
+    "test-rm": Rule("remove tests on other data", RESEARCHER, ADMIN),
     "stop": Rule("stop runs", RESEARCHER, ADMIN),
     "resume": Rule("resume runs", RESEARCHER, ADMIN),
     "retry": Rule("begin runs anew", RESEARCHER, ADMIN),

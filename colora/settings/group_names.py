@@ -1,4 +1,4 @@
-"""Names of groups that differ in some settings: NAME-SETTING-VALUE-SETTING-VALUE, as `runs.folder.NAME` has them.
+"""Names of groups that differ in some settings: NAME-SETTING-VALUE-SETTING-VALUE, as `runs.names.NAME` has them.
 
 Readable first: a path gives its last part, and what no name may have becomes a dash. Where two would be the same, or
 one too long, the first digits of a hash of the values tell them apart; they depend on the values alone.
@@ -17,7 +17,7 @@ from colora.settings.config import KNOWN_WEIGHTS, WITH_PATH, RunConfig, names_fi
 from colora.system.errors import UserError
 from colora.system.typed import number_text
 
-LONGEST = 80  # runs.folder.NAME
+LONGEST = 80  # runs.names.NAME
 DIGITS = 6  # of a hash
 LONGEST_TEXT = 32  # of one value
 SHORTEST = 12  # what is left of a long ending, beside the digits

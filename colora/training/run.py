@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.numpy import save as save_arrays
 from torch import nn
@@ -37,6 +36,7 @@ from colora.networks.methods import apply_method, settle_forms_
 from colora.runs.documents import CALIBRATION
 from colora.runs.features import write_features
 from colora.runs.folder import Group, Run, append_json, read_json_lines, write_bytes, write_json
+from colora.runs.prediction_table import made_table
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings, layers_begun
 from colora.runs.trained_said import says_few_reached, says_trained
@@ -335,13 +335,7 @@ def _save_predictions(
         split, at_once = dataset.splits[name], eval_batch_size(config, images[name].device)
         found[name] = outputs(model, images[name], at_once, precision, before_batch, at[name])
         p = found[name].probabilities
-        table = pd.DataFrame({"index": np.arange(len(split)), "label": split.labels})
-        for c in range(dataset.classes):
-            table[f"p_{c}"] = p[:, c]
-        table["entropy"] = classification.entropy(p)
-        table["image_id"] = split.image_ids
-        table["patient_id"] = split.patient_ids if split.patient_ids is not None else None
-        table["checksum"] = split.checksums()
+        table = made_table(split.labels, p, split.image_ids, split.patient_ids, split.checksums())
         if name == "train":
             table["used"] = np.isin(np.arange(len(split)), used)
             if trained_labels is not None:

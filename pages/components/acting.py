@@ -14,6 +14,7 @@ import streamlit as st
 
 from colora.data.cuts import Cut, same_cut
 from colora.runs import access
+from colora.runs.external import ExternalTest, same_test
 from colora.runs.folder import Group, same_group
 from colora.runs.trash import Entry, check_there, remover
 from colora.system.errors import UserError
@@ -42,6 +43,11 @@ def _(cut: Cut) -> Cut:
 
 
 @as_drawn.register
+def _(test: ExternalTest) -> ExternalTest:
+    return same_test(test)
+
+
+@as_drawn.register
 def _(entry: Entry) -> Entry:
     check_there(entry)
     return entry
@@ -61,6 +67,11 @@ def _(group: Group) -> str:
 @owner.register
 def _(cut: Cut) -> str:
     return cut.user
+
+
+@owner.register
+def _(test: ExternalTest) -> str:
+    return test.by
 
 
 @owner.register

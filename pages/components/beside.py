@@ -62,6 +62,7 @@ class Job:
     def says(self) -> str:
         """`Looking at the data: 1,200 of 5,000`."""
         doing = {"": "Waits for its turn", BEGUN: self.begun}.get(self.state, self.state)
+        doing = doing[:1].upper() + doing[1:]
         if not self.done:
             return f"{doing} …"
         return f"{doing}: {self.done:,} of {self.total:,}" if self.total else f"{doing}: {self.done:,} files so far"

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from colora.results.summary import group_summary
-from colora.runs.documents import DATA, contained
+from colora.runs.documents import DATA, EXTERNAL, contained
+from colora.runs.external import external_splits
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
+from colora.runs.names import external_folder
 from colora.system.errors import UserError
 from colora.system.installation import ROOT
 from colora.system.typed import at_home
@@ -62,7 +64,8 @@ def summary(group: Group) -> dict[str, Any]:
     files = ("status.json", "config.json", "metrics.jsonl")
     with contained(group.path):
         stamps = [(run.state, *(file_stamp(run.path / name) for name in files)) for run in group.runs]
-        whole = [file_stamp(group.path / name) for name in ("group.json", DATA)]
+        tests = [file_stamp(external_folder(group.path, split) / EXTERNAL) for split in external_splits(group)]
+        whole = [*(file_stamp(group.path / name) for name in ("group.json", DATA)), tests]
         return _summary(group, str(group.path), whole, stamps)
 
 

@@ -1,7 +1,7 @@
 """How the pages say things: states, figures with explanation and table, numbers and times for a person."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from colora.plots import SPLIT_NAMES, Written, written
+from colora.plots import SPLIT_NAMES, Written, split_title, written
 from colora.runs.finished import counted, says_under_way, standing
+from colora.runs.names import external_name, is_external
 from colora.runs.siblings import says_apart
 from colora.settings.catalog import BACKBONES, METHODS, split_backbone
 from colora.system.spreadsheet import csv_bytes
@@ -44,6 +45,7 @@ STATE_COLUMN = st.column_config.MultiselectColumn(
     "State", options=list(STATES), color=[CHIP_COLOURS[colour] for colour, _, _ in STATES.values()]
 )
 SPLITS = ("test", "val", "train")  # in the order of their weight
+OTHER_DATA = " The others are other data, which the models were tested on."
 OPTIMISTIC = "Optimistic: by the paper's rule the test images chose the epoch, so figures on them are too good."
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 MARKUP = re.compile(r"[\\`*<>~$&|#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|:(?=[\w/])|(?<=www)\.")  # begins or ends some
@@ -148,16 +150,43 @@ def not_counted(about: dict[str, Any]) -> None:
         st.info(literal(told), icon=":material/hourglass:")
 
 
-def choose_split() -> str:
-    """Whose figures are shown; the address keeps it, for every page that asks."""
+def choose_split(external: Sequence[str] = ()) -> str:
+    """Whose figures are shown, also of other data that groups were tested on; the address keeps it, for every page that
+    asks."""
+    splits = (*SPLITS, *external)
     return st.segmented_control(
         "Images",
-        SPLITS,
+        splits,
         required=True,
-        format_func=SPLIT_NAMES.get,
-        key=address.one("split", SPLITS, SPLIT_NAMES.get),
-        help="Test: images kept apart. Validation: they choose the epoch. Train: the models have seen them.",
+        format_func=split_label,
+        key=address.one("split", splits, split_text),
+        help="Test: images kept apart. Validation: they choose the epoch. Train: the models have seen them."
+        + OTHER_DATA * bool(external),
     )
+
+
+def split_label(split: str) -> str:
+    """On a choice."""
+    return f":material/public: {literal(split_title(split))}" if is_external(split) else split_title(split)
+
+
+def split_text(split: str) -> str:
+    """In an address, where no other data can take the name of a split of the group's own."""
+    return split if is_external(split) else split_title(split)
+
+
+def split_in_file(split: str) -> str:
+    """In the name of a file that people save."""
+    return split.replace("/", "-")
+
+
+def split_of(summary: dict[str, Any], split: str) -> str:
+    """`Test split of octmnist`, `External test clinic-b, oct-2019`: the images, for all that is shown of them."""
+    if not is_external(split):
+        return f"{SPLIT_NAMES[split]} split of {data_title(summary)}"
+    about = summary["external"].get(split, {})
+    name, data = external_name(split), data_title({"data": about}) if "source" in about else ""
+    return f"External test {name}" + (f", {data}" if data not in ("", name) else "")
 
 
 def literal(text: object) -> str:
@@ -246,7 +275,7 @@ def which_epoch(summary: dict[str, Any], epoch: int | None, seeds: list[int]) ->
 def provenance(summary: dict[str, Any], split: str, images: int, seeds: list[int], epoch: int | None = None) -> str:
     """What a figure rests on: data, split, whose models, and the epoch with the rule that chose it."""
     which = which_epoch(summary, epoch, seeds)
-    return f"{SPLIT_NAMES[split]} split of {data_title(summary)}, {images:,} images · {which}"
+    return f"{split_of(summary, split)}, {images:,} images · {which}"
 
 
 def show_figure(

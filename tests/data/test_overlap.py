@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from colora.data.dataset import Split
-from colora.data.overlap import Overlap, overlap, overlap_warnings
+from colora.data.overlap import Overlap, near_copies, overlap, overlap_warnings
+from colora.data.phantom import draw
 from colora.data.sources import load_outside
 from colora.runs.folder import Run, read_json, write_json
 
@@ -39,32 +40,32 @@ def counts(found: Overlap) -> list:
 
 def test_each_split_is_found_by_its_pixels_and_patients(trained, own):
     # 15 patients of 2 images in train; 0-14 there, 100-114 in val, 200-214 in test
-    assert counts(overlap(trained, own("train"))) == [30, 30, 0, 0, 30, 15]
-    assert counts(overlap(trained, own("val"))) == [30, 0, 30, 0, 0, 0]
-    assert counts(overlap(trained, own("test"))) == [30, 0, 0, 30, 0, 0]
-    assert counts(overlap(trained, own("all"))) == [90, 30, 30, 30, 30, 15]
-    assert list(overlap(trained, own("val")).as_dict())[:3] == ["images", "images_trained_on", "images_in_validation"]
+    assert counts(overlap(trained, own("train"))) == [30, 30, None, 0, 0, 30, 15]
+    assert counts(overlap(trained, own("val"))) == [30, 0, None, 30, 0, 0, 0]
+    assert counts(overlap(trained, own("test"))) == [30, 0, None, 0, 30, 0, 0]
+    assert counts(overlap(trained, own("all"))) == [90, 30, None, 30, 30, 30, 15]
+    assert list(overlap(trained, own("val")).as_dict())[:2] == ["images", "images_trained_on"]
 
 
 def test_only_images_that_were_used_count_as_trained_on(copied, own):
     change(copied, "train", used=np.arange(30) < 7)
-    assert counts(overlap(copied, own("train"))) == [30, 7, 0, 0, 8, 4]  # the fourth patient's second image too
+    assert counts(overlap(copied, own("train"))) == [30, 7, None, 0, 0, 8, 4]  # the fourth patient's second image too
 
 
 def test_the_same_pixels_are_found_without_ids_and_one_other_pixel_is_another_image(trained, own):
     images = own("train").images.copy()
     images[0, 0, 0] ^= 1
     found = overlap(trained, Split(images, np.zeros(30, int), np.array([f"other {i}" for i in range(30)])))
-    assert counts(found) == [30, 29, 0, 0, None, None]
+    assert counts(found) == [30, 29, None, 0, 0, None, None]
 
 
 def test_what_older_runs_did_not_keep_is_not_known(copied, own):
     for split in ("train", "val", "test"):
         path = copied.path / "predictions" / f"{split}.parquet"
         pd.read_parquet(path).drop(columns="checksum").to_parquet(path, index=False)
-    assert counts(overlap(copied, own("train"))) == [30, None, None, None, 30, 15]
+    assert counts(overlap(copied, own("train"))) == [30, None, None, None, None, 30, 15]
     (copied.path / "predictions" / "train.parquet").unlink()
-    assert counts(overlap(copied, own("train"))) == [30, None, None, None, None, None]
+    assert counts(overlap(copied, own("train"))) == [30, None, None, None, None, None, None]
 
 
 def test_images_prepared_by_another_rule_are_not_compared(copied, own):
@@ -75,7 +76,7 @@ def test_images_prepared_by_another_rule_are_not_compared(copied, own):
 
 
 PATIENTS = Split(np.zeros((1, 2, 2), np.uint8), np.zeros(1, int), np.array(["a"]), np.array(["p"]))
-NONE = Overlap(64, 0, 0, 0, 0, 0)
+NONE = Overlap(64, 0, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,14 @@ NONE = Overlap(64, 0, 0, 0, 0, 0)
             [
                 "2 of 64 images are of patients the models were trained on (the same ids): these figures are no "
                 "estimate for new patients."
+            ],
+        ),
+        (
+            {"images_nearly_trained_on": 1},
+            "validation",
+            [
+                "1 of 64 images is a near copy of an image trained on (stored anew, resized or a little changed): "
+                "these figures are no estimate for new scans."
             ],
         ),
         ({"images_in_test": 5}, "validation", []),
@@ -130,6 +139,21 @@ NONE = Overlap(64, 0, 0, 0, 0, 0)
 )
 def test_what_it_means_is_said(changes, selection, said):
     assert list(overlap_warnings(replace(NONE, **changes), PATIENTS, selection)) == said
+
+
+def test_a_picture_that_was_stored_anew_is_a_near_copy_and_another_eye_is_none():
+    images = np.stack([draw("train", i, 64) for i in range(12)])
+    trained = Split(images[:8], np.zeros(8, int), np.array([f"t{i}" for i in range(8)]))
+    brighter = np.clip(images[:3].astype(int) + 12, 0, 255).astype(np.uint8)
+    met = np.concatenate([brighter, images[3:4], images[8:]])  # near copies, the same, others
+    split = Split(met, np.ones(len(met), int), np.array([f"m{i}" for i in range(len(met))]))
+    assert near_copies(trained, split) == 3
+    assert near_copies(trained, split.take(np.arange(3, 8))) == 0
+
+
+def test_why_near_copies_are_not_known_is_said():
+    (said,) = overlap_warnings(NONE, PATIENTS, "validation", why_not_near="There is no folder /gone.")
+    assert said == "Whether they are near copies of images trained on is not known: There is no folder /gone."
 
 
 def test_which_side_has_no_patients_is_said_with_a_way_out():

@@ -38,7 +38,7 @@ SAFE = {  # write what they are given as it is, or nothing but numbers and words
     "literal", "brief", "three", "size_text", "duration", "span", "compact", "amount", "progress_text", "free_room",
     "len", "sum", "min", "max", "int", "str.format", "counted", "counts_text", "config_checksum", "format_seeds",
     "chosen_on", "model_title", "method_title", "score_title", "spread_text", "says_reached", "label", "_label",
-    "tells_apart", "behind", "few_places",
+    "tells_apart", "behind", "few_places", "split_label",
 }  # fmt: skip
 KEEPS = ("lower", "upper", "strip", "partition", "removeprefix", "removesuffix", "replace")  # no more than it was
 PASSED = "is given by those who call it, which are looked at"
@@ -56,6 +56,7 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/data/counts.py": {PASSED: ["note"], NUMBER: ["cut.short_hash"]},
     "pages/components/data/duplicates.py": {OWN: ["titles.get"], "its notes, each literal": ["said_of_cut(found)"]},
     "pages/components/data/look.py": {OWN: ["words"]},
+    "pages/components/evaluate/shift.py": {"its name literal, and numbers": ["beyond(split, own)"]},
     "pages/components/data/downloads.py": {
         PASSED: ["label", "title"],
         OWN: ["target.title", "target.whole", "target.file.checksum_text", "_amount_here(target, shown)"],

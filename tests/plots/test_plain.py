@@ -23,6 +23,7 @@ POINTS = pd.DataFrame(
 SEEDS = {"seed": [1, 2], "finished": [True, False], "epoch": 3, "state": HOSTILE}
 SEEDS |= {f"{split}_{metric}": 0.5 for split in plots.SPLIT_NAMES for metric in ("accuracy", "auc")}
 ENDS = {"test_accuracy_low": 0.4, "test_accuracy_high": 0.6}
+OTHER = {f"external/clinic-b_{metric}": 0.5 for metric in ("accuracy", "auc")}
 TIMELINE = pd.DataFrame({"epoch": [1, 2], "merged": [False, True], **{f"p_{c}": 0.25 for c in range(4)}})
 FIGURES = {
     "compared_curves": lambda: plots.compared_curves(dict.fromkeys(NAMES, BAND), "accuracy"),
@@ -37,6 +38,7 @@ FIGURES = {
     "seed_probabilities": lambda: plots.seed_probabilities(np.full((2, 4), 0.25), [1, 2], NAMES),
     "image_timeline": lambda: plots.image_timeline(TIMELINE, NAMES, 2),
     "seed_figures": lambda: plots.seed_figures(pd.DataFrame(SEEDS), "accuracy"),
+    "external": lambda: plots.seed_figures(pd.DataFrame(SEEDS | OTHER), "accuracy", external="external/clinic-b"),
     "whiskers": lambda: plots.seed_figures(pd.DataFrame(SEEDS | ENDS), "accuracy", whiskers=True),
 }
 
@@ -60,8 +62,9 @@ def test_no_figure_takes_a_name_for_markup(name):
 
 
 def test_every_figure_is_looked_at():
-    drawn = {name for name in plots.__all__ if name.islower() and name not in ("class_colour", "thinned", "written")}
-    without_names = {"learning_curves", "contact_sheet", "reliability_diagram", "decision_curve"}
+    no_figures = ("class_colour", "split_title", "thinned", "written")
+    drawn = {name for name in plots.__all__ if name.islower() and name not in no_figures}
+    without_names = {"learning_curves", "contact_sheet", "reliability_diagram", "decision_curve", "distances"}
     tables = {name for name in drawn if name.endswith("_table")}
-    also = {"roc": "class_curves", "whiskers": "seed_figures"}
+    also = {"roc": "class_curves", "external": "seed_figures", "whiskers": "seed_figures"}
     assert drawn - without_names - tables == {also.get(name, name) for name in FIGURES}

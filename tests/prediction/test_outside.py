@@ -115,6 +115,7 @@ def test_data_that_were_trained_on_are_found_out_without_patients(group, tiny_np
     assert result["overlap"] == {
         "images": 90,
         "images_trained_on": 30,
+        "images_nearly_trained_on": 0,
         "images_in_validation": 30,
         "images_in_test": 30,
         "images_of_patients_trained_on": None,

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from colora.metrics.bootstrap import Sample
 from colora.results.judged import Judged, judged
-from colora.results.predictions import epoch_file, table_file
+from colora.results.predictions import epoch_file
 from colora.runs.folder import Group
 from colora.runs.selection import selected_epoch
 from colora.system.errors import UserError
@@ -49,7 +49,7 @@ def test_of_other_seeds_at_one_epoch_in_the_order_asked(group):
 def test_of_a_seed_apart_its_own_images(tmp_path):
     group = fabricate(tmp_path, "g", ["done", "done"], with_patients=True)
     train_on(group.runs[1], data_checksum="1" * 64)
-    path = table_file(group.runs[1], "test")
+    path = group.runs[1].predictions_file("test")
     pd.read_parquet(path).assign(patient_id="one and the same").to_parquet(path)
     group = Group(group.path)
     assert judged(group, "test").seeds == [0]
@@ -67,7 +67,7 @@ def test_of_the_train_split_the_images_trained_on(tmp_path):
 
 def test_without_checksums_an_image_is_known_by_its_name(tmp_path):
     group = fabricate(tmp_path, "g", ["done"])
-    path = table_file(group.runs[0], "test")
+    path = group.runs[0].predictions_file("test")
     pd.read_parquet(path).drop(columns="checksum").to_parquet(path)
     assert judged(group, "test").images.tolist() == [f"test-{i:04d}" for i in range(200)]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colora.metrics.over_seeds import outcome
-from colora.results.predictions import epoch_file, image_table, mistakes, predicted, source_file, table_file
+from colora.results.predictions import epoch_file, image_table, mistakes, predicted, source_file
 from colora.results.summary import run_summary
 from colora.runs.folder import Group
 from colora.runs.selection import selected_epoch
@@ -32,9 +32,8 @@ def test_predictions_of_an_epoch_are_those_that_training_kept(group, split):
 def test_the_selected_epoch_is_read_from_the_table_or_from_the_epochs(group):
     done, running, queued = group.runs
     assert selected_epoch(done) == run_summary(done)["selected_epoch"] and selected_epoch(queued) is None
-    assert (
-        source_file(done, "test", None) == source_file(done, "test", selected_epoch(done)) == table_file(done, "test")
-    )
+    table = done.predictions_file("test")
+    assert source_file(done, "test", None) == source_file(done, "test", selected_epoch(done)) == table
     assert source_file(running, "test", None) == epoch_file(running, selected_epoch(running))
     assert source_file(done, "test", 99) is None and source_file(queued, "test", None) is None
     with pytest.raises(UserError, match="Seed 1 of g has no predictions of epoch 6"):
@@ -128,7 +127,7 @@ def test_rows_add_up_to_the_classes_and_each_cell_to_its_list(seeds, images, cla
 
 def test_seeds_with_other_labels_are_not_counted_together(tmp_path):
     group = fabricate(tmp_path, "g", ["done", "done"])
-    path = table_file(group.runs[1], "test")
+    path = group.runs[1].predictions_file("test")
     table = pd.read_parquet(path)
     table["label"] = np.roll(table["label"], 1)
     table.to_parquet(path)
@@ -140,7 +139,7 @@ def test_seeds_with_other_labels_are_not_counted_together(tmp_path):
 def test_corrected_labels_hold_for_the_selected_and_for_any_other_epoch(tmp_path):
     """Of a group trained with corrected labels the rows of every epoch's matrix are of these."""
     group = fabricate(tmp_path, "g", ["done"])
-    path, corrected = table_file(group.runs[0], "train"), labels_of("train").copy()
+    path, corrected = group.runs[0].predictions_file("train"), labels_of("train").copy()
     corrected[:5] = 3
     pd.read_parquet(path).assign(trained_label=corrected).to_parquet(path)
     images = image_table(group, "train")

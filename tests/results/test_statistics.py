@@ -11,7 +11,6 @@ from colora.metrics import differences
 from colora.metrics.bootstrap import Sample
 from colora.metrics.classification import accuracy, macro_auc
 from colora.metrics.over_seeds import Spread, ensemble
-from colora.results.predictions import table_file
 from colora.results.statistics import compare_groups, group_statistics, judged
 from colora.runs.folder import Group
 from colora.runs.selection import selected_epoch
@@ -79,7 +78,7 @@ def test_one_seed_has_no_ensemble_and_no_spread(tmp_path):
 def test_a_seed_that_finishes_meanwhile_counts_the_next_time(tmp_path, monkeypatch):
     group = fabricate(tmp_path, "g", ["done", "done"])
     answers = iter([group.runs[:1], group.runs])
-    monkeypatch.setattr("colora.results.judged.finished", lambda _: next(answers))
+    monkeypatch.setattr("colora.results.judged.counting", lambda *_: next(answers))
     found = group_statistics(group)
     assert [row["seed"] for row in found["seeds"]] == [row["seed"] for row in found["calibration"]["seeds"]] == [0]
     assert found["finished"] == 1
@@ -153,11 +152,11 @@ def test_other_test_images_are_left_out_and_two_groups_are_needed(runs, tmp_path
 
 def test_a_group_with_a_damaged_file_is_left_out_and_the_others_are_compared(runs, tmp_path, long):
     bad = fabricate(tmp_path, "bad", ["done"], with_patients=True)
-    path = table_file(bad.runs[0], "test")
+    path = bad.runs[0].predictions_file("test")
     table = pd.read_parquet(path)
     table.assign(p_0=np.nan).to_parquet(path)
     worse = fabricate(tmp_path, "worse", ["done"], with_patients=True)
-    table_file(worse.runs[0], "test").write_bytes(b"no table")
+    worse.runs[0].predictions_file("test").write_bytes(b"no table")
     found = compare_groups([bad, long, worse, Group(runs / "short")])
     assert [(pair["a"], pair["b"]) for pair in found["pairs"]] == [("long", "short")]
     assert found["left_out"].keys() == {"bad", "worse"} and all("damaged" in why for why in found["left_out"].values())

@@ -11,7 +11,8 @@ from opened import MEASURED
 from colora.cli.main import main
 from colora.engines.launch import launch_groups
 from colora.queue import order
-from colora.runs.folder import NAME, Group
+from colora.runs.folder import Group
+from colora.runs.names import NAME
 from colora.settings.catalog import BACKBONES
 from colora.settings.config import RunConfig
 from colora.settings.vary import MOST, groups_of, parse_all, parse_vary, vary_flags

@@ -26,9 +26,12 @@ from colora.queue import order
 from colora.results.operating_point import Question
 from colora.results.question import freeze
 from colora.runs.documents import CALIBRATION
+from colora.runs.external import keep_external
 from colora.runs.features import Kept, write_features
+from colora.runs.finished import finished
 from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
 from colora.runs.notes import write_notes
+from colora.runs.prediction_table import made_table
 from colora.runs.selection import selected_row
 from colora.settings.config import RunConfig, make_config
 from colora.settings.resolved import Resolved
@@ -255,16 +258,52 @@ def fabricate(
     return Group(group.path)
 
 
+def fabricate_external(group: Group, name: str = "clinic-b", **about: Any) -> str:
+    """A test of the finished seeds on other data, named like a split: the generated test images, as models see them
+    that have learnt little. With distances, of which a tenth are far; `about` is what external.json says otherwise."""
+    labels, drawn = labels_of("test"), group.config.dataset == "phantom"
+    ids = np.array([f"test-{i:04d}" for i in range(len(labels))])
+    checksums = drawn_checksums("test", group.config.image_size) if drawn else np.arange(len(labels), dtype=np.uint64)
+    tables = {}
+    for run in finished(group):
+        table = made_table(labels, probabilities("test", run.seed, 2), ids, np.array(patients("test")), checksums)
+        table["source_split"] = "test"
+        table["distance"] = np.linspace(1, 3.2, len(labels), dtype=np.float32)
+        tables[run] = table.to_parquet(index=False)
+    classes = [{"own": c, "given": None, "model": c, "images": 50} for c in CLASS_NAMES]
+    overlap = {"images": len(labels), "images_trained_on": 0, "images_of_patients_trained_on": 0}
+    said = {
+        "settings": {"dataset": "phantom"},
+        "split": "test",
+        "source": "phantom (synthetic)",
+        "synthetic": True,
+        "checksum": "e" * 64,
+        "preparation": "grey, centre-crop, resize (test data)",
+        "images": len(labels),
+        "classes": classes,
+        "absent": [],
+        "left_out_unknown": {},
+        "overlap": overlap,
+        "warnings": [],
+    }
+    return keep_external(group, name, said | about, tables)
+
+
+def write_seen(run: Run) -> None:
+    """What a model sees in its images, as `runs.features` keeps it."""
+    images = {split: sum(counts) for split, counts in COUNTS.items()}
+    seen = {split: np.eye(count, 8) for split, count in images.items()}
+    distances = {split: np.linspace(1, 3, images[split]) for split in ("val", "test")}
+    write_features(run, Kept(seen, Familiar(np.eye(4, 8), np.eye(8)), distances))
+
+
 def whole_run(runs_dir: Path, name: str = "g") -> Group:
     """Two finished seeds with every file that training, guard, queue and people write."""
     group = fabricate(runs_dir, name, ["done", "done"], {"cut": "mine"})
     cut = distil(read_predictions(group, "train"), "mine", make_rule(drop=1, keep=9))
     write_json(group.path / "cut.json", cut.model_dump())
-    images = {split: sum(counts) for split, counts in COUNTS.items()}
     for run in group.runs:
-        seen = {split: np.eye(count, 8) for split, count in images.items()}
-        distances = {split: np.linspace(1, 3, images[split]) for split in ("val", "test")}
-        write_features(run, Kept(seen, Familiar(np.eye(4, 8), np.eye(8)), distances))
+        write_seen(run)
         write_json(run.path / "queue.json", order.last_place(runs_dir))
         write_json(run.path / "process.json", {"guard": gone_process(), "child": None})
         write_json(run.path / CALIBRATION, {"epoch": 6, "images": 100, "temperature": 1.2, "log_loss": [0.5, 0.4]})
@@ -274,6 +313,7 @@ def whole_run(runs_dir: Path, name: str = "g") -> Group:
             (run.path / name).write_bytes(b"no tensors" * 50)
     write_notes(group, "seen")
     freeze(group, Question(("CNV", "DME"), Choice("sensitivity", 0.9)))
+    fabricate_external(group)
     return group
 
 

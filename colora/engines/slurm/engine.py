@@ -26,9 +26,10 @@ from colora.queue import order
 from colora.queue.actions import STOP_WAIT_SECONDS, begin_anew
 from colora.runs import access, verdict
 from colora.runs.audit import record
-from colora.runs.folder import ACTIVE, ENDED_EARLY, NAME, Group, Run, queued_status
+from colora.runs.folder import ACTIVE, ENDED_EARLY, Group, Run, queued_status
 from colora.runs.listing import list_groups, run_folders, written_state
 from colora.runs.lock import editing
+from colora.runs.names import NAME
 from colora.system.errors import UserError
 from colora.system.files import read_json, write_bytes, write_json
 

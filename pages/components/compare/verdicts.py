@@ -85,7 +85,7 @@ def verdicts(groups: list[Group], short: dict[str, str], split: str, metric: str
                 **{c: st.column_config.NumberColumn(c.capitalize(), format="%.4f") for c in NUMBERS},
             },
         )
-        show.csv_button(table, f"compare-{split}-differences", origin)
+        show.csv_button(table, f"compare-{show.split_in_file(split)}-differences", origin)
 
 
 def show_matrix(

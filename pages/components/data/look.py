@@ -29,6 +29,7 @@ FOLDED_FROM, FOLDED_LETTERS = 3, 400  # warnings that are folded away beside the
 ANSWERS = {  # what a sentence may ask for by its flag: {flag: (field, value, the button's words)}
     "--layout class-number": ("layout", "class-number", "Patients: the word is their class"),
     "--layout classes": ("layout", "classes", "Every sub-folder is a class"),
+    "--leave-out-unknown": ("leave_out_unknown", True, "Leave these images out"),
     "--ignore-splits": ("ignore_splits", True, "Ignore these splits and split all images anew"),
 }
 FLAG = re.compile(r"--([a-z][a-z-]+)")

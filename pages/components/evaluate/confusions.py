@@ -8,7 +8,8 @@ import streamlit as st
 
 from colora import plots
 from colora.data.encoded import tile
-from colora.data.thumbnails import Place
+from colora.results.predictions import place_of
+from colora.runs.external import data_of
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.elements.gallery import gallery, tile_of
@@ -143,17 +144,16 @@ def tiles(view: View, found: pd.DataFrame) -> None:
     """These images with what they are called; one that is chosen is opened large on Images."""
     rows = found.to_dict("records")
     try:
-        places = [Place(view.split, row["index"], row["image_id"]) for row in rows]
-        images = pictures(view, places)
+        images = pictures(view, [place_of(row, view.split) for row in rows])
     except UserError as error:
         st.warning(f"The images cannot be shown: {show.literal(error)}", icon=":material/hide_image:")
         images = [error] * len(rows)
-    names = f"{plots.SPLIT_NAMES[view.split]} images: what they are and what they are called"
+    names = f"{plots.split_title(view.split)} images: what they are and what they are called"
     drawn = [tile_of_image(view, row, image) for row, image in zip(rows, images, strict=True)]
     gallery("behind", drawn, names, lambda image_id: st.session_state.__setitem__("open-image", image_id), columns=3)
     if image_id := st.session_state.pop("open-image", None):
-        asked = {"group": view.group.name, "part": plots.SPLIT_NAMES[view.split]}
-        image = {IMAGE: code(view.runs[0].resolved.data_checksum, image_id)}
+        asked = {"group": view.group.name, "part": show.split_text(view.split)}
+        image = {IMAGE: code(data_of(view.runs[0], view.split).checksum, image_id)}
         st.switch_page("pages/images.py", query_params=asked | image)
 
 

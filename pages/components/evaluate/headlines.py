@@ -11,6 +11,7 @@ from colora.metrics.estimates import Estimate
 from colora.metrics.over_seeds import Spread
 from colora.runs.finished import counted, standing
 from colora.runs.folder import Group
+from colora.runs.names import is_external
 from pages.components import show
 from pages.components.evaluate import intervals
 from pages.components.evaluate.readers import View, seen
@@ -108,10 +109,13 @@ def every_seed(view: View | None, table: pd.DataFrame, about: dict[str, Any], ep
     over images, with each seed's own interval."""
     name, at = about["name"], "selected" if epoch is None else f"epoch-{epoch}"
     whiskers = view is not None and view.over_images
+    external = view.split if view and is_external(view.split) else None
+    table = with_external(table, view) if external else table
     table = intervals.with_intervals(table, view) if whiskers else table
     counting, hollow = table.loc[table["finished"], "seed"].tolist(), not table["finished"].all()
     which = show.which_epoch(about, epoch, counting) if counting else "no seed has finished yet"
     which += " · hollow: in no figure over seeds" * hollow
+    beside = f", {show.split_of(about, external)}" if external else ""
     grid = st.grid(2, min_column_width=300)
     for metric in ("accuracy", "auc"):
         says, one = SEED_FIGURES[metric], joint(view, metric)
@@ -119,15 +123,16 @@ def every_seed(view: View | None, table: pd.DataFrame, about: dict[str, Any], ep
             says += (WHISKERS if whiskers else BOX * bool(counting)) + ENSEMBLE * bool(one)
         with grid.cell():
             show.show_figure(
-                plots.seed_figures(table, metric, whiskers, one),
+                plots.seed_figures(table, metric, whiskers, one, external),
                 f"{plots.METRIC_NAMES[metric]} of every seed",
                 says + HOLLOW * hollow,
-                f"{plots.METRIC_NAMES[metric]} of each seed on train, validation and test",
+                f"{plots.METRIC_NAMES[metric]} of each seed on train, validation and test" + beside,
                 table,
                 f"{name}-{at}-seeds-{metric}",
-                f"Train, validation and test splits of {show.data_title(about)} · {which}",
+                f"Train, validation and test splits of {show.data_title(about)}{beside} · {which}",
             )
     columns = ["val_accuracy", "test_accuracy", "test_auc", "val_auc", "train_accuracy"]
+    columns = [f"{external}_accuracy", f"{external}_auc", *columns] if external else columns
     st.dataframe(
         table,
         hide_index=True,
@@ -136,12 +141,22 @@ def every_seed(view: View | None, table: pd.DataFrame, about: dict[str, Any], ep
         column_order=["seed", *["state"] * hollow, "epoch", *columns],
         column_config={"seed": "Seed", "state": "State", "epoch": "Epoch"}
         | {
-            f"{s}_{m}": st.column_config.NumberColumn(f"{plots.SPLIT_NAMES[s]} {plots.METRIC_NAMES[m]}", format="%.3f")
-            for s in plots.SPLIT_NAMES
+            f"{s}_{m}": st.column_config.NumberColumn(f"{plots.split_title(s)} {plots.METRIC_NAMES[m]}", format="%.3f")
+            for s in (*plots.SPLIT_NAMES, *([external] if external else []))
             for m in ("accuracy", "auc")
         },
         alt="Epoch, accuracy and AUC of each seed",
     )
+
+
+def with_external(table: pd.DataFrame, view: View) -> pd.DataFrame:
+    """A row a seed with its figures on the view's other data; NaN of one that was not tested."""
+    seeds = [run.seed for run in view.runs]
+    columns = {
+        f"{view.split}_{metric}": table["seed"].map(dict(zip(seeds, view.outcome.whole[metric], strict=True)))
+        for metric in ("accuracy", "auc")
+    }
+    return table.assign(**columns)
 
 
 def joint(view: View | None, metric: str) -> tuple[str, float, float, float] | None:

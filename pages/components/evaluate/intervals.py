@@ -23,6 +23,7 @@ from colora.results.judged import Judged
 from colora.results.operating_point import OperatingPoint, Question, points
 from colora.results.statistics import optimism_of
 from colora.runs.documents import contained
+from colora.runs.names import is_external
 from colora.runs.selection import selected_epoch
 from colora.settings.medmnist_info import in_order
 from pages.components.evaluate.readers import View, seeds_with_predictions, seen
@@ -112,9 +113,10 @@ def _statistics(probabilities: list[np.ndarray], view: View) -> Statistics:
 
 
 def with_intervals(table: pd.DataFrame, view: View) -> pd.DataFrame:
-    """A table of a row a seed with {split}_{metric}_low and _high of validation and test; NaN where there is none."""
+    """A table of a row a seed with {split}_{metric}_low and _high of validation and test, and of other data where the
+    view is of some; NaN where there is none."""
     columns: dict[str, list[float]] = {}
-    for split in JUDGING:
+    for split in dict.fromkeys((*JUDGING, *([view.split] if is_external(view.split) else []))):
         known = every_seed(replace(view, split=split))
         for metric in ("accuracy", "auc"):
             found = [known[seed][metric] if seed in known else Estimate(None) for seed in table["seed"]]

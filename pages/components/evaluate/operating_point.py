@@ -11,7 +11,7 @@ from colora import plots
 from colora.metrics.figures import SHARES, TITLES
 from colora.metrics.operating_point import Choice, decision_curve, scores
 from colora.metrics.over_seeds import Spread
-from colora.plots import SPLIT_NAMES
+from colora.plots import split_title
 from colora.results.operating_point import OperatingPoint, Question
 from colora.results.question import question_of, usual_question
 from colora.settings.catalog import THRESHOLD_RULES
@@ -117,7 +117,7 @@ def follow(key: str, usual: float) -> None:
 
 def worth(view: View, question: Question, one: OperatingPoint, seeds: list[OperatingPoint], origin: str) -> None:
     """Sensitivity, specificity, PPV and NPV of the frozen threshold."""
-    here = SPLIT_NAMES[view.split]
+    here = split_title(view.split)
     at = f"At {100 * question.prevalence:.1f} %"
     rows = [
         {

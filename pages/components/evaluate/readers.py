@@ -11,21 +11,24 @@ import streamlit as st
 from colora.data.medmnist import on_disk
 from colora.data.thumbnails import Place
 from colora.metrics.over_seeds import Outcome, outcome
-from colora.results.judged import Judged, judged
+from colora.results.judged import Judged, figures_of_seeds, judged
 from colora.results.predictions import (
     COLUMNS,
+    SOURCE,
     image_checksums,
     mistakes,
     source_file,
-    table_file,
 )
 from colora.results.summary import band, taken_run
 from colora.runs.documents import contained
+from colora.runs.external import counting, data_of
 from colora.runs.finished import counted, finished
 from colora.runs.folder import Group, Run
+from colora.runs.names import is_external
 from colora.runs.siblings import alike
 from colora.settings.medmnist_info import known, stored_size
 from colora.system.errors import UserError
+from pages.components import show
 from pages.components.images.pictures import pictures_of
 from pages.components.runs import file_stamp
 
@@ -63,7 +66,7 @@ class View:
         """For the files that people save: group, seeds, epoch and split."""
         whose = f"{len(self.runs)}-seeds" if self.several else f"seed-{self.runs[0].seed}"
         at = "selected" if self.epoch is None else f"epoch-{self.epoch}"
-        return f"{self.group.name}-{whose}-{at}-{self.split}"
+        return f"{self.group.name}-{whose}-{at}-{show.split_in_file(self.split)}"
 
     def counted(self) -> str:
         """`3 seeds`, or of how many of the group."""
@@ -81,7 +84,7 @@ class View:
     def key(self) -> tuple[Any, ...]:
         """What the figures depend on: the files of the predictions, and of the labels."""
         files = [source_file(run, self.split, self.epoch) for run in self.runs]
-        tables = [table_file(run, self.split) for run in alike(self.group, self.runs[0])]
+        tables = [run.predictions_file(self.split) for run in alike(self.group, self.runs[0])]
         stamps = tuple((str(file), file and file_stamp(file)) for file in files)
         return self.split, self.epoch, self.one, stamps, tuple((str(table), file_stamp(table)) for table in tables)
 
@@ -94,9 +97,11 @@ class View:
 
 def seeds_with_predictions(group: Group, split: str, epoch: int | None) -> list[Run]:
     """The seeds of which there is something to evaluate; none before a seed with the same images is done, since labels
-    come with that."""
+    come with that. Of other data those that were tested as they are. Raises UserError where a file is damaged."""
     with contained(group.path):
-        labelled = [run.ground for run in group.runs if table_file(run, split).exists()]
+        if is_external(split):
+            return counting(group, split) if epoch is None else []
+        labelled = [run.ground for run in group.runs if run.predictions_file(split).exists()]
         there = [run for run in group.runs if run.state != "damaged" and run.ground in labelled]
         return [run for run in there if source_file(run, split, epoch)]
 
@@ -129,8 +134,21 @@ def found_images(view: View, cell: tuple[int, int] | None) -> pd.DataFrame:
 def _found_images(_view: View, key: Any, cell: tuple[int, int] | None) -> pd.DataFrame:
     everything = seen(_view)
     found = mistakes(everything.labels, everything.probabilities, cell, _view.one)
-    identity = everything.table.loc[found["position"], COLUMNS]
+    columns = [*COLUMNS, *([SOURCE] if SOURCE in everything.table else [])]
+    identity = everything.table.loc[found["position"], columns]
     return pd.concat([found, identity.reset_index(drop=True)], axis=1)
+
+
+def figures_on(group: Group, split: str) -> dict[int, dict[str, float | None]]:
+    """`results.judged.figures_of_seeds` of the seeds that count on other data; none where it was not tested on them, or
+    their file is damaged."""
+    try:
+        with contained(group.path):
+            runs = tuple(counting(group, split))
+        view = View(group, split, runs, None, ())
+        return figures_of_seeds(seen(view)) if runs else {}
+    except UserError:  # which Compare says of every group that it leaves out
+        return {}
 
 
 def epoch_band(group: Group, column: str) -> pd.DataFrame:
@@ -149,21 +167,22 @@ def pictures(view: View, places: list[Place]) -> list[np.ndarray | UserError]:
     """The images at these places, (S, S) uint8 as the models read them, or why one cannot be shown. Raises UserError
     where their source is not there, or is not what the models saw."""
     runs, split = (*view.runs, *alike(view.group, view.runs[0])), view.split
-    run = next((run for run in runs if table_file(run, split).exists()), runs[0])
-    config = run.config
+    run = next((run for run in runs if run.predictions_file(split).exists()), runs[0])
+    data = data_of(run, split)
+    config = data.config
     kind = config.dataset.partition(":")[0]
     if known(kind):
         found = on_disk(kind, stored_size(config.image_size), config.data_dir)
         if found.state != "unpacked":  # which would take minutes here
             raise UserError(f"They are not unpacked in {found.folder.parent}: press 'Check and unpack' on Data.")
     with contained(view.group.path):
-        checksums = _checksums(run, split, str(run.path), file_stamp(table_file(run, split)))
-    source = pictures_of(config, run.resolved.data_checksum, split, checksums)
+        checksums = _checksums(run, split, str(run.path), file_stamp(run.predictions_file(split)))
+    source = pictures_of(config, data.checksum, split, checksums)
     if isinstance(source, UserError):
         raise source
     return source.read(places)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _checksums(_run: Run, split: str, path: str, stamp: Any) -> np.ndarray | None:
+def _checksums(_run: Run, split: str, path: str, stamp: Any) -> dict[str, np.ndarray] | None:
     return image_checksums(_run, split)

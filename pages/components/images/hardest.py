@@ -52,22 +52,23 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
         return
     orders = by_class(table["label"].to_numpy(), rows)
     origin = (
-        f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, {len(rows):,} images, sorted within each true "
-        f"class by {SCORES[score].title.lower()} of {whose_says(found, whose)}"
+        f"{show.split_of(about, split)}, {len(rows):,} images, sorted within each true class by "
+        f" {SCORES[score].title.lower()} of {whose_says(found, whose)}"
     )
     model = f"{show.model_title(about['backbone'])}, {show.method_title(about['method'])}, group {group.name}"
+    name = f"{group.name}-{show.split_in_file(split)}"
     if len(orders) > FEW:
         st.caption(f"The first {FEW} of {len(orders)} classes that have images.")
         orders = {c: orders[c] for c in list(orders)[:FEW]}
     sheet(
         table, orders, 0, found, split, source, score,
-        f"The {EACH} least certain images of each class (figure 11)", (origin, model), f"{group.name}-{split}-hardest",
+        f"The {EACH} least certain images of each class (figure 11)", (origin, model), f"{name}-hardest",
     )  # fmt: skip
     hardest_looked_at(group, found, table, orders, split, source)
     rank = choose_rank(orders)
     sheet(
         table, orders, rank - 1, found, split, source, score,
-        f"From rank {rank:,} of each class (figure 12)", (origin, model), f"{group.name}-{split}-rank-{rank}",
+        f"From rank {rank:,} of each class (figure 12)", (origin, model), f"{name}-rank-{rank}",
     )  # fmt: skip
 
 

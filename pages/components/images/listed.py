@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from colora.distillation.scores import Whose
-from colora.plots import SPLIT_NAMES
 from colora.runs.folder import Group
+from colora.runs.names import is_external
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
 from colora.system.typed import bare
@@ -80,10 +80,11 @@ def choose_split(splits: Sequence[str]) -> str:
         "Split",
         list(splits),
         required=True,
-        format_func=SPLIT_NAMES.get,
-        key=address.one("part", splits, SPLIT_NAMES.get),
+        format_func=show.split_label,
+        key=address.one("part", splits, show.split_text),
         on_change=from_the_start,
-        help="Train: what the models learn from, all of it. Validation: it chose the epoch. Test: kept apart.",
+        help="Train: what the models learn from, all of it. Validation: it chose the epoch. Test: kept apart."
+        + show.OTHER_DATA * any(map(is_external, splits)),
     )
 
 

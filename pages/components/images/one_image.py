@@ -11,12 +11,14 @@ import streamlit as st
 
 from colora import plots
 from colora.data.encoded import lossless
-from colora.data.thumbnails import Pictures, Place
+from colora.data.thumbnails import Pictures
 from colora.distillation.scores import SeedPredictions
+from colora.results.predictions import place_of
 from colora.results.summary import run_summary
 from colora.results.timeline import timeline
 from colora.runs.documents import contained
 from colora.runs.folder import Group
+from colora.runs.names import is_external
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import address, show
@@ -65,7 +67,7 @@ def one_image(
         facts(found, record, chosen_list, position)
         there, label = not picture.problem, int(record["label"])
         judging.with_a_verdict(found.data_checksum, image_id, found.class_names, label, there)
-    origin = f"{plots.SPLIT_NAMES[split]} split of {show.data_title(about)}, image {image_id}"
+    origin = f"{show.split_of(about, split)}, image {image_id}"
     left, right = st.columns(2, gap="large")
     with left:
         every_seed(found, row, origin)
@@ -141,7 +143,7 @@ def picture_of(record: dict[str, Any], split: str, source: Pictures | UserError)
     try:
         if isinstance(source, UserError):
             raise source
-        seen, original = source.large(Place(split, int(record["index"]), record["image_id"]))
+        seen, original = source.large(place_of(record, split))
     except UserError as error:
         return Picture(None, {}, f"The image cannot be shown: {error}")
     layers = {}
@@ -173,7 +175,7 @@ def large(
     """The image itself, under the map where one was asked for."""
     names, image_id, label = found.class_names, record["image_id"], int(record["label"])
     alt = (
-        f"{plots.SPLIT_NAMES[split]} image {image_id}, true class {names[label]}, predicted "
+        f"{plots.split_title(split)} image {image_id}, true class {names[label]}, predicted "
         f"{names[int(record['predicted'])]}"
     )
     over = looking.overlay() if looking else None
@@ -198,7 +200,7 @@ def name_of(found: SeedPredictions, record: dict[str, Any], split: str) -> Name:
     says = f"predicted {names[predicted]} with probability {record[f'p_{predicted}']:.2f}"
     if true != predicted:
         says += f"; the true class has {record[f'p_{true}']:.2f}"
-    about = [record["image_id"], f"{plots.SPLIT_NAMES[split]} split"]
+    about = [record["image_id"], plots.split_title(split) + ("" if is_external(split) else " split")]
     if split == "train":
         about[1] += ", trained on" if record["used"] else ", not trained on"
     if isinstance(record["patient_id"], str):
@@ -270,7 +272,7 @@ def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], sp
         + (f" Dotted: {merges} merge{'s' * (merges > 1)} of the updates." if merges else ""),
         f"Probability of each class for this image over {len(table)} epochs of seed {run.seed}",
         table,
-        f"{group.name}-seed-{run.seed}-{split}-{int(record['index'])}-epochs",
+        f"{group.name}-seed-{run.seed}-{show.split_in_file(split)}-{int(record['index'])}-epochs",
         f"{origin} · seed {run.seed}, all epochs; the selected one {show.chosen_on(group.config.selection)}",
     )
     if len(runs) > 1:

@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from colora.distillation.scores import SeedPredictions
-from colora.plots import SPLIT_NAMES
 from colora.runs.documents import contained
+from colora.runs.external import about_external, external_splits
 from colora.runs.folder import Group
 from colora.runs.listing import list_groups
+from colora.runs.names import is_external
 from colora.system.errors import UserError
 from pages.components import show
 from pages.components.images import scored
@@ -28,16 +29,18 @@ def other_groups(
     if not unfolded.open:
         return
     with unfolded:
-        names = [other.name for other in list_groups(runs_dir()) if same_data(other, group, found)]
+        others = {other.name: at for other in list_groups(runs_dir()) if (at := same_data(other, group, found))}
+        names = list(others)
         if not names:
-            st.caption("No other group was trained on these data at this image size.")
+            met = "tested" if is_external(split) else "trained"
+            st.caption(f"No other group was {met} on these data at this image size.")
             return
         name = st.selectbox("Group", names, key="other-group")
         try:
             other = Group(runs_dir() / name)
             with contained(other.path):
-                predictions = scored.predictions(other, split)
-                table = scored.scores(other, split, "best")
+                predictions = scored.predictions(other, others[name])
+                table = scored.scores(other, others[name], "best")
         except UserError as error:
             show.say(error, st.info, ":material/hourglass:")
             return
@@ -45,16 +48,20 @@ def other_groups(
         st.caption("Groups on the same data at the same image size; at another size the images count as others.")
 
 
-def same_data(other: Group, group: Group, found: SeedPredictions) -> bool:
-    """Whether a group was trained on the same data, however it was set up; a damaged one was not."""
+def same_data(other: Group, group: Group, found: SeedPredictions) -> str | None:
+    """The split in which another group has the same data: trained on them, however it was set up, or tested. None where
+    it has not, and of a damaged one."""
     if other.name == group.name:
-        return False
+        return None
     try:
         with contained(other.path):
+            if is_external(found.split):
+                tests = ((split, about_external(other, split)) for split in external_splits(other))
+                return next((split for split, about in tests if about["checksum"] == found.data_checksum), None)
             resolved = next((run.resolved for run in other.runs if run.resolved and run not in other.apart), None)
     except UserError:
-        return False
-    return resolved is not None and resolved.data_checksum == found.data_checksum
+        return None
+    return found.split if resolved is not None and resolved.data_checksum == found.data_checksum else None
 
 
 def compare(
@@ -90,7 +97,7 @@ def compare(
         icon=":material/open_in_new:",
         query_params={
             "group": name,
-            "part": SPLIT_NAMES[predictions.split],
+            "part": show.split_text(predictions.split),
             IMAGE: code(predictions.data_checksum, record["image_id"]),
         },
     )

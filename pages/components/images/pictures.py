@@ -28,23 +28,24 @@ ASK_AGAIN_SECONDS = 600.0  # after which older predictions' data are read again
 
 
 def pictures_of(
-    config: RunConfig, data_checksum: str, split: str, checksums: np.ndarray | None
+    config: RunConfig, data_checksum: str, split: str, checksums: dict[str, np.ndarray] | None
 ) -> Pictures | UserError:
     """The images of a split as models of this config predicted them, or why they cannot be shown; nobody must judge
     another image than the one that a verdict names. A first look may unpack them.
 
-    `checksums` (N,) are those kept with the predictions. Where a run of an older version kept none, all the data are
-    compared once with what the run had.
+    `checksums` are those kept with the predictions (`results.predictions.checksums_by_place`). Where a run of an older
+    version kept none, all the data are compared once with what the run had.
     """
+    splits = (split,) if checksums is None else tuple(checksums)
     bar = st.empty()  # also where nothing is to be unpacked: what follows keeps its place, and is not drawn anew
     try:
-        source = _opened(config, split, bar)
+        source = _opened(config, splits, bar)
         check_source(source, data_checksum)
         if checksums is None and not known(config.dataset):  # the checksum of a public set tells all of its images
-            checksums = _of_older(config, data_checksum, split, bar)
+            checksums = {split: _of_older(config, data_checksum, split, bar)}
     except UserError as error:
         return error
-    return source if checksums is None else Predicted(source, {split: checksums})
+    return source if checksums is None else Predicted(source, checksums)
 
 
 def state_of(config: RunConfig) -> Any:
@@ -57,12 +58,12 @@ def state_of(config: RunConfig) -> Any:
     return place_stamps(named_place(place, "dataset"))
 
 
-def _opened(config: RunConfig, split: str, bar: Any) -> Pictures:
+def _opened(config: RunConfig, splits: tuple[str, ...], bar: Any) -> Pictures:
     if config.dataset.startswith("folder:"):
-        return open_pictures(config, (split,))
-    sources, key = _sources(), (split, config.image_size, repr(state_of(config)))
+        return open_pictures(config, splits)
+    sources, key = _sources(), (splits, config.image_size, repr(state_of(config)))
     if key not in sources:
-        source = _with_bar(lambda tell: open_pictures(config, (split,), tell), "Unpacking the images once", bar)
+        source = _with_bar(lambda tell: open_pictures(config, splits, tell), "Unpacking the images once", bar)
         while len(sources) >= KEPT_SOURCES:
             sources.pop(next(iter(sources)), None)
         sources[key] = source

@@ -11,10 +11,12 @@ from colora.data.encoded import tile
 from colora.data.thumbnails import Pictures, Place
 from colora.distillation.scores import SeedPredictions, Whose, read_predictions, score_images
 from colora.distillation.verdicts import current, verdicts_folder
-from colora.plots import SPLIT_NAMES, class_colour
-from colora.runs.documents import contained
+from colora.plots import class_colour, split_title
+from colora.results.predictions import SOURCE, checksums_by_place, place_of
+from colora.runs.documents import EXTERNAL, contained
 from colora.runs.finished import finished, is_finished
 from colora.runs.folder import Group
+from colora.runs.names import external_folder, is_external
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
 from pages.components import show
@@ -56,9 +58,13 @@ def scores(group: Group, split: str, whose: Whose) -> pd.DataFrame:
 def stamps_of(group: Group, split: str) -> list[Any]:
     """What everything here that is kept is keyed by: how many seeds the group has, and of the finished ones, which
     alone count, the state of the files that a split's scores are made from."""
-    files = (f"predictions/{split}.parquet", "metrics.jsonl", "config.json")
-    counting = [(run.seed, *(file_stamp(run.path / name) for name in files)) for run in finished(group)]
-    return [len(group.runs), counting]
+    files = ("metrics.jsonl", "config.json", "status.json")
+    stamps = [
+        (run.seed, file_stamp(run.predictions_file(split)), *(file_stamp(run.path / name) for name in files))
+        for run in finished(group)
+    ]
+    about = file_stamp(external_folder(group.path, split) / EXTERNAL) if is_external(split) else None
+    return [len(group.runs), stamps, about]
 
 
 @st.cache_resource(show_spinner="Reading the predictions …", max_entries=KEPT_PREDICTIONS)
@@ -86,13 +92,17 @@ def _order(
 
 def pictures_of(found: SeedPredictions) -> Pictures | UserError:
     """The images that these predictions are of, or why they cannot be shown."""
-    return pictures.pictures_of(found.group.config, found.data_checksum, found.split, found.checksums)
+    try:
+        data = found.data
+    except UserError as error:
+        return error
+    kept = None if found.checksums is None else checksums_by_place(found.images, found.checksums, found.split)
+    return pictures.pictures_of(data.config, data.checksum, found.split, kept)
 
 
 def places(table: pd.DataFrame, split: str) -> list[Place]:
     """Where the images of some rows stand in the data."""
-    rows = zip(table["index"].tolist(), table["image_id"].tolist(), strict=True)
-    return [Place(split, index, image_id) for index, image_id in rows]
+    return [place_of(row, split) for row in table[["index", "image_id", *({SOURCE} & {*table})]].to_dict("records")]
 
 
 def verdicts(checksum: str) -> pd.DataFrame:
@@ -128,7 +138,7 @@ def tiles(
     for row, (image, record) in enumerate(zip(images, table.to_dict("records"), strict=True)):
         true, predicted = int(record["label"]), int(record["predicted"])
         value = f"{record[score]:.3f}"
-        where = f"{SPLIT_NAMES[split]} image {record['image_id']}"
+        where = f"{split_title(split)} image {record['image_id']}"
         result = "right" if true == predicted else "wrong"
         found.append(
             tile_of(

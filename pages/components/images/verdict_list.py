@@ -11,6 +11,7 @@ from colora.distillation.scores import SeedPredictions
 from colora.distillation.verdicts_csv import csv_bytes, import_csv
 from colora.plots import SPLIT_NAMES
 from colora.runs import audit
+from colora.runs.external import external_splits
 from colora.runs.folder import Group
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
@@ -120,7 +121,7 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
 
 def split_of(group: Group, image_id: str, found: SeedPredictions) -> str | None:
     """The split that has the image; the one on show is looked through first."""
-    for split in (found.split, *(name for name in SPLIT_NAMES if name != found.split)):
+    for split in dict.fromkeys((found.split, *SPLIT_NAMES, *external_splits(group))):
         with suppress(UserError):  # a split without predictions yet
             if (scored.predictions(group, split).images["image_id"] == image_id).any():
                 return split

@@ -14,7 +14,8 @@ import streamlit as st
 
 from colora.data.cuts import Cut, read_cut
 from colora.runs.documents import contained
-from colora.runs.folder import NAME, open_group
+from colora.runs.folder import open_group
+from colora.runs.names import NAME
 from colora.settings.config import make_config
 from colora.settings.medmnist_info import names as medmnist_names
 from colora.settings.presets import PRESETS, Preset

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from colora.data.cuts import list_cuts
-from colora.runs.folder import NAME
+from colora.runs.names import NAME
 from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists

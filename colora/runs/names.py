@@ -1,0 +1,41 @@
+"""Names in a runs folder: of groups, cuts and readers, which become names of files; and of what a group has predicted.
+
+A group has predictions of its own splits, "train", "val" and "test", and of other data that its models were tested on:
+"external/NAME", which stands wherever a split's name does. Knows no other module of `runs`.
+"""
+
+import re
+from pathlib import Path
+
+from colora.system.errors import UserError
+from colora.system.typed import shortened
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+EXTERNAL = "external/"
+
+
+def check_file_name(name: str, what: str, field: str = "name") -> None:
+    """Raises UserError, marking `field`, where `name` does not fit `what` ("a group"): it becomes a file's name."""
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"'{shortened(name)}' cannot name {what}: use up to 80 letters, digits, dots, dashes and underscores, "
+            "beginning with a letter or a digit.",
+            field=field,
+        )
+
+
+def is_external(split: str) -> bool:
+    """Whether it is no split of the group's own data."""
+    return split.startswith(EXTERNAL)
+
+
+def external_name(split: str) -> str:
+    """NAME of "external/NAME". Raises UserError where it is none."""
+    name = split.removeprefix(EXTERNAL)
+    check_file_name(name, "a test on other data", "split")
+    return name
+
+
+def external_folder(group: Path, split: str) -> Path:
+    """Where a group keeps what it predicted of other data. Raises UserError as `external_name`."""
+    return Path(group) / "external" / external_name(split)
