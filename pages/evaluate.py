@@ -30,6 +30,7 @@ from pages.components.evaluate.intervals import DRAWING, optimism
 from pages.components.evaluate.operating_point import operating_point_part
 from pages.components.evaluate.readers import View, seeds_with_predictions
 from pages.components.evaluate.shift import shift_part
+from pages.components.evaluate.subgroups import subgroups_part
 from pages.components.frame import inside_app, one_of
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
 
@@ -41,6 +42,7 @@ DRAWN = {
     "Calibration": calibration_part,
     "Operating point": operating_point_part,
     "Every figure": every_figure,
+    "Subgroups": subgroups_part,
 }
 Later = tuple[Any, Callable[[], None]]  # a place on the page, and what is drawn there when all else stands
 

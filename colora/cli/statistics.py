@@ -1,8 +1,10 @@
-"""How sure figures are: `statistics` of one group, `compare` of several on the same images."""
+"""How sure figures are: `statistics` of one group, `compare` of several on the same images; `metadata`, by which the
+images of one are divided."""
 
 import argparse
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from colora.cli.groups import add_group, add_groups, group_of, groups_of
@@ -22,9 +24,15 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
     add_group(one)
     add_question(one)
     one.add_argument("--prevalence", type=float, help="share of positives where the model is used, for PPV and NPV")
+    one.add_argument("--by", metavar="COLUMN", help="the figures of each part by this column of the metadata")
+    metadata = with_json(command("metadata", _metadata, "what else is known of the images: list it, or add a table"))
+    add_group(metadata)
+    about = "a table with a line an image or a patient: CSV, TSV, Excel or Parquet"
+    metadata.add_argument("--add", type=Path, metavar="FILE", help=about)
+    metadata.add_argument("--replace", action="store_true", help="columns that are known already are replaced")
     several = with_json(command("compare", _compare, "whether groups differ by more than chance, on the same images"))
     add_groups(several)
-    for sub in (one, several):
+    for sub in (one, several, metadata):
         about = f"{', '.join(SPLITS)}, or {EXTERNAL}NAME of other data, kept by evaluate --keep (default test)"
         sub.add_argument("--split", type=_split, default="test", metavar="SPLIT", help=about)
 
@@ -42,7 +50,7 @@ def _split(text: str) -> str:
 def _statistics(args: argparse.Namespace) -> int:
     from colora.results.statistics import group_statistics
 
-    found = group_statistics(group_of(args), args.split, asked_question(args))
+    found = group_statistics(group_of(args), args.split, asked_question(args), args.by)
     return say(args, found, _statistics_text(found))
 
 
@@ -71,6 +79,8 @@ def _statistics_text(found: dict[str, Any]) -> str:
         lines += _operating_point_text(found, found["operating_point"])
     if found["frozen"]:
         lines += _frozen_text(found["frozen"], found["split"] if is_external(found["split"]) else "test")
+    if found["subgroups"]:
+        lines += _subgroups_text(found["subgroups"])
     if found["shift"]:
         lines += _shift_text(found)
     if found["optimism"]:
@@ -139,6 +149,42 @@ def _frozen_text(frozen: dict[str, Any], on: str) -> list[str]:
     for name in ("sensitivity", "specificity"):
         own, here = (_estimate(frozen[part][name]) for part in ("on_validation", "judged"))
         lines.append(f"    {TITLES[name]:<18} {own}; {here}")
+    return lines
+
+
+def _metadata(args: argparse.Namespace) -> int:
+    group = group_of(args)
+    if args.add:
+        from colora.results.metadata import bring_metadata
+
+        found = bring_metadata(group, args.split, args.add, args.replace)
+        unused = f"; {found['unused']:,} of {found['rows']:,} rows are of none of them" if found["unused"] else ""
+        columns = one_line(", ".join(found["columns"]))
+        return say(args, found, f"{columns}: of {found['images']:,} of {found['of']:,} images{unused}.")
+    from colora.results.judged import judged
+    from colora.results.subgroups import columns_of
+
+    columns = columns_of(judged(group, args.split))
+    rows = {name: {value: int((own.values == value).sum()) for value in own.order} for name, own in columns.items()}
+    parts = {name: ", ".join(f"{one_line(value)} {n:,}" for value, n in own.items()) for name, own in rows.items()}
+    lines = [f"{one_line(name)}: {said}" for name, said in parts.items()]
+    return say(args, rows, "\n".join(lines) or "Nothing is known of these images that divides them.")
+
+
+def _subgroups_text(found: dict[str, Any]) -> list[str]:
+    """Each part, and the largest gap of each figure."""
+    lines = [f"  By {one_line(found['column'])}; parts of fewer than {found['small_below']} are marked small"]
+    for part in found["parts"]:
+        of = f" of {part['patients']:,} patients" if part["patients"] is not None else ""
+        lines.append(f"    {one_line(part['value'])}: {part['n']:,} images{of}{', small' * part['small']}")
+        lines += [f"      {TITLES[name]:<16} {_estimate(each)}" for name, each in part["figures"].items()]
+    if found["question"]:
+        lines.append(f"    sensitivity and specificity of: {one_line(found['question'])}")
+    for name, gap in found["gaps"].items():
+        if gap:
+            pair = f"{one_line(gap['higher'])} minus {one_line(gap['lower'])}"
+            verdict = "more than chance" if gap["more_than_chance"] else "within noise"
+            lines.append(f"    Largest gap, {TITLES[name]}: {pair} {_estimate(gap['difference'])}: {verdict}")
     return lines
 
 

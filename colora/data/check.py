@@ -5,7 +5,6 @@ which stand in several splits. Both are the document `runs/documents.py:DataChec
 look when it is launched, a check once its first seed has read the images.
 """
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,9 @@ from colora.data.prepare import Progress, quiet
 from colora.data.sources import load_dataset, outline
 from colora.runs.data_said import NO_CLASS
 from colora.runs.documents import DATA, Duplicates, data_file
+from colora.runs.metadata import FILE as METADATA
 from colora.settings.config import RunConfig
 from colora.system.files import write_bytes, write_json
-
-METADATA = "metadata.parquet"
 
 
 def look(config: RunConfig, on_progress: Progress = quiet) -> dict[str, Any]:
@@ -57,9 +55,7 @@ def keep_check(group: Path, data: Dataset, config: RunConfig, on_progress: Progr
         return
     write_json(place, document(data, config, leaks_of(data, on_progress)))
     if data.metadata is not None:
-        content = io.BytesIO()
-        data.metadata.to_parquet(content)
-        write_bytes(group / METADATA, content.getvalue())
+        write_bytes(group / METADATA, data.metadata.to_parquet())
 
 
 def document(data: Dataset, config: RunConfig, leaks: Leaks | None = None) -> dict[str, Any]:

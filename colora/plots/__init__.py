@@ -22,6 +22,7 @@ from colora.plots.style import (
     class_colour,
     split_title,
 )
+from colora.plots.subgroups import parts_figure
 from colora.plots.written import Written, written
 
 __all__ = [
@@ -29,6 +30,6 @@ __all__ = [
     "WHOLE_RANGE_GROUPS", "Cell", "Written", "class_colour", "class_curves", "class_shares", "compared_curves",
     "confusion_matrix", "confusion_table", "contact_sheet", "cost_scatter", "curve_table", "decision_curve",
     "distances", "divided_scores", "image_timeline", "interval_table", "learning_curves", "learning_table",
-    "reliability_diagram", "reliability_table", "seed_figures", "seed_probabilities", "sorted_scores", "split_title",
-    "thinned", "written",
+    "parts_figure", "reliability_diagram", "reliability_table", "seed_figures", "seed_probabilities", "sorted_scores",
+    "split_title", "thinned", "written",
 ]  # fmt: skip

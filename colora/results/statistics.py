@@ -26,6 +26,7 @@ from colora.results.operating_point import Question, group_operating_point
 from colora.results.predictions import epoch_file
 from colora.results.question import frozen
 from colora.results.shift import shift
+from colora.results.subgroups import subgroups
 from colora.results.summary import group_summary, taken_run
 from colora.runs.documents import contained, question_file
 from colora.runs.external import about_external, data_of, says_untested
@@ -45,7 +46,9 @@ OVER_SEEDS: dict[str, Callable[[np.ndarray, np.ndarray], float | None]] = {  # t
 }
 
 
-def group_statistics(group: Group, split: str = "test", question: Question | None = None) -> dict[str, Any]:
+def group_statistics(
+    group: Group, split: str = "test", question: Question | None = None, by: str | None = None
+) -> dict[str, Any]:
     """One group's document: n, patients, seeds, ensemble, over_seeds, each figure with value, low, high and method,
     calibration, and what they were made of; with a `question`, the operating point that validation chooses for it.
 
@@ -53,7 +56,8 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
     `frozen` is the frozen question with its worth (`question.Frozen`), None where nobody has frozen any; it has only a
     `reason` where it cannot be answered. Calibration is without seeds and has a `reason` where validation's
     predictions, or a temperature, cannot be read. `shift` is that of other data ("external/NAME") against the group's
-    own, None of its own splits.
+    own, None of its own splits; `subgroups` the one
+    model's figures on the parts `by` a column of metadata.parquet, None without.
     Raises UserError as `judged` does, and of the question where it cannot be answered."""
     with contained(group.path):
         seen = judged(group, split)
@@ -85,6 +89,7 @@ def group_statistics(group: Group, split: str = "test", question: Question | Non
             "calibration": _calibration(seen),
             "operating_point": point,
             "frozen": _frozen(seen),
+            "subgroups": subgroups(seen, by).as_dict() if by else None,
             "shift": shift(seen).as_dict() if is_external(split) else None,
             "optimism": optimism_of(seen),
             **about,

@@ -21,6 +21,7 @@ from colora.runs.documents import external_file
 from colora.runs.finished import finished
 from colora.runs.folder import Group, Run, run_folder, same_group
 from colora.runs.lock import editing
+from colora.runs.metadata import FILE as METADATA
 from colora.runs.names import EXTERNAL, NAME, external_folder, external_name, is_external
 from colora.runs.selection import selected_epoch
 from colora.runs.trash import name_in_trash, to_trash
@@ -30,8 +31,6 @@ from colora.system.errors import UserError
 from colora.system.files import sync_folder, write_bytes, write_json
 from colora.system.storage import disk_errors
 from colora.system.typed import exists
-
-METADATA = "metadata.parquet"
 
 
 @dataclass(frozen=True)

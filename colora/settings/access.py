@@ -50,6 +50,7 @@ ACTIONS = {
     "launch": Rule("launch runs", RESEARCHER, RESEARCHER),
     "note": Rule("write notes", RESEARCHER, RESEARCHER),  # a note takes the place of the one before
     "freeze": Rule("freeze the question that a group answers", RESEARCHER, RESEARCHER),  # the log keeps the one before
+    "metadata": Rule("add to what is known of images", RESEARCHER, RESEARCHER),
     "test": Rule("test models on other data", RESEARCHER, RESEARCHER),
     "test-rm": Rule("remove tests on other data", RESEARCHER, ADMIN),
     "stop": Rule("stop runs", RESEARCHER, ADMIN),

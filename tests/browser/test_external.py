@@ -1,5 +1,5 @@
-"""A group is tested on another clinic's images in Chromium, as a person does it: by keyboard, with Back and reload, left
-while it is under way, in two tabs, on a phone."""
+"""A group is tested on another clinic's images in Chromium, as a person does it: by keyboard, with Back and reload,
+left while it is under way, in two tabs, on a phone."""
 
 import shutil
 from collections.abc import Iterator

@@ -11,10 +11,11 @@ from PIL import Image
 from small_data import write_folder
 
 from colora.cli.main import main
-from colora.data.check import METADATA, check
+from colora.data.check import check
 from colora.runs import data_said
 from colora.runs.documents import data_file
 from colora.runs.folder import create_group
+from colora.runs.metadata import FILE as METADATA
 from colora.settings.config import make_config
 from colora.training.run import train_run
 

@@ -8,6 +8,7 @@ import pytest
 from figures import markup, strings
 
 from colora import plots
+from colora.metrics.estimates import Estimate
 from colora.plots.style import plain
 
 FILLED = "%{customdata[0]}"
@@ -38,6 +39,7 @@ FIGURES = {
     "seed_probabilities": lambda: plots.seed_probabilities(np.full((2, 4), 0.25), [1, 2], NAMES),
     "image_timeline": lambda: plots.image_timeline(TIMELINE, NAMES, 2),
     "seed_figures": lambda: plots.seed_figures(pd.DataFrame(SEEDS), "accuracy"),
+    "parts_figure": lambda: plots.parts_figure([(HOSTILE, Estimate(0.5, 0.4, 0.6), False)], "Accuracy"),
     "external": lambda: plots.seed_figures(pd.DataFrame(SEEDS | OTHER), "accuracy", external="external/clinic-b"),
     "whiskers": lambda: plots.seed_figures(pd.DataFrame(SEEDS | ENDS), "accuracy", whiskers=True),
 }

@@ -80,6 +80,7 @@ def test_every_button_that_acts_is_pressed_here():
     pressed |= {"start-{target.id}", "cancel-{transfer.id}"}
     pressed |= {"features", "predict-folder"}  # in pages/predict
     pressed |= {"test", "remove-test", "undo-test"}  # in pages/test_external
+    pressed |= {"add-columns"}  # in pages/test_subgroups
     assert acting_keys() == pressed
 
 
