@@ -103,9 +103,10 @@ def what_to_know(groups: list[Group], summaries: Summaries, split: str) -> None:
     for weight, tell, icon in (("wrong", st.error, ":material/error:"), ("mind", st.info, ":material/info:")):
         if sentences := [caution.says for caution in found if caution.weight == weight]:
             tell("\n\n".join(map(show.literal, sentences)), icon=icon)
-    if "paper" in rules:
+    if "paper" in rules and not is_external(split):
         show.optimistic_badge()
-    if any(about["data"]["synthetic"] for about in summaries.values()):
+    shown = [about["external"].get(split, {}) if is_external(split) else about["data"] for about in summaries.values()]
+    if any(data.get("synthetic") for data in shown):
         show.synthetic_badge()
 
 
@@ -270,7 +271,7 @@ def comparison(groups: list[Group], summaries: Summaries) -> None:
     if is_external(split):
         summaries = on_other_data(summaries, {group.name: figures_on(group, split) for group in groups}, split)
     short = labels(summaries)
-    rule = {show.chosen_on(about["selection"]["rule"]): None for about in summaries.values()}
+    rule = {show.chosen_on(about["selection"]["rule"], split): None for about in summaries.values()}
     data = {show.data_title(about): None for about in summaries.values()}
     counting = "finished " * any(about["under_way"] for about in summaries.values())
     at = f"each {counting}seed's selected epoch, {' or '.join(rule)}"

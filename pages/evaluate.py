@@ -159,6 +159,19 @@ def models(group: Group, about: dict[str, Any], told: Any) -> list[Later]:
     with one_of(2, 1 if is_external(split) else 0):
         if is_external(split) and not about_test(group, about, split):
             return []
+    try:
+        return of_models(group, about, told, split, seed, epoch)
+    except UserError as error:
+        if not is_external(split):
+            raise
+        show.say(error)  # a file of this test, and not of the group
+        return []
+
+
+def of_models(
+    group: Group, about: dict[str, Any], told: Any, split: str, seed: int | None, epoch: int | None
+) -> list[Later]:
+    """The same of what was chosen."""
     there = seeds_with_predictions(group, split, epoch)
     counting = finished(group)
     chosen = [run for run in there if (run in counting if seed is None else run.seed == seed)]

@@ -9,6 +9,7 @@ from colora.queue.worked import found
 from colora.runs import data_said
 from colora.runs.finished import counted, says_not_counted, seeds_of
 from colora.runs.folder import Group
+from colora.runs.names import external_name
 from colora.runs.trained_said import says_trained
 from colora.runs.verdict import short
 from colora.settings.config import RunConfig
@@ -69,6 +70,9 @@ def _show_summary(summary: dict[str, Any]) -> None:
     _print_over_seeds(summary["over_seeds"]["test"], len(summary["seeds"]), "test ")
     for told in says_not_counted(summary):
         print(f"  {told}")
+    if tests := summary["external"]:
+        names = ", ".join(map(external_name, tests))
+        print(f"  Tested on other data: {names}; colora external list {summary['name']}")
     print(f"  Selection: {summary['selection']['says']}.")
     for warning in summary["warnings"]:
         print(f"  Note: {warning}")

@@ -3,6 +3,7 @@
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 from colora.cli.asked import add_config, asked_config, names, tell_unused
 from colora.cli.groups import IDENTITY, add_group, add_groups, add_runs_dir, group_of, groups_of
@@ -113,16 +114,24 @@ def _external_list(args: argparse.Namespace) -> int:
     group = group_of(args)
     rows = []
     for split in external_splits(group):
-        about = about_external(group, split)
+        row = {"name": external_name(split), "split": split}
+        try:
+            about = about_external(group, split)
+        except UserError as error:
+            rows.append(row | {"problem": str(error)})
+            continue
         told = {name: about[name] for name in ("source", "images", "seeds", "tested", "tested_by")}
-        rows.append({"name": external_name(split), "split": split, **told, "untested": says_untested(group, split)})
-    lines = [
-        f"{row['name']:<20} {row['images']:>7,} images of {one_line(row['source'])}, "
-        f"{seeds_text([seed['seed'] for seed in row['seeds']])}, {row['tested'][:10]}, by {one_line(row['tested_by'])}"
-        + (f"\n  {row['untested']}" if row["untested"] else "")
-        for row in rows
-    ]
+        rows.append(row | told | {"untested": says_untested(group, split)})
+    lines = list(map(_external_line, rows))
     return say(args, rows, "\n".join(lines) or f"{group.name} was not tested on other data: evaluate --keep does.")
+
+
+def _external_line(row: dict[str, Any]) -> str:
+    if "problem" in row:
+        return f"{row['name']:<20} {one_line(row['problem'])}"
+    seeds = seeds_text([seed["seed"] for seed in row["seeds"]])
+    line = f"{row['name']:<20} {row['images']:>7,} images of {one_line(row['source'])}, {seeds}, {row['tested'][:10]}, "
+    return line + f"by {one_line(row['tested_by'])}" + (f"\n  {row['untested']}" if row["untested"] else "")
 
 
 def _external_rm(args: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ def add_statistics_commands(command: Callable, with_json: Callable) -> None:
     add_group(metadata)
     about = "a table with a line an image or a patient: CSV, TSV, Excel or Parquet"
     metadata.add_argument("--add", type=Path, metavar="FILE", help=about)
-    metadata.add_argument("--replace", action="store_true", help="columns that are known already are replaced")
+    metadata.add_argument("--replace", action="store_true", help="where something else is known, this counts")
     several = with_json(command("compare", _compare, "whether groups differ by more than chance, on the same images"))
     add_groups(several)
     for sub in (one, several, metadata):
@@ -162,24 +162,35 @@ def _metadata(args: argparse.Namespace) -> int:
         columns = one_line(", ".join(found["columns"]))
         return say(args, found, f"{columns}: of {found['images']:,} of {found['of']:,} images{unused}.")
     from colora.results.judged import judged
-    from colora.results.subgroups import columns_of
+    from colora.results.subgroups import Column, columns_of
 
     columns = columns_of(judged(group, args.split))
-    rows = {name: {value: int((own.values == value).sum()) for value in own.order} for name, own in columns.items()}
+    rows = {name: _counts(Column.of(texts)) for name, texts in columns.items()}
     parts = {name: ", ".join(f"{one_line(value)} {n:,}" for value, n in own.items()) for name, own in rows.items()}
     lines = [f"{one_line(name)}: {said}" for name, said in parts.items()]
     return say(args, rows, "\n".join(lines) or "Nothing is known of these images that divides them.")
 
 
+def _counts(column: Any) -> dict[str, int]:
+    """Images of each part."""
+    return {label: int((column.part == i).sum()) for i, label in enumerate(column.labels)}
+
+
 def _subgroups_text(found: dict[str, Any]) -> list[str]:
     """Each part, and the largest gap of each figure."""
     lines = [f"  By {one_line(found['column'])}; parts of fewer than {found['small_below']} are marked small"]
+    if found["reason"]:
+        lines.append(f"    Sensitivity and specificity: not estimable: {one_line(found['reason'])}")
     for part in found["parts"]:
         of = f" of {part['patients']:,} patients" if part["patients"] is not None else ""
         lines.append(f"    {one_line(part['value'])}: {part['n']:,} images{of}{', small' * part['small']}")
-        lines += [f"      {TITLES[name]:<16} {_estimate(each)}" for name, each in part["figures"].items()]
+        for name, each in part["figures"].items():
+            few = ", of few" if each["small"] and not part["small"] else ""
+            lines.append(f"      {TITLES[name]:<16} {_estimate(each)}{few}")
     if found["question"]:
         lines.append(f"    sensitivity and specificity of: {one_line(found['question'])}")
+    if found["comparisons"]:
+        lines.append(f"    Gaps of parts that are not small, for all {found['comparisons']:,} differences at once")
     for name, gap in found["gaps"].items():
         if gap:
             pair = f"{one_line(gap['higher'])} minus {one_line(gap['lower'])}"
@@ -191,6 +202,8 @@ def _subgroups_text(found: dict[str, Any]) -> list[str]:
 def _shift_text(found: dict[str, Any]) -> list[str]:
     """Other data beside the group's own: prevalence, calibration, distance."""
     moved, there = found["shift"], found["split"]
+    if why := moved.get("reason"):
+        return [f"  Shift: not estimable: {one_line(why)}"]
     own = moved["prevalence"]
     lines = [f"  Shift: share of each class in train, in test, and in {there}"]
     for name in found["class_names"]:

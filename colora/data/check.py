@@ -20,8 +20,10 @@ from colora.data.sources import load_dataset, outline
 from colora.runs.data_said import NO_CLASS
 from colora.runs.documents import DATA, Duplicates, data_file
 from colora.runs.metadata import FILE as METADATA
+from colora.runs.metadata import some_columns
 from colora.settings.config import RunConfig
 from colora.system.files import write_bytes, write_json
+from colora.system.typed import exists
 
 
 def look(config: RunConfig, on_progress: Progress = quiet) -> dict[str, Any]:
@@ -54,8 +56,8 @@ def keep_check(group: Path, data: Dataset, config: RunConfig, on_progress: Progr
     if place.exists() and data_file(group).get("checksum") == data.checksum():
         return
     write_json(place, document(data, config, leaks_of(data, on_progress)))
-    if data.metadata is not None:
-        write_bytes(group / METADATA, data.metadata.to_parquet())
+    if data.metadata is not None and not exists(group / METADATA):  # to which somebody may have added
+        write_bytes(group / METADATA, some_columns(data.metadata).to_parquet())
 
 
 def document(data: Dataset, config: RunConfig, leaks: Leaks | None = None) -> dict[str, Any]:

@@ -59,7 +59,8 @@ class SeedPredictions:
 
     @property
     def data_checksum(self) -> str:
-        return self.data.checksum
+        """Under which readers' verdicts on these images are kept, and addresses name them."""
+        return self.data.verdicts
 
     @cached_property
     def over_seeds(self) -> pd.DataFrame:

@@ -25,6 +25,8 @@ from colora.distillation.journals import (
     writing,
 )
 from colora.distillation.verdicts import COLUMNS, current, judgement
+from colora.runs.external import data_of, external_splits
+from colora.runs.folder import Group
 from colora.runs.listing import list_groups
 from colora.settings.catalog import MOST_CLASSES
 from colora.system import spreadsheet
@@ -102,13 +104,24 @@ def import_csv(runs_dir: Path, source: Path | bytes, reader: str | None = None) 
 
 
 def classes_of_data(runs_dir: Path, checksums: set[str]) -> dict[str, int]:
-    """{data checksum: number of classes} of those that a group in this folder was trained on."""
+    """{data checksum: number of classes} of those that a group in this folder was trained on, or tested."""
     found: dict[str, int] = {}
     for group in list_groups(runs_dir):
         with suppress(UserError, ValidationError):  # a damaged group tells nothing, and stands in no file's way
             for run in group.runs:
                 if run.state != "damaged" and run.resolved and run.resolved.data_checksum in checksums:
                     found[run.resolved.data_checksum] = len(run.resolved.class_names)
+            found |= {key: n for key, n in _of_tests(group).items() if key in checksums}
+    return found
+
+
+def _of_tests(group: Group) -> dict[str, int]:
+    """Of the other data that a group was tested on."""
+    run = next((run for run in group.runs if run.state != "damaged" and run.resolved), None)
+    found = {}
+    for split in external_splits(group) if run else ():
+        with suppress(UserError):  # a damaged test tells nothing
+            found[data_of(run, split).verdicts] = len(run.resolved.class_names)
     return found
 
 

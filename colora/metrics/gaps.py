@@ -21,7 +21,7 @@ MOVER = "MOVER"
 
 @dataclass(frozen=True)
 class Gap:
-    """The largest difference of a figure among parts: `higher` minus `lower`, with its interval for so many
+    """The difference of a figure between two parts, `higher` minus `lower`, at least 0, with its interval for so many
     `comparisons` at once."""
 
     higher: str
@@ -33,6 +33,12 @@ class Gap:
     def by_chance(self) -> bool:
         """Whether the interval holds zero."""
         return self.difference.low is not None and self.difference.low <= 0
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """The higher, the surer to be one: by the lower end where that is above zero, else by its size."""
+        low = self.difference.low or 0.0
+        return max(low, 0.0), self.difference.value or 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -59,12 +65,16 @@ def difference(a: Estimate, b: Estimate, comparisons: int = 1) -> Estimate:
     return Estimate(found, found - below, found + above, how)
 
 
-def largest_gap(found: Mapping[str, Estimate]) -> Gap | None:
-    """Among parts {name: the figure}, of those that have an interval; None where fewer than two have."""
-    known = {name: each for name, each in found.items() if each.low is not None}
-    pairs = list(combinations(known, 2))
-    if not pairs:
-        return None
-    one, other = max(pairs, key=lambda pair: abs(known[pair[0]].value - known[pair[1]].value))
-    higher, lower = (one, other) if known[one].value >= known[other].value else (other, one)
-    return Gap(higher, lower, difference(known[higher], known[lower], len(pairs)), len(pairs))
+def pairs_of(found: Mapping[str, Estimate]) -> list[tuple[str, str]]:
+    """Of parts {name: the figure} each two that have an interval, the one with the higher figure first."""
+    known = [name for name, each in found.items() if each.low is not None]
+    return [(a, b) if found[a].value >= found[b].value else (b, a) for a, b in combinations(known, 2)]
+
+
+def largest_gap(found: Mapping[str, Estimate], comparisons: int | None = None) -> Gap | None:
+    """Among parts {name: the figure}, of those that have an interval, the gap of highest `rank`, as one of so many
+    comparisons, by default of these parts' own; None where fewer than two have one."""
+    pairs = pairs_of(found)
+    at_once = len(pairs) if comparisons is None else comparisons
+    gaps = [Gap(a, b, difference(found[a], found[b], at_once), at_once) for a, b in pairs]
+    return max(gaps, key=lambda gap: gap.rank) if gaps else None

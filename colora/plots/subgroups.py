@@ -39,5 +39,6 @@ def parts_figure(found: Sequence[tuple[str, Estimate, bool]], x: str) -> go.Figu
             )
         )
     figure = base_figure(traces, x, "", REST + ROW * len(names))
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], range=[-0.5, len(names) - 0.5])
+    order = {"categoryorder": "array", "categoryarray": names[::-1], "range": [-0.5, len(names) - 0.5]}
+    figure.update_yaxes(type="category", **order)
     return figure

@@ -1,8 +1,9 @@
 """The finished models of a group on another labelled set, and what they said kept as if it were one more split of the
 group's: `colora evaluate`."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,10 +15,11 @@ from colora.data.sources import Outside, load_dataset, load_outside
 from colora.metrics import classification
 from colora.metrics.over_seeds import Spread, ensemble
 from colora.prediction.models import GroupModels
-from colora.runs.external import check_new, keep_external
+from colora.runs.external import check_new, keep_external, seed_tested
 from colora.runs.features import has_features
 from colora.runs.finished import under_way
 from colora.runs.folder import Group, Run
+from colora.runs.metadata import some_columns
 from colora.runs.prediction_table import made_table
 from colora.runs.selection import SELECTION, selected_epoch
 from colora.runs.siblings import apart_rows
@@ -57,6 +59,7 @@ def evaluate_group(
         _ = group.identity  # read now: of the group that is tested, whoever has its name in the end
     models = GroupModels.of(group)
     runs, resolved = models.runs, models.resolved
+    as_they_are = [seed_tested(run) for run in runs]
     settings = {"data_dir": group.config.data_dir, **data}
     outside = load_outside(
         settings | {"image_size": group.config.image_size},
@@ -70,12 +73,13 @@ def evaluate_group(
     found = overlap(runs[0], images, near)
     seeds, predicted, tables = [], [], {}
     far = keep is not None and all(map(has_features, runs))
+    places = _places(outside, matched)
     for done, run in enumerate(runs):
         on_progress("predicting with seeds", done, len(runs))
         p, distance = _predicted(models, run, images.images, far)
         predicted.append(p)
         if keep is not None:
-            tables[run] = _table(outside, matched, p, distance)
+            tables[run.seed] = _table(places, matched.images, p, distance)
         seeds.append(
             {"seed": run.seed, "selected_epoch": selected_epoch(run), **_report(labels, p, names, matched.absent)}
         )
@@ -89,7 +93,8 @@ def evaluate_group(
     kept = None
     if keep is not None:
         about = _about(outside, matched, settings) | {"overlap": found.as_dict(), "warnings": warnings}
-        kept = keep_external(group, keep, about, tables, _metadata(outside, matched))
+        about |= {"images_checksum": _images_checksum(places.checksums, images.labels)}
+        kept = keep_external(group, keep, about, tables, as_they_are, _metadata(outside, matched))
     return {
         "name": group.name,
         "kept": kept,
@@ -125,14 +130,15 @@ def _near_copies(models: GroupModels, images: Split, on_progress: Progress) -> t
     """How many images are near copies of some that were trained on; or None, and why that cannot be told."""
     run = models.runs[0]
     try:
-        trained = load_dataset(run.config, lambda done, total: on_progress("reading the training images", done, total))
+        used = run.predictions("train")["used"].to_numpy()
+        data = load_dataset(run.config, lambda done, total: on_progress("reading the training images", done, total))
     except UserError as error:
         return None, str(error)
-    if trained.checksum() != models.resolved.data_checksum:
-        return None, "the training images have changed since."
-    used = np.flatnonzero(run.predictions("train")["used"].to_numpy())
+    if data.checksum() != models.resolved.data_checksum:
+        return None, "the data that the models were trained on have changed since."
+    trained = data.splits["train"] if used.all() else data.splits["train"].take(np.flatnonzero(used))
     doing = "comparing with the training images"
-    return near_copies(trained.splits["train"].take(used), images, lambda *at: on_progress(doing, *at)), None
+    return near_copies(trained, images, lambda *at: on_progress(doing, *at)), None
 
 
 def _predicted(models: GroupModels, run: Run, images: np.ndarray, far: bool) -> tuple[np.ndarray, np.ndarray | None]:
@@ -147,12 +153,23 @@ def _predicted(models: GroupModels, run: Run, images: np.ndarray, far: bool) -> 
     return seen.probabilities, distance
 
 
-def _table(outside: Outside, matched: Matched, p: np.ndarray, distance: np.ndarray | None) -> bytes:
+class _Places(NamedTuple):
+    """Of N images their split and position in the data, and their checksums."""
+
+    splits: np.ndarray
+    index: np.ndarray
+    checksums: np.ndarray
+
+
+def _places(outside: Outside, matched: Matched) -> _Places:
+    splits, index = outside.places()
+    return _Places(splits[matched.kept], index[matched.kept], matched.images.checksums())
+
+
+def _table(places: _Places, own: Split, p: np.ndarray, distance: np.ndarray | None) -> bytes:
     """A seed's file, as `runs.external` has it."""
-    own = matched.images
-    splits, index = (each[matched.kept] for each in outside.places())
-    table = made_table(own.labels, p, own.image_ids, own.patient_ids, own.checksums(), index)
-    table["source_split"] = splits
+    table = made_table(own.labels, p, own.image_ids, own.patient_ids, places.checksums, places.index)
+    table["source_split"] = places.splits
     if distance is not None:
         table["distance"] = distance
     return table.to_parquet(index=False)
@@ -176,10 +193,15 @@ def _about(outside: Outside, matched: Matched, settings: Mapping[str, Any]) -> d
     }
 
 
+def _images_checksum(checksums: np.ndarray, labels: np.ndarray) -> str:
+    """SHA-256 of the images' own checksums and the models' labels, in their order: the same of the same test."""
+    return hashlib.sha256(checksums.astype("<u8").tobytes() + labels.astype("<i8").tobytes()).hexdigest()
+
+
 def _metadata(outside: Outside, matched: Matched) -> bytes | None:
     """What else a table tells of these images."""
     whole = outside.dataset.metadata
-    return None if whole is None else whole.loc[matched.images.image_ids].to_parquet()
+    return None if whole is None else some_columns(whole.loc[matched.images.image_ids]).to_parquet()
 
 
 def _report(labels: np.ndarray, p: np.ndarray, names: list[str], absent: tuple[str, ...]) -> dict[str, Any]:

@@ -103,14 +103,32 @@ def _of_data(summaries: Summaries) -> list[Caution]:
 def _of_tests(summaries: Summaries, split: str) -> list[Caution]:
     """Groups that were tested on different data under one name, or not at all."""
     name, found = external_name(split), []
-    checksums = _parted(summaries, lambda a: a["external"].get(split, {}).get("checksum"))
+    tests = {group: about["external"].get(split) for group, about in summaries.items()}
+    checksums = _parted(summaries, lambda a: a["external"].get(split, {}).get("images_checksum"))
     if len(checksums) > 1:
-        each = "; ".join(f"{_and(n)}: {summaries[n[0]]['external'][split]['source']}" for n in checksums.values())
-        found.append(Caution("wrong", f"Under the name {name} the groups were tested on different images ({each})."))
-    tested = [group for names in checksums.values() for group in names]
-    if without := [group for group in summaries if group not in tested]:
+        first = [tests[names[0]] for names in checksums.values()]
+        alike = {(test["source"], test["split"], test["images"]) for test in first}
+        sizes = [summaries[names[0]]["data"]["image_size"] for names in checksums.values()]
+        if len(alike) == 1 and len(set(sizes)) == len(sizes):
+            each = ", ".join(f"{_and(names)} at {n} px" for names, n in zip(checksums.values(), sizes, strict=True))
+            found.append(Caution("mind", f"{name} met the groups at different image sizes: {each}."))
+        else:
+            each = "; ".join(
+                f"{_and(names)}: {test['images']:,} images, {test['split']}, of {test['source']}"
+                for names, test in zip(checksums.values(), first, strict=True)
+            )
+            says = f"Under the name {name} the groups were tested on different images ({each})."
+            found.append(Caution("wrong", says))
+    if without := [group for group, test in tests.items() if test is None]:
         found.append(Caution("mind", f"Not tested on {name}: {_and(without)}."))
-    return found
+    for group, test in tests.items():
+        if test and (said := test.get("problem") or test["untested"]):
+            found.append(Caution("mind", f"{group}: {said}"))
+    warned: dict[str, list[str]] = {}
+    for group, test in tests.items():
+        for warning in (test or {}).get("warnings", ()):
+            warned.setdefault(warning, []).append(group)
+    return [*found, *(Caution("mind", f"{_and(groups)}: {warning}") for warning, groups in warned.items())]
 
 
 def on_other_data(summaries: Summaries, figures: Mapping[str, SeedFigures], split: str) -> Summaries:

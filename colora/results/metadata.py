@@ -1,7 +1,7 @@
 """What else is known of a group's images, brought in a table after the training: age, sex, device, site ...
 
-A row is of an image, by its id or the end of its path that no other image has, or of a patient. It goes to
-metadata.parquet (runs.metadata), where `subgroups` and the pages find it.
+A row is of an image, by its id or the end of its path, or of a patient. It goes to metadata.parquet (runs.metadata),
+where `subgroups` and the pages find it. What is known already is added to, and changed only where that is asked for.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from colora.results.judged import judged
 from colora.runs.access import check_group
 from colora.runs.audit import record
 from colora.runs.documents import contained
+from colora.runs.external import counting
 from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
-from colora.runs.metadata import MOST_COLUMNS, read_metadata, write_metadata
+from colora.runs.metadata import MOST_CELLS, MOST_COLUMNS, read_metadata, write_metadata
 from colora.runs.names import is_external
 from colora.system.errors import UserError
 from colora.system.storage import disk_errors
@@ -32,81 +32,99 @@ MOST_BYTES = 20_000_000
 def bring_metadata(
     group: Group, split: str, source: Path | tuple[bytes, str], replace: bool = False
 ) -> dict[str, Any]:
-    """Adds the columns of a table (a file, or its content and name) to what is known of the images of `split`; the
-    group's own splits share one table. Returns {"columns", "images" that got something, "of" how many, "rows" of the
-    table, "unused" of these}.
+    """Adds what a table (a file, or its content and name) tells to what is known of the images of `split`; the group's
+    own splits share one table. Returns {"columns", "images" that got something, "of" how many, "rows" of the table,
+    "unused" of these}.
 
     Raises UserError where no column names images or patients, where two rows say different things of one, where nothing
-    is of these images, and where a column is there already and `replace` is False.
+    is of these images, and where something else is known of one already and `replace` is False.
     """
     check_group("metadata", group)
     table = read_table(source, "file", most=MOST_BYTES) if isinstance(source, Path) else table_of(*source, "file")
     with contained(group.path):
         images = _images(group, split)
         found, used = _matched(table, images)
-    if not len(found):
-        raise UserError(
-            f"No row of {table.name} is of one of these images: their ids are such as {images.index[0]}.", field="file"
-        )
-    if len(found.columns) > MOST_COLUMNS:
-        raise UserError(
-            f"{table.name} has {len(found.columns)} columns; at most {MOST_COLUMNS} are kept.", field="file"
-        )
     identity = group.identity
-    with editing(group.path.parent), disk_errors(group.path, "free some space"):
+    with editing(group.path.parent), disk_errors(group.path, "choose another --runs-dir"):
         same_group(group.path, identity)
         before = read_metadata(group, split)
         known = pd.DataFrame(index=images.index) if before is None else before
-        twice = [name for name in found.columns if name in known]
-        if twice and not replace:
+        kept, changed = _together(known, found)
+        if changed and not replace:
             raise UserError(
-                f"{', '.join(map(shortened, twice))} is known of these images already: leave the column out, or let it "
-                "be replaced (on the command line with --replace).",
+                f"{table.name} says otherwise than is known already, of {changed[0]}: correct one of the two, or let "
+                "what is known be replaced (on the command line with --replace).",
                 field="file",
             )
-        kept = known.drop(columns=twice).reindex(known.index.union(found.index, sort=False)).join(found).fillna("")
+        if len(kept.columns) > MOST_COLUMNS or kept.size > MOST_CELLS:
+            raise UserError(
+                f"With {table.name} there would be {len(kept.columns):,} columns of {len(kept):,} images; at most "
+                f"{MOST_COLUMNS} columns and {MOST_CELLS:,} cells are kept: leave some out.",
+                field="file",
+            )
         write_metadata(group, split, kept.rename_axis("image_id"))
     columns = list(found.columns)
-    record(group.path.parent, "metadata", group.name, [], split=split, columns=columns, replaced=twice)
+    record(group.path.parent, "metadata", group.name, [], split=split, columns=columns, replaced=len(changed))
     rows, given = len(table), int((found != "").any(axis=1).sum())
     return {"columns": columns, "images": given, "of": len(images), "rows": rows, "unused": rows - int(used.sum())}
 
 
+def _together(known: pd.DataFrame, found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """(what is known with what was found, what was known otherwise: `Device of test-0003`). An empty cell says
+    nothing."""
+    index = known.index.union(found.index, sort=False)
+    kept, changed = {name: known[name].reindex(index).fillna("") for name in known.columns}, []
+    for name in found.columns:
+        new = found[name].reindex(index).fillna("")
+        old = kept.get(name, pd.Series("", index))
+        other = (new != "") & (old != "") & (new != old)
+        changed += [f"{shortened(str(name))} of {shortened(image)}" for image in index[other.to_numpy()]]
+        kept[name] = new.where(new != "", old)
+    return pd.DataFrame(kept, index=index), changed
+
+
 def _images(group: Group, split: str) -> pd.DataFrame:
-    """patient_id by image id, of the split, or of all of the group's own."""
+    """patient_id by image id, of the split, or of the group's own that are there. Raises UserError where none is."""
     splits = [split] if is_external(split) else ["train", "val", "test"]
-    tables = [run.predictions(each) for each in splits for run in judged(group, each).runs[:1]]
-    return pd.concat(tables)[["image_id", "patient_id"]].set_index("image_id")
+    there = [(run, each) for each in splits for run in counting(group, each)[:1] if run.has_predictions(each)]
+    if not there:
+        raise UserError(f"{group.name} has no predictions yet, by which its images are known: it is {group.state}.")
+    tables = [run.predictions(each)[["image_id", "patient_id"]] for run, each in there]
+    return pd.concat(tables).set_index("image_id")
 
 
 def _matched(table: Table, images: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """(texts by image id, of images that a row is of; which rows (N,) are of some)."""
+    """(texts by image id, of images that a row is of; which rows (N,) are of some). Raises UserError where none is, or
+    two say different things."""
     key, by_patient = _key(table)
-    cells = table.cells.assign(**{key: table.cells[key].str.strip()})
-    values = cells.drop(columns=key)
-    names = cells[key].to_numpy()
-    ids = images["patient_id"].astype(str) if by_patient else _ids_of(names, images.index)
-    wanted = set(ids) if by_patient else set(ids[ids != ""])
-    of = pd.Series(names if by_patient else ids, index=cells.index)
-    used = of.isin(wanted - {""}).to_numpy()
-    rows = values[used].set_axis(pd.Index(of[used], name=key)).groupby(level=0, sort=False)
-    if (differ := rows.nunique().gt(1).any(axis=1)).any():
-        name = differ.index[differ.to_numpy()][0]
+    cells = table.cells.apply(lambda column: column.str.strip())
+    patients = images["patient_id"].dropna().astype(str)
+    of = cells[key] if by_patient else pd.Series(_ids_of(cells[key].tolist(), images.index), cells.index)
+    used = of.isin(set(patients) if by_patient else set(images.index)).to_numpy()
+    if not used.any():
+        such = patients.iloc[0] if by_patient and len(patients) else images.index[0]
+        whom = "patients" if by_patient else "images"
+        said = f"such as {shortened(such)}" if len(patients) or not by_patient else "not known"
+        raise UserError(f"No row of {table.name} is of one of these {whom}; their names are {said}.", field="file")
+    values = cells.drop(columns=key)[used].replace("", None)
+    rows = values.groupby(of[used].to_numpy(), sort=False)
+    if (differ := (rows.nunique() > 1).any(axis=1)).any():
+        name = str(differ.index[differ.to_numpy()][0])
         raise UserError(f"{table.name} says different things of {shortened(name)}, in several rows.", field="file")
     one = rows.first()
     if by_patient:
-        found = one.reindex(ids.to_numpy()).set_axis(images.index)
-        return found.dropna(how="all").fillna(""), used
-    return one.rename_axis("image_id"), used
+        one = one.reindex(patients.to_numpy()).set_axis(patients.index)
+    return one.dropna(how="all").fillna(""), used
 
 
 def _key(table: Table) -> tuple[str, bool]:
     """(the column that names images, or else patients; whether it is patients)."""
-    plain = {name.strip().casefold().replace(" ", "_"): name for name in table.cells.columns}
+    written: dict[str, str] = {}
+    for name in table.cells.columns:
+        written.setdefault(name.strip().casefold().replace(" ", "_"), name)
     for known, by_patient in ((OF_IMAGE, False), (OF_PATIENT, True)):
-        if found := next((plain[name] for name in known if name in plain), None):
-            if len(table.cells.columns) < 2:
-                break
+        found = next((written[name] for name in known if name in written), None)
+        if found is not None and len(table.cells.columns) > 1:
             return found, by_patient
     raise UserError(
         f"{table.name} needs a column that names the image ({', '.join(OF_IMAGE[:3])}) or the patient "
@@ -115,15 +133,21 @@ def _key(table: Table) -> tuple[str, bool]:
     )
 
 
-def _ids_of(names: Sequence[str], ids: pd.Index) -> np.ndarray:
-    """(N,) the image that each name means: by its id, else by the end of a path that one image alone has; or ""."""
-    ends: dict[str, str] = {}
-    for image_id in ids:
-        end = image_id.rpartition("/")[2]
-        ends[end] = "" if end in ends else image_id
+def _ids_of(names: Sequence[str], ids: pd.Index) -> list[str | None]:
+    """The image that each name means: by its id, else the only one of which one of the two paths is the other's end."""
     known = set(ids)
-    return np.array([name if name in known else ends.get(_end(name), "") for name in names], dtype=str)
+    ends: dict[str, list[str]] = {}
+    for image_id in ids:
+        ends.setdefault(image_id.rpartition("/")[2], []).append(image_id)
+    return [name if name in known else _by_end(name, ends) for name in names]
 
 
-def _end(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[2]
+def _by_end(name: str, ends: dict[str, list[str]]) -> str | None:
+    parts = name.replace("\\", "/").split("/")
+    found = [image_id for image_id in ends.get(parts[-1], ()) if _is_end(parts, image_id.split("/"))]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_end(a: list[str], b: list[str]) -> bool:
+    shared = min(len(a), len(b))
+    return a[-shared:] == b[-shared:]

@@ -18,6 +18,7 @@ import pandas as pd
 from colora.data.thumbnails import Place
 from colora.metrics.over_seeds import one_model
 from colora.results.summary import split_arrays, targets
+from colora.runs.external import counting
 from colora.runs.folder import Group, Run
 from colora.runs.names import is_external
 from colora.runs.prediction_table import damaged_epoch, read_epoch
@@ -41,6 +42,9 @@ def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame
     Of the train split the images trained on. Raises UserError while no seed with these images is finished.
     """
     runs = alike(group, of) if of else [run for run in group.runs if run not in group.apart]
+    if is_external(split):  # the file of a seed that does not count may be anything
+        known = counting(group, split)
+        runs = [run for run in runs if run in known]
     run = next((run for run in runs if run.predictions_file(split).exists()), None)
     if run is None:
         raise UserError(

@@ -57,7 +57,7 @@ class Frozen:
         """`CNV, DME against the rest, sensitivity of at least ..., from 0.312 on; by eve, 2026-11-29`."""
         if self.kept:
             return says(self.kept)
-        return f"{_says(self.question, self.threshold)}; the usual question, which nobody has frozen"
+        return f"{worded(self.question, self.threshold)}; the usual question, which nobody has frozen"
 
     def says_changed(self) -> str | None:
         """A sentence on the models that are others than chose the threshold; None where they are the same."""
@@ -93,10 +93,10 @@ def question_of(kept: dict[str, Any]) -> Question:
 def says(kept: dict[str, Any]) -> str:
     """The same of a document."""
     day = datetime.fromisoformat(kept["frozen"]).date().isoformat()
-    return f"{_says(question_of(kept), kept['threshold'])}; by {kept['frozen_by']}, {day}"
+    return f"{worded(question_of(kept), kept['threshold'])}; by {kept['frozen_by']}, {day}"
 
 
-def _says(question: Question, threshold: float) -> str:
+def worded(question: Question, threshold: float) -> str:
     return f"{', '.join(question.positives)} against the rest, {question.choice.says()}, from {threshold:.3f} on"
 
 

@@ -113,13 +113,13 @@ def far(test: Judged, seen: Judged) -> dict[str, Far] | None:
         return None
     known = [read_familiar(run)[1] for run in seen.runs]
     scales = Scales.of(np.stack([own["val"] for own in known]))
-    asked = ~np.isnan(tables[0]["distance"].to_numpy())
-    theirs = np.stack([table["distance"].to_numpy()[asked] for table in tables])
+    theirs = np.stack([table["distance"].to_numpy() for table in tables])
+    asked = ~np.isnan(theirs).any(axis=0)
     own = np.stack([each["test"] for each in known])
     step = -(-len(test.labels) // own.shape[1])  # of a large split every so many
     return {
         "test": _far(scales, own, _some(test, np.arange(len(test.labels))[::step])),
-        seen.split: _far(scales, theirs, _some(seen, np.flatnonzero(asked))),
+        seen.split: _far(scales, theirs[:, asked], _some(seen, np.flatnonzero(asked))),
     }
 
 

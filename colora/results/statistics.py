@@ -56,8 +56,8 @@ def group_statistics(
     `frozen` is the frozen question with its worth (`question.Frozen`), None where nobody has frozen any; it has only a
     `reason` where it cannot be answered. Calibration is without seeds and has a `reason` where validation's
     predictions, or a temperature, cannot be read. `shift` is that of other data ("external/NAME") against the group's
-    own, None of its own splits; `subgroups` the one
-    model's figures on the parts `by` a column of metadata.parquet, None without.
+    own, None of its own splits, and a `reason` where a file that it needs is damaged; `subgroups` the one model's
+    figures on the parts `by` a column of metadata.parquet, None without.
     Raises UserError as `judged` does, and of the question where it cannot be answered."""
     with contained(group.path):
         seen = judged(group, split)
@@ -90,7 +90,7 @@ def group_statistics(
             "operating_point": point,
             "frozen": _frozen(seen),
             "subgroups": subgroups(seen, by).as_dict() if by else None,
-            "shift": shift(seen).as_dict() if is_external(split) else None,
+            "shift": _shift(seen),
             "optimism": optimism_of(seen),
             **about,
             "not_counted": [*says_not_counted(about), *filter(None, [says_untested(group, split)])],
@@ -113,6 +113,13 @@ def _data(seen: Judged) -> dict[str, Any]:
 def _warnings(seen: Judged) -> list[str]:
     """Of other data, what was found when the models met them."""
     return about_external(seen.group, seen.split)["warnings"] if is_external(seen.split) else []
+
+
+def _shift(seen: Judged) -> dict[str, Any] | None:
+    try:
+        return shift(seen).as_dict() if is_external(seen.split) else None
+    except UserError as error:
+        return {"reason": str(error)}
 
 
 def _calibration(seen: Judged) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from colora.metrics.classification import report
 from colora.metrics.over_seeds import SPREAD, Spread, spreads
 from colora.runs.data_said import leak, of_group
 from colora.runs.documents import contained
-from colora.runs.external import about_external, external_splits
+from colora.runs.external import about_external, external_splits, says_untested
 from colora.runs.finished import finished, is_finished, under_way
 from colora.runs.folder import ACTIVE, Group, Run
 from colora.runs.limits import limits_of
@@ -148,14 +148,14 @@ def _group_summary(group: Group) -> dict[str, Any]:
 
 
 def external_tests(group: Group) -> dict[str, dict[str, Any]]:
-    """{"external/NAME": of the other data that the group was tested on, some of `documents.ExternalFile`}; of one whose
-    file is damaged `problem` alone."""
-    told = ("source", "checksum", "synthetic", "images", "split", "warnings", "tested", "tested_by")
+    """{"external/NAME": of the other data that the group was tested on, some of `documents.ExternalFile`, and
+    `untested`, a sentence on seeds that do not count there}; of one whose file is damaged `problem` alone."""
+    told = ("source", "images_checksum", "synthetic", "images", "split", "warnings", "tested", "tested_by")
     found: dict[str, dict[str, Any]] = {}
     for split in external_splits(group):
         try:
             about = about_external(group, split)
-            found[split] = {name: about[name] for name in told}
+            found[split] = {name: about[name] for name in told} | {"untested": says_untested(group, split)}
         except UserError as error:
             found[split] = {"problem": str(error)}
     return found

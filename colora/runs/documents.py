@@ -206,8 +206,9 @@ class SeedTested(TypedDict):
 
 class ExternalFile(TypedDict):
     """external/NAME/external.json of a group, by identity and name: the other data that its models were tested on, as
-    `settings` of RunConfig name them, and their `split`; what these are (checksum: Dataset.checksum()), how their
-    classes were met, and what of them was in the training (`data.overlap.Overlap`); which seeds; when and by whom."""
+    `settings` of RunConfig name them, and their `split`; what these are (checksum: Dataset.checksum(); images_checksum:
+    of the images that were taken, in their order, with the models' labels); how their classes were met, and what of
+    them was in the training (`data.overlap.Overlap`); which seeds; when and by whom."""
 
     __pydantic_config__ = STRICT
     group: Text
@@ -217,6 +218,7 @@ class ExternalFile(TypedDict):
     source: Text
     synthetic: bool
     checksum: Text
+    images_checksum: Text
     preparation: Text
     images: Count
     classes: list[ClassMet]

@@ -8,7 +8,11 @@ The seeds of such a test count as long as they are what they were: one that was 
 to be tested again. No torch.
 """
 
+import hashlib
+import os
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +26,7 @@ from colora.runs.finished import finished
 from colora.runs.folder import Group, Run, run_folder, same_group
 from colora.runs.lock import editing
 from colora.runs.metadata import FILE as METADATA
-from colora.runs.names import EXTERNAL, NAME, external_folder, external_name, is_external
+from colora.runs.names import EXTERNAL, external_folder, external_name, is_external
 from colora.runs.selection import selected_epoch
 from colora.runs.trash import name_in_trash, to_trash
 from colora.settings.config import RunConfig, make_config
@@ -32,25 +36,41 @@ from colora.system.files import sync_folder, write_bytes, write_json
 from colora.system.storage import disk_errors
 from colora.system.typed import exists
 
+ELSEWHERE = "choose another --runs-dir"
+
 
 @dataclass(frozen=True)
 class SplitData:
     """The data that the images of a split stand in: `config` names them; `checksum` is that of the data set as it was
-    predicted (`Dataset.checksum`), `source` what results call it."""
+    predicted (`Dataset.checksum`), `source` what results call it.
+
+    verdicts: under what readers' verdicts on these images are kept: the checksum, since a right class is a number in
+    the data's own order; or, of other data whose classes have other numbers in this group, something of their own.
+    """
 
     config: RunConfig
     checksum: str
     source: str
     synthetic: bool
+    verdicts: str
 
 
 def external_splits(group: Group) -> list[str]:
     """The names, "external/NAME", of the other data that a group was tested on; none where nothing was."""
     try:
-        there = [path.name for path in (group.path / "external").iterdir() if NAME.fullmatch(path.name)]
+        there = sorted(path.name for path in (group.path / "external").iterdir() if exists(path / FILE))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [f"{EXTERNAL}{name}" for name in sorted(there) if exists(group.path / "external" / name / FILE)]
+    found = []
+    for name in there:
+        with suppress(UserError):  # somebody else's, under a name that no test has
+            found.append(f"{EXTERNAL}{external_name(f'{EXTERNAL}{name}')}")
+    return found
+
+
+def is_taken(group: Group, name: str) -> bool:
+    """Whether something lies where a test of this name would. Raises UserError for what is no such name."""
+    return exists(external_folder(group.path, f"{EXTERNAL}{name}"))
 
 
 def about_external(group: Group, split: str) -> dict[str, Any]:
@@ -67,9 +87,13 @@ def data_of(run: Run, split: str) -> SplitData:
     if is_external(split):
         about = about_external(Group(run.path.parent), split)
         config = make_config(about["settings"] | {"image_size": run.config.image_size})
-        return SplitData(config, about["checksum"], about["source"], about["synthetic"])
+        met, own = [row["model"] for row in about["classes"]], about["checksum"]
+        names = run.resolved.class_names if run.resolved else []
+        verdicts = own if met == names else hashlib.sha256(f"{own}\n{names}\n{met}".encode()).hexdigest()
+        return SplitData(config, own, about["source"], about["synthetic"], verdicts)
     assert run.resolved is not None
-    return SplitData(run.config, run.resolved.data_checksum, run.resolved.data_source, run.resolved.synthetic)
+    own = run.resolved.data_checksum
+    return SplitData(run.config, own, run.resolved.data_source, run.resolved.synthetic, own)
 
 
 def counting(group: Group, split: str) -> list[Run]:
@@ -103,30 +127,35 @@ def says_untested(group: Group, split: str) -> str | None:
 def check_new(group: Group, name: str) -> None:
     """Raises UserError where a test of this name cannot be kept: the name is bad or taken, or whoever acts may not."""
     check_group("test", group)
-    if exists(external_folder(group.path, f"{EXTERNAL}{name}")):
+    if is_taken(group, name):
         raise UserError(
             f"{group.name} has a test named '{name}' already: choose another name, or remove that one.", field="name"
         )
+    if not os.access(group.path, os.W_OK):
+        raise UserError(f"There is no permission to write {group.path}, so that nothing can be kept there.")
+
+
+def seed_tested(run: Run) -> dict[str, Any]:
+    """A seed as it is now (`documents.SeedTested`)."""
+    return {"seed": run.seed, "epoch": selected_epoch(run), "finished": run.status.get("finished")}
 
 
 def keep_external(
     group: Group,
     name: str,
     about: Mapping[str, Any],
-    tables: Mapping[Run, bytes],
+    tables: Mapping[int, bytes],
+    seeds: list[dict[str, Any]],
     metadata: bytes | None = None,
 ) -> str:
     """Keeps a test under `name`, whole or not at all, and returns the split's name. `about` is the rest of the
-    document; `tables` the parquet file of each run, as it was when it was asked.
+    document; `tables` the parquet file of each seed, `seeds` what `seed_tested` said of each before it was asked.
 
     Raises UserError as `check_new`, and where another group has this one's name meanwhile.
     """
     check_new(group, name)
     identity, runs_dir, split = group.identity, group.path.parent, f"{EXTERNAL}{name}"
     target = external_folder(group.path, split)
-    seeds = [
-        {"seed": run.seed, "epoch": selected_epoch(run), "finished": run.status.get("finished")} for run in tables
-    ]
     document = {
         "group": group.name,
         "identity": identity,
@@ -135,18 +164,23 @@ def keep_external(
         "tested": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "tested_by": acting_user(),
     }
-    with editing(runs_dir), disk_errors(target, "free some space"):
+    with editing(runs_dir), disk_errors(target, ELSEWHERE):
         check_new(same_group(group.path, identity), name)
         target.parent.mkdir(exist_ok=True)
         sweep(target.parent, unmarked=True)
         staging = beside(target, FOLDER)
-        staging.mkdir()
-        for run, table in tables.items():
-            write_bytes(staging / f"{run_folder(run.seed)}.parquet", table)
-        if metadata is not None:
-            write_bytes(staging / METADATA, metadata)
-        write_json(staging / FILE, document)
-        staging.rename(target)
+        try:
+            staging.mkdir()
+            for seed, table in tables.items():
+                write_bytes(staging / f"{run_folder(seed)}.parquet", table)
+            if metadata is not None:
+                write_bytes(staging / METADATA, metadata)
+            write_json(staging / FILE, document)
+            external_file(staging)  # what would be damaged from the first is not kept
+            staging.rename(target)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
         sync_folder(target.parent)
     record(runs_dir, "test", group.name, [row["seed"] for row in seeds], external=name, source=about["source"])
     return split

@@ -2,8 +2,8 @@
 
     GROUP/metadata.parquet, GROUP/external/NAME/metadata.parquet    index image_id, a column of text for each thing
 
-A table that the images were named in tells it (data.check), or a file that was brought later (results.metadata).
-Anybody can have written one: it is held to that. A missing value is "". No torch.
+A table that the images were named in tells it (data.check), or one that was brought later (results.metadata). Anybody
+can have written the file: it is held to that. What is not known is "". No torch.
 """
 
 from pathlib import Path
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 FILE = "metadata.parquet"
 MOST_COLUMNS = 200
-MOST_ROWS = 100_000_000
+MOST_CELLS = 50_000_000  # of 200 columns a quarter of a million images
+MISSING = {"", "na", "n/a", "nan", "none", "null", "<na>", "#n/a", "-", "?", "unknown"}  # in whatever capitals
 
 
 def metadata_path(group: Group, split: str) -> Path:
@@ -40,19 +41,24 @@ def read_metadata(group: Group, split: str) -> "pd.DataFrame | None":
         raise damaged(path, "it is no file")
     try:
         facts = about(path)
-        if facts.num_columns > MOST_COLUMNS + 1 or facts.num_rows > MOST_ROWS:
+        if facts.num_columns > MOST_COLUMNS + 1 or facts.num_rows * facts.num_columns > MOST_CELLS:
             raise ValueError(f"it claims {facts.num_rows:,} images and {facts.num_columns:,} columns")
         found = pd.read_parquet(path)
+        if found.index.name != "image_id" or not found.index.is_unique or not _texts(found.index):
+            raise ValueError("its rows are not named by image ids, each once")
+        if not _texts(found.columns) or not found.columns.is_unique:
+            raise ValueError("its columns are not named")
+        found = found.astype(object).where(found.notna(), "")
+        if not all(_texts(found[name]) for name in found.columns):
+            raise ValueError("it holds what is no text")
     except Exception as error:  # of damaged bytes pyarrow raises errors of very many kinds
         raise damaged(path, why(error)) from error
-    if found.index.name != "image_id" or not found.index.is_unique or not _texts(found.index):
-        raise damaged(path, "its rows are not named by image ids, each once")
-    if not all(isinstance(name, str) and name for name in found.columns) or not found.columns.is_unique:
-        raise damaged(path, "its columns are not named")
-    found = found.fillna("")
-    if not all(_texts(found[name]) for name in found.columns):
-        raise damaged(path, "it holds what is no text")
     return found
+
+
+def some_columns(table: "pd.DataFrame") -> "pd.DataFrame":
+    """As many as are kept: of a table with more the first ones."""
+    return table.iloc[:, :MOST_COLUMNS]
 
 
 def write_metadata(group: Group, split: str, table: "pd.DataFrame") -> None:

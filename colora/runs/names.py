@@ -12,6 +12,7 @@ from colora.system.typed import shortened
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 EXTERNAL = "external/"
+RESERVED = ("train", "val", "validation", "test", "all")  # which would pass for splits of a group's own
 
 
 def check_file_name(name: str, what: str, field: str = "name") -> None:
@@ -30,9 +31,11 @@ def is_external(split: str) -> bool:
 
 
 def external_name(split: str) -> str:
-    """NAME of "external/NAME". Raises UserError where it is none."""
+    """NAME of "external/NAME". Raises UserError where it is no such name, and where it would pass for a split."""
     name = split.removeprefix(EXTERNAL)
-    check_file_name(name, "a test on other data", "split")
+    check_file_name(name if is_external(split) else "", "a test on other data")
+    if name.casefold() in RESERVED:
+        raise UserError(f"'{name}' would pass for a split of the group's own: choose another name.", field="name")
     return name
 
 

@@ -22,7 +22,7 @@ from colora.runs.access import check, check_group
 from colora.runs.audit import cuts_folder, own_folder, record, recorded
 from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
-from colora.runs.names import check_file_name
+from colora.runs.names import EXTERNAL, check_file_name, external_name
 from colora.runs.verdict import processes_live
 from colora.system.errors import Incomplete, UserError
 from colora.system.files import read_json, sync_folder, write_json
@@ -174,17 +174,18 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
             f"Only whole groups, cuts and tests are put back, not {entry.title}: it lies in {entry.path}."
         )
     name = new_name or entry.own_name
+    if entry.kind == "external":
+        external_name(f"{EXTERNAL}{name}")
     check_file_name(name, f"a {COMES_BACK[entry.kind]}")
     target = _place(runs_dir, entry, name)
     with locked(target) if entry.kind == "cut" else editing(runs_dir):  # as whoever makes one of this name
+        target = _place(runs_dir, entry, name)  # again, as a test's group may be another one by now
         if os.path.lexists(target):
             raise UserError(
                 f"{target} exists: it has taken the name of the removed {COMES_BACK[entry.kind]}. Remove it first, or "
                 "put this one back under another name.",
                 field="name",
             )
-        if entry.kind == "external":
-            _check_tested(Path(runs_dir) / entry.group, entry)
         renamed = entry.kind == "cut" and name != entry.own_name
         if renamed and entry.path.is_symlink():
             raise UserError(f"{entry.title} is a link to a file elsewhere: it comes back under its own name only.")
@@ -197,19 +198,33 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
     action, group, about = {
         "group": ("undo", name, {}),
         "cut": ("cut-undo", "", {"cut": name}),
-        "external": ("test-undo", entry.group, {"external": name}),
+        "external": ("test-undo", target.parent.parent.name, {"external": name}),
     }[entry.kind]
     record(runs_dir, action, group, [], trash=entry.path.name, **about)
     return target
 
 
-def _check_tested(group: Path, entry: Entry) -> None:
-    """Raises UserError where the group at this place is not the one that a test in the trash is of."""
-    if not exists(group / "group.json"):
-        raise UserError(f"{entry.title} cannot come back: there is no group {entry.group}. Put that one back first.")
-    told = read_json(entry.path / "external.json")
-    if not isinstance(told, dict) or told.get("identity") != Group(group).identity:
+def _tested(runs_dir: Path, entry: Entry) -> Path:
+    """The folder of the group that a test in the trash is of, whatever that is called now. Raises UserError where it is
+    not there, or another one has its name."""
+    own, identity = Path(runs_dir) / entry.group, _identity(entry)
+    if exists(own / "group.json") and identity in ("", Group(own).identity):
+        return own
+    for path in sorted(Path(runs_dir).iterdir()) if identity else ():
+        if exists(path / "group.json") and Group(path).identity == identity:
+            return path
+    if exists(own / "group.json"):
         raise UserError(f"{entry.title} cannot come back: another group is named {entry.group} now.")
+    raise UserError(f"{entry.title} cannot come back: there is no group {entry.group}. Put that one back first.")
+
+
+def _identity(entry: Entry) -> str:
+    """Of the group that was tested; "" of a link, which is not followed, and of a damaged test, which comes back to the
+    group of its name and says there what it is."""
+    with suppress(UserError, OSError, ValueError):
+        told = {} if entry.path.is_symlink() else read_json(entry.path / "external.json")
+        return str(told.get("identity", "")) if isinstance(told, dict) else ""
+    return ""
 
 
 def free_name(runs_dir: Path, entry: Entry) -> str:
@@ -219,11 +234,11 @@ def free_name(runs_dir: Path, entry: Entry) -> str:
 
 
 def _place(runs_dir: Path, entry: Entry, name: str) -> Path:
-    """Where a group, a cut or a test of this name lies."""
+    """Where a group, a cut or a test of this name lies. Raises UserError as `_tested`."""
     if entry.kind == "cut":
         return cuts_folder(runs_dir) / f"{name}.json"
     if entry.kind == "external":
-        return Path(runs_dir) / entry.group / "external" / name
+        return _tested(runs_dir, entry) / "external" / name
     return Path(runs_dir) / name
 
 

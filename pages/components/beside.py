@@ -89,6 +89,11 @@ class _Jobs:
             job = self.known.get(key)
             return job if job and job.fresh else None
 
+    def last(self, key: Any) -> Job | None:
+        """Under way or ended, however long ago, as long as it is among the last ones."""
+        with self.lock:
+            return self.known.get(key)
+
     def forget(self, key: Any) -> None:
         """What is known under the key is asked for anew, unless it is under way."""
         with self.lock:

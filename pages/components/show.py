@@ -250,15 +250,18 @@ def data_title(summary: dict[str, Any]) -> str:
     return name.replace("synthetic", "SYNTHETIC") if "synthetic" in name else f"{name} (SYNTHETIC)"
 
 
-def chosen_on(rule: str) -> str:
-    """The selection rule in four words; `runs.selection` has the whole sentence."""
-    return "chosen on validation" if rule == "validation" else "chosen on TEST, so optimistic"
+def chosen_on(rule: str, split: str = "test") -> str:
+    """The selection rule in four words, for figures on a split; `runs.selection` has the whole sentence."""
+    if rule == "validation":
+        return "chosen on validation"
+    return "chosen on the group's own test split" if is_external(split) else "chosen on TEST, so optimistic"
 
 
-def which_epoch(summary: dict[str, Any], epoch: int | None, seeds: list[int]) -> str:
+def which_epoch(summary: dict[str, Any], epoch: int | None, seeds: list[int], split: str = "test") -> str:
     """Whose models at which epoch a figure shows, those of `seeds`, and the rule that chose it; a person chose a given
     `epoch`. A seed under way is said to be so."""
-    by, every = chosen_on(summary["selection"]["rule"]) if epoch is None else "chosen by hand", len(summary["seeds"])
+    by = chosen_on(summary["selection"]["rule"], split) if epoch is None else "chosen by hand"
+    every = len(summary["seeds"])
     if len(seeds) == 1:
         row = next(row for row in summary["seeds"] if row["seed"] == seeds[0])
         at = f", epoch {row['selected_epoch']}" if epoch is None else f" at epoch {epoch}"
@@ -274,7 +277,7 @@ def which_epoch(summary: dict[str, Any], epoch: int | None, seeds: list[int]) ->
 
 def provenance(summary: dict[str, Any], split: str, images: int, seeds: list[int], epoch: int | None = None) -> str:
     """What a figure rests on: data, split, whose models, and the epoch with the rule that chose it."""
-    which = which_epoch(summary, epoch, seeds)
+    which = which_epoch(summary, epoch, seeds, split)
     return f"{split_of(summary, split)}, {images:,} images · {which}"
 
 

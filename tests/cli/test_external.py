@@ -44,6 +44,15 @@ def test_what_was_kept_is_listed_with_the_seeds_that_lack_it(runs, capsys):
     assert "Seed 1 was finished, or trained anew, after the test on clinic-b" in out
 
 
+def test_a_damaged_test_hides_no_other(runs, capsys):
+    fabricate_external(Group(runs / "g"), "clinic-a")
+    (runs / "g" / "external" / "clinic-a" / "external.json").write_text("{")
+    rows = document(capsys, "external", "list", "g", "--runs-dir", runs)
+    assert [(row["name"], "problem" in row) for row in rows] == [("clinic-a", True), ("clinic-b", False)]
+    assert main(["show", "g", "--runs-dir", str(runs)]) == 0
+    assert "Tested on other data: clinic-a, clinic-b; colora external list g" in capsys.readouterr().out
+
+
 def test_a_test_goes_to_the_trash_and_comes_back(runs, capsys):
     gone = document(capsys, "external", "rm", "g", "clinic-b", "--runs-dir", runs)
     assert document(capsys, "external", "list", "g", "--runs-dir", runs) == []

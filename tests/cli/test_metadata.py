@@ -27,15 +27,23 @@ def test_a_table_is_added_and_divides_the_figures(place, capsys):
     found = document(capsys, *asked, "--add", table)
     assert (found["columns"], found["images"], found["unused"]) == (["device"], 200, 0)
     assert document(capsys, *asked) == {"device": {"A": 100, "B": 100}}
-    assert "device is known of these images already" in mistake(capsys, *asked, "--add", table)
-    assert document(capsys, *asked, "--add", table, "--replace") == found
+    assert document(capsys, *asked, "--add", table) == found  # it says the same
+    table.write_text(table.read_text().replace(",A", ",C"))
+    assert "says otherwise than is known already, of device of" in mistake(capsys, *asked, "--add", table)
+    document(capsys, *asked, "--add", table, "--replace")
+    table.write_text(table.read_text().replace(",C", ",A"))
+    document(capsys, *asked, "--add", table, "--replace")
     assert main([*map(str, asked)]) == 0 and capsys.readouterr().out == "device: A 100, B 100\n"
     by = ["statistics", "g", "--runs-dir", runs, "--split", "external/clinic-b", "--by", "device"]
     assert document(capsys, *by) == group_statistics(Group(runs / "g"), "external/clinic-b", by="device")
     assert main([*map(str, by)]) == 0
     out = capsys.readouterr().out
     assert "  By device; parts of fewer than 20 are marked small\n    A: 100 images of 50 patients\n" in out
-    assert "Largest gap, accuracy: " in out and (": within noise" in out or ": more than chance" in out)
+    assert "    Gaps of parts that are not small, for all 4 differences at once\n" in out
+    found = group_statistics(Group(runs / "g"), "external/clinic-b", by="device")["subgroups"]["gaps"]["accuracy"]
+    verdict = "more than chance" if found["more_than_chance"] else "within noise"
+    said = f"Largest gap, accuracy: {found['higher']} minus {found['lower']} {found['difference']['value']:.3f} ["
+    assert said in out and f", 4 at once: {verdict}\n" in out
     assert "there are device" in mistake(capsys, *by[:-1], "age")
 
 

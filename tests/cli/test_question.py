@@ -56,7 +56,7 @@ def test_another_group_that_has_the_name_by_then_is_left_alone(group, capsys):
 
 def test_statistics_tell_what_is_frozen_and_whether_the_models_are_others(group, capsys):
     kept = freeze(group, Question(("CNV", "DME"), Choice("sensitivity", 0.9)))
-    assert len(_frozen_text(frozen(group).as_dict())) == 4, "the models are the same"
+    assert len(_frozen_text(frozen(group).as_dict(), "test")) == 4, "the models are the same"
     fill_run(group.runs[2], "done", 2, None, {}, [])
     found = frozen(Group(group.path))
     assert main(["statistics", str(group.path)]) == 0
@@ -68,4 +68,4 @@ def test_statistics_tell_what_is_frozen_and_whether_the_models_are_others(group,
         )
         lines.append(f"    {name:<18} {own}; {here}")
     assert "\n".join(lines) + "\n" in capsys.readouterr().out
-    assert _frozen_text({"reason": "it is\ntorn"}) == ["  Frozen: not estimable: it is torn"]
+    assert _frozen_text({"reason": "it is\ntorn"}, "test") == ["  Frozen: not estimable: it is torn"]

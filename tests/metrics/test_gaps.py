@@ -50,6 +50,10 @@ def test_the_largest_gap_is_of_those_that_have_intervals():
     found = largest_gap(parts)
     assert (found.higher, found.lower, found.comparisons) == ("b", "c", 3)
     assert found.difference.value == pytest.approx(0.45) and not found.by_chance
+    few = {"a": share(180, 200), "b": share(120, 200), "c": share(0, 1), "d": share(1, 1)}
+    sure = largest_gap(few)  # and not the largest, which says nothing
+    assert (sure.higher, sure.lower, sure.comparisons) == ("a", "b", 6) and sure.difference.low > 0.15
+    assert largest_gap(few, 24).difference.low < sure.difference.low
     assert found.as_dict()["more_than_chance"] is True
     assert largest_gap({"a": share(1, 2), "b": Estimate(None)}) is None and largest_gap({}) is None
 

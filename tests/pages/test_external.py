@@ -13,7 +13,8 @@ from colora.metrics.classification import accuracy
 from colora.metrics.over_seeds import Spread
 from colora.results.judged import judged
 from colora.results.shift import shift
-from colora.runs.external import about_external, external_splits
+from colora.runs import trash
+from colora.runs.external import about_external, external_splits, external_test, remove_external
 from colora.runs.folder import Group, read_json, write_json
 
 SPLIT = "external/clinic-b"
@@ -67,9 +68,9 @@ def test_each_part_is_there(open_page, part, said):
 def test_what_has_shifted_is_beside_test(open_page, runs):
     app = open_page("evaluate", "g", split=SPLIT, part="Shift")
     both = next(frame.value for frame in app.dataframe if "Change" in frame.value)
-    assert list(both.columns) == ["Of", "Figure", "Test", "clinic-b", "Change"]
+    assert list(both.columns) == ["Of", "Figure", "On Test", "On clinic-b", "Change"]
     change = both.iloc[0]
-    test, there = (float(change[name].split()[0]) for name in ("Test", "clinic-b"))
+    test, there = (float(change[name].split()[0]) for name in ("On Test", "On clinic-b"))
     assert float(change["Change"]) == pytest.approx(there - test, abs=2e-3) and there < test
     calibration = next(table.value for table in app.table if table.value.index.name == "Figure")
     assert list(calibration.columns)[2:] == ["clinic-b, as trained", "clinic-b, calibrated"]
@@ -95,7 +96,8 @@ def test_images_shows_other_data_with_verdicts_of_their_own(open_page):
     assert len(ids(app)) == 25 and all(tile["image"] for tile in shown(app)["tiles"])
     assert "External test clinic-b, phantom (SYNTHETIC), 200 images" in texts(app)
     act(app, "open", ids(app)[0], "grid")
-    assert shown(app, "large")["data"] == "e" * 64
+    assert shown(app, "large")["data"] == "e" * 64 and not app.error
+    assert "Other data met each seed's selected epoch alone." in texts(app)
     app = open_page("images", "g", part=SPLIT, view="Figures 11 and 12")
     assert "(figure 12)" in texts(app) and not app.warning and not app.error
 
@@ -134,6 +136,37 @@ def test_a_damaged_test_is_said_where_it_is_chosen_and_the_group_is_well(open_pa
     assert "external.json" in texts(app) and not app.exception
 
 
+def test_a_damaged_file_of_a_test_is_no_damage_of_the_group(open_page, runs):
+    (runs / "g" / "external" / "clinic-b" / "seed-01.parquet").write_bytes(b"no table")
+    app = open_page("evaluate", "g", split=SPLIT)
+    (error,) = app.error
+    assert "remove this test, and test again. The group is not affected" in error.value
+    assert "**g** is damaged" not in texts(app) and not app.button(key="remove-test").disabled
+
+
+def test_a_test_comes_back_from_the_trash_of_overview(open_page, runs):
+    remove_external(external_test(Group(runs / "g"), SPLIT))
+    app = open_page("overview", trash="true")
+    assert "Tick groups, cuts or tests." in [button.help for button in app.button]
+    entry = trash.listed(runs)[0]
+    assert trash.free_name(runs, entry) == "clinic-b"
+
+
+def test_the_same_image_in_another_group_has_that_groups_classes(open_page, runs):
+    other = fabricate(runs, "turned", ["done"])
+    config = other.runs[0].path / "config.json"
+    config.write_text(config.read_text().replace("CNV", "X").replace("NORMAL", "CNV").replace('"X"', '"NORMAL"'))
+    fabricate_external(Group(other.path), "same")
+    app = open_page("images", "g", part=SPLIT)
+    act(app, "open", ids(app)[0], "grid")
+    app.session_state["other"] = True
+    ran(app)
+    rows = next(table.value for table in app.table if table.value.index.name == "Group")
+    p = probabilities("test", 0, 2)[int(shown(app, "large")["id"].removeprefix("test-"))]
+    own = rows.loc["turned", ["NORMAL", "DME", "DRUSEN", "CNV"]].tolist()
+    assert rows.index.tolist() == ["g", "turned"] and own == [f"{each:.3f}" for each in p]
+
+
 def test_a_seed_that_was_trained_anew_is_named(open_page, runs):
     path = runs / "g" / "seed-02" / "status.json"
     write_json(path, read_json(path) | {"finished": 3.0})
@@ -149,6 +182,7 @@ def test_groups_stand_side_by_side_on_what_they_were_tested_on(open_page, runs):
     said = texts(app)
     assert "Not tested on clinic-b: alone." in said and "External test clinic-b" in said
     assert "alone was not tested on data named clinic-b" in said and not app.exception
+    assert f"g: {LEAK}" in said
     rows = next(frame.value for frame in app.dataframe if "Seeds done" in frame.value)
     assert rows["Accuracy"].tolist()[2] == "–" and rows["Accuracy"].str.contains(r"\[").tolist() == [True, True, False]
     assert "Other data met each seed's selected epoch alone." in said
@@ -196,6 +230,32 @@ def test_the_form_tests_on_other_data_and_goes_there(answering, tmp_path):
     app.checkbox(key="outside.leave_out_unknown").set_value(True)
     ran(app)
     assert app.text_input(key="outside.name").placeholder == "clinic-b-2019-2"
+
+
+def test_a_test_that_was_refused_is_told_until_somebody_has_seen_it(answering, tmp_path):
+    runs, open_page = answering
+    for name in ("ONE", "TWO"):  # which look like images until they are opened
+        (tmp_path / "scans" / name).mkdir(parents=True)
+        (tmp_path / "scans" / name / f"{name}.png").write_bytes(b"no image")
+    app = fill_in(open_page("evaluate", "small", outside="true"), tmp_path / "scans", "folder")
+    app.button(key="test").click()
+    said = "The test on other data ended without a result: "
+    assert said in texts(ran(app)) and external_splits(Group(runs / "small")) == []
+    assert said in texts(open_page("evaluate", "small"))  # another tab, or later
+    fill_in(app, write_npz(tmp_path / "other.npz"))
+    assert said in texts(app) and app.text_input(key="outside.name").placeholder == "other"
+    app.button(key="seen-test").click()
+    assert said not in texts(ran(app)) and not app.button(key="test").disabled
+
+
+def test_what_another_tab_has_tested_is_offered_and_not_gone_to(answering, tmp_path):
+    _, open_page = answering
+    other = open_page("evaluate", "small")
+    app = fill_in(open_page("evaluate", "small", outside="true"), write_npz(tmp_path / "mine.npz"))
+    app.button(key="test").click()
+    assert ran(app).button_group(key="split").value == "external/mine"
+    assert ran(other).button_group(key="split").value == "test"
+    assert any("mine" in option for option in other.button_group(key="split").options)
 
 
 def test_what_cannot_be_read_is_said_at_the_form_and_nothing_is_kept(answering, tmp_path):

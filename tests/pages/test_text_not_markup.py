@@ -56,7 +56,7 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/data/counts.py": {PASSED: ["note"], NUMBER: ["cut.short_hash"]},
     "pages/components/data/duplicates.py": {OWN: ["titles.get"], "its notes, each literal": ["said_of_cut(found)"]},
     "pages/components/data/look.py": {OWN: ["words"]},
-    "pages/components/evaluate/shift.py": {"its name literal, and numbers": ["beyond(split, own)"]},
+    "pages/components/evaluate/shift.py": {"its name literal": ["beyond(split, own, found.images[split])"]},
     "pages/components/evaluate/subgroups.py": {OWN: ["_title(figure)", "_title"]},
     "pages/components/data/downloads.py": {
         PASSED: ["label", "title"],

@@ -54,7 +54,7 @@ def test_each_image_is_found_again_where_splits_are_pooled_and_classes_left_out(
     images, data = predictions.images, data_of(run, found["kept"])
     assert len(images) == found["n"] < 90 and set(images["source_split"]) == {"train", "val", "test"}
     whole = load_outside({"dataset": f"npz:{path}", "image_size": 32}, "all")
-    assert predictions.data_checksum == data.checksum == whole.dataset.checksum()
+    assert predictions.data_checksum == data.verdicts != data.checksum == whole.dataset.checksum()
     kept = checksums_by_place(images, predictions.checksums, found["kept"])
     pictures = Predicted(open_pictures(data.config, tuple(kept)), kept)
     shown = pictures.read([place_of(row, found["kept"]) for row in images.to_dict("records")])
@@ -111,6 +111,12 @@ def test_a_name_that_is_taken_is_told_before_any_image_is_read(group, tiny_npz, 
 def test_nothing_is_kept_of_what_was_not_asked_to_be(group, tiny_npz):
     assert evaluate_group(group, {"dataset": f"npz:{tiny_npz}"})["kept"] is None
     assert not (group.path / "external").exists()
+
+
+def test_without_predictions_on_train_all_else_is_told(group, tiny_npz):
+    (group.path / "seed-00" / "predictions" / "train.parquet").unlink()
+    found = evaluate_group(group, {"dataset": f"npz:{tiny_npz}"})
+    assert found["n"] == 30 and found["overlap"]["images_nearly_trained_on"] is None
 
 
 def test_where_the_training_images_are_gone_near_copies_are_not_known(group, tiny_npz, tmp_path):

@@ -12,7 +12,7 @@ from colora.results.judged import figures_of_seeds, judged
 from colora.results.shift import shift
 from colora.results.statistics import compare_groups, group_statistics
 from colora.results.summary import group_summary
-from colora.runs.folder import Group
+from colora.runs.folder import Group, read_json, write_json
 from colora.runs.selection import selected_epoch
 from colora.system.errors import UserError
 
@@ -58,6 +58,13 @@ def test_without_what_is_familiar_the_distance_alone_is_missing(group):
     assert found.prevalence and found.calibration
 
 
+def test_one_side_file_that_is_missing_takes_away_no_other_figure(group):
+    for run in group.runs:
+        (run.path / "predictions" / "train.parquet").unlink()
+    found = group_statistics(group, SPLIT)
+    assert set(found["shift"]) == {"reason"} and found["n"] == 200 and found["calibration"]["seeds"]
+
+
 def test_the_document_has_it_for_other_data_alone(group):
     found = group_statistics(group, SPLIT)
     assert found["data"] == {
@@ -84,14 +91,29 @@ def test_groups_are_compared_on_other_data_whatever_they_were_trained_on(tmp_pat
     assert rows[0]["accuracy"].low == min(own["accuracy"] for own in figures["g"].values())
     found = compare_groups([group, other], SPLIT)
     assert found["n"] == 200 and found["left_out"] == {} and found["seeds"] == [0, 1]
-    fabricate_external(alone, checksum="f" * 64)
+    fabricate_external(alone, images_checksum="f" * 64, split="val")
     summaries["i"] = group_summary(Group(alone.path))
     (wrong,) = [c.says for c in cautions(summaries, SPLIT) if c.weight == "wrong"]
-    assert wrong.startswith("Under the name clinic-b the groups were tested on different images (g and h: phantom")
+    assert wrong == (
+        "Under the name clinic-b the groups were tested on different images (g and h: 200 images, test, of phantom "
+        "(synthetic); i: 200 images, val, of phantom (synthetic))."
+    )
+    larger = fabricate(tmp_path / "runs", "j", ["done"], {"image_size": 32})
+    fabricate_external(larger, images_checksum="a" * 64)
+    two = {"g": summaries["g"], "j": group_summary(Group(larger.path))}
+    caution = cautions(two, SPLIT)[0]
+    assert caution.says == "clinic-b met the groups at different image sizes: g at 64 px, j at 32 px."
+    assert caution.weight == "mind"
+    path = other.runs[1].path / "status.json"
+    write_json(path, read_json(path) | {"finished": 1.0})
+    summaries["h"] = group_summary(Group(other.path))
+    assert any(c.says.startswith("h: Seed 1 was finished, or trained anew") for c in cautions(summaries, SPLIT))
 
 
 def test_a_group_says_what_it_was_tested_on_and_a_damaged_test_is_its_own_alone(group):
     assert group_summary(group)["external"][SPLIT]["images"] == 200
     (group.path / "external" / "clinic-b" / "external.json").write_text("{")
-    (told,) = group_summary(Group(group.path))["external"].values()
+    summary = group_summary(Group(group.path))
+    assert cautions({"g": summary}, SPLIT)[0].says.startswith("g: ")
+    (told,) = summary["external"].values()
     assert set(told) == {"problem"} and "external.json" in told["problem"]

@@ -56,6 +56,33 @@ def test_a_seed_that_was_trained_anew_or_finished_later_has_to_be_tested_again(g
     assert says_untested(Group(group.path), SPLIT).startswith("Seeds 0, 1 were finished")
 
 
+@pytest.mark.parametrize("name", ["Test", "VALIDATION", "train", "all"])
+def test_no_test_is_named_as_a_split(group, name):
+    with pytest.raises(UserError, match="would pass for a split of the group's own"):
+        fabricate_external(group, name)
+    (group.path / "external" / "clinic-b").rename(group.path / "external" / name)
+    assert external_splits(group) == []
+
+
+def test_readers_verdicts_are_shared_only_where_the_classes_have_the_same_numbers(group):
+    assert data_of(group.runs[0], SPLIT).verdicts == "e" * 64
+    names = ["CNV", "DME", "DRUSEN", "NORMAL"]
+    turned = [{"own": c, "given": None, "model": c, "images": 50} for c in names[::-1]]
+    fabricate_external(group, "turned", classes=turned)
+    fabricate_external(group, "fewer", classes=turned[:2])
+    keys = {data_of(group.runs[0], f"external/{name}").verdicts for name in ("clinic-b", "turned", "fewer")}
+    assert len(keys) == 3 and data_of(group.runs[0], "external/turned").checksum == "e" * 64
+
+
+def test_what_would_be_damaged_from_the_first_is_not_kept(group):
+    with pytest.raises(UserError, match="says 'images' wrongly"):
+        fabricate_external(group, "bad", images=None)
+    assert [path.name for path in (group.path / "external").iterdir()] == ["clinic-b"]
+    (group.path / "external" / "half").mkdir()
+    with pytest.raises(UserError, match="has a test named 'half' already"):
+        fabricate_external(group, "half")
+
+
 @pytest.mark.parametrize("name", ["", "../../g", "a/b", ".hidden", "a b", "x" * 81])
 def test_no_other_name_leads_out_of_the_folder(group, name):
     with pytest.raises(UserError, match="cannot name a test on other data"):
@@ -101,9 +128,9 @@ def test_a_test_that_was_removed_comes_back_to_its_group_alone(group, tmp_path):
     with pytest.raises(UserError, match="another group is named g now"):
         trash.put_back(runs_dir, entry)
     trash.remove(other)
-    trash.put_back(runs_dir, trash.Entry(gone))
-    trash.put_back(runs_dir, entry)
-    assert external_splits(group) == [SPLIT] and len(group.runs[1].predictions(SPLIT)) == 200
+    back = Group(trash.put_back(runs_dir, trash.Entry(gone), "renamed"))
+    assert trash.put_back(runs_dir, entry) == back.path / "external" / "clinic-b"
+    assert external_splits(back) == [SPLIT] and len(back.runs[1].predictions(SPLIT)) == 200
 
 
 def test_one_that_was_tested_anew_meanwhile_is_not_removed(group):
@@ -121,8 +148,10 @@ def test_a_damaged_test_names_its_file_and_can_be_removed(group):
     with pytest.raises(UserError, match=r"external\.json"):
         about_external(group, SPLIT)
     assert external_splits(group) == [SPLIT]
-    remove_external(external_test(group, SPLIT))
+    place = remove_external(external_test(group, SPLIT))
     assert external_splits(group) == []
+    trash.put_back(group.path.parent, trash.Entry(place))  # as damaged as it was
+    remove_external(external_test(group, SPLIT))
     with pytest.raises(UserError, match="g was not tested on data named clinic-b"):
         external_test(group, SPLIT)
 
@@ -131,6 +160,7 @@ def test_a_damaged_test_names_its_file_and_can_be_removed(group):
     ("change", "said"),
     [
         ({"source_split": "../../etc"}, "source_split is not all of all, test, train, val"),
+        ({"distance": np.float32(np.inf)}, "distance is not all numbers of at least 0"),
         ({"distance": np.float32(-1)}, "distance is not all numbers of at least 0"),
         ({"distance": "far"}, "distance is not all numbers of at least 0"),
         ({"label": 4}, "label holds 4 to 4"),

@@ -26,7 +26,7 @@ from colora.queue import order
 from colora.results.operating_point import Question
 from colora.results.question import freeze
 from colora.runs.documents import CALIBRATION
-from colora.runs.external import keep_external
+from colora.runs.external import keep_external, seed_tested
 from colora.runs.features import Kept, write_features
 from colora.runs.finished import finished
 from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
@@ -269,7 +269,7 @@ def fabricate_external(group: Group, name: str = "clinic-b", **about: Any) -> st
         table = made_table(labels, probabilities("test", run.seed, 2), ids, np.array(patients("test")), checksums)
         table["source_split"] = "test"
         table["distance"] = np.linspace(1, 3.2, len(labels), dtype=np.float32)
-        tables[run] = table.to_parquet(index=False)
+        tables[run.seed] = table.to_parquet(index=False)
     classes = [{"own": c, "given": None, "model": c, "images": 50} for c in CLASS_NAMES]
     overlap = {"images": len(labels), "images_trained_on": 0, "images_of_patients_trained_on": 0}
     said = {
@@ -278,6 +278,7 @@ def fabricate_external(group: Group, name: str = "clinic-b", **about: Any) -> st
         "source": "phantom (synthetic)",
         "synthetic": True,
         "checksum": "e" * 64,
+        "images_checksum": "d" * 64,
         "preparation": "grey, centre-crop, resize (test data)",
         "images": len(labels),
         "classes": classes,
@@ -286,7 +287,7 @@ def fabricate_external(group: Group, name: str = "clinic-b", **about: Any) -> st
         "overlap": overlap,
         "warnings": [],
     }
-    return keep_external(group, name, said | about, tables)
+    return keep_external(group, name, said | about, tables, [seed_tested(run) for run in finished(group)])
 
 
 def write_seen(run: Run) -> None:

@@ -11,9 +11,10 @@ from colora.metrics.figures import TITLES
 from colora.results.predictions import source_file
 from colora.results.resolving import MEANS, tells_apart
 from colora.results.statistics import compare_groups
-from colora.runs.documents import contained
+from colora.runs.documents import EXTERNAL, contained
 from colora.runs.finished import finished
 from colora.runs.folder import Group
+from colora.runs.names import external_folder, is_external
 from colora.runs.siblings import seeds_text
 from colora.system.errors import UserError
 from pages.components import show
@@ -141,6 +142,8 @@ def _stamps(groups: list[Group], split: str) -> list[Any]:
         with contained(group.path):
             runs = finished(group)
             files = [file for run in runs for file in (source_file(run, split, None), run.path / "metrics.jsonl")]
+        if is_external(split):
+            files.append(external_folder(group.path, split) / EXTERNAL)
         found.append((str(group.path), [(str(file), file and file_stamp(file)) for file in files]))
     return found
 

@@ -153,7 +153,7 @@ def tiles(view: View, found: pd.DataFrame) -> None:
     gallery("behind", drawn, names, lambda image_id: st.session_state.__setitem__("open-image", image_id), columns=3)
     if image_id := st.session_state.pop("open-image", None):
         asked = {"group": view.group.name, "part": show.split_text(view.split)}
-        image = {IMAGE: code(data_of(view.runs[0], view.split).checksum, image_id)}
+        image = {IMAGE: code(data_of(view.runs[0], view.split).verdicts, image_id)}
         st.switch_page("pages/images.py", query_params=asked | image)
 
 

@@ -55,13 +55,14 @@ def remove(test: ExternalTest) -> None:
     st.rerun()
 
 
-def undo_removal() -> None:
-    """That a test was taken away in this tab, and the way back."""
+def undo_removal(group: Group) -> None:
+    """That a test of this group was taken away in this tab, and the way back."""
     entry = st.session_state.get(REMOVED)
-    if entry is None or not entry.path.exists():
+    if entry is None or entry.group != group.name or not entry.path.exists():
         return
+    title = f"{entry.title[0].upper()}{entry.title[1:]}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"**{show.literal(entry.title.capitalize())}** is in the trash.", icon=":material/delete:")
+        st.info(f"**{show.literal(title)}** is in the trash.", icon=":material/delete:")
         if acting.button("Undo", [entry], "undo-test", needs="put-back", icon=":material/undo:"):
             try:
                 back = put_back(runs_dir(), entry)

@@ -14,10 +14,10 @@ from colora.data.counts import too_large
 from colora.data.matching import Matched, match_classes
 from colora.data.sources import outline_outside
 from colora.runs import access
-from colora.runs.external import external_splits
+from colora.runs.external import is_taken
 from colora.runs.finished import finished
 from colora.runs.folder import Group
-from colora.runs.names import EXTERNAL, check_file_name
+from colora.runs.names import RESERVED
 from colora.settings.config import RunConfig, absolute_paths, config_problems, make_config, setting_flags
 from colora.settings.medmnist_info import known
 from colora.settings.relevance import unused
@@ -30,7 +30,7 @@ from pages.components.evaluate.external import TO_SPLIT, undo_removal
 from pages.components.frame import one_of
 from pages.components.launch import fields, form
 
-STARTED = "test-started"  # by this tab, which shows its result
+STARTED, SEEN = "test-started", "tests-seen"  # the test that this tab has begun; refusals that were seen here
 SETTINGS = ("patient_pattern", "class_names", "layout", "columns", "ignore_splits", "data_roots")
 USUAL = "usual"
 PARTS = {
@@ -49,54 +49,63 @@ LOOK_SECONDS = 60
 def other_data(group: Group) -> tuple[Job, Any] | None:
     """The folded form; or the test under way with the place for its progress, for `beside.follow`."""
     with st.container():  # which has its place whether or not anything is in it
-        undo_removal()
+        undo_removal(group)
+        last_one(group)
     if not finished(group):
         return None
-    job = jobs().get(_key(group))
+    job = jobs().last(_key(group))
     under_way = job is not None and job.under_way
     with one_of(2, 0 if under_way else 1):
         if not under_way:
-            folded(group, ended(job))
+            folded(group)
             return None
         st.info("The models are being tested on other data.", icon=":material/hourglass_top:")
         place = st.empty()
-        st.button("Stop", icon=":material/cancel:", key="stop-test", on_click=job.stop)
+        if acting.button("Stop", [group], "stop-test", needs="test", icon=":material/cancel:") is not None:
+            job.stop()
         return job, place
 
 
-def folded(group: Group, refused: UserError | None) -> None:
+def _key(group: Group) -> Any:
+    """One test of a group at a time, whoever begins it."""
+    return ("external", str(group.path), group.identity)
+
+
+def last_one(group: Group) -> None:
+    """How the last test ended: this tab goes to what it has tested, once; a refusal stands until somebody has seen it
+    in their tab, or another test has begun."""
+    job = jobs().last(_key(group))
+    if job is None or job.under_way:
+        return
+    own, seen = st.session_state.get(STARTED) is job, st.session_state.setdefault(SEEN, {})
+    try:
+        found = answered(job)
+    except Cancelled:
+        if own:
+            del st.session_state[STARTED]
+            st.info("The test was stopped; nothing of it is kept.", icon=":material/cancel:")
+        return
+    except UserError as error:
+        if seen.get(_key(group)) != job.at:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                show.say(f"The test on other data ended without a result: {error}")
+                st.button("Seen", key="seen-test", on_click=seen.__setitem__, args=(_key(group), job.at))
+        return
+    if own:
+        del st.session_state[STARTED]
+        st.session_state[TO_SPLIT] = found["kept"]
+        st.session_state["outside"] = False
+
+
+def folded(group: Group) -> None:
     key = address.flag("outside")
     unfolded = st.expander("Test on other data", icon=":material/public:", key=key, on_change="rerun")
     if unfolded.open:
         with unfolded:
-            fill_in(group, refused)
-    elif refused:
-        show.say(refused)
+            fill_in(group)
 
 
-def _key(group: Group) -> Any:
-    """One test of a group at a time."""
-    return ("external", str(group.path), group.identity)
-
-
-def ended(job: Job | None) -> UserError | None:
-    """Goes to what this tab has tested, once; or what was refused."""
-    if job is None or not st.session_state.get(STARTED):
-        return None
-    try:
-        found = answered(job)
-    except Cancelled:
-        st.info("The test was stopped; nothing of it is kept.", icon=":material/cancel:")
-        return None
-    except UserError as error:
-        return error
-    del st.session_state[STARTED]
-    st.session_state[TO_SPLIT] = found["kept"]
-    st.session_state["outside"] = False
-    return None
-
-
-def fill_in(group: Group, refused: UserError | None) -> None:
+def fill_in(group: Group) -> None:
     """The data, a look at their classes, a name, and the button."""
     st.caption(
         "Data that the models were not trained on, with labels: of another clinic or device, a later year, a public "
@@ -120,7 +129,7 @@ def fill_in(group: Group, refused: UserError | None) -> None:
     part = st.session_state.get(_state("part"), USUAL)
     part, leave_out = None if part == USUAL else part, bool(st.session_state.get(_state("leave_out_unknown")))
     met: Matched | None = None
-    said = UserError(problems["dataset"]) if "dataset" in problems else refused
+    said = UserError(problems["dataset"]) if "dataset" in problems else None
     if not problems:
         try:
             if place:
@@ -136,7 +145,7 @@ def fill_in(group: Group, refused: UserError | None) -> None:
         choose_settings(asked, problems)
     if met:
         show_classes(met)
-    if problems or (said and not refused):
+    if problems or said:
         return
     name = choose_name(group, dataset)
     about = {"needs": "test", "type": "primary", "icon": ":material/play_arrow:", "disabled": name is None}
@@ -243,11 +252,10 @@ def choose_name(group: Group, dataset: str) -> str | None:
     """Under which the result is kept; None of one that cannot be."""
     proposed = proposal(group, dataset)
     about = "Under which the result is kept with the group; pages then have it beside train, validation and test."
-    typed = bare(st.text_input("Name", key=_state("name"), placeholder=proposed, help=about, max_chars=80))
-    name = typed or proposed
+    key, kept = _state("name"), {"persist_state": "session", "max_chars": 80}
+    name = bare(st.text_input("Name", key=key, placeholder=proposed, help=about, **kept)) or proposed
     try:
-        check_file_name(name, "a test on other data")
-        if f"{EXTERNAL}{name}" in external_splits(group):
+        if is_taken(group, name):
             raise UserError(f"{group.name} has a test named {name} already.")
     except UserError as error:
         show.mark(str(error))
@@ -258,9 +266,9 @@ def choose_name(group: Group, dataset: str) -> str | None:
 def proposal(group: Group, dataset: str) -> str:
     """A free name, after the data's own."""
     kind, _, place = dataset.partition(":")
-    own = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(place).stem if place else kind).strip("-._")[:NAMED] or kind
-    taken = external_splits(group)
-    return next(name for name in _numbered(own) if f"{EXTERNAL}{name}" not in taken)
+    name = Path(place).name if kind == "folder" else Path(place).stem if place else kind
+    own = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:NAMED] or kind
+    return next(name for name in _numbered(own) if name.casefold() not in RESERVED and not is_taken(group, name))
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -276,9 +284,11 @@ def start(group: Group, config: RunConfig, part: str | None, leave_out: bool, na
     arguments = ["evaluate", str(group.path), f"--identity={group.identity}", f"--keep={name}", *setting_flags(given)]
     arguments += [f"--split={part}"] if part else []
     arguments += ["--leave-out-unknown"] if leave_out else []
-    jobs().forget(_key(group))
-    jobs().start(_key(group), arguments, KEPT_SECONDS, "Loading the models")
-    st.session_state[STARTED] = True
+    if (other := jobs().last(_key(group))) is not None and other.under_way:
+        said = "Another test of this group has begun meanwhile; begin this one when that has ended."
+        show.say(said, st.warning, ":material/hourglass_top:")
+        return
+    st.session_state[STARTED] = jobs().start(_key(group), arguments, KEPT_SECONDS, "Loading the models")
     st.session_state.pop(_state("name"), None)
     st.rerun()
 

@@ -14,6 +14,7 @@ from colora.metrics.over_seeds import Spread
 from colora.plots import split_title
 from colora.results.operating_point import OperatingPoint, Question
 from colora.results.question import question_of, usual_question
+from colora.runs.names import is_external
 from colora.settings.catalog import THRESHOLD_RULES
 from colora.system.errors import UserError
 from pages.components import address, show
@@ -34,8 +35,9 @@ THRESHOLDS = np.linspace(0.01, 0.99, 99)  # of the decision curve
 
 def operating_point_part(view: View, origin: str) -> None:
     """The question, the answer's worth, other prevalences, and the decision curve."""
+    judge = "the other data" if is_external(view.split) else "the test images"
     st.caption(
-        "The threshold is chosen on validation and then frozen; the test images judge it. The score is the sum of the "
+        f"The threshold is chosen on validation and then frozen; {judge} judge it. The score is the sum of the "
         f"chosen classes' probabilities, of {show.literal(view.model())}."
     )
     if view.split == "val":

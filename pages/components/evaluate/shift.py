@@ -12,6 +12,7 @@ from colora.metrics.figures import TITLES
 from colora.results.shift import Far, Shift, shift
 from colora.runs.documents import contained
 from colora.runs.features import features_path
+from colora.system.errors import UserError
 from pages.components import show
 from pages.components.evaluate import intervals
 from pages.components.evaluate.readers import View, seen
@@ -27,7 +28,11 @@ def shift_part(view: View, origin: str) -> None:
         "below often tells why: other classes are common, the probabilities mean something else, or the images are "
         "unlike those that the models know."
     )
-    found = shift_of(view)
+    try:
+        found = shift_of(view)
+    except UserError as error:
+        show.say(error)
+        return
     figures(view, origin)
     grid = st.grid(2, min_column_width=330)
     with grid.cell():
@@ -55,7 +60,7 @@ def figures(view: View, origin: str) -> None:
     rows += [
         (c, name, [own.per_class[c][name] for own in both.values()]) for c in view.class_names for name in OF_CLASS
     ]
-    titles = list(map(plots.split_title, both))
+    titles = [f"On {plots.split_title(split)}" for split in both]
     table = pd.DataFrame(
         [
             {
@@ -120,7 +125,7 @@ def distance(view: View, found: Shift, origin: str) -> None:
     show.show_figure(
         plots.distances({split: own.distances for split, own in found.far.items()}, limit),
         "How far the images are from what the models know",
-        " ".join(beyond(split, own) for split, own in found.far.items())
+        " ".join(beyond(split, own, found.images[split]) for split, own in found.far.items())
         + " Distance in feature space (Mahalanobis), mean over the seeds: 0 is validation's median, the dotted line "
         "the limit beyond which one in twenty of its images lies.",
         "Distance of the images of test and of the other data",
@@ -130,11 +135,12 @@ def distance(view: View, found: Shift, origin: str) -> None:
     )
 
 
-def beyond(split: str, own: Far) -> str:
+def beyond(split: str, own: Far, images: int) -> str:
     """`Of test 6.0 % [3.0, 11.9] lie beyond the limit.`"""
+    some = "" if own.of == images else f" ({own.of:,} of its {images:,} images, evenly)"
     value, ends = own.beyond.value or 0.0, (own.beyond.low, own.beyond.high)
     between = "" if None in ends else f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
-    return f"Of {show.literal(plots.split_title(split))} **{100 * value:.1f} %**{between} lie beyond the limit."
+    return f"Of {show.literal(plots.split_title(split))}{some} **{100 * value:.1f} %**{between} lie beyond the limit."
 
 
 def calibration(view: View, found: Shift, origin: str) -> None:

@@ -42,7 +42,7 @@ def subgroups_part(view: View, origin: str) -> None:
     else:
         grid = st.grid(2, min_column_width=260)
         with grid.cell():
-            name = st.selectbox("By", names, format_func=show.literal, key=address.one("by", names))
+            name = st.selectbox("By", names, format_func=show.brief, key=address.one("by", names))
         with grid.cell():
             figure = st.segmented_control(
                 "Figure", FIGURES, required=True, format_func=_title, key=address.one("of-parts", FIGURES, _title)
@@ -80,7 +80,7 @@ def _subgroups(_view: View, key: Any, stamp: Any, name: str) -> Subgroups:
 def say_gap(found: Subgroups) -> None:
     """The largest one in a sentence."""
     if found.widest is None:
-        said = f"No two parts have {SMALL} images or patients each, so nothing is said of gaps."
+        said = f"No two parts that are known have a figure of {SMALL} images or patients each, so no gap is named."
         st.info(said, icon=":material/groups:")
         return
     figure, gap = found.widest
@@ -92,21 +92,22 @@ def say_gap(found: Subgroups) -> None:
         st.markdown(f":material/balance: {said}: within noise, since that interval holds zero.")
     else:
         st.warning(f"{said}: more than chance.", icon=":material/groups:")
-    compared = "of the one difference" if gap.comparisons == 1 else f"for all {gap.comparisons:,} differences at once"
+    many = gap.comparisons
+    at_once = f" for all {many:,} differences of the four figures at once (Bonferroni)" if many > 1 else ""
     st.caption(
-        f"The interval holds {compared} of the figure in 95 % of studies (MOVER, Bonferroni); parts with fewer than "
-        f"{SMALL} images, or patients where they are known, are left out of it."
+        f"The interval (MOVER) holds in 95 % of studies{at_once}. A figure of fewer than {SMALL} images, or patients "
+        "where they are known, is left out, and so is what is not known."
     )
 
 
 def parts(view: View, found: Subgroups, figure: str, origin: str) -> None:
-    rows = [(part.value, part.figures[figure], part.small) for part in found.parts if figure in part.figures]
+    rows = [(p.value, p.figures[figure], figure in p.few) for p in found.parts if figure in p.figures]
     if not rows:
         show.say(found.why_not or "It cannot be said.", st.info, ":material/rule:")
         return
     show.show_figure(
         plots.parts_figure(rows, _title(figure)),
-        f"{_title(figure)} by {show.literal(found.column)}",
+        f"{_title(figure)} by {show.brief(found.column)}",
         f"Of {show.literal(view.model())}, with 95 % intervals over images. Hollow and grey: fewer than {SMALL}, so "
         "that nothing certain is said.",
         f"{_title(figure)} of {len(rows)} parts of the images",
@@ -120,10 +121,12 @@ def frame(found: Subgroups) -> pd.DataFrame:
     """A row a part."""
     rows: list[dict[str, Any]] = []
     for part in found.parts:
-        row: dict[str, Any] = {found.column: part.value, "images": part.images, "patients": part.patients}
+        row: dict[str, Any] = {"column": found.column, "part": part.value}
+        row |= {"images": part.images, "patients": part.patients}
         for name, each in part.figures.items():
             row |= {name: each.value, f"{name} low": each.low, f"{name} high": each.high}
-        rows.append(row | {"small": part.small})
+            row |= {f"{name} small": name in part.few, f"{name} why not": each.reason}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -148,8 +151,8 @@ def table(view: View, found: Subgroups, origin: str) -> None:
         placeholder="–",
         alt=f"Figures of each part of the images. {origin}",
     )
-    if found.question:
-        st.caption(f"Sensitivity and specificity of: {show.literal(found.question.says())}.")
+    if found.asked:
+        st.caption(f"Sensitivity and specificity of: {show.literal(found.asked)}.")
     st.caption(show.literal(origin))
 
 
@@ -167,7 +170,7 @@ def add_table(view: View) -> None:
         )
         kinds = [ending.removeprefix(".") for ending in ENDINGS]
         given = st.file_uploader("Table", kinds, key="metadata-file", max_upload_size=MOST_BYTES // 1_000_000)
-        replace = st.checkbox("Replace columns that are known already", key="metadata-replace")
+        replace = st.checkbox("Replace what is known otherwise", key="metadata-replace")
         about = {"needs": "metadata", "icon": ":material/add:", "disabled": given is None}
         if (pressed := acting.button("Add", [view.group], "add-columns", **about)) and given:
             add(*pressed, view.split, (given.getvalue(), given.name), replace)

@@ -53,7 +53,7 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
     orders = by_class(table["label"].to_numpy(), rows)
     origin = (
         f"{show.split_of(about, split)}, {len(rows):,} images, sorted within each true class by "
-        f" {SCORES[score].title.lower()} of {whose_says(found, whose)}"
+        f"{SCORES[score].title.lower()} of {whose_says(found, whose)}"
     )
     model = f"{show.model_title(about['backbone'])}, {show.method_title(about['method'])}, group {group.name}"
     name = f"{group.name}-{show.split_in_file(split)}"

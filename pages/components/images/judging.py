@@ -51,7 +51,7 @@ def with_a_verdict(checksum: str, image_id: str, class_names: list[str], label: 
         others = [UNKNOWN, *(name for c, name in enumerate(class_names) if c != label)]
         st.selectbox("The right class, of a wrong label", others, key=f"right-class-{image_id}")
         st.caption(
-            "A verdict holds for these data at this image size, in every group that was trained on them."
+            "A verdict holds for these data at this image size, in every group that was trained or tested on them."
             if there
             else "Nothing can be judged here while the image cannot be shown."
         )

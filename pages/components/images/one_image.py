@@ -72,7 +72,11 @@ def one_image(
     with left:
         every_seed(found, row, origin)
     with right:
-        over_epochs(group, found, record, split, origin)
+        if is_external(split):
+            st.markdown("**Over the epochs**")
+            st.caption("Other data met each seed's selected epoch alone.")
+        else:
+            over_epochs(group, found, record, split, origin)
     if position is not None:
         neighbours(found, chosen_list, position, split, source)
     other_groups(group, found, record, chosen_list.table, split)
@@ -272,7 +276,7 @@ def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], sp
         + (f" Dotted: {merges} merge{'s' * (merges > 1)} of the updates." if merges else ""),
         f"Probability of each class for this image over {len(table)} epochs of seed {run.seed}",
         table,
-        f"{group.name}-seed-{run.seed}-{show.split_in_file(split)}-{int(record['index'])}-epochs",
+        f"{group.name}-seed-{run.seed}-{split}-{int(record['index'])}-epochs",
         f"{origin} · seed {run.seed}, all epochs; the selected one {show.chosen_on(group.config.selection)}",
     )
     if len(runs) > 1:

@@ -29,7 +29,8 @@ def other_groups(
     if not unfolded.open:
         return
     with unfolded:
-        others = {other.name: at for other in list_groups(runs_dir()) if (at := same_data(other, group, found))}
+        known = {other.name: same_data(other, group, found) for other in list_groups(runs_dir())}
+        others = {name: splits for name, splits in known.items() if splits}
         names = list(others)
         if not names:
             met = "tested" if is_external(split) else "trained"
@@ -39,8 +40,8 @@ def other_groups(
         try:
             other = Group(runs_dir() / name)
             with contained(other.path):
-                predictions = scored.predictions(other, others[name])
-                table = scored.scores(other, others[name], "best")
+                at = with_image(other, others[name], record["image_id"])
+                predictions, table = scored.predictions(other, at), scored.scores(other, at, "best")
         except UserError as error:
             show.say(error, st.info, ":material/hourglass:")
             return
@@ -48,20 +49,27 @@ def other_groups(
         st.caption("Groups on the same data at the same image size; at another size the images count as others.")
 
 
-def same_data(other: Group, group: Group, found: SeedPredictions) -> str | None:
-    """The split in which another group has the same data: trained on them, however it was set up, or tested. None where
-    it has not, and of a damaged one."""
+def same_data(other: Group, group: Group, found: SeedPredictions) -> list[str]:
+    """The splits in which another group has the same data: trained on them, however it was set up, or tested; none
+    where it has not, and of a damaged one."""
     if other.name == group.name:
-        return None
+        return []
     try:
         with contained(other.path):
             if is_external(found.split):
-                tests = ((split, about_external(other, split)) for split in external_splits(other))
-                return next((split for split, about in tests if about["checksum"] == found.data_checksum), None)
+                tests = external_splits(other)
+                return [split for split in tests if about_external(other, split)["checksum"] == found.data.checksum]
             resolved = next((run.resolved for run in other.runs if run.resolved and run not in other.apart), None)
     except UserError:
-        return None
-    return found.split if resolved is not None and resolved.data_checksum == found.data_checksum else None
+        return []
+    return [found.split] if resolved is not None and resolved.data_checksum == found.data_checksum else []
+
+
+def with_image(group: Group, splits: list[str], image_id: str) -> str:
+    """The first of the splits that has the image; where none has, the first. Raises UserError where one cannot be
+    read."""
+    ids = ((split, scored.predictions(group, split).images["image_id"]) for split in splits)
+    return next((split for split, own in ids if (own == image_id).any()), splits[0])
 
 
 def compare(
@@ -78,19 +86,19 @@ def compare(
         return
     theirs = table.iloc[int(rows[0])].to_dict()
     lines = []
-    for group_name, one, among in ((found.group.name, record, own_table), (name, theirs, table)):
+    both = ((found.group.name, found, record, own_table), (name, predictions, theirs, table))
+    for group_name, of, one, among in both:
         lines.append(
             {
                 "Group": group_name,
-                "Predicted": found.class_names[int(one["predicted"])],
-                **{c: f"{one[f'p_{i}']:.3f}" for i, c in enumerate(found.class_names)},
+                "Predicted": of.class_names[int(one["predicted"])],
+                **{c: f"{one[f'p_{i}']:.3f}" for i, c in enumerate(of.class_names)},
                 "Entropy (nats)": f"{one['entropy']:.3f}",
                 "Entropy rank": f"{int((among['entropy'] > one['entropy']).sum()) + 1:,}",
             }
         )
-    show.table(
-        pd.DataFrame(lines).set_index("Group"), border="horizontal", alt=f"This image in two groups, {name} second"
-    )
+    shown = pd.DataFrame(lines).set_index("Group").fillna("–")
+    show.table(shown, border="horizontal", alt=f"This image in two groups, {name} second")
     st.page_link(
         "pages/images.py",
         label=f"Open it in {show.literal(name)}",

@@ -4,7 +4,6 @@ from contextlib import suppress
 
 from colora.distillation.scores import SeedPredictions
 from colora.plots import SPLIT_NAMES
-from colora.runs.external import external_splits
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address
@@ -19,7 +18,7 @@ def split_to_go_to(group: Group, found: SeedPredictions) -> str | None:
     if not asked or (found.images["image_id"] == opened_image(found.data_checksum, found.images["image_id"])).any():
         return None
     there = []
-    for split in (name for name in (*SPLIT_NAMES, *external_splits(group)) if name != found.split):
+    for split in (name for name in SPLIT_NAMES if name != found.split):  # a link to other data names them
         with suppress(UserError):  # a split without predictions yet, or with damaged ones
             other = scored.predictions(group, split)
             if meant(other.data_checksum, other.images["image_id"], asked) is not None:

@@ -13,6 +13,7 @@ from colora.plots import SPLIT_NAMES
 from colora.runs import audit
 from colora.runs.external import external_splits
 from colora.runs.folder import Group
+from colora.runs.names import is_external
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from colora.system.table_file import ENDINGS
@@ -120,10 +121,13 @@ def table(group: Group, judged: pd.DataFrame, found: SeedPredictions) -> None:
 
 
 def split_of(group: Group, image_id: str, found: SeedPredictions) -> str | None:
-    """The split that has the image; the one on show is looked through first."""
-    for split in dict.fromkeys((found.split, *SPLIT_NAMES, *external_splits(group))):
+    """The split that has the image; the one on show is looked through first. Of the group's own data all splits have
+    these verdicts, of other data the tests on them."""
+    others = external_splits(group) if is_external(found.split) else SPLIT_NAMES
+    for split in dict.fromkeys((found.split, *others)):
         with suppress(UserError):  # a split without predictions yet
-            if (scored.predictions(group, split).images["image_id"] == image_id).any():
+            other = scored.predictions(group, split)
+            if other.data_checksum == found.data_checksum and (other.images["image_id"] == image_id).any():
                 return split
     return None
 

@@ -88,8 +88,8 @@ def _size(path: str) -> int:
 
 
 def toolbar(ticked: list[Entry], entries: list[Entry]) -> None:
-    whole = bool(ticked) and all(entry.kind in ("group", "cut") for entry in ticked)
-    about = {"icon": ":material/undo:", "disabled": not whole, "help": "Tick groups or cuts."}
+    whole = bool(ticked) and all(entry.kind in trash.COMES_BACK for entry in ticked)
+    about = {"icon": ":material/undo:", "disabled": not whole, "help": "Tick groups, cuts or tests."}
     if back := acting.button("Put back", ticked, "put-back", TRASH, needs="put-back", **about):
         put_back(back)
         st.rerun()

@@ -19,6 +19,7 @@ from colora.data.thumbnails import Place
 from colora.metrics.estimates import Estimate
 from colora.plots import class_colour
 from colora.prediction.answer import by_whom, share
+from colora.results.predictions import checksums_by_place
 from colora.runs.folder import Group
 from colora.system.errors import UserError
 from pages.components import address, show
@@ -244,7 +245,8 @@ def nearest(group: Group, about: dict[str, Any], told: dict[str, Any]) -> None:
     known = known_of(group)
     resolved, table = known.best.resolved, known.tables["train"]
     assert resolved is not None  # it has finished
-    checksums = table["checksum"].to_numpy() if "checksum" in table else None
+    kept = "checksum" in table
+    checksums = checksums_by_place(table, table["checksum"].to_numpy(), "train") if kept else None
     source = pictures.pictures_of(group.config, resolved.data_checksum, "train", checksums)
     places = [Place("train", row["index"], row["image_id"]) for row in found]
     images = [source] * len(places) if isinstance(source, UserError) else source.read(places)

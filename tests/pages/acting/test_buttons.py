@@ -37,7 +37,7 @@ HARMLESS = {
     "remove-all": "takes one's own scans out of the tab",
     "again": "asks once more what a scan is called",
     "stop-folder": "ends what predicts a folder",
-    "stop-test": "ends a test on other data, of which nothing is kept",
+    "seen-test": "takes away what was said",
     "stop-features": "ends what makes a group known",
     "verdict-import": "adds to the reader's own verdicts, whatever the group",
 }
@@ -79,7 +79,7 @@ def test_every_button_that_acts_is_pressed_here():
     pressed |= {"launch-comparison", "train-now", "undo-cut", "launch-button", "cut-leaks", "freeze", "confirm-freeze"}
     pressed |= {"start-{target.id}", "cancel-{transfer.id}"}
     pressed |= {"features", "predict-folder"}  # in pages/predict
-    pressed |= {"test", "remove-test", "undo-test"}  # in pages/test_external
+    pressed |= {"test", "stop-test", "remove-test", "undo-test"}  # in pages/test_external
     pressed |= {"add-columns"}  # in pages/test_subgroups
     assert acting_keys() == pressed
 
