@@ -106,7 +106,7 @@ def main() -> int:
     from colora.queue.slots import make_slots
     from colora.queue.supervisor import Supervisor, supervise
 
-    colora.queue.supervisor.TURN_SECONDS = 0.1
+    colora.queue.supervisor.TURN_SECONDS, colora.queue.supervisor.SHARE = 0.1, 1
     slots, term_after, kill_after, linger = json.loads(f"[{','.join(sys.argv[3:])}]")
     supervisor = Supervisor(Path(sys.argv[2]), make_slots(cpu_slots=slots), command, term_after, kill_after)
     return 0 if supervise(supervisor, linger) else 4
