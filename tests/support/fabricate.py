@@ -4,6 +4,7 @@ The figures come from a simple learner: the logit of the true class grows with t
 its own fixed noise, so that loss, accuracy, AUC and predictions agree with each other, as after training.
 """
 
+import json
 import subprocess
 import time
 from functools import cache
@@ -29,12 +30,13 @@ from colora.runs.documents import CALIBRATION
 from colora.runs.external import keep_external, seed_tested
 from colora.runs.features import Kept, write_features
 from colora.runs.finished import finished
-from colora.runs.folder import ACTIVE, Group, Run, append_json, create_group, own_process, read_json, write_json
+from colora.runs.folder import ACTIVE, Group, Run, create_group, own_process, read_json, write_json
 from colora.runs.notes import write_notes
 from colora.runs.prediction_table import made_table
 from colora.runs.selection import selected_row
 from colora.settings.config import RunConfig, make_config
 from colora.settings.resolved import Resolved
+from colora.system.files import append_bytes
 from colora.system.process import identity
 
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
@@ -202,11 +204,14 @@ def fill_run(
     if state != "queued":
         run.write_resolved(resolved(run.config, warnings))
         lines = [f"seed {run.seed} on cpu, fp32, 2 threads (test data)"]
+        rows = []
         for epoch in range(1, epochs_done + 1):
             row = metrics_row(run.seed, epoch) | {"merges": epoch // run.config.merge_every}
-            append_json(run.path / "metrics.jsonl", row)
+            rows.append(json.dumps(row) + "\n")
             write_epoch_outputs(run, epoch)
             lines.append(f"epoch {epoch}/{epochs}  loss {row['train_loss']:.3f}  validation {row['val_accuracy']:.3f}")
+        if rows:
+            append_bytes(run.path / "metrics.jsonl", "".join(rows).encode())  # at once: each time it waits for the disk
         (run.path / "log.txt").write_text("\n".join(lines + ([reason] if reason else [])) + "\n")
     if state == "done":
         write_predictions(run, selected_row(run.metrics, run.config.selection) + 1, with_patients)

@@ -17,7 +17,20 @@ END_SECONDS = 20
 
 def living_workers() -> list[psutil.Process]:
     """What this process has started and has not ended: `colora worker` and its stand-ins."""
+    if childless():
+        return []
     return [child for child in psutil.Process().children() if {"worker", str(STAND_IN)} & set(words(child))]
+
+
+def childless() -> bool:
+    """Whether this process has no child at all: the system says so at once, while psutil reads about every process."""
+    if not hasattr(os, "waitid"):  # neither macOS nor Windows has it
+        return False
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def words(process: psutil.Process) -> list[str]:
