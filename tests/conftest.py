@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}  # as the command line does, before torch loads
@@ -21,11 +21,13 @@ from hypothesis import settings
 from queueing import Lab
 from small_data import write_folder, write_npz
 
+import colora.cli.main
 import colora.engines.local  # now: first imported while a test has patched what it imports, it would keep that
 import colora.queue.worked
 import colora.runs.proof
 import colora.system.busy
 import colora.system.download
+from colora.cli.arguments import Parser
 from colora.data import phantom
 from colora.data.dataset import SPLITS
 from colora.runs import access
@@ -46,6 +48,19 @@ colora.system.busy.LEAST_SECONDS = 0.02  # of a rehearsal's steps; whoever looks
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that a Ctrl-C of a test reaches what it starts
+
+
+build_parser = colora.cli.main._parser
+
+
+@cache
+def parser_of(runs_dir: str | None, home: str | None) -> Parser:
+    """The command line's parser, by what it reads of the environment: a command builds it once, which takes 25 ms, and
+    a process of tests runs hundreds."""
+    return build_parser()
+
+
+colora.cli.main._parser = lambda: parser_of(os.environ.get("COLORA_RUNS_DIR"), os.environ.get("HOME"))
 
 
 def pytest_collection_finish() -> None:
