@@ -2,12 +2,13 @@
 
 import time
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from predicting import PATIENCE_SECONDS, at_rest
 
 from colora.system.errors import UserError
-from pages.components.explain.inquiries import KEPT_BYTES, Inquiries, Inquiry
+from pages.components.explain.inquiries import KEPT_BYTES, Inquiries, Inquiry, _is_connected
 
 
 @pytest.fixture
@@ -113,6 +114,39 @@ def test_where_no_page_looks_any_more_all_is_dropped_and_asked_anew_when_one_doe
     wanted = [inquiries.known(Inquiry("slow", slow)), inquiries.known(Inquiry("never", lambda tell: "at last"))]
     again, other = inquiries.want(wanted)
     assert (again.answer.result(PATIENCE_SECONDS), other.answer.result(PATIENCE_SECONDS)) == ("there", "at last")
+
+
+def test_what_a_tab_asked_that_was_closed_ends_at_once_and_is_asked_anew_when_it_is_back(monkeypatch):
+    monkeypatch.setattr("pages.components.explain.inquiries.SOON_SECONDS", 0)
+    open_tabs, begun, on, asked = {"a"}, Event(), Event(), []
+    inquiries = Inquiries(lambda: "a" in open_tabs)
+
+    def slow(tell):
+        for question in range(10):
+            tell("asking", question, 10)
+            asked.append(question)
+            begun.set()
+            assert on.wait(PATIENCE_SECONDS)
+        return "there"
+
+    first, never = inquiries.want([Inquiry("slow", slow), Inquiry("never", lambda tell: "at last")])
+    assert begun.wait(PATIENCE_SECONDS)
+    open_tabs.clear()
+    on.set()
+    at_rest(inquiries)
+    assert asked == [0] and first.answer.cancelled() and never.answer.cancelled()
+    open_tabs.add("a")
+    again, other = inquiries.want([Inquiry("slow", slow), Inquiry("never", lambda tell: "at last")])
+    assert (again.answer.result(PATIENCE_SECONDS), other.answer.result(PATIENCE_SECONDS)) == ("there", "at last")
+
+
+def test_a_session_without_a_server_is_always_there(monkeypatch):
+    monkeypatch.setattr("streamlit.runtime.exists", lambda: False)
+    assert _is_connected("of a test")
+    monkeypatch.setattr("streamlit.runtime.exists", lambda: True)
+    server = SimpleNamespace(is_active_session=lambda session: session == "open")
+    monkeypatch.setattr("streamlit.runtime.get_instance", lambda: server)
+    assert _is_connected("open") and not _is_connected("closed")
 
 
 def test_a_page_notices_what_it_was_not_drawn_with(inquiries):

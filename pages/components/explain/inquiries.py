@@ -1,8 +1,8 @@
 """What models are asked while somebody looks on: one question after another, in a thread beside the page.
 
 So every key, choice and verdict is served meanwhile. What nobody waits for any more is dropped between two questions,
-and so is all where no page has looked for a while, since its tab is closed or shows another one. The last answers of
-each session are kept.
+and so is all where the tab is closed, or where no page has looked for a while, since it shows another one. The last
+answers of each session are kept.
 """
 
 import time
@@ -10,10 +10,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock, Thread
 from typing import Any
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from colora.system.download import Progress
 from pages.components import show, sign_in
@@ -71,10 +74,15 @@ class Inquiry:
             self.answer.set_result(found)
 
 
-class Inquiries:
-    """Of one session."""
+def always() -> bool:
+    return True
 
-    def __init__(self) -> None:
+
+class Inquiries:
+    """Of one session; `connected` says whether its tab is still there."""
+
+    def __init__(self, connected: Callable[[], bool] = always) -> None:
+        self._connected = connected
         self._lock = Lock()
         self._known: OrderedDict[Hashable, Inquiry] = OrderedDict()
         self._waiting: deque[Inquiry] = deque()
@@ -157,7 +165,7 @@ class Inquiries:
                 now = self._now = self._waiting.popleft() if self._waiting else None
 
     def _looked_on(self) -> bool:
-        return time.monotonic() - self._looked < LEFT_SECONDS
+        return time.monotonic() - self._looked < LEFT_SECONDS and self._connected()
 
     def _leave(self) -> None:
         while self._waiting:
@@ -166,7 +174,15 @@ class Inquiries:
 
 def inquiries() -> Inquiries:
     """Those of this session."""
-    return st.session_state.setdefault("inquiries", Inquiries())
+    if "inquiries" not in st.session_state:
+        session = get_script_run_ctx().session_id
+        st.session_state["inquiries"] = Inquiries(partial(_is_connected, session))
+    return st.session_state["inquiries"]
+
+
+def _is_connected(session: str) -> bool:
+    """Whether a tab is open; one that lost its connection for a moment asks anew when it has it again."""
+    return not runtime.exists() or runtime.get_instance().is_active_session(session)
 
 
 def follow() -> None:
