@@ -20,6 +20,20 @@ def inquiries(monkeypatch):
     at_rest(made)
 
 
+def ten_questions(begun: Event, on: Event, asked: list[int]) -> Inquiry:
+    """One that asks ten times, and each time waits to be let `on`."""
+
+    def work(tell):
+        for question in range(10):
+            tell("asking", question, 10)
+            asked.append(question)
+            begun.set()
+            assert on.wait(PATIENCE_SECONDS)
+        return "there"
+
+    return Inquiry("slow", work)
+
+
 def test_they_are_answered_in_their_order_and_once(inquiries):
     done = []
 
@@ -35,15 +49,8 @@ def test_they_are_answered_in_their_order_and_once(inquiries):
 
 def test_what_nobody_waits_for_any_more_ends_between_two_questions(inquiries):
     begun, on, asked = Event(), Event(), []
-
-    def slow(tell):
-        for question in range(10):
-            tell("asking", question, 10)
-            asked.append(question)
-            begun.set()
-            assert on.wait(PATIENCE_SECONDS)
-
-    first, never = inquiries.want([Inquiry("slow", slow), Inquiry("never", lambda tell: asked.append("never"))])
+    slow = ten_questions(begun, on, asked)
+    first, never = inquiries.want([slow, Inquiry("never", lambda tell: asked.append("never"))])
     assert begun.wait(PATIENCE_SECONDS) and first.says == "asking"
     (other,) = inquiries.want([Inquiry("other", lambda tell: "there")])
     on.set()
@@ -121,22 +128,18 @@ def test_what_a_tab_asked_that_was_closed_ends_at_once_and_is_asked_anew_when_it
     open_tabs, begun, on, asked = {"a"}, Event(), Event(), []
     inquiries = Inquiries(lambda: "a" in open_tabs)
 
-    def slow(tell):
-        for question in range(10):
-            tell("asking", question, 10)
-            asked.append(question)
-            begun.set()
-            assert on.wait(PATIENCE_SECONDS)
-        return "there"
+    def want() -> list[Inquiry]:
+        never = Inquiry("never", lambda tell: "at last")
+        return inquiries.want([ten_questions(begun, on, asked), never])
 
-    first, never = inquiries.want([Inquiry("slow", slow), Inquiry("never", lambda tell: "at last")])
+    first, never = want()
     assert begun.wait(PATIENCE_SECONDS)
     open_tabs.clear()
     on.set()
     at_rest(inquiries)
     assert asked == [0] and first.answer.cancelled() and never.answer.cancelled()
     open_tabs.add("a")
-    again, other = inquiries.want([Inquiry("slow", slow), Inquiry("never", lambda tell: "at last")])
+    again, other = want()
     assert (again.answer.result(PATIENCE_SECONDS), other.answer.result(PATIENCE_SECONDS)) == ("there", "at last")
 
 

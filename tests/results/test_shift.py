@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from fabricate import COUNTS, fabricate, fabricate_external, labels_of, probabilities, train_on, write_seen
+from fabricate import (
+    COUNTS,
+    fabricate,
+    fabricate_external,
+    group_that_was_tested,
+    labels_of,
+    probabilities,
+    train_on,
+    write_seen,
+)
 
 from colora.metrics.calibration import temperature, tempered
 from colora.metrics.classification import cross_entropy
@@ -21,9 +30,7 @@ SPLIT = "external/clinic-b"
 
 @pytest.fixture
 def group(tmp_path):
-    found = fabricate(tmp_path / "runs", "g", ["done", "done"], with_patients=True)
-    fabricate_external(found)
-    return Group(found.path)
+    return group_that_was_tested(tmp_path / "runs")
 
 
 def test_each_part_is_of_the_images_that_it_names(group):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import fabricate, fabricate_external, labels_of, patients, probabilities
+from fabricate import fabricate, group_that_was_tested, labels_of, patients, probabilities
 from predictions_made import scored
 
 from colora.metrics.classification import accuracy, macro_auc
@@ -18,7 +18,6 @@ from colora.results.statistics import group_statistics
 from colora.results.subgroups import OTHER, UNKNOWN, Column, Subgroups, _part, columns_of, subgroups
 from colora.results.summary import taken_run
 from colora.runs.audit import recorded
-from colora.runs.folder import Group
 from colora.runs.metadata import metadata_path, read_metadata
 from colora.runs.selection import selected_epoch
 from colora.system.errors import UserError
@@ -28,9 +27,7 @@ SPLIT = "external/clinic-b"
 
 @pytest.fixture
 def group(tmp_path):
-    found = fabricate(tmp_path / "runs", "g", ["done", "done"], with_patients=True)
-    fabricate_external(found)
-    return Group(found.path)
+    return group_that_was_tested(tmp_path / "runs")
 
 
 def table(rows: list[dict], name: str = "more.csv") -> tuple[bytes, str]:

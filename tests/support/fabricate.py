@@ -295,6 +295,13 @@ def fabricate_external(group: Group, name: str = "clinic-b", **about: Any) -> st
     return keep_external(group, name, said | about, tables, [seed_tested(run) for run in finished(group)])
 
 
+def group_that_was_tested(runs_dir: Path) -> Group:
+    """Two finished seeds, whose images have patients, tested on other data."""
+    group = fabricate(runs_dir, "g", ["done", "done"], with_patients=True)
+    fabricate_external(group)
+    return Group(group.path)
+
+
 def write_seen(run: Run) -> None:
     """What a model sees in its images, as `runs.features` keeps it."""
     images = {split: sum(counts) for split, counts in COUNTS.items()}
