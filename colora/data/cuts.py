@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from colora.data.rules import Rule
 from colora.runs.access import check, named_place
 from colora.runs.audit import cuts_folder, own_folder, record
-from colora.runs.names import check_file_name
+from colora.runs.names import ELSEWHERE, check_file_name
 from colora.runs.trash import CUT, restore, to_trash
 from colora.settings.config import names_file
 from colora.settings.resolved import Count
@@ -30,7 +30,6 @@ from colora.system.typed import clean_path, is_file, shortened
 SCHEMA_VERSION = 1
 PINNED = "cut.json"
 REMEMBERED_CUTS = 64
-ELSEWHERE = "choose another --runs-dir"
 
 
 class Source(BaseModel):

@@ -73,7 +73,7 @@ def evaluate_group(
     found = overlap(runs[0], images, near)
     seeds, predicted, tables = [], [], {}
     far = keep is not None and all(map(has_features, runs))
-    places = _places(outside, matched)
+    places = _places(outside, matched) if keep is not None else None
     for done, run in enumerate(runs):
         on_progress("predicting with seeds", done, len(runs))
         p, distance = _predicted(models, run, images.images, far)

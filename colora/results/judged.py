@@ -11,6 +11,7 @@ from colora.metrics.bootstrap import Sample
 from colora.metrics.classification import accuracy, cross_entropy, macro_auc
 from colora.metrics.figures import Predicted
 from colora.results.predictions import image_table, predicted
+from colora.results.summary import taken_run
 from colora.runs.external import counting, says_untested
 from colora.runs.folder import Group, Run
 from colora.system.errors import UserError
@@ -52,6 +53,13 @@ class Judged:
     @property
     def _image_ids(self) -> np.ndarray:
         return self.table["image_id"].astype(str).to_numpy()
+
+    @cached_property
+    def one(self) -> int | None:
+        """Position in `runs` of the model that stands for them (`over_seeds.one_model`): that which the paper's rule
+        takes; None for the ensemble, with any other rule, and at an epoch that a person chose."""
+        taken = None if self.epoch is not None else taken_run(self.group, list(self.runs))
+        return None if taken is None else self.seeds.index(taken.seed)
 
     @property
     def seeds(self) -> list[int]:

@@ -18,7 +18,7 @@ from colora.runs.external import counting
 from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
 from colora.runs.metadata import MOST_CELLS, MOST_COLUMNS, read_metadata, write_metadata
-from colora.runs.names import is_external
+from colora.runs.names import ELSEWHERE, is_external
 from colora.system.errors import UserError
 from colora.system.storage import disk_errors
 from colora.system.table_file import Table, read_table, table_of
@@ -45,7 +45,7 @@ def bring_metadata(
         images = _images(group, split)
         found, used = _matched(table, images)
     identity = group.identity
-    with editing(group.path.parent), disk_errors(group.path, "choose another --runs-dir"):
+    with editing(group.path.parent), disk_errors(group.path, ELSEWHERE):
         same_group(group.path, identity)
         before = read_metadata(group, split)
         known = pd.DataFrame(index=images.index) if before is None else before

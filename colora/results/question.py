@@ -8,7 +8,7 @@ a single seed its own, and with the paper's rule the one that it takes (`summary
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,19 +18,18 @@ from colora.metrics.operating_point import Choice
 from colora.metrics.over_seeds import one_model
 from colora.results.judged import Judged, judged
 from colora.results.operating_point import OperatingPoint, Question, operating_point, usual_positives
-from colora.results.summary import taken_run
 from colora.runs.access import check_group
-from colora.runs.audit import acting_user, record
+from colora.runs.audit import acting_user, record, this_moment
 from colora.runs.documents import QUESTION, contained, question_file
 from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
+from colora.runs.names import ELSEWHERE
 from colora.runs.siblings import seeds_text
 from colora.settings.catalog import THRESHOLD_RULES
 from colora.system.errors import UserError
 from colora.system.files import write_json
 from colora.system.storage import disk_errors
 
-ELSEWHERE = "choose another --runs-dir"
 OF_WHOM = ("frozen", "frozen_by")  # all else in the document says what was frozen
 
 
@@ -145,7 +144,7 @@ def freeze(
         "threshold": point.threshold,
         "seeds": seeds,
         "checksum": _checksum(validation),
-        "frozen": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "frozen": this_moment(),
         "frozen_by": acting_user(),
     }
     with editing(runs_dir), disk_errors(path, ELSEWHERE):
@@ -193,9 +192,8 @@ def _point(
 
 def _model(found: Judged) -> tuple[list[int], np.ndarray]:
     """(seeds, probabilities (N, C)) of the one model."""
-    taken = taken_run(found.group, list(found.runs))
-    one = None if taken is None else list(found.runs).index(taken)
-    return (found.seeds if one is None else [found.seeds[one]]), one_model(found.probabilities, one)
+    seeds = found.seeds if found.one is None else [found.seeds[found.one]]
+    return seeds, one_model(found.probabilities, found.one)
 
 
 def _checksum(validation: Judged) -> str:

@@ -17,7 +17,6 @@ from colora.metrics.estimates import Estimate, of_share
 from colora.metrics.novelty import Scales
 from colora.results.calibration import calibrated
 from colora.results.judged import Judged, judged
-from colora.results.summary import taken_run
 from colora.runs.features import has_features, read_familiar
 
 
@@ -99,10 +98,7 @@ def prevalence(seen: Judged) -> list[Estimate]:
 def standing(seen: Judged, validation: Judged) -> Calibration:
     """Of the one model that stands for the group."""
     seeds, joint = calibrated(seen, validation)
-    taken = taken_run(seen.group, list(seen.runs))
-    if taken is not None:
-        return seeds[seen.seeds.index(taken.seed)]
-    return joint or seeds[0]
+    return joint or seeds[0] if seen.one is None else seeds[seen.one]
 
 
 def far(test: Judged, seen: Judged) -> dict[str, Far] | None:

@@ -27,7 +27,7 @@ from colora.results.predictions import epoch_file
 from colora.results.question import frozen
 from colora.results.shift import shift
 from colora.results.subgroups import subgroups
-from colora.results.summary import group_summary, taken_run
+from colora.results.summary import group_summary
 from colora.runs.documents import contained, question_file
 from colora.runs.external import about_external, data_of, says_untested
 from colora.runs.finished import says_not_counted, under_way
@@ -68,7 +68,7 @@ def group_statistics(
         config = group.config
         ordinal = in_order(config.dataset)
         found = statistics(seen.labels, seen.probabilities, seen.class_names, seen.patients, ordinal)
-        runs, taken = seen.runs, taken_run(group, list(seen.runs))
+        runs = seen.runs
         resolved = runs[0].resolved
         assert resolved is not None
         about = {"finished": len(runs), "under_way": under_way(group), "apart": apart_rows(group)}
@@ -85,7 +85,7 @@ def group_statistics(
             "seeds": [{"seed": s, **own.as_dict()} for s, own in zip(seen.seeds, found.seeds, strict=True)],
             "ensemble": found.ensemble.as_dict() if found.ensemble else None,
             "over_seeds": _over_seeds(found.over_seeds),
-            "one_model": taken.seed if taken else None,
+            "one_model": None if seen.one is None else seen.seeds[seen.one],
             "calibration": _calibration(seen),
             "operating_point": point,
             "frozen": _frozen(seen),

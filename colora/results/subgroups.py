@@ -25,7 +25,6 @@ from colora.metrics.statistics import headlines
 from colora.results.judged import Judged, judged
 from colora.results.operating_point import Question, points
 from colora.results.question import frozen, question_of, usual_question, worded
-from colora.results.summary import taken_run
 from colora.runs.documents import question_file
 from colora.runs.metadata import MISSING, read_metadata
 from colora.system.errors import UserError
@@ -192,8 +191,8 @@ def subgroups(seen: Judged, name: str) -> Subgroups:
     if name not in known:
         there = f"there are {', '.join(map(shortened, known))}" if known else "nothing is known that does"
         raise UserError(f"No column '{shortened(name)}' divides these images: {there}.", field="by")
-    column, one = Column.of(known[name]), _one(seen)
-    p, why_not, asked, answer = one_model(seen.probabilities, one), None, None, None
+    column, p = Column.of(known[name]), one_model(seen.probabilities, seen.one)
+    why_not, asked, answer = None, None, None
     try:
         asked, *answer = _question(seen)
     except UserError as error:  # that question alone cannot be answered
@@ -202,13 +201,6 @@ def subgroups(seen: Judged, name: str) -> Subgroups:
     if (column.part < 0).any():
         rows.append((UNKNOWN, column.part < 0, False))
     return Subgroups(name, [_part(seen, p, *row, answer) for row in rows], asked, why_not)
-
-
-def _one(seen: Judged) -> int | None:
-    """Position of the model that the paper's rule takes; None where the ensemble stands for the group, as at an epoch
-    that a person chose."""
-    taken = None if seen.epoch is not None else taken_run(seen.group, list(seen.runs))
-    return None if taken is None else seen.seeds.index(taken.seed)
 
 
 def _question(seen: Judged) -> tuple[str, Question, float]:

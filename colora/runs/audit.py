@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ def own_folder(runs_dir: Path) -> Path:
 def cuts_folder(runs_dir: Path) -> Path:
     """runs/.colora/cuts, of NAME.json; it need not exist."""
     return Path(runs_dir) / ".colora" / "cuts"
+
+
+def this_moment() -> str:
+    """ISO 8601 in UTC, to the millisecond: two of what one person does have different ones."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def record(runs_dir: Path, action: str, group: str, seeds: list[int], **detail: Any) -> None:

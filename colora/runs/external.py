@@ -14,19 +14,18 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from colora.runs.access import check, check_group
-from colora.runs.audit import acting_user, record
+from colora.runs.audit import acting_user, record, this_moment
 from colora.runs.documents import EXTERNAL as FILE
 from colora.runs.documents import external_file
 from colora.runs.finished import finished
 from colora.runs.folder import Group, Run, run_folder, same_group
 from colora.runs.lock import editing
 from colora.runs.metadata import FILE as METADATA
-from colora.runs.names import EXTERNAL, external_folder, external_name, is_external
+from colora.runs.names import ELSEWHERE, EXTERNAL, external_folder, external_name, is_external
 from colora.runs.selection import selected_epoch
 from colora.runs.trash import name_in_trash, to_trash
 from colora.settings.config import RunConfig, make_config
@@ -35,8 +34,6 @@ from colora.system.errors import UserError
 from colora.system.files import sync_folder, write_bytes, write_json
 from colora.system.storage import disk_errors
 from colora.system.typed import exists
-
-ELSEWHERE = "choose another --runs-dir"
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,7 @@ def keep_external(
         "identity": identity,
         **about,
         "seeds": seeds,
-        "tested": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "tested": this_moment(),
         "tested_by": acting_user(),
     }
     with editing(runs_dir), disk_errors(target, ELSEWHERE):

@@ -28,7 +28,6 @@ import os
 import shutil
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from colora.runs import verdict
-from colora.runs.audit import acting_user
+from colora.runs.audit import acting_user, this_moment
 from colora.runs.documents import contained, group_file, metrics_file, run_file, status_file
 from colora.runs.ground import Ground, apart, ground
 from colora.runs.names import check_file_name, external_folder, is_external
@@ -184,7 +183,7 @@ class Run:
         from colora.runs.prediction_table import read_table
 
         classes = len(self.resolved.class_names) if self.resolved else None
-        return read_table(self.predictions_file(split), classes, split == "train")
+        return read_table(self.predictions_file(split), classes, split)
 
     def has_predictions(self, split: str) -> bool:
         return exists(self.predictions_file(split))  # what is there and is no file is a sentence
@@ -308,7 +307,7 @@ def create_group(
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(),
         "seeds": seeds,
-        "created": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "created": this_moment(),
         "launched_by": acting_user(),
         "engine": engine,
         "identity": uuid.uuid4().hex,

@@ -12,6 +12,7 @@ from colora.system.typed import shortened
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 EXTERNAL = "external/"
+ELSEWHERE = "choose another --runs-dir"  # where the disk of a runs folder takes nothing
 RESERVED = ("train", "val", "validation", "test", "all")  # which would pass for splits of a group's own
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import safe_open
 
+from colora.runs.names import is_external
 from colora.system.errors import UserError
 from colora.system.files import why
 from colora.system.typed import is_file
@@ -50,7 +51,7 @@ def made_table(
     return table
 
 
-def read_table(path: Path, classes: int | None, train: bool) -> "pd.DataFrame":
+def read_table(path: Path, classes: int | None, split: str) -> "pd.DataFrame":
     """The table, as `Run.predictions` describes it. `classes` is None where the run does not say how many there are.
 
     Raises UserError where the file is missing, is no such table, or holds a label that is no class, or probabilities
@@ -60,21 +61,21 @@ def read_table(path: Path, classes: int | None, train: bool) -> "pd.DataFrame":
     from pyarrow.parquet import read_metadata
 
     if not is_file(path):
-        raise damaged(path, "it is missing, or no file")
+        raise damaged(path, split, "it is missing, or no file")
     try:
         if (rows := read_metadata(path).num_rows) > MOST_IMAGES:
             raise ValueError(f"it claims {rows:,} images")
         table = pd.read_parquet(path)
     except Exception as error:  # of damaged bytes pyarrow raises errors of very many kinds
-        raise damaged(path, why(error)) from error
-    if problem := _problem(table, classes, train):
-        raise damaged(path, problem)
+        raise damaged(path, split, why(error)) from error
+    if problem := _problem(table, classes, split == "train"):
+        raise damaged(path, split, problem)
     return table
 
 
-def damaged(path: Path, reason: str) -> UserError:
+def damaged(path: Path, split: str, reason: str) -> UserError:
     way_out = "train this seed again in a new group. The other seeds are not affected."
-    if path.parent.parent.name == "external":
+    if is_external(split):
         way_out = "remove this test, and test again. The group is not affected."
     return UserError(
         f"{path} cannot be read as predictions ({reason}): restore the file from a copy, or {way_out}"

@@ -109,9 +109,9 @@ def test_a_table_of_equal_rows_without_end_is_not_read(group, monkeypatch):
 
 def test_how_many_classes_there_are_is_held_against_the_run_where_it_says_so(group):
     path = group.runs[0].path / "predictions" / "test.parquet"
-    assert len(read_table(path, None, train=False)) == len(read_table(path, len(CLASS_NAMES), train=False)) == 200
+    assert len(read_table(path, None, "test")) == len(read_table(path, len(CLASS_NAMES), "test")) == 200
     with pytest.raises(UserError, match="it lacks the column p_4"):
-        read_table(path, 5, train=False)
+        read_table(path, 5, "test")
 
 
 @pytest.mark.parametrize(
