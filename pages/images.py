@@ -11,17 +11,18 @@ from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import address, elsewhere, leaks, show, sign_in
 from pages.components.frame import inside_app, one_of
-from pages.components.images import listed, scored
+from pages.components.images import listed, mapped, scored, selected
 from pages.components.images.browse import browse
 from pages.components.images.hardest import hardest
 from pages.components.images.in_address import opened_image
 from pages.components.images.judging import say_problem
+from pages.components.images.map_view import forget_figure, map_view
 from pages.components.images.one_image import one_image
 from pages.components.images.other_split import split_to_go_to
 from pages.components.images.verdict_list import verdict_list
 from pages.components.runs import chosen_group, show_damage, show_damaged_seeds, summary
 
-VIEWS = {"browse": "Browse", "figures": "Figures 11 and 12", "verdicts": "Verdicts"}
+VIEWS = {"browse": "Browse", "map": "Map", "figures": "Figures 11 and 12", "verdicts": "Verdicts"}
 
 
 def choose_view() -> str:
@@ -31,7 +32,8 @@ def choose_view() -> str:
         required=True,
         format_func=VIEWS.get,
         key=address.one("view", list(VIEWS), VIEWS.get),
-        help="Figures 11 and 12 of the paper: the least certain images of each class, and typical ones.",
+        help="Map: the images as points, near each other what the model finds alike. "
+        "Figures 11 and 12 of the paper: the least certain images of each class, and typical ones.",
     )
 
 
@@ -41,12 +43,15 @@ def origin_of(found: SeedPredictions, about: dict, whose: listed.Whose) -> str:
     return f"{split}, {len(found.images):,} images · {whose_says(found, whose)}"
 
 
-def looking(group: Group, about: dict, found: SeedPredictions, split: str) -> None:
-    """The choices, then the grid or the one image that is open."""
+def looking(group: Group, about: dict, found: SeedPredictions, split: str, on_map: bool) -> None:
+    """The choices, then the grid, or the map with its own, or the one image that is open."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
         score = listed.choose_score(len(found.seeds))
         whose = listed.choose_whose(group, found.seeds)
         order = listed.choose_order()
+    ground = mapped.ground(group, found, whose) if on_map else None
+    if on_map and ground is None:
+        return
     table = scored.scores(group, split, whose)
     chosen = listed.choose_filters(split, found.class_names, table, score, found.data_checksum)
     rows = scored.order_of(group, split, whose, score, order)
@@ -56,7 +61,7 @@ def looking(group: Group, about: dict, found: SeedPredictions, split: str) -> No
     def list_with(judged: pd.DataFrame) -> listed.Listed:
         return listed.listed(table, rows, found.class_names, score, chosen, judged)
 
-    st.fragment(one_or_many)(group, about, found, list_with, split, origin)
+    st.fragment(one_or_many)(group, about, found, list_with, split, origin, ground)
 
 
 def one_or_many(
@@ -66,6 +71,7 @@ def one_or_many(
     list_with: Callable[[pd.DataFrame], listed.Listed],
     split: str,
     origin: str,
+    ground: mapped.Ground | None,
 ) -> None:
     """Runs alone when an image is opened, judged or left, so it makes the list itself."""
     sign_in.still()
@@ -76,14 +82,25 @@ def one_or_many(
     try:
         with one_of(2, 1 if image_id else 0):
             if image_id:
-                one_image(group, about, found, list_with(as_in_the_grid(found, judged)), split, source, image_id)
+                forget_figure()
+                shown = list_with(as_in_the_grid(found, judged))
+                one_image(group, about, found, on_the_map(ground, shown), split, source, image_id)
             else:
                 st.session_state["grid-judged"] = found.data_checksum, judged
                 say_problem()
-                browse(found, list_with(judged), split, source, judged, origin)
+                if ground:
+                    map_view(ground, list_with(judged), split, source, judged, origin)
+                else:
+                    browse(found, list_with(judged), split, source, judged, origin)
     except UserError as error:  # here, since a part of the page that runs alone has no page around it
         show.say(error)
     address.tell()
+
+
+def on_the_map(ground: mapped.Ground | None, shown: listed.Listed) -> listed.Listed:
+    """Those of the list that are selected there; without a selection, or a map, all."""
+    chosen = selected.selected(ground, selected.asked()).inside if ground else None
+    return shown if chosen is None else shown.within(chosen)
 
 
 def as_in_the_grid(found: SeedPredictions, judged: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +139,7 @@ try:
         st.session_state["to-view"] = view, there
         st.rerun()
     else:
-        looking(group, about, found, split)
+        looking(group, about, found, split, view == "map")
     show.picture_format()
 except UserError as error:
     show_damage(group, error)

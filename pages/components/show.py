@@ -47,7 +47,7 @@ STATE_COLUMN = st.column_config.MultiselectColumn(
 SPLITS = ("test", "val", "train")  # in the order of their weight
 OTHER_DATA = " The others are other data, which the models were tested on."
 OPTIMISTIC = "Optimistic: by the paper's rule the test images chose the epoch, so figures on them are too good."
-CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+NOT_NEEDED = ["lasso2d", "select2d", "autoScale2d"]  # in a figure's toolbar
 MARKUP = re.compile(r"[\\`*<>~$&|#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|:(?=[\w/])|(?<=www)\.")  # begins or ends some
 ICON = re.compile(r":(?=material/|[\w+-]*[A-Za-z+][\w+-]*:)")  # or an emoji: drawn even where the text is escaped
 AT_A_BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=[-+=\s]|$)")  # of a line: a list's mark, a heading's rule
@@ -303,24 +303,25 @@ def show_figure(
     csv_button(table, name, origin)
 
 
-def chart(figure: go.Figure | Written, name: str, origin: str, **options: Any) -> None:
+def chart(figure: go.Figure | Written, name: str, origin: str, areas: bool = False, **options: Any) -> None:
     """A figure whose camera saves it under `name`, on the page's colour and with what it rests on; one that is written
-    already has both."""
+    already has both. `areas`: a person may draw around points of it."""
     sent = figure if isinstance(figure, Written) else written(figure, origin, page_colour())
-    st.plotly_chart(sent, config=chart_config(name), **options)
+    st.plotly_chart(sent, config=chart_config(name, areas), **options)
 
 
 def figure_key(name: str) -> str:
     return f"figure-{name}"
 
 
-def chart_config(name: str) -> dict[str, Any]:
+def chart_config(name: str, areas: bool = False) -> dict[str, Any]:
     """Plotly's toolbar, whose camera saves the figure under its own name in the chosen format."""
     kind = st.session_state.get("picture-format") or "png"
     picture: dict[str, Any] = {"format": kind, "filename": name}
     if kind == "png":
         picture["scale"] = PICTURE_SCALE
-    return CHART_CONFIG | {"toImageButtonOptions": picture}
+    removed = NOT_NEEDED[-1:] if areas else NOT_NEEDED
+    return {"displaylogo": False, "modeBarButtonsToRemove": removed, "toImageButtonOptions": picture}
 
 
 def picture_format() -> None:

@@ -246,7 +246,7 @@ def test_an_image_that_is_nowhere_or_filtered_out_is_said(open_images, runs):
     table = group_scores(Group(runs / "three-done"), "train")
     right = table[table["right"]]["image_id"].iloc[0]
     app = open_images("three-done", image=right, answer="Wrong")
-    assert "The filters leave this image out" in texts(app) and shown(app, "large")["id"] == right
+    assert "leave this image out: it has no neighbours" in texts(app) and shown(app, "large")["id"] == right
 
 
 @pytest.mark.parametrize("page", ["images", "distil"])

@@ -81,6 +81,7 @@ REVIEWED = {  # {file: {why: what is said there}}
         OWN: ["names.get", "name"],
         "`classes` names show.literal": ["class_names"],
     },
+    "pages/components/images/map_view.py": {OWN: ["what_it_is(ground, chosen_list)"]},
     "pages/components/images/one_image.py": {
         NUMBER: [
             "run.seed",

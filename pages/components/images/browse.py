@@ -62,9 +62,22 @@ def browse(
     first = first_shown(count)
     above = st.container()
     size = pager(count, first)
-    rows = chosen_list.part(first, first + size)
     with above:
-        curve(found, chosen_list, rows, first, origin)
+        curve(found, chosen_list, chosen_list.part(first, first + size), first, origin)
+    grid(found, chosen_list, split, source, judged, first, size)
+
+
+def grid(
+    found: SeedPredictions,
+    chosen_list: Listed,
+    split: str,
+    source: Pictures | UserError,
+    judged: pd.DataFrame,
+    first: int,
+    size: int,
+) -> None:
+    """`size` images of the list from position `first` on."""
+    count, rows = len(chosen_list), chosen_list.part(first, first + size)
     if isinstance(source, UserError):
         st.warning(f"The images themselves cannot be shown: {show.literal(source)}", icon=":material/hide_image:")
     ranks = range(first + 1, first + len(rows) + 1)

@@ -60,11 +60,11 @@ def opened_image(data_checksum: str, image_ids: Iterable[str]) -> str | None:
     return image_id
 
 
-def patient(key: str, data_checksum: str, patients: Iterable[str]) -> str:
-    """`address.text` of a field for a patient's id."""
+def name(key: str, data_checksum: str, names: Iterable[str]) -> str:
+    """`address.text` of a field for a patient's id, or an image's."""
 
     def read(asked: str) -> str:
-        if (found := meant(data_checksum, patients, asked)) is None:
+        if (found := meant(data_checksum, names, asked)) is None:
             raise ValueError(asked)
         return found
 

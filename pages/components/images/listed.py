@@ -24,6 +24,7 @@ TRAINED = {"yes": "Trained on", "no": "Not trained on"}
 UNJUDGED = "none"
 JUDGED = VERDICTS | {UNJUDGED: "No verdict"}
 PATIENT = "patient"
+ON_MAP = ("outline", "like", "many", "left", "right", "bottom", "top")  # what selects there
 FILTERS = ("true", "predicted", "answer", "trained", "from", "to", "verdict", PATIENT)
 
 
@@ -41,6 +42,10 @@ class Listed:
 
     def part(self, first: int, last: int) -> pd.DataFrame:
         return self.table.iloc[self.rows[first:last]]
+
+    def within(self, inside: np.ndarray) -> "Listed":
+        """Those of the list for which `inside` (N,) bool, of the whole table, holds."""
+        return Listed(self.table, self.rows[inside[self.rows]], self.score)
 
     def id_at(self, position: int) -> str:
         return self.table["image_id"].iloc[self.rows[position]]
@@ -146,6 +151,9 @@ def forget_other_group(name: str) -> None:
     before, opened = st.session_state.get("images-of", (name, None))
     if before != name and opened == address.opened():
         _clear()
+        address.drop(*ON_MAP)
+        for key in {*ON_MAP} & {*st.session_state}:
+            del st.session_state[key]
     st.session_state["images-of"] = name, address.opened()
 
 
@@ -174,7 +182,7 @@ def choose_filters(
             chosen["trained"] = _one_or_none(grid, "In training", TRAINED, "trained", options)
         if table["patient_id"].notna().any():
             about = "The whole id, as in the data."
-            key = in_address.patient(PATIENT, data_checksum, table["patient_id"].dropna())
+            key = in_address.name(PATIENT, data_checksum, table["patient_id"].dropna())
             chosen[PATIENT] = grid.text_input("Patient", key=key, help=about, **options)
         key = address.several("verdict", JUDGED, JUDGED.get)
         chosen["verdict"] = st.pills("Verdict", list(JUDGED), format_func=JUDGED.get, key=key, **many)

@@ -29,7 +29,9 @@ from pages.components.images import judging, scored
 from pages.components.images.browse import first_shown, go_to
 from pages.components.images.in_address import named_now, open_image
 from pages.components.images.listed import Listed, score_title
+from pages.components.images.mapped import has_map
 from pages.components.images.other_group import other_groups
+from pages.components.images.selected import select_like
 
 NEIGHBOURS = 3  # on either side
 
@@ -55,7 +57,9 @@ def one_image(
         return
     record = chosen_list.table.iloc[row].to_dict()
     step = partial(go_on, found.data_checksum, chosen_list, image_id)
-    where(chosen_list, position, step)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        where(chosen_list, position, step)
+        on_the_map(found, split, image_id)
     picture = picture_of(record, split, source)
     looking = where_they_look(group, found, record, picture)
     left, right = st.columns([3, 2], gap="large")
@@ -101,36 +105,44 @@ def leave(position: int | None, count: int) -> None:
 
 
 def where(chosen_list: Listed, position: int | None, step: Callable[[int], None]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Back to the grid",
-            icon=":material/arrow_back:",
-            on_click=leave,
-            args=(position, len(chosen_list)),
-            key="back",
-        )
-        if position is None:
-            st.caption("The filters leave this image out, so it has no neighbours.", width="content")
-            return
-        count = len(chosen_list)
-        st.button(
-            "Previous image",
-            icon=":material/chevron_left:",
-            disabled=position == 0,
-            on_click=step,
-            args=(-1,),
-            key="step-back",
-        )
-        st.button(
-            "Next image",
-            icon=":material/chevron_right:",
-            icon_position="right",
-            disabled=position == count - 1,
-            on_click=step,
-            args=(1,),
-            key="step-on",
-        )
-        st.markdown(f"**Rank {position + 1:,}** of {count:,}", width="content")
+    st.button(
+        "Back to the grid",
+        icon=":material/arrow_back:",
+        on_click=leave,
+        args=(position, len(chosen_list)),
+        key="back",
+    )
+    if position is None:
+        st.caption("The filters, or what is selected on the map, leave this image out: it has no neighbours.", width="content")
+        return
+    count = len(chosen_list)
+    st.button(
+        "Previous image",
+        icon=":material/chevron_left:",
+        disabled=position == 0,
+        on_click=step,
+        args=(-1,),
+        key="step-back",
+    )
+    st.button(
+        "Next image",
+        icon=":material/chevron_right:",
+        icon_position="right",
+        disabled=position == count - 1,
+        on_click=step,
+        args=(1,),
+        key="step-on",
+    )
+    st.markdown(f"**Rank {position + 1:,}** of {count:,}", width="content")
+
+
+def on_the_map(found: SeedPredictions, split: str, image_id: str) -> None:
+    """To the images that the model finds most alike, where the group has kept what it sees."""
+    if not has_map(found) or not st.button("Images like this one", icon=":material/explore:", key="like-this"):
+        return
+    select_like(found.data_checksum, image_id)
+    st.session_state["to-view"] = "map", split
+    st.rerun()
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,8 @@ HARMLESS = {
     "back": "leads to the grid",
     "step-back": "leads to another image",
     "step-on": "leads to another image",
+    "like-this": "leads to the map",
+    "clear-map": "takes a selection away",
     "previous": "turns over the grid",
     "next": "turns over the grid",
     "launch-button": "the disabled one",

@@ -1,0 +1,159 @@
+"""Which images of the map are selected: inside an outline, between bounds, or most like one of them.
+
+The address says it in a few characters whatever the number of images: the corners of an outline in thousandths, after
+the seed whose map it was drawn on, since on another one it would hold other images. Of the three ways one counts at a
+time, the last that was used.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from colora.metrics.image_map import DECIMALS, inside, simplified
+from colora.system.errors import UserError
+from pages.components import address, show
+from pages.components.decimals import decimal
+from pages.components.images.in_address import code
+from pages.components.images.listed import from_the_start
+from pages.components.images.mapped import Ground
+
+OUTLINE, LIKE, MANY = "outline", "like", "many"
+BOUNDS = {"left": "Left", "right": "Right", "bottom": "Bottom", "top": "Top"}
+WAYS = (OUTLINE, LIKE, *BOUNDS)
+CORNERS, OUTLINES = 40, 3  # of an outline, and outlines at once: an address of 1,300 characters at most
+FEW, MOST = 25, 500  # images like one
+
+Corners = np.ndarray  # (K, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """inside (N,) bool of the split's images, or None where nothing is selected; in words; as outlines on the map;
+    and why what the address asks for is not shown."""
+
+    inside: np.ndarray | None = None
+    says: str = ""
+    outlines: Sequence[Corners] = ()
+    problem: str = ""
+
+
+def asked() -> dict[str, str]:
+    """What the address says of a selection."""
+    return {name: text for name in (*WAYS, MANY) if (text := address.get(name))}
+
+
+def selected(ground: Ground, asked: dict[str, str]) -> Selected:
+    places = ground.map.places
+    if LIKE in asked:
+        return _like(ground, asked)
+    if OUTLINE in asked:
+        try:
+            seed, outlines = _read(asked[OUTLINE])
+        except ValueError:
+            return Selected(problem="The address has no outline that can be read.")
+        if seed != ground.run.seed:
+            return Selected(
+                problem=f"The outline was drawn on the map of seed {seed}, and this is the map of seed "
+                f"{ground.run.seed}, on which it would hold other images."
+            )
+        within = np.any([inside(places, corners) for corners in outlines], axis=0)
+        return Selected(within, "inside the outline" + "s" * (len(outlines) > 1), outlines)
+    bounds = {name: bound(name, asked.get(name, "")) for name in BOUNDS}
+    if all(value is None for value in bounds.values()):
+        return Selected()
+    low, high = places.min(0, initial=0) - 0.1, places.max(0, initial=0) + 0.1
+    (left, bottom), (right, top) = (
+        [float(end) if bounds[name] is None else bounds[name] for name, end in zip(names, ends, strict=True)]
+        for names, ends in ((("left", "bottom"), low), (("right", "top"), high))
+    )
+    x, y = places.T
+    within = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
+    return Selected(within, "between the bounds", [box((left, right), (bottom, top))])
+
+
+def _like(ground: Ground, asked: dict[str, str]) -> Selected:
+    many = asked.get(MANY, "")
+    count = min(max(int(many), 1), MOST) if many.isdecimal() else FEW
+    found = ground.like(asked[LIKE], count)
+    if found is None:
+        return Selected(problem="There is no such image in this split.")
+    image_id, rows = found
+    within = np.zeros(len(ground.map.places), dtype=bool)
+    within[rows] = True
+    return Selected(within, f"most like {image_id}" if count > 1 else f"clicked: {image_id}")
+
+
+def bound(name: str, text: str) -> float | None:
+    """What is no number bounds nothing."""
+    try:
+        return decimal(BOUNDS[name], text)
+    except UserError:
+        return None
+
+
+def box(x: Sequence[float], y: Sequence[float]) -> Corners:
+    """From two ends on each axis."""
+    return np.array([(min(x), min(y)), (max(x), min(y)), (max(x), max(y)), (min(x), max(y))], dtype=np.float64)
+
+
+def select_outlines(ground: Ground, drawn: Sequence[Corners]) -> bool:
+    """From now on what lies inside them. False where so few corners cannot hold quite the same images as were drawn
+    around."""
+    places = ground.map.places
+    simple = [simplified(corners, places, CORNERS) for corners in drawn[-OUTLINES:]]
+    clear()
+    address.put(OUTLINE, _written(ground.run.seed, simple))
+    return len(drawn) <= OUTLINES and all(
+        np.array_equal(inside(places, one), inside(places, other)) for one, other in zip(simple, drawn, strict=True)
+    )
+
+
+def select_like(data_checksum: str, image_id: str, count: int = FEW) -> None:
+    clear()
+    address.put(LIKE, code(data_checksum, image_id))
+    address.put(MANY, str(count))
+    st.session_state[LIKE], st.session_state[MANY] = image_id, count
+
+
+def only_like() -> None:
+    """A name was typed: nothing else selects."""
+    _forget(OUTLINE, *BOUNDS)
+    from_the_start()
+
+
+def only_bounds() -> None:
+    _forget(OUTLINE, LIKE)
+    from_the_start()
+
+
+def clear() -> None:
+    _forget(*WAYS)
+    from_the_start()
+
+
+def _forget(*names: str) -> None:
+    address.drop(*names)
+    for name in {*names} & {LIKE, *BOUNDS}:
+        if name in st.session_state:
+            st.session_state[name] = ""
+
+
+def _written(seed: int, outlines: Sequence[Corners]) -> str:
+    whole = [np.round(corners * 10**DECIMALS).astype(int) for corners in outlines]
+    return ".".join([str(seed), *("~".join(f"{x}_{y}" for x, y in corners) for corners in whole)])
+
+
+def _read(text: str) -> tuple[int, list[Corners]]:
+    """The seed and the outlines that `_written` wrote. Raises ValueError for what it never writes."""
+    seed, *outlines = text.split(".")
+    found = [np.array([[int(n) for n in c.split("_")] for c in one.split("~")], dtype=np.float64) for one in outlines]
+    if not 1 <= len(found) <= OUTLINES or any(one.shape != (len(one), 2) or len(one) > CORNERS for one in found):
+        raise ValueError(text)
+    return int(seed), [one / 10**DECIMALS for one in found]
+
+
+def say_problem(found: Selected) -> None:
+    if found.problem:
+        st.warning(show.literal(found.problem), icon=":material/search_off:")
