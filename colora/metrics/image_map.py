@@ -12,6 +12,7 @@ import numpy as np
 
 ROWS = 4096  # at a time: of 2,048 features 34 MB
 BLOCK, TURNS, STILL = 16, 100, 1e-9  # directions turned towards the first ones, how often, and till what share moves
+HALVINGS = 20  # of the tolerance of an outline
 DECIMALS = 3  # of a corner: on a map some 6 wide, less than a pixel
 
 
@@ -88,15 +89,17 @@ def inside(places: np.ndarray, corners: np.ndarray) -> np.ndarray:
     return found
 
 
-def simplified(corners: np.ndarray, places: np.ndarray, most: int) -> np.ndarray:
-    """An outline of at most `most` rounded corners, for a hand draws hundreds: the simplest with the same places
-    (N, 2) inside, or where none has, the most exact that is simple enough."""
+def simplified(corners: np.ndarray, most: int) -> np.ndarray:
+    """An outline (K, 2), of which a hand draws hundreds of corners, as exactly as `most` of them, rounded, can."""
     corners = np.asarray(corners, dtype=np.float64)
-    wanted, size = inside(places, corners), float(np.ptp(corners, axis=0).max())
-    tried = [np.round(_fewer(corners, size / 2**halved), DECIMALS) for halved in range(3, 14)]  # ever more exact
-    possible = [one for one in tried if len(one) <= most] or [tried[0][:: -(-len(tried[0]) // most)]]
-    wrong = [np.count_nonzero(inside(places, one) != wanted) for one in possible]
-    return possible[int(np.argmin(wrong))]
+    low, high = 0.0, 2 * float(np.ptp(corners, axis=0).max()) + 1e-9
+    found = _fewer(corners, low)
+    if len(found) > most:
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if len(_fewer(corners, middle)) > most else (low, middle)
+        found = _fewer(corners, high)
+    return np.round(found, DECIMALS)
 
 
 def _fewer(corners: np.ndarray, tolerance: float) -> np.ndarray:

@@ -12,7 +12,7 @@ from colora.plots.style import BLUE, GREY, ORANGE, base_figure, plain, rgba
 ON_CANVAS = 2_000  # points; more are drawn by the graphics card, where a browser would take seconds
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 SCALE = [[0, BLUE], [0.5, GREY], [1, ORANGE]]  # each of them seen on a light page and on a dark one
-PALE = 0.12  # opacity of what is not chosen
+PALE = 0.2  # opacity of what is not chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +55,23 @@ def image_map(
     traces = []
     if len(behind):
         at = {"x": behind[:, 0], "y": behind[:, 1], "mode": "markers", "hoverinfo": "skip", "showlegend": False}
-        traces.append(draw(**at, marker={"color": GREY, "size": 4}, opacity=0.25, selectedpoints=False))
+        faint = {"color": GREY, "size": 4, "opacity": 0.35}
+        traces.append(draw(**at, marker=faint, unselected={"marker": {"opacity": PALE}}))
     if isinstance(colours, Kinds):
         for number, (name, colour) in enumerate(colours.kinds):
             own = np.flatnonzero(colours.of == number)
             marker = {"color": colour, "symbol": SYMBOLS[number % len(SYMBOLS)], "size": 8, "opacity": 0.8}
             traces.append(draw(**_at(points, own, says), name=plain(name), marker=marker))
     else:
-        bar = {"title": {"text": plain(colours.title)}, "thickness": 12, "len": 0.9}
+        place = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "thickness": 12}
+        bar = {"title": {"text": plain(colours.title)}} | place
         marker = {"color": colours.of, "colorscale": SCALE, "colorbar": bar, "size": 8, "opacity": 0.9}
         traces.append(draw(**_at(points, np.arange(len(says)), says), marker=marker, showlegend=False))
     figure = base_figure(traces, titles[0], titles[1], 480, dragmode="lasso", hovermode="closest")
     figure.update_layout(selections=[_outline(corners) for corners in outlines])
     lines = {"gridcolor": rgba(GREY, 0.2), "zeroline": False}
     figure.update_xaxes(**lines, constrain="domain")
-    figure.update_yaxes(**lines, scaleanchor="x", constrain="domain")
+    figure.update_yaxes(**lines, scaleanchor="x", constrain="domain", constraintoward="top")
     return figure
 
 

@@ -316,12 +316,17 @@ def figure_key(name: str) -> str:
 
 def chart_config(name: str, areas: bool = False) -> dict[str, Any]:
     """Plotly's toolbar, whose camera saves the figure under its own name in the chosen format."""
-    kind = st.session_state.get("picture-format") or "png"
+    kind = picture_kind()
     picture: dict[str, Any] = {"format": kind, "filename": name}
     if kind == "png":
         picture["scale"] = PICTURE_SCALE
     removed = NOT_NEEDED[-1:] if areas else NOT_NEEDED
     return {"displaylogo": False, "modeBarButtonsToRemove": removed, "toImageButtonOptions": picture}
+
+
+def picture_kind() -> str:
+    """Of PICTURE_FORMATS the chosen one."""
+    return st.session_state.get("picture-format") or "png"
 
 
 def picture_format() -> None:

@@ -38,6 +38,14 @@ FIGURES = {
     "divided_scores": lambda: plots.divided_scores({1: CURVE}, NAMES, "Entropy", True),
     "seed_probabilities": lambda: plots.seed_probabilities(np.full((2, 4), 0.25), [1, 2], NAMES),
     "image_timeline": lambda: plots.image_timeline(TIMELINE, NAMES, 2),
+    "image_map": lambda: plots.image_map(
+        plots.Points(np.arange(4), np.eye(4, 2), [(name, HOSTILE) for name in NAMES]),
+        plots.Kinds([(name, "#000000") for name in NAMES], np.arange(4)), np.eye(2), [], ("Axis 1", "Axis 2"),
+    ),
+    "map_of_a_number": lambda: plots.image_map(
+        plots.Points(np.arange(1), np.eye(1, 2), [(HOSTILE,)]), plots.Values(HOSTILE, np.ones(1)), np.eye(2), [],
+        ("Axis 1", "Axis 2"),
+    ),
     "seed_figures": lambda: plots.seed_figures(pd.DataFrame(SEEDS), "accuracy"),
     "parts_figure": lambda: plots.parts_figure([(HOSTILE, Estimate(0.5, 0.4, 0.6), False)], "Accuracy"),
     "external": lambda: plots.seed_figures(pd.DataFrame(SEEDS | OTHER), "accuracy", external="external/clinic-b"),
@@ -69,4 +77,5 @@ def test_every_figure_is_looked_at():
     without_names = {"learning_curves", "contact_sheet", "reliability_diagram", "decision_curve", "distances"}
     tables = {name for name in drawn if name.endswith("_table")}
     also = {"roc": "class_curves", "external": "seed_figures", "whiskers": "seed_figures"}
+    also |= {"map_of_a_number": "image_map"}
     assert drawn - without_names - tables == {also.get(name, name) for name in FIGURES}

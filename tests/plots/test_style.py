@@ -9,6 +9,7 @@ import pytest
 
 from colora import plots
 from colora.plots.compare import GROUP_COLOURS
+from colora.plots.image_map import SCALE
 
 THEMES = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())["theme"]
 # Machado, Oliveira and Fernandes 2009, table 1, severity 1.0; of linear RGB
@@ -58,10 +59,17 @@ def test_contrast_and_distance_of_known_colours():
     assert np.linalg.norm(lab(SIGHT["deuteranopia"] @ red) - lab(SIGHT["deuteranopia"] @ green)) < 20
 
 
+def along(scale: list) -> list[str]:
+    """The colours of a continuous scale as a browser mixes them."""
+    places, ends = [place for place, _ in scale], [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for _, c in scale]
+    mixed = [np.interp(np.linspace(0, 1, 41), places, channel) for channel in np.array(ends).T]
+    return ["#" + "".join(f"{round(value):02x}" for value in colour) for colour in zip(*mixed, strict=True)]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_colour_stands_out_from_the_page(theme):
     page = THEMES[theme]["backgroundColor"]
-    colours = {*plots.CLASS_COLOURS, *plots.SPLIT_COLOURS.values(), *GROUP_COLOURS}
+    colours = {*plots.CLASS_COLOURS, *plots.SPLIT_COLOURS.values(), *GROUP_COLOURS, *along(SCALE)}
     assert min(contrast(colour, page) for colour in colours) >= 3
     assert [c.upper() for c in THEMES[theme]["chartCategoricalColors"]] == list(GROUP_COLOURS)
 
@@ -71,3 +79,4 @@ def test_any_two_classes_splits_and_groups_are_told_apart(sight):
     assert nearest(plots.CLASS_COLOURS, SIGHT[sight]) > 20
     assert nearest(tuple(plots.SPLIT_COLOURS.values()), SIGHT[sight]) > 20
     assert nearest(GROUP_COLOURS, SIGHT[sight]) > 15
+    assert nearest(along(SCALE)[::10], SIGHT[sight]) > 15  # its quarters

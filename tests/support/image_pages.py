@@ -4,13 +4,16 @@ import json
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fabricate import damage, fabricate
+from fabricate import CLASS_NAMES, COUNTS, damage, fabricate, labels_of
 from opened import opener
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from colora.distillation import verdicts
 from colora.distillation.scores import group_scores
+from colora.metrics.novelty import Familiar
+from colora.runs.features import Kept, write_features
 from colora.runs.folder import Group
 
 CHECKSUM = "0" * 64  # of fabricated data
@@ -33,6 +36,21 @@ def groups_of_each_kind(path: Path) -> Path:
     fabricate(path, "torn", ["done"])
     table.write_bytes(table.read_bytes()[:1000])
     return path
+
+
+def group_with_features(path: Path, name: str = "mapped", states: tuple[str, ...] = ("done", "done")) -> Group:
+    """Of which each seed has kept features, in classes that lie apart."""
+    group = fabricate(path, name, list(states), {"train_set": "balanced"}, with_patients=True)
+    for run in group.runs:
+        rng = np.random.default_rng(run.seed)
+        middles = rng.gamma(1.0, size=(len(CLASS_NAMES), 12))
+        features = {
+            split: middles[labels_of(split)] + 0.2 * rng.gamma(1.0, size=(sum(counts), 12))
+            for split, counts in COUNTS.items()
+        }
+        distances = {split: np.linspace(1, 3, sum(COUNTS[split])) for split in ("val", "test")}
+        write_features(run, Kept(features, Familiar(np.eye(4, 12), np.eye(12)), distances))
+    return group
 
 
 @pytest.fixture

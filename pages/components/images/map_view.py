@@ -34,7 +34,7 @@ DRAWN, BEHIND = 10_000, 2_000  # points; more would lie upon each other
 FIGURE = "map-figure"
 DRAW = (
     "Draw around points with the mouse or a finger, or click one, to see these images below. Shift adds a second "
-    "outline; the toolbar has the box and the zoom; a double click takes the selection away."
+    "outline; the toolbar has the box and the zoom. The fields above do the same without a mouse."
 )
 
 
@@ -142,8 +142,8 @@ def picture(
     found, table, places = ground.found, chosen_list.table, ground.map.places
     usual = thinned(chosen_list.rows, DRAWN)
     shades = colours(table.iloc[usual], colour, found.class_names, chosen_list.score, judged)
-    by, page, kind = shades.of.tobytes(), show.page_colour(), st.session_state.get("picture-format")
-    figure = figure_of((origin, ground.run.path, colour, chosen_list.rows.tobytes(), by, page, kind), asked)
+    made_of = (origin, ground.run.path, colour, chosen_list.rows.tobytes(), shades.of.tobytes())
+    figure = figure_of((made_of, show.page_colour(), show.picture_kind()), asked)
     marked, rows, chosen = selected.selected(ground, figure.drawn), usual, None
     if marked.inside is not None:
         rows = np.union1d(usual, thinned(chosen_list.rows[marked.inside[chosen_list.rows]], BEHIND))

@@ -113,7 +113,7 @@ def where(chosen_list: Listed, position: int | None, step: Callable[[int], None]
         key="back",
     )
     if position is None:
-        st.caption("The filters, or what is selected on the map, leave this image out: it has no neighbours.", width="content")
+        st.caption("The filters, or the selection, leave this image out: it has no neighbours.", width="content")
         return
     count = len(chosen_list)
     st.button(

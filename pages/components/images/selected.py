@@ -22,7 +22,7 @@ from pages.components.images.mapped import Ground
 OUTLINE, LIKE, MANY = "outline", "like", "many"
 BOUNDS = {"left": "Left", "right": "Right", "bottom": "Bottom", "top": "Top"}
 WAYS = (OUTLINE, LIKE, *BOUNDS)
-CORNERS, OUTLINES = 40, 3  # of an outline, and outlines at once: an address of 1,300 characters at most
+CORNERS, OUTLINES = 60, 3  # of an outline, and outlines at once: an address of 2,000 characters at most
 FEW, MOST = 25, 500  # images like one
 
 Corners = np.ndarray  # (K, 2)
@@ -102,7 +102,7 @@ def select_outlines(ground: Ground, drawn: Sequence[Corners]) -> bool:
     """From now on what lies inside them. False where so few corners cannot hold quite the same images as were drawn
     around."""
     places = ground.map.places
-    simple = [simplified(corners, places, CORNERS) for corners in drawn[-OUTLINES:]]
+    simple = [simplified(corners, CORNERS) for corners in drawn[-OUTLINES:]]
     clear()
     address.put(OUTLINE, _written(ground.run.seed, simple))
     return len(drawn) <= OUTLINES and all(
