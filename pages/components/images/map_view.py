@@ -33,8 +33,8 @@ NO_VERDICT, DIFFER = "No verdict", "Readers differ"
 DRAWN, BEHIND = 10_000, 2_000  # points; more would lie upon each other
 FIGURE = "map-figure"
 DRAW = (
-    "Draw around points with the mouse or a finger, or click one, to see these images below. Shift adds a second "
-    "outline; the toolbar has the box and the zoom. The fields above do the same without a mouse."
+    "Draw around points with the mouse or a finger to see these images below; with Shift, around more. The toolbar has "
+    "a box, too, and Pan, with which a click takes one point. The fields above do the same without a mouse."
 )
 
 
