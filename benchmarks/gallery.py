@@ -1,12 +1,13 @@
-"""The Images page over OCTMNIST's number of images at 224 px: first page, page turns, other steps, memory; and what a
-page of 25 images costs from each kind of source.
+"""The Images page over OCTMNIST's number of images at 224 px: first page, page turns, the map, other steps, memory; and
+what a page of 25 images costs from each kind of source.
 
     python benchmarks/gallery.py --out benchmarks/results/gallery.json
 
 Generated images (97,477 of 224 px, 4.9 GB, in a temporary folder as MedMNIST's are unpacked) and fabricated predictions
-of several seeds. The page runs in this process with Streamlit's AppTest, the whole script at every step, so that a
-figure is the server's time, above what a browser asks for (which runs only the part of the page that changes). Before
-the first page the files' pages are dropped from the system's cache. The sources are read from that cache.
+and features (512 an image) of several seeds. The page runs in this process with Streamlit's AppTest, the whole script
+at every step, so that a figure is the server's time, above what a browser asks for (which runs only the part of the
+page that changes). Before the first page the files' pages are dropped from the system's cache. The sources are read
+from that cache.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from colora.data.phantom import draw
 from colora.data.prepare import image_checksum
 from colora.data.thumbnails import Place, open_pictures
 from colora.metrics.classification import entropy
+from colora.metrics.novelty import Familiar
+from colora.runs.features import Kept, write_features
 from colora.runs.folder import create_group, write_json
 from colora.settings.config import make_config
 from colora.settings.resolved import Resolved
@@ -39,6 +42,7 @@ COUNTS = (33_484, 10_213, 7_754, 46_026)  # OCTMNIST's train split
 CLASS_NAMES = ["CNV", "DME", "DRUSEN", "NORMAL"]
 SIDE, CHUNK, DRAWN, CHECKSUM = 224, 1024, 64, "0" * 64
 TURNS = 20
+WIDTH = 512  # features of an image
 PAGE, REPEATS = 25, 20  # images of a page, and pages of which the median is taken
 SCAN, SCANS = (512, 496), 100  # pixels of a Spectralis scan, and files in the folder
 
@@ -116,10 +120,23 @@ def make_runs(folder: Path, labels: np.ndarray, seeds: int) -> None:
         (run.path / "predictions").mkdir()
         table.to_parquet(run.path / "predictions" / "train.parquet", index=False)
         run.write_resolved(resolved)
+        write_features(run, features_of(labels, rng))
         row = {f"{s}_{m}": 0.5 for s in ("train", "val", "test") for m in ("loss", "accuracy", "auc")}
         row |= {"epoch": 1, "seconds": 1.0, "eval_seconds": 1.0}
         (run.path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
         write_json(run.path / "status.json", run.written_status() | {"state": "done", "epoch": 1})
+
+
+def features_of(labels: np.ndarray, rng: np.random.Generator) -> Kept:
+    """Classes that lie apart, in directions of falling spread."""
+    spread = (1 / np.arange(1, WIDTH + 1)).astype(np.float32)
+    middles = rng.standard_normal((4, WIDTH), dtype=np.float32)
+    found = {}
+    for split, own in (("train", labels), ("val", np.arange(4)), ("test", np.arange(4))):
+        found[split] = rng.standard_normal((len(own), WIDTH), dtype=np.float32)
+        found[split] += middles[own]
+        found[split] *= spread
+    return Kept(found, Familiar(np.eye(4, WIDTH), np.eye(WIDTH)), dict.fromkeys(("val", "test"), np.ones(4)))
 
 
 def measure(files: list[Path]) -> dict:
@@ -143,6 +160,14 @@ def measure(files: list[Path]) -> dict:
         which: {kind: choose(turn[kind] for turn in turns) for kind in ("seconds", "cpu_seconds")}
         for which, choose in (("median", statistics.median), ("slowest", max))
     }
+    app.query_params["view"] = "Map"
+    found["map"] = ran(app)
+    found["map_again"] = ran(app)
+    app.text_input(key="like").set_value("train/000123")
+    found["images_like_one"] = ran(app)
+    assert tiles(app) == 25
+    app.query_params["view"] = "Browse"
+    ran(app)
     app.selectbox(key="sort").set_value("mutual_information")
     found["another_score"] = ran(app)
     app.selectbox(key="model").set_value("mean")
@@ -214,7 +239,8 @@ def ran(app: AppTest) -> dict[str, float]:
 
 def tiles(app: AppTest) -> int:
     """In the first gallery on the page."""
-    return len(json.loads(app.get("bidi_component")[0].proto.json)["tiles"])
+    given = [json.loads(element.proto.json) for element in app.get("bidi_component")]
+    return len(next(one["tiles"] for one in given if "tiles" in one))
 
 
 def forget(file: Path) -> None:

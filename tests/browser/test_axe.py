@@ -31,6 +31,7 @@ PAGES = [
     ("evaluate", SMALL | {"split": "external/clinic-b", "part": "Shift"}, "Whether the probabilities still mean"),
     ("images", SMALL, "From rank"),
     ("images", SMALL | {"image": code(CHECKSUM, "train-0001")}, "Neighbours in rank"),
+    ("images", SMALL | {"view": "Map", "like": code(CHECKSUM, "train-0001")}, "most like train-0001"),
     ("images", SMALL | {"view": "Figures 11 and 12"}, "figure 11"),
     ("images", SMALL | {"view": "Verdicts"}, "They hold for these data"),
     ("predict", SMALL, "Drop one scan or several"),

@@ -235,10 +235,10 @@ def test_another_seed_has_its_own_map_on_which_the_outline_means_nothing(open_im
     assert np.array_equal(values(figure(app)["data"][0]["x"]), map_of(runs, "train", other).places[rows, 0])
 
 
-LONG = "0." + "~".join(["1_1"] * 61)
+LONG, HUGE = "0." + "~".join(["1_1"] * 61), f"0.{9**400}_2"
 
 
-@pytest.mark.parametrize("outline", ["", "x", "0", "0.1_2~x", "0.1~2~3", LONG, "0.1_2_3~4_5_6", "0.1_2~3_4~"])
+@pytest.mark.parametrize("outline", ["", "x", "0", "0.1_2~x", "0.1~2~3", LONG, HUGE, "0.1_2_3~4_5_6", "0.1_2~3_4~"])
 def test_an_address_that_nobody_wrote_selects_nothing(open_images, outline):
     app = open_images("mapped", view="Map", outline=outline)
     assert not shown(app) and ("no outline that can be read" in texts(app)) == bool(outline)
@@ -273,3 +273,9 @@ def test_another_group_begins_without_the_selection(open_images, runs):
     app = draw(open_images("mapped", view="Map"), [TRIANGLE])
     app.selectbox(key="group").set_value("before")
     assert "outline" not in ran(app).query_params
+
+
+@pytest.mark.parametrize("address", [{"left": "inf"}, {"top": "nan"}, {"left": "1e308", "right": "-1e308"},
+                                     {"like": "0" * 16, "many": "9" * 5000}, {"many": "-1", "like": "train-0001"}])  # fmt: skip
+def test_numbers_that_nobody_means_harm_nothing(open_images, address):
+    assert len(charts(open_images("mapped", view="Map", **address))) == 1

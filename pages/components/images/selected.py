@@ -5,6 +5,7 @@ the seed whose map it was drawn on, since on another one it would hold other ima
 time, the last that was used.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,13 +17,16 @@ from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.decimals import decimal
 from pages.components.images.in_address import code
-from pages.components.images.listed import from_the_start
+from pages.components.images.listed import ON_MAP, from_the_start
 from pages.components.images.mapped import Ground
 
 OUTLINE, LIKE, MANY = "outline", "like", "many"
 BOUNDS = {"left": "Left", "right": "Right", "bottom": "Bottom", "top": "Top"}
-WAYS = (OUTLINE, LIKE, *BOUNDS)
+WAYS = tuple(name for name in ON_MAP if name != MANY)
 CORNERS, OUTLINES = 60, 3  # of an outline, and outlines at once: an address of 2,000 characters at most
+FARTHEST = 9_999_999  # thousandths
+CORNER = "-?[0-9]{1,7}_-?[0-9]{1,7}"
+WRITTEN = re.compile(rf"[0-9]{{1,10}}(\.{CORNER}(~{CORNER}){{0,{CORNERS - 1}}}){{1,{OUTLINES}}}")
 FEW, MOST = 25, 500  # images like one
 
 Corners = np.ndarray  # (K, 2)
@@ -41,7 +45,7 @@ class Selected:
 
 def asked() -> dict[str, str]:
     """What the address says of a selection."""
-    return {name: text for name in (*WAYS, MANY) if (text := address.get(name))}
+    return {name: text for name in ON_MAP if (text := address.get(name))}
 
 
 def selected(ground: Ground, asked: dict[str, str]) -> Selected:
@@ -75,7 +79,7 @@ def selected(ground: Ground, asked: dict[str, str]) -> Selected:
 
 def _like(ground: Ground, asked: dict[str, str]) -> Selected:
     many = asked.get(MANY, "")
-    count = min(max(int(many), 1), MOST) if many.isdecimal() else FEW
+    count = min(max(int(many), 1), MOST) if re.fullmatch("[0-9]{1,4}", many) else FEW
     found = ground.like(asked[LIKE], count)
     if found is None:
         return Selected(problem="There is no such image in this split.")
@@ -141,16 +145,16 @@ def _forget(*names: str) -> None:
 
 
 def _written(seed: int, outlines: Sequence[Corners]) -> str:
-    whole = [np.round(corners * 10**DECIMALS).astype(int) for corners in outlines]
+    whole = [np.clip(np.round(corners * 10**DECIMALS), -FARTHEST, FARTHEST).astype(int) for corners in outlines]
     return ".".join([str(seed), *("~".join(f"{x}_{y}" for x, y in corners) for corners in whole)])
 
 
 def _read(text: str) -> tuple[int, list[Corners]]:
     """The seed and the outlines that `_written` wrote. Raises ValueError for what it never writes."""
-    seed, *outlines = text.split(".")
-    found = [np.array([[int(n) for n in c.split("_")] for c in one.split("~")], dtype=np.float64) for one in outlines]
-    if not 1 <= len(found) <= OUTLINES or any(one.shape != (len(one), 2) or len(one) > CORNERS for one in found):
+    if not WRITTEN.fullmatch(text):
         raise ValueError(text)
+    seed, *outlines = text.split(".")
+    found = [np.array([[int(n) for n in corner.split("_")] for corner in one.split("~")]) for one in outlines]
     return int(seed), [one / 10**DECIMALS for one in found]
 
 
