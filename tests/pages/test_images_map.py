@@ -275,7 +275,15 @@ def test_another_group_begins_without_the_selection(open_images, runs):
     assert "outline" not in ran(app).query_params
 
 
-@pytest.mark.parametrize("address", [{"left": "inf"}, {"top": "nan"}, {"left": "1e308", "right": "-1e308"},
-                                     {"like": "0" * 16, "many": "9" * 5000}, {"many": "-1", "like": "train-0001"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"left": "inf"},
+        {"top": "nan"},
+        {"left": "1e308", "right": "-1e308"},
+        {"like": "0" * 16, "many": "9" * 5000},
+        {"many": "-1", "like": "train-0001"},
+    ],
+)
 def test_numbers_that_nobody_means_harm_nothing(open_images, address):
     assert len(charts(open_images("mapped", view="Map", **address))) == 1

@@ -72,7 +72,7 @@ def selected(ground: Ground, asked: dict[str, str]) -> Selected:
         [float(end) if bounds[name] is None else bounds[name] for name, end in zip(names, ends, strict=True)]
         for names, ends in ((("left", "bottom"), low), (("right", "top"), high))
     )
-    x, y = places.T
+    x, y = places.T.astype(np.float64)
     within = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
     return Selected(within, "between the bounds", [box((left, right), (bottom, top))])
 
