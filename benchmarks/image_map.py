@@ -10,8 +10,9 @@ cannot place others, has all images at once. Features have length 1. Of all imag
 map), each 1 at best; `class_by_neighbours`: the share of test images whose class most of the nearest training images
 have, on the map, beside the same in the features; `same_neighbours`: the share of an image's neighbours on the map that
 another random state leaves it. Seconds and memory are of features as of a network of 512 channels, generated, each in a
-process of its own: the first time, in which UMAP compiles, and the median of several where one takes no minutes.
-umap-learn is no dependency of the project: without it its rows are left out.
+process of its own: the first time, in which UMAP compiles, and the median of several where one takes no minutes; other
+load on the machine changes the processor's seconds little. umap-learn is no dependency of the project: without it its
+rows are left out.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from colora.runs.folder import Group
 NEIGHBOURS, STATES, WIDTH, CLASSES = 10, (0, 1, 2), 512, 4
 IMPORTS = {"PCA": "numpy", "t-SNE": "sklearn.manifold", "UMAP": "umap"}
 MOST = {"PCA": 100_000, "t-SNE": 10_000, "UMAP": 100_000}  # more would take hours
-REPEATS = 5
+REPEATS = 3
 SHORT = 1_000  # images of which the slow ones are timed as often
 
 
@@ -155,12 +156,14 @@ def cost(name: str, file: Path) -> dict:
     before, begin = peak_mb(), time.perf_counter()
     importlib.import_module(IMPORTS[name])
     imported = time.perf_counter() - begin
-    times = []
+    times, worked = [], []
     for _ in range(REPEATS if name == "PCA" or len(features) <= SHORT else 1):
-        begin = time.perf_counter()
+        begin, before_work = time.perf_counter(), time.process_time()
         METHODS[name](features, features, 0)
         times.append(time.perf_counter() - begin)
-    found = {"first_seconds": times[0], "seconds": statistics.median(times), "more_memory_mb": peak_mb() - before}
+        worked.append(time.process_time() - before_work)
+    found = {"first_cpu_seconds": worked[0], "cpu_seconds": statistics.median(worked)}
+    found |= {"seconds": statistics.median(times), "more_memory_mb": peak_mb() - before}
     return {"method": name, "images": len(features), "import_seconds": imported} | found
 
 

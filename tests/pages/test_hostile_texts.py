@@ -4,16 +4,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fabricate import fabricate
+from fabricate import fabricate, write_seen
 from hostile import MARKUP, NAME, hostile_file, hostile_folder, hostile_runs, markup_on
 from image_pages import asks, judged, told_by_browser
-from opened import every_kind, opener, ran
+from opened import every_kind, opener, ran, texts
 
 from colora.data.cuts import save_cut
 from colora.data.rules import make_rule
 from colora.distillation import verdicts
 from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
+from colora.runs.features import features_path
 from colora.runs.folder import Group
 
 TEXTS = (
@@ -239,6 +240,19 @@ def test_names_from_the_disk_are_never_markup(open_page, foreign, page, group):
 )
 def test_no_part_of_a_page_takes_a_text_for_markup(open_page, foreign, page, query):
     shows_no_markup(open_page(page, NAME, folder=foreign, **query))
+
+
+def test_no_point_of_a_map_takes_a_text_for_markup(open_page, foreign):
+    done = Group(foreign / NAME).runs[:2]
+    for run in done:
+        write_seen(run)
+    for colour in ("True class", "Score", "Verdict"):
+        app = open_page("images", NAME, folder=foreign, view="Map", colour=colour, like=f"train-0000 {MARKUP}")
+        (chart,) = app.get("plotly_chart")
+        assert "train-0399" in chart.proto.spec and "most like train-0000" in texts(app)
+        shows_no_markup(app)
+    for run in done:
+        features_path(run).unlink()
 
 
 def test_what_unfolds_takes_no_text_for_markup(open_page, foreign):
