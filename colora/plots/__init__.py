@@ -10,7 +10,7 @@ from colora.plots.contact_sheet import Cell, contact_sheet
 from colora.plots.curves import learning_curves, learning_table, seed_figures
 from colora.plots.data import class_shares
 from colora.plots.evaluation import class_curves, curve_table, interval_table
-from colora.plots.image_map import Kinds, Points, Values, image_map
+from colora.plots.image_map import ANSWERS, VERDICT_COLOURS, Kinds, Points, Values, image_map
 from colora.plots.images import divided_scores, image_timeline, seed_probabilities, sorted_scores, thinned
 from colora.plots.operating_point import decision_curve
 from colora.plots.shift import distances
@@ -27,10 +27,10 @@ from colora.plots.subgroups import parts_figure
 from colora.plots.written import Written, written
 
 __all__ = [
-    "CLASS_COLOURS", "CLASS_DASHES", "COST_NAMES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES",
-    "WHOLE_RANGE_GROUPS", "Cell", "Kinds", "Points", "Values", "Written", "class_colour", "class_curves",
-    "class_shares", "compared_curves", "confusion_matrix", "confusion_table", "contact_sheet", "cost_scatter",
-    "curve_table", "decision_curve", "distances", "divided_scores", "image_map", "image_timeline", "interval_table",
-    "learning_curves", "learning_table", "parts_figure", "reliability_diagram", "reliability_table", "seed_figures",
-    "seed_probabilities", "sorted_scores", "split_title", "thinned", "written",
+    "ANSWERS", "CLASS_COLOURS", "CLASS_DASHES", "COST_NAMES", "METRIC_NAMES", "SPLIT_COLOURS", "SPLIT_NAMES",
+    "VERDICT_COLOURS", "WHOLE_RANGE_GROUPS", "Cell", "Kinds", "Points", "Values", "Written", "class_colour",
+    "class_curves", "class_shares", "compared_curves", "confusion_matrix", "confusion_table", "contact_sheet",
+    "cost_scatter", "curve_table", "decision_curve", "distances", "divided_scores", "image_map", "image_timeline",
+    "interval_table", "learning_curves", "learning_table", "parts_figure", "reliability_diagram", "reliability_table",
+    "seed_figures", "seed_probabilities", "sorted_scores", "split_title", "thinned", "written",
 ]  # fmt: skip

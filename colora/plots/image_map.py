@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from colora.plots.style import BLUE, GREY, ORANGE, base_figure, plain, rgba
+from colora.plots.style import BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, SKY, base_figure, plain, rgba
 
 ON_CANVAS = 2_000  # points; more are drawn by the graphics card, where a browser would take seconds
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 SCALE = [[0, BLUE], [0.5, GREY], [1, ORANGE]]  # each of them seen on a light page and on a dark one
 PALE = 0.2  # opacity of what is not chosen
+ANSWERS = (("Right", BLUE), ("Wrong", ORANGE))
+VERDICT_COLOURS = {
+    "none": GREY, "wrong_label": ORANGE, "artefact": BROWN, "hard": PURPLE, "fine": GREEN, "differ": SKY,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ import streamlit as st
 
 from colora import plots
 from colora.data.thumbnails import Pictures
-from colora.plots.style import BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, SKY
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from pages.components import address, show
@@ -28,8 +27,7 @@ COLOURS = {
     "score": "Score",
     "verdict": "Verdict",
 }
-OF_VERDICTS = {"wrong_label": ORANGE, "artefact": BROWN, "hard": PURPLE, "fine": GREEN}
-NO_VERDICT, DIFFER = "No verdict", "Readers differ"
+OF_VERDICTS = {"none": "No verdict", **VERDICTS, "differ": "Readers differ"}
 DRAWN, BEHIND = 10_000, 2_000  # points; more would lie upon each other
 FIGURE = "map-figure"
 DRAW = (
@@ -142,7 +140,7 @@ def picture(
     found, table, places = ground.found, chosen_list.table, ground.map.places
     usual = thinned(chosen_list.rows, DRAWN)
     shades = colours(table.iloc[usual], colour, found.class_names, chosen_list.score, judged)
-    made_of = (origin, ground.run.path, colour, chosen_list.rows.tobytes(), shades.of.tobytes())
+    made_of = (origin, ground.run.path, colour, hash(chosen_list.rows.tobytes()), hash(shades.of.tobytes()))
     figure = figure_of((made_of, show.page_colour(), show.picture_kind()), asked)
     marked, rows, chosen = selected.selected(ground, figure.drawn), usual, None
     if marked.inside is not None:
@@ -175,15 +173,15 @@ def take_selection(ground: Ground, figure: Figure) -> None:
     state = st.session_state[f"map-{figure.number}"].selection
     shapes = [np.column_stack([one["x"], one["y"]]) for one in state.lasso if len(one["x"]) > 2]
     shapes += [selected.box(one["x"], one["y"]) for one in state.box]
-    told = repr((shapes, state.points and not shapes and state.points[0]["customdata"]))
+    clicked = None if shapes or not state.points else int(state.points[0]["customdata"])
+    told = repr(([corners.tolist() for corners in shapes], clicked))
     if told == figure.told:
         return
     figure.told, as_drawn = told, True
     if shapes:
         as_drawn = selected.select_outlines(ground, shapes)
-    elif state.points:
-        row = int(state.points[0]["customdata"])
-        selected.select_like(ground.found.data_checksum, str(ground.found.images["image_id"].iloc[row]), 1)
+    elif clicked is not None:
+        selected.select_like(ground.found.data_checksum, str(ground.found.images["image_id"].iloc[clicked]), 1)
     else:
         selected.clear()
     if as_drawn:
@@ -216,23 +214,20 @@ def colours(
     if colour == "score":
         return plots.Values(score_title(score), drawn[score].to_numpy(dtype=np.float64))
     if colour == "answer":
-        return plots.Kinds([("Right", BLUE), ("Wrong", ORANGE)], (~drawn["right"].to_numpy()).astype(int))
+        return plots.Kinds(plots.ANSWERS, (~drawn["right"].to_numpy()).astype(int))
     if colour == "verdict":
-        kinds = {NO_VERDICT: GREY} | {VERDICTS[name]: own for name, own in OF_VERDICTS.items()} | {DIFFER: SKY}
-        given = verdict_of_each(judged)
-        said = drawn["image_id"].map(given).fillna(NO_VERDICT)
-        return plots.Kinds(list(kinds.items()), said.map({name: i for i, name in enumerate(kinds)}).to_numpy())
+        said, places = drawn["image_id"].map(verdict_of_each(judged)).fillna("none"), list(OF_VERDICTS)
+        kinds = [(title, plots.VERDICT_COLOURS[name]) for name, title in OF_VERDICTS.items()]
+        return plots.Kinds(kinds, said.map(places.index).to_numpy())
     column = "label" if colour == "true" else "predicted"
     kinds = [(name, plots.class_colour(c)) for c, name in enumerate(class_names)]
     return plots.Kinds(kinds, drawn[column].to_numpy())
 
 
 def verdict_of_each(judged: pd.DataFrame) -> dict[str, str]:
-    """{image id: its verdict in words, or that readers differ}."""
+    """{image id: its verdict, or that readers "differ"}."""
     of_each = judged.groupby("image_id")["verdict"].agg(set)
-    return {
-        image_id: VERDICTS[next(iter(given))] if len(given) == 1 else DIFFER for image_id, given in of_each.items()
-    }
+    return {image_id: next(iter(given)) if len(given) == 1 else "differ" for image_id, given in of_each.items()}
 
 
 def what_it_is(ground: Ground, chosen_list: Listed) -> str:
