@@ -9,10 +9,10 @@ cannot place others, has all images at once. Features have length 1. Of all imag
 `trustworthiness` (near on the map, also near in the features), `continuity` (near in the features, also near on the
 map), each 1 at best; `class_by_neighbours`: the share of test images whose class most of the nearest training images
 have, on the map, beside the same in the features; `same_neighbours`: the share of an image's neighbours on the map that
-another random state leaves it. Seconds and memory are of features as of a network of 512 channels, generated, each in a
-process of its own: the first time, in which UMAP compiles, and the median of several where one takes no minutes; other
-load on the machine changes the processor's seconds little. umap-learn is no dependency of the project: without it its
-rows are left out.
+another random state leaves it; `test_on_its_own_axes`: of the test images alone, beside `test_trustworthiness`. Seconds
+and memory are of features as of a network of 512 channels, generated, each in a process of its own: the first time, in
+which UMAP compiles, and the median of several where one takes no minutes; other load on the machine changes the
+processor's seconds little. umap-learn is no dependency of the project: without it its rows are left out.
 """
 
 import argparse
@@ -107,7 +107,11 @@ def of_one_model(run, name: str) -> dict[str, float]:
         "same_neighbours": statistics.mean(shared(one, other) for one, other in combinations(maps, 2)),
     }
     if name == "PCA":
+        test = every[-m:]
+        own = Axes.of(test).places(test)
         found["share_of_the_variance"] = float(Axes.of(train).shares.sum())
+        found["test_trustworthiness"] = trustworthiness(test, places[-m:], n_neighbors=NEIGHBOURS)
+        found["test_on_its_own_axes"] = trustworthiness(test, own, n_neighbors=NEIGHBOURS)
     return found
 
 

@@ -287,3 +287,16 @@ def test_another_group_begins_without_the_selection(open_images, runs):
 )
 def test_numbers_that_nobody_means_harm_nothing(open_images, address):
     assert len(charts(open_images("mapped", view="Map", **address))) == 1
+
+
+def test_fields_that_left_the_page_with_the_map_close_no_image_when_they_are_told_of_again(open_images, runs):
+    app = draw(open_images("mapped", view="Map"), [TRIANGLE])
+    fields = [app.text_input(key=key).proto.id for key in ("left", "like")]
+    opened = sorted_inside(runs, inside(map_of(runs).places, TRIANGLE))[0]
+    outline = app.query_params["outline"]
+    act(app, "open", opened, "grid")
+    states = app._tree.get_widget_states()
+    for field in fields:
+        states.widgets.append(WidgetState(id=field, string_value=""))
+    app._run(states)
+    assert shown(app, "large")["id"] == opened and app.query_params["outline"] == outline

@@ -80,7 +80,8 @@ def fields_of_likeness(data_checksum: str, image_ids: pd.Series) -> None:
         key=in_address.name(LIKE, data_checksum, image_ids),
         placeholder="an image's whole id",
         width=260,
-        on_change=selected.only_like,
+        on_change=selected.typed_like,
+        args=(data_checksum,),
         help="The images of this split whose features are most like this one's: by all of them, not by the two axes. "
         "An open image has a button for it.",
     )
@@ -91,7 +92,7 @@ def fields_of_likeness(data_checksum: str, image_ids: pd.Series) -> None:
             MOST,
             key=address.number(MANY, FEW, 1, MOST, whole=True),
             width=130,
-            on_change=selected.from_the_start,
+            on_change=selected.typed_many,
         )
 
 
@@ -102,7 +103,9 @@ def fields_of_bounds() -> None:
         place = st.grid(4, min_column_width=110)
         for name, label in BOUNDS.items():
             with place.cell():
-                text = st.text_input(label, key=address.text(name), placeholder="any", on_change=selected.only_bounds)
+                text = st.text_input(
+                    label, key=address.text(name), placeholder="any", on_change=selected.typed_bound, args=(name,)
+                )
                 if text and selected.bound(name, text) is None:
                     show.mark("Write a number, as 0.5.")
 

@@ -121,15 +121,26 @@ def select_like(data_checksum: str, image_id: str, count: int = FEW) -> None:
     st.session_state[LIKE], st.session_state[MANY] = image_id, count
 
 
-def only_like() -> None:
-    """A name was typed: nothing else selects."""
-    _forget(OUTLINE, *BOUNDS)
-    from_the_start()
+def typed(name: str, now: str, ends: Sequence[str] = ()) -> None:
+    """Into a field, which means `now` in the address: the other ways that select, `ends`, select no more. Streamlit
+    calls this once more for fields that left the page when an image was opened: they say what the address says."""
+    if now != (address.get(name) or ""):
+        _forget(*ends)
+        from_the_start()
 
 
-def only_bounds() -> None:
-    _forget(OUTLINE, LIKE)
-    from_the_start()
+def typed_like(data_checksum: str) -> None:
+    image_id = st.session_state[LIKE]
+    typed(LIKE, code(data_checksum, image_id) if image_id else "", (OUTLINE, *BOUNDS))
+
+
+def typed_many() -> None:
+    many = st.session_state[MANY]
+    typed(MANY, "" if many == FEW else str(many))
+
+
+def typed_bound(name: str) -> None:
+    typed(name, st.session_state[name], (OUTLINE, LIKE))
 
 
 def clear() -> None:
