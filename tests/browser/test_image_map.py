@@ -131,6 +131,8 @@ def test_a_click_selects_an_image_and_the_keyboard_those_like_it(page, mapped):
     ready(page)
     assert len(shown(page)) == 7 and clicked in shown(page) and pale(page) == 93
     page.get_by_text("A box by numbers").click()
+    page.get_by_label("Left", exact=True).wait_for()
+    ready(page)
     page.get_by_label("Left", exact=True).fill("0.2")
     page.get_by_label("Left", exact=True).press("Enter")
     page.get_by_text("between the bounds").wait_for()
