@@ -138,7 +138,8 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, about: str | None) -> Parser:
-        sub = commands.add_parser(name, help=about, description=about) if about else commands.add_parser(name)
+        listed = {"help": about.replace("%", "%%"), "description": about} if about else {}  # help is formatted
+        sub = commands.add_parser(name, **listed)
         sub.set_defaults(run=run)
         return sub
 

@@ -48,6 +48,11 @@ def test_every_option_of_every_command_is_taken_once_but_for_those_that_collect(
                 assert action.dest in ("vary", "slurm")
 
 
+def test_every_command_and_the_whole_tell_of_themselves():
+    for parser in commands(_parser()):
+        assert parser.prog in parser.format_help()
+
+
 def test_a_repeated_setting_is_shown_the_way_to_several_values(capsys):
     said = mistake(capsys, "launch", "--name", "g", "--lr", "1e-3", "--lr", "1e-4")
     assert said == "colora launch: --lr is given twice: leave one out; several values go into --vary.\n"
