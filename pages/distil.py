@@ -35,8 +35,8 @@ def choose(group: Group, found: SeedPredictions) -> tuple[Whose, Pool, Rule]:
     kind = cut_rule.choose_kind()
     score = "entropy"
     if kind in ("rank", "share", "threshold"):
-        score = listed.choose_score(len(found.seeds))
-    whose = listed.choose_whose(group, found.seeds)
+        score = listed.choose_score(found)
+    whose = listed.choose_whose(found)
     pool = cut_rule.choose_pool(bool(found.images["used"].all()))
     smallest = smallest_class(found, pool)
     cut_rule.begin_anew((group.name, pool), smallest)
@@ -93,7 +93,7 @@ def preview(group: Group, about: dict, found: SeedPredictions) -> None:
             return
     source_line = (
         f"{SPLIT_NAMES['train']} split of {show.data_title(about)}, {cut_rule.POOLS[pool].lower()} · scores of "
-        f"{whose_says(found, whose)} of {group.name}"
+        f"{whose_says(found, whose, rule.score if rule.uses_score else None)} of {group.name}"
     )
     with right:
         try:

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from colora import plots
+from colora.results.judged import says_cross_fitted
 from colora.runs.documents import contained
 from colora.runs.external import says_untested
 from colora.runs.finished import finished
@@ -109,7 +110,8 @@ def data_and_model(about: dict[str, Any]) -> None:
     if not data["class_counts"]:
         return
     with st.expander("Data, split and network", icon=":material/database:"):
-        names = plots.SPLIT_NAMES | {"train": "Train (whole split)", "used": "Train (images trained on)"}
+        part = f"; each seed leaves out one of {data['folds']} parts" if data["folds"] else ""
+        names = plots.SPLIT_NAMES | {"train": "Train (whole split)", "used": f"Train (images trained on{part})"}
         rows = {names[s]: dict(zip(data["class_names"], n, strict=True)) for s, n in data["class_counts"].items()}
         counts = pd.DataFrame(rows).T.rename_axis("Split")
         show.table(counts.assign(all=counts.sum(axis=1)), border="horizontal", alt="Images of each class in each split")
@@ -181,11 +183,13 @@ def of_models(
     view, later = None, []
     if not chosen:
         no_predictions(group, split, seed, epoch)
+    elif parted := says_cross_fitted(group, split, chosen):
+        show.say(parted, st.info, ":material/call_split:")
     else:
         view = View(group, split, tuple(chosen), epoch, tuple(names), over_images(len(chosen) > 1, split))
         origin = show.provenance(about, split, view.outcome.images, [run.seed for run in chosen], epoch)
         headlines(view, about, origin)
-    if (seed is None or not about["finished"]) and len(table):
+    if (seed is None or not about["finished"]) and len(table) and not (chosen and not view):
         st.subheader("Every seed")
         if view and view.over_images:
             later.append((st.container(), partial(every_seed, view, table, about, epoch)))

@@ -14,7 +14,7 @@ from pages.components.frame import inside_app, one_of
 from pages.components.images import listed, mapped, scored, selected
 from pages.components.images.browse import browse
 from pages.components.images.hardest import hardest
-from pages.components.images.in_address import opened_image
+from pages.components.images.in_address import IMAGE, opened_image
 from pages.components.images.judging import say_problem
 from pages.components.images.map_view import forget_figure, map_view
 from pages.components.images.one_image import one_image
@@ -37,31 +37,32 @@ def choose_view() -> str:
     )
 
 
-def origin_of(found: SeedPredictions, about: dict, whose: listed.Whose) -> str:
-    """What every picture on the page rests on."""
-    split = show.split_of(about, found.split)
-    return f"{split}, {len(found.images):,} images · {whose_says(found, whose)}"
+def origin_of(found: SeedPredictions, about: dict, whose: listed.Whose, score: str) -> str:
+    """What every picture on the page rests on: the predictions, and the order where it is not by the same model."""
+    split, says, sorts = show.split_of(about, found.split), whose_says(found, whose), whose_says(found, whose, score)
+    return f"{split}, {len(found.images):,} images · {says}" + (f" · sorted by {sorts}" if sorts != says else "")
 
 
 def looking(group: Group, about: dict, found: SeedPredictions, split: str, on_map: bool) -> None:
     """The choices, then the grid, or the map with its own, or the one image that is open."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
-        score = listed.choose_score(len(found.seeds))
-        whose = listed.choose_whose(group, found.seeds)
-        order = listed.choose_order()
+        score = listed.choose_score(found)
+        whose = listed.choose_whose(found)
+        order = listed.choose_order(score)
     ground = mapped.ground(group, found, whose) if on_map else None
-    if on_map and ground is None:
+    if on_map and ground is None and not address.get(IMAGE):
         return
     table = scored.scores(group, split, whose)
     chosen = listed.choose_filters(split, found.class_names, table, score, found.data_checksum)
     rows = scored.order_of(group, split, whose, score, order)
-    origin = origin_of(found, about, whose)
-    st.caption(f"{SCORES[score].about} {show.literal(origin)}.")
+    origin = origin_of(found, about, whose, score)
+    about_labels = f" {show.literal(found.label_doubt.says())}" if score == "label_doubt" else ""
+    st.caption(f"{SCORES[score].about}{about_labels} {show.literal(origin)}.")
 
     def list_with(judged: pd.DataFrame) -> listed.Listed:
-        return listed.listed(table, rows, found.class_names, score, chosen, judged)
+        return listed.listed(found, table, rows, score, chosen, judged)
 
-    st.fragment(one_or_many)(group, about, found, list_with, split, origin, ground)
+    st.fragment(one_or_many)(group, about, found, list_with, split, origin, on_map, ground)
 
 
 def one_or_many(
@@ -71,6 +72,7 @@ def one_or_many(
     list_with: Callable[[pd.DataFrame], listed.Listed],
     split: str,
     origin: str,
+    on_map: bool,
     ground: mapped.Ground | None,
 ) -> None:
     """Runs alone when an image is opened, judged or left, so it makes the list itself."""
@@ -84,20 +86,20 @@ def one_or_many(
             if image_id:
                 forget_figure()
                 shown = list_with(as_in_the_grid(found, judged))
-                one_image(group, about, found, on_the_map(ground, shown), split, source, image_id)
+                one_image(group, about, found, within_selection(ground, shown), split, source, image_id)
             else:
                 st.session_state["grid-judged"] = found.data_checksum, judged
                 say_problem()
                 if ground:
                     map_view(ground, list_with(judged), split, source, judged, origin)
-                else:
+                elif not on_map:  # without a map it is said above why
                     browse(found, list_with(judged), split, source, judged, origin)
     except UserError as error:  # here, since a part of the page that runs alone has no page around it
         show.say(error)
     address.tell()
 
 
-def on_the_map(ground: mapped.Ground | None, shown: listed.Listed) -> listed.Listed:
+def within_selection(ground: mapped.Ground | None, shown: listed.Listed) -> listed.Listed:
     """Those of the list that are selected there; without a selection, or a map, all."""
     chosen = selected.selected(ground, selected.asked()).inside if ground else None
     return shown if chosen is None else shown.within(chosen)

@@ -154,7 +154,8 @@ def show_images(values: form.Values, varied: form.Series, found: dict[str, str],
         if cut:
             counts.show_cut(cut)
         elif classes and "per_class" not in found:
-            counts.show_training(classes, one["train_set"], one["per_class"])
+            folds = None if "folds" in found else one["folds"]
+            counts.show_training(classes, one["train_set"], one["per_class"], folds)
         if classes:
             counts.show_resolved(classes)
         if not found.keys() & set(DATA_FIELDS):

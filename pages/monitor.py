@@ -39,7 +39,13 @@ def about(line: Line) -> dict[str, Any]:
     source, synthetic = line.data
     config = line.config
     return {
-        "data": {"source": source, "synthetic": synthetic, "image_size": config["image_size"], "cut": line.cut},
+        "data": {
+            "source": source,
+            "synthetic": synthetic,
+            "image_size": config["image_size"],
+            "folds": config.get("folds"),  # older groups have written none
+            "cut": line.cut,
+        },
         "selection": {"rule": config["selection"]},
         "backbone": config["backbone"],
         "method": config["method"],

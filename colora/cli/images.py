@@ -9,6 +9,7 @@ from typing import Any
 
 from colora.cli.groups import add_group, add_runs_dir, default_runs_dir, group_of
 from colora.cli.printing import print_json, say
+from colora.data.cuts import ALONE
 from colora.data.rules import EXCLUDABLE, OF_PREDICTIONS
 from colora.engines.engine import engine_of
 from colora.runs.folder import Group
@@ -18,6 +19,10 @@ from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import shortened
 
+WHOSE_HELP = (
+    "best (on validation), mean (over seeds), held-out (the seeds that left the image out, where there are folds, and "
+    "the default there), or a seed's number"
+)
 RULE_FLAGS = ("score", "drop", "keep", "drop_share", "keep_share", "lowest", "highest", "seed")
 
 
@@ -32,7 +37,7 @@ def add_image_commands(command: Callable, with_json: Callable) -> None:
     distil.add_argument("--drop", type=int, metavar="N", help="rank: discard the N hardest of each class (paper: 10)")
     distil.add_argument("--keep", type=int, metavar="N", help="rank: keep the next N (paper: 7040); random: draw N")
     distil.add_argument("--score", metavar="NAME", help=f"what sorts: {', '.join(SCORES)} (default entropy)")
-    distil.add_argument("--whose", default="best", help="best (on validation), mean (over seeds), or a seed's number")
+    distil.add_argument("--whose", help=WHOSE_HELP)
     distil.add_argument(
         "--pool", choices=("run", "train"), default="run",
         help="run: the images that the group trained on (default); train: the whole train split",
@@ -128,18 +133,18 @@ def _distil(args: argparse.Namespace) -> int:
 
 def _launch_command(group: Group, cut: str) -> str:
     """As the cut's group was launched, with the cut in place of its training set."""
-    config = group.config.model_copy(update={"cut": cut, "train_set": "complete", "per_class": None})
+    config = group.config.model_copy(update={"cut": cut} | ALONE)
     arguments = launch_arguments(cut, config, group.info["seeds"])
     if group.path.parent != default_runs_dir():
         arguments += ["--runs-dir", str(group.path.parent)]
     return shlex.join(["colora", *arguments])
 
 
-def _whose(text: str) -> Any:
-    if text in ("best", "mean"):
+def _whose(text: str | None) -> Any:
+    if text in (None, "best", "mean", "held-out"):
         return text
     if not text.isdecimal():
-        raise UserError(f"--whose is best, mean or a seed's number, got '{text}'.", field="whose")
+        raise UserError(f"--whose is best, mean, held-out or a seed's number, got '{text}'.", field="whose")
     return int(text)
 
 

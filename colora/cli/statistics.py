@@ -161,10 +161,10 @@ def _metadata(args: argparse.Namespace) -> int:
         unused = f"; {found['unused']:,} of {found['rows']:,} rows are of none of them" if found["unused"] else ""
         columns = one_line(", ".join(found["columns"]))
         return say(args, found, f"{columns}: of {found['images']:,} of {found['of']:,} images{unused}.")
-    from colora.results.judged import judged
+    from colora.results.judged import images_of
     from colora.results.subgroups import Column, columns_of
 
-    columns = columns_of(judged(group, args.split))
+    columns = columns_of(images_of(group, args.split))
     rows = {name: _counts(Column.of(texts)) for name, texts in columns.items()}
     parts = {name: ", ".join(f"{one_line(value)} {n:,}" for value, n in own.items()) for name, own in rows.items()}
     lines = [f"{one_line(name)}: {said}" for name, said in parts.items()]

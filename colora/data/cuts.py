@@ -29,6 +29,7 @@ from colora.system.typed import clean_path, is_file, shortened
 
 SCHEMA_VERSION = 1
 PINNED = "cut.json"
+ALONE = {"train_set": "complete", "per_class": None, "folds": None}  # beside a cut, all of whose images are trained on
 REMEMBERED_CUTS = 64
 
 

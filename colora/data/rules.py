@@ -1,14 +1,14 @@
 """The rule of a cut: what of each class is discarded and what is kept, checked and said; `distil` applies it."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from colora.settings.catalog import SCORES, VERDICTS, nearest
 from colora.system.errors import UserError
 
-Kind = Literal["rank", "share", "threshold", "random", "verdicts", "leaks"]
-OF_PREDICTIONS: tuple[Kind, ...] = ("rank", "share", "threshold", "random", "verdicts")  # the others need no model
+Kind = Literal["rank", "share", "threshold", "labels", "random", "verdicts", "leaks"]
+OF_PREDICTIONS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "leaks")  # which needs no model
 EXCLUDABLE = tuple(name for name in VERDICTS if name != "fine")
 OWN = {  # the settings that mean something for one kind only
     "drop": ("rank",),
@@ -29,6 +29,9 @@ class Rule(BaseModel):
     rank: discard the `drop` hardest of each class by `score`, keep the next `keep` (None: all the others).
     share: the same with `drop_share` and `keep_share` of each class, rounded down.
     threshold: keep `lowest` <= score <= `highest`; what lies on the harder side is discarded.
+    labels: discard the images whose labels are doubted, as `metrics.label_doubt` counts and ranks them over all
+    classes; its score is label_doubt. What a reader corrected, or judged fine or truly hard with nobody against it,
+    is doubted no more.
     random: keep `keep` of each class, or `keep_each`, a number for each class, drawn with `seed`.
     verdicts: keep whatever `exclude` and `correct_labels` leave.
     leaks: leave out what stands in validation or test too, or nearly, and what stands under two labels; with `patients`
@@ -53,6 +56,12 @@ class Rule(BaseModel):
     readers: list[str] | None = Field(None, description="Whose verdicts count; None: everyone's.")
     patients: bool = Field(False, description="Leave out images whose patient is in validation or test.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_have_their_score(cls, values: Any) -> Any:
+        of_labels = isinstance(values, dict) and values.get("kind") == "labels"
+        return {"score": "label_doubt"} | values if of_labels else values
+
     @field_validator("score")
     @classmethod
     def _known_score(cls, value: str) -> str:
@@ -73,6 +82,8 @@ class Rule(BaseModel):
         for name, kinds in OWN.items():
             if self.kind not in kinds and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} belongs to the rule {' or '.join(kinds)}, not to {self.kind}")
+        if self.kind == "labels" and self.score != "label_doubt":
+            raise ValueError("labels goes by label_doubt: leave score out, or choose rank, share or threshold")
         if self.kind == "rank" and not self.drop and self.keep is None:
             raise ValueError(
                 "rank needs drop (how many of the hardest to discard), keep (how many of the next), or both"
@@ -99,11 +110,11 @@ class Rule(BaseModel):
 
     @property
     def uses_verdicts(self) -> bool:
-        return bool(self.exclude) or self.correct_labels
+        return bool(self.exclude) or self.correct_labels or self.kind == "labels"
 
     @property
     def uses_score(self) -> bool:
-        return self.kind in ("rank", "share", "threshold")
+        return self.kind in ("rank", "share", "threshold", "labels")
 
     def says(self) -> str:
         """The rule as a sentence for people, without its first capital and its full stop."""
@@ -118,6 +129,8 @@ class Rule(BaseModel):
             low = "" if self.lowest is None else f"{self.lowest:g} <= "
             high = "" if self.highest is None else f" <= {self.highest:g}"
             said = f"keep {low}{SCORES[self.score].title.lower()}{high}"
+        elif self.kind == "labels":
+            said = "discard the images whose labels confident learning doubts and no reader holds for right"
         elif self.kind == "random":
             sizes = [self.keep] if self.keep else sorted(set(self.keep_each or []))
             each = " + ".join(f"{n:,}" for n in self.keep_each or [])
@@ -137,7 +150,7 @@ class Rule(BaseModel):
             parts.append(f"without those judged {' or '.join(VERDICTS[v].lower() for v in self.exclude)}")
         if self.correct_labels:
             parts.append("with corrected labels")
-        return f", {', '.join(parts)}{by}" if parts else ""
+        return f", {', '.join(parts)}{by}" if parts else by
 
 
 def _discard_and_keep(drop: str, keep: str, hard: str) -> str:

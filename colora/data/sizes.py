@@ -12,7 +12,7 @@ from colora.settings.medmnist_info import info, known, stored_size
 
 @dataclass(frozen=True)
 class Sizes:
-    """Images by split, those of train that are trained on, and classes."""
+    """Images by split, those of train that a seed trains on, and classes."""
 
     images: dict[str, int]
     used: int
@@ -36,13 +36,18 @@ def dataset_sizes(config: RunConfig, cut_images: int | None = None, data: Datase
     if cut_images is None and config.train_set == "balanced" and config.per_class is None:
         return None
     used = facts.images["train"] if config.train_set == "complete" else classes * config.per_class
-    return Sizes(facts.images, used if cut_images is None else cut_images, classes)
+    return Sizes(facts.images, _of_a_seed(used if cut_images is None else cut_images, config), classes)
 
 
 def sizes_of(found: ClassCounts, config: RunConfig, cut_images: int | None = None) -> Sizes:
     """From the images of each class. Raises UserError where one has fewer than `per_class`."""
     used = sum(found.used(config.train_set, config.per_class)) if cut_images is None else cut_images
-    return Sizes({split: found.total(split) for split in SPLITS}, used, len(found.class_names))
+    return Sizes({split: found.total(split) for split in SPLITS}, _of_a_seed(used, config), len(found.class_names))
+
+
+def _of_a_seed(used: int, config: RunConfig) -> int:
+    """About so many of the group's training images as one seed trains on; parts by patient differ a little."""
+    return used - used // config.folds if config.folds else used
 
 
 def held_bytes(config: RunConfig, sizes: Sizes) -> int:

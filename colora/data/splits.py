@@ -5,7 +5,7 @@ is said. Names and labels alone decide, so an image that does not open moves no 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,12 +101,12 @@ def divide(catalogue: Catalogue, seed: int, source: str, pattern: str | None = N
 def _cut(catalogue: Catalogue, pool: np.ndarray, shares: dict[str, float], rng: np.random.Generator) -> np.ndarray:
     """(len(pool),) the place in SPLITS of each of these images."""
     labels, ids = catalogue.labels[pool], catalogue.patients.ids
-    found = _by_image(labels, shares, rng) if ids is None else _by_patient(ids[pool], labels, shares, rng)
+    found = _by_image(labels, shares, rng) if ids is None else by_patient(ids[pool], labels, shares, rng)
     return np.array([SPLITS.index(name) for name in shares])[found]
 
 
-def _by_patient(
-    patient_ids: np.ndarray, labels: np.ndarray, shares: dict[str, float], rng: np.random.Generator
+def by_patient(
+    patient_ids: np.ndarray, labels: np.ndarray, shares: Mapping[Hashable, float], rng: np.random.Generator
 ) -> np.ndarray:
     """(N,) the place in `shares` of each image, whole patients together, each class near its share.
 

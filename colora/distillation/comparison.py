@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from colora.data.cuts import Cut, pinned_cut
+from colora.data.cuts import ALONE, Cut, pinned_cut
 from colora.data.rules import make_rule
 from colora.distillation.distil import distil, pool_of
 from colora.distillation.scores import SeedPredictions, read_predictions
@@ -67,17 +67,16 @@ def plan_comparison(
     predictions = read_predictions(source, "train")
     if predictions.data_checksum != cut.data_checksum:
         raise UserError(f"{source.name} is on other data than the cut {cut.name}: make the cut anew.", field="cut")
-    base, seeds = source.config.model_copy(update={"cut": None}), seeds or source.info["seeds"]
+    base, seeds = source.config.model_copy(update={"cut": None, "folds": None}), seeds or source.info["seeds"]
     drawn = _random_cut(predictions, cut)
-    on_cut = {"train_set": "complete", "per_class": None}
     balanced = _changed(base, train_set="balanced", per_class=base.per_class)
     wanted = [
         ("balanced", balanced, None, "as the source group, on the balanced set"),
-        ("distilled", _changed(base, **on_cut, cut=cut.name), cut, f"the same, on the cut {cut.name}"),
-        ("random", _changed(base, **on_cut, cut=drawn.name), drawn, "the same, on as many images drawn at random"),
+        ("distilled", _changed(base, **ALONE, cut=cut.name), cut, f"the same, on the cut {cut.name}"),
+        ("random", _changed(base, **ALONE, cut=drawn.name), drawn, "the same, on as many images drawn at random"),
     ]
     if base.method != "full":
-        full = _changed(base, **on_cut, cut=cut.name, method="full", lr=full_lr, **_colora_defaults())
+        full = _changed(base, **ALONE, cut=cut.name, method="full", lr=full_lr, **_colora_defaults())
         wanted.append(("full", full, cut, f"full fine-tuning on the cut {cut.name}, rate {full_lr:g}"))
     for role, *_ in wanted:
         check_file_name(f"{prefix}-{role}", "a group", "prefix")

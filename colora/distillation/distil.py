@@ -16,7 +16,7 @@ import pandas as pd
 
 from colora.data.cuts import Cut, Source, cut_hash, pinned_cut
 from colora.data.rules import OF_PREDICTIONS, Rule
-from colora.distillation.scores import SeedPredictions, Whose, score_images, score_one_model, whose_says
+from colora.distillation.scores import OF_ONE_MODEL, SeedPredictions, Whose, score_images, score_one_model, whose_says
 from colora.distillation.verdicts import Decision, current, decide
 from colora.runs.audit import acting_user
 from colora.settings.catalog import SCORES
@@ -24,7 +24,6 @@ from colora.system.errors import UserError
 
 Pool = Literal["run", "train"]
 FATES = ("excluded", "dropped", "kept", "rest")
-OF_ONE_MODEL = ("entropy", "entropy_share", "least_confidence", "margin", "self_confidence")
 ROUNDING = 1e-9  # 0.3 of 10 images are 3, not 2.9999999999999996
 
 
@@ -55,12 +54,17 @@ def pool_of(table: pd.DataFrame, pool: Pool) -> pd.DataFrame:
     return chosen.reset_index(drop=True)
 
 
+def with_doubted(table: pd.DataFrame, predictions: SeedPredictions, rule: Rule) -> pd.DataFrame:
+    """The score table of a whole split, with the column doubted (bool) where the rule asks for it."""
+    return table.assign(doubted=predictions.label_doubt.doubted) if rule.kind == "labels" else table
+
+
 def divide(table: pd.DataFrame, class_names: list[str], rule: Rule, verdicts: pd.DataFrame | None = None) -> Division:
     """Apply a rule to a pool's score table, saving nothing: the live preview.
 
-    `verdicts` as `verdicts.current` gives it, of this data; without them a rule that excludes or corrects finds
-    none. Raises UserError (`field` set) where a class has too few images, with the largest cut that works, and for a
-    rule that asks no model.
+    `table` is of `pool_of`, and of `with_doubted` first; `verdicts` as `verdicts.current` gives it, of this data; a
+    rule that asks for them finds none without. Raises UserError (`field` set) where a class has too few images, with
+    the largest cut that works, and for a rule that asks no model.
     """
     if rule.kind not in OF_PREDICTIONS:
         raise UserError(f"The rule {rule.kind} is about the data and no model's predictions: choose another.", "kind")
@@ -70,18 +74,27 @@ def divide(table: pd.DataFrame, class_names: list[str], rule: Rule, verdicts: pd
     images["fate"] = np.where(_excluded(images["image_id"], decision, rule), "excluded", "rest")
     images["rank"] = _ranks(images, rule)
     if rule.uses_score and images[rule.score].isna().any():
-        raise UserError(
-            f"{SCORES[rule.score].title} compares seeds, and this group has predictions of one only: train another "
-            "seed, or choose a score of one model, such as entropy.",
-            field="score",
-        )
-    images.loc[images["fate"] != "excluded", "fate"] = _fates(images[images["fate"] != "excluded"], class_names, rule)
+        raise UserError(_says_unknown(rule.score), field="score")
+    left = images["fate"] != "excluded"
+    images.loc[left, "fate"] = _fates(images[left], class_names, rule, decision)
     counts = {"pool": _per_class(images, class_names)}
     counts |= {fate: _per_class(images[images["fate"] == fate], class_names) for fate in FATES}
     _check_left(images, counts, class_names, rule)
     changed = images[(images["fate"] == "kept") & (images["class"] != images["label"])]
     labels = dict(zip(changed["image_id"].tolist(), changed["class"].tolist(), strict=True))
     return Division(images, class_names, counts, labels, _notes(images, decision, rule))
+
+
+def _says_unknown(score: str) -> str:
+    if score not in ("label_doubt", *OF_ONE_MODEL):
+        return (
+            f"{SCORES[score].title} compares seeds that have learned from the same images, and of these this group has "
+            "one only, or none where it was trained with folds: choose a score of one model, such as entropy."
+        )
+    return (
+        f"{SCORES[score].title} needs models that have not learned from the image, and every finished seed has learned "
+        "from some of these: it takes a group with folds (--folds 5), of which all seeds are done."
+    )
 
 
 def _decided(rule: Rule, verdicts: pd.DataFrame | None) -> Decision:
@@ -143,7 +156,7 @@ def _ranks(images: pd.DataFrame, rule: Rule) -> np.ndarray:
     return ranks
 
 
-def _fates(images: pd.DataFrame, class_names: list[str], rule: Rule) -> np.ndarray:
+def _fates(images: pd.DataFrame, class_names: list[str], rule: Rule, decision: Decision) -> np.ndarray:
     """(N,) str of the images that are not excluded."""
     ranks, classes = images["rank"].to_numpy(), images["class"].to_numpy()
     sizes = np.bincount(classes, minlength=len(class_names))
@@ -151,6 +164,9 @@ def _fates(images: pd.DataFrame, class_names: list[str], rule: Rule) -> np.ndarr
         return _by_threshold(images[rule.score].to_numpy(), rule)
     if rule.kind == "verdicts":
         return np.full(len(images), "kept", dtype=object)
+    if rule.kind == "labels":
+        settled = (images["class"] != images["label"]) | images["image_id"].isin(decision.held_right)
+        return np.where(images["doubted"] & ~settled, "dropped", "kept").astype(object)
     if rule.kind == "random":
         ranks = _drawn(images, rule.seed)
     if rule.kind == "share":
@@ -229,6 +245,12 @@ def _check_left(images: pd.DataFrame, counts: dict[str, list[int]], class_names:
                 f"{_count(len(scores), 'image')} have {scores.min():.4g} to {scores.max():.4g}.",
                 field="highest" if rule.highest is not None else "lowest",
             )
+        if rule.kind == "labels":
+            raise UserError(
+                f"Of {name} {_count(counts['dropped'][c], 'label')} would go as doubted and nothing would be left: "
+                "look at them on Images, where the verdict fine or truly hard keeps an image.",
+                field="kind",
+            )
         raise UserError(
             f"Nothing of {name} would be kept: it has {_count(counts['pool'][c], 'image')}; raise keep_share.",
             field="keep_share",
@@ -259,18 +281,17 @@ def verdicts_for(predictions: SeedPredictions, rule: Rule) -> pd.DataFrame | Non
     return table
 
 
-def distil(predictions: SeedPredictions, name: str, rule: Rule, whose: Whose = "best", pool: Pool = "run") -> Cut:
+def distil(predictions: SeedPredictions, name: str, rule: Rule, whose: Whose | None = None, pool: Pool = "run") -> Cut:
     """The cut of a group by a rule, not saved yet; verdicts are read from the group's runs folder where the rule asks.
 
     Raises UserError as `divide` does, ValueError for predictions of another split than train.
     """
     if predictions.split != "train":
         raise ValueError(f"a cut is of the train split, these predictions are of {predictions.split}")
-    table = pool_of(score_images(predictions, whose), pool)
+    whose = predictions.usual if whose is None else whose
+    table = pool_of(with_doubted(score_images(predictions, whose), predictions, rule), pool)
     division = divide(table, predictions.class_names, rule, verdicts_for(predictions, rule))
-    says = whose_says(predictions, whose)
-    if rule.uses_score and rule.score not in OF_ONE_MODEL:
-        says = f"all {_count(len(predictions.seeds), 'seed')}"
+    says = whose_says(predictions, whose, rule.score if rule.uses_score else None)
     ids, resolved, group = division.ids("kept"), predictions.resolved, predictions.group
     notes = list(division.notes)
     earlier = pinned_cut(group.path)
@@ -306,7 +327,7 @@ def distil(predictions: SeedPredictions, name: str, rule: Rule, whose: Whose = "
 
 
 def _seeds_read(predictions: SeedPredictions, rule: Rule, whose: Whose) -> list[int]:
-    if whose == "mean" or (rule.uses_score and rule.score not in OF_ONE_MODEL):
+    if whose in ("mean", "held-out") or (rule.uses_score and rule.score not in OF_ONE_MODEL):
         return predictions.seeds
     return [predictions.best_seed if whose == "best" else int(whose)]
 
@@ -325,11 +346,13 @@ class Overlap:
 
 
 def overlap(predictions: SeedPredictions, rule: Rule, pool: Pool = "run") -> Overlap | None:
-    """How far the seeds agree on the cut: None of fewer than two, or by a rule that is the same for all of them.
+    """How far the seeds agree on the cut: None of fewer than two, by a rule that is the same for all of them, or where
+    they have learned from different images and so would differ without it.
 
     Raises UserError as `divide` does.
     """
-    if len(predictions.seeds) < 2 or not rule.uses_score or rule.score not in OF_ONE_MODEL:
+    by_each = rule.uses_score and rule.score in OF_ONE_MODEL
+    if len(predictions.seeds) < 2 or not by_each or predictions.cross_fitted:
         return None
     verdicts = verdicts_for(predictions, rule)
     fates = []

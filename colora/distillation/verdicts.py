@@ -201,6 +201,11 @@ class Decision:
     contradicted: list[str]
     unnamed: list[str]
 
+    @property
+    def held_right(self) -> set[str]:
+        """The images whose given label somebody holds for right, and nobody for wrong."""
+        return {image for image, said in self.said.items() if said & GIVEN_IS_RIGHT and "wrong_label" not in said}
+
 
 GIVEN_IS_RIGHT = {"hard", "fine"}  # verdicts that hold the given label for right; an artefact says nothing of it
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from colora.data.check import document
 from colora.data.cuts import PINNED, read_cut
 from colora.data.dataset import Dataset
+from colora.data.folds import check_folds, check_seeds
 from colora.data.sizes import dataset_sizes
 from colora.data.sources import check_cut, outline
 from colora.engines.engine import engine_named
@@ -66,8 +67,9 @@ def launch_groups(
             "time=2:00:00.",
             field=next(iter(limits.as_dict())),
         )
-    for name in configs:
+    for name, config in configs.items():
         check_name(runs_dir, name)
+        check_seeds(config.folds, seeds)
         engine_named(engine).check(runs_dir, name, seeds, asked or {}, priority)
     cuts = {config.cut: read_cut(runs_dir, config.cut) for config in configs.values() if config.cut}
     found: list[Preflight] = []
@@ -82,6 +84,7 @@ def launch_groups(
             if alike not in measured:
                 if config.cut:
                     check_cut(config, cuts[config.cut])
+                check_folds(outlines[data], config)
                 _check_model(config, on_progress)
                 runs = len(seeds) * len(configs)
                 measured[alike] = (

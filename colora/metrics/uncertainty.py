@@ -10,7 +10,6 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from colora.metrics.classification import entropy
-from colora.settings.catalog import SCORES
 
 
 def least_confidence(p: np.ndarray) -> np.ndarray:
@@ -75,15 +74,6 @@ def rank_agreement(p: np.ndarray) -> float | None:
     if (ranks.std(axis=1) == 0).any():
         return None  # a seed is equally sure of every image: no correlation is defined
     return float(np.corrcoef(ranks)[np.triu_indices(len(p), k=1)].mean())
-
-
-def image_scores(p: np.ndarray, labels: np.ndarray, sorting: np.ndarray) -> pd.DataFrame:
-    """Every score of SCORES, a column each, a row an image.
-
-    p (S, N, C) of every seed; labels (N,) int as given; sorting (N, C) of the model, or mean over models, whose
-    entropy, confidence and margin are meant. Scores over seeds are NaN where S is 1.
-    """
-    return pd.concat([model_scores(sorting, labels), seed_scores(p)], axis=1)[list(SCORES)]
 
 
 def model_scores(p: np.ndarray, labels: np.ndarray) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from colora.runs.audit import record
 from colora.runs.features import has_features, write_features
 from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
+from colora.runs.prediction_table import trained_on
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
 from colora.training.familiar import kept_of, maps_at
@@ -37,8 +38,7 @@ def keep_features(group: Group, on_progress: Progress = quiet) -> list[int]:
     for done, run in enumerate(lacking):
         on_progress("looking at the images with seeds", done, len(lacking))
         table = run.predictions("train")
-        used = np.flatnonzero(table["used"].to_numpy())
-        at = maps_at({split: len(own) for split, own in images.items()}, used)
+        at = maps_at({split: len(own) for split, own in images.items()}, np.flatnonzero(trained_on(table)))
         model = GroupModels([run], models.resolved, models.device, keep=True)  # read once for the three splits
         seen = {split: model.seen_by(run, own, at[split]) for split, own in images.items()}
         kept = kept_of(seen, targets(table).to_numpy()[at["train"]])

@@ -32,7 +32,7 @@ NEAREST = 5
 class Seen:
     """What the models see in the group's own images.
 
-    images: those that the best seed was trained on, one row each: index (in the train split), label, image_id,
+    images: those that the group was trained on, one row each: index (in the train split), label, image_id,
     patient_id; features (N, D) float32 of length 1, as that seed has them; validation: (S, V) the distances of the
     validation images from what is familiar to each seed.
     """

@@ -34,12 +34,12 @@ def without_map(run: Run, split: str) -> str | None:
     return None
 
 
-def image_map(run: Run, used: np.ndarray, split: str, images: int) -> ImageMap:
-    """`used` (N,) bool tells the training images among the train split, `images` is the length of `split`. Raises
+def image_map(run: Run, learned: np.ndarray, split: str, images: int) -> ImageMap:
+    """`learned` (N,) bool: from which of the train split the seed has learned; `images`: the length of `split`. Raises
     UserError where the file of features is damaged."""
     assert split in SPLITS
-    kept = read_features(run, {"train": len(used)} | {split: images})
-    trained_on = np.flatnonzero(used)
+    kept = read_features(run, {"train": len(learned)} | {split: images})
+    trained_on = np.flatnonzero(learned)
     if not len(trained_on):
         raise damaged(run, "no image is one that was trained on")
     fitted = trained_on[:: -(-len(trained_on) // MOST_FITTED)]

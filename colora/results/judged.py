@@ -74,6 +74,12 @@ class Judged:
         return [self.probabilities[self.seeds.index(seed)] for seed in seeds]
 
 
+def images_of(group: Group, split: str, class_names: Sequence[str] = ()) -> Judged:
+    """The images alone, of which no model is asked: of train all that the group was trained on. Raises UserError as
+    `predictions.image_table`."""
+    return Judged(group, split, [], None, list(class_names), image_table(group, split), [])
+
+
 def figures_of_seeds(seen: Judged) -> dict[int, dict[str, float | None]]:
     """{seed: accuracy, AUC (mean one-vs-rest, None where it is not defined) and loss (cross-entropy, nats)}, as
     metrics.jsonl has them of a group's own splits."""
@@ -82,6 +88,17 @@ def figures_of_seeds(seen: Judged) -> dict[int, dict[str, float | None]]:
         seed: {name: figure(seen.labels, p) for name, figure in figures.items()}
         for seed, p in zip(seen.seeds, seen.probabilities, strict=True)
     }
+
+
+def says_cross_fitted(group: Group, split: str, runs: Sequence[Run]) -> str | None:
+    """A sentence where each of `runs` has learned from other training images, so that nothing is over all of them."""
+    if split != "train" or not group.config.folds or len(runs) < 2:
+        return None
+    return (
+        f"{group.name} is cross-fitted: each seed leaves out one of {group.config.folds} parts of the training images, "
+        "so that no figure over seeds is about the same ones. Choose validation or test, or one seed; the images, and "
+        "the doubt about their labels, are on Images."
+    )
 
 
 def judged(group: Group, split: str, runs: Sequence[Run] | None = None, epoch: int | None = None) -> Judged:
@@ -93,6 +110,8 @@ def judged(group: Group, split: str, runs: Sequence[Run] | None = None, epoch: i
             says_untested(group, split)
             or f"{group.name} has no finished seed yet, so there are no figures: it is {group.state}."
         )
+    if told := says_cross_fitted(group, split, runs):
+        raise UserError(told)
     resolved = runs[0].resolved
     assert resolved is not None  # predictions exist, so the run has started
     found = Judged(group, split, runs, epoch, resolved.class_names, image_table(group, split, runs[0]), [])

@@ -21,7 +21,7 @@ from colora.results.summary import split_arrays, targets
 from colora.runs.external import counting
 from colora.runs.folder import Group, Run
 from colora.runs.names import is_external
-from colora.runs.prediction_table import damaged_epoch, read_epoch
+from colora.runs.prediction_table import damaged_epoch, read_epoch, trained_on
 from colora.runs.selection import selected_epoch
 from colora.runs.siblings import alike
 from colora.system.errors import UserError
@@ -39,9 +39,12 @@ def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame
     checksum where it was kept, source_split of other data, and target, the label that predictions are held against.
     They are those of the seed `of`; by default of the seeds that belong together.
 
-    Of the train split the images trained on. Raises UserError while no seed with these images is finished.
+    Of the train split the images trained on: by the seed `of`, which of a cross-fitted group (`data.folds`) are not all
+    of its training images, or by the group. Raises UserError while no seed with these images is finished.
     """
     runs = alike(group, of) if of else [run for run in group.runs if run not in group.apart]
+    if of and split == "train" and group.config.folds:  # no other seed has learned from the same images
+        runs = [of]
     if is_external(split):  # the file of a seed that does not count may be anything
         known = counting(group, split)
         runs = [run for run in runs if run in known]
@@ -53,7 +56,7 @@ def image_table(group: Group, split: str, of: Run | None = None) -> pd.DataFrame
         )
     table = run.predictions(split)
     if split == "train":
-        table = table[table["used"]]
+        table = table[trained_on(table) if of else table["used"]]
     columns = [*COLUMNS, *(name for name in ("checksum", SOURCE) if name in table)]
     return table[columns].assign(target=targets(table)).reset_index(drop=True)
 

@@ -16,7 +16,7 @@ from colora.metrics.calibration import Calibration
 from colora.metrics.estimates import Estimate, of_share
 from colora.metrics.novelty import Scales
 from colora.results.calibration import calibrated
-from colora.results.judged import Judged, judged
+from colora.results.judged import Judged, images_of, judged
 from colora.runs.features import has_features, read_familiar
 
 
@@ -78,7 +78,8 @@ class Shift:
 def shift(seen: Judged) -> Shift:
     """Of `seen`, which is of other data. Raises UserError where a file is damaged."""
     group, runs = seen.group, seen.runs
-    train, test, validation = (judged(group, split, runs) for split in ("train", "test", "val"))
+    test, validation = (judged(group, split, runs) for split in ("test", "val"))
+    train = images_of(group, "train", seen.class_names)
     every = {"train": train, "test": test, seen.split: seen}
     return Shift(
         seen.class_names,

@@ -15,6 +15,7 @@ from colora.runs.external import about_external, external_splits, says_untested
 from colora.runs.finished import finished, is_finished, under_way
 from colora.runs.folder import ACTIVE, Group, Run
 from colora.runs.limits import limits_of
+from colora.runs.prediction_table import trained_on
 from colora.runs.selection import SELECTION, selected_row
 from colora.runs.siblings import apart_rows
 from colora.settings.catalog import NOTICE
@@ -104,6 +105,7 @@ def _group_summary(group: Group) -> dict[str, Any]:
     resolved = next((r.resolved for r in together if r.state != "damaged" and r.resolved), None)
     best = best_run(group)
     config = group.config
+    alike = {"val", "test"} if config.folds else {"train", "val", "test"}  # of the same images in all seeds
     return {
         "name": group.name,
         "state": group.state,
@@ -123,6 +125,7 @@ def _group_summary(group: Group) -> dict[str, Any]:
             "class_counts": resolved.class_counts if resolved else None,
             "split": resolved.split_rule if resolved else None,
             "image_size": config.image_size,
+            "folds": config.folds,
             "train_set": "cut" if config.cut else config.train_set,
             "cut": cut_summary(group),
         }
@@ -136,7 +139,7 @@ def _group_summary(group: Group) -> dict[str, Any]:
         "apart": others,
         "over_seeds": {
             split: {
-                m: (s.as_dict() if (s := Spread.of([row[split][m] for row in counting])) else None)
+                m: (s.as_dict() if (s := Spread.of([row[split][m] for row in counting if split in alike])) else None)
                 for m in ("accuracy", "auc")
             }
             for split in ("train", "val", "test")
@@ -195,7 +198,7 @@ def split_arrays(run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
     trained on, with the labels it was trained with."""
     table = run.predictions(split)
     if split == "train":
-        table = table[table["used"]]
+        table = table[trained_on(table)]
     return targets(table).to_numpy(), table[probability_columns(table)].to_numpy()
 
 

@@ -8,17 +8,18 @@ from colora.runs.folder import Run
 from colora.runs.prediction_table import read_epoch
 
 
-def timeline(run: Run, split: str, index: int, used: np.ndarray | None = None) -> pd.DataFrame:
+def timeline(run: Run, split: str, index: int, learned: np.ndarray | None = None) -> pd.DataFrame:
     """One row a finished epoch: epoch, p_0 ... p_{C-1}, merged (bool: updates went into the kernels in it).
 
-    `index` is the image's position in its split; of the train split only the images trained on have a timeline, and
-    `used` (N,) bool says which those are. Empty where there is none. Raises UserError for a damaged file.
+    `index` is the image's position in its split; of the train split only the images that the seed has learned from have
+    a timeline, and `learned` (N,) bool says which those are. Empty where there is none. Raises UserError for a damaged
+    file.
     """
     position = index
-    if used is not None:
-        if not used[index]:
+    if learned is not None:
+        if not learned[index]:
             return pd.DataFrame()
-        position = int(np.count_nonzero(used[:index]))
+        position = int(np.count_nonzero(learned[:index]))
     rows = {}
     for path in sorted((run.path / "predictions" / "epochs").glob("epoch-*.safetensors")):
         if (number := path.stem.removeprefix("epoch-")).isdecimal():

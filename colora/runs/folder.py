@@ -173,8 +173,9 @@ class Run:
 
         Columns: index, label, p_0 ... p_{C-1} (float32, rows sum to 1), entropy (nats), image_id, patient_id (or null),
         checksum (uint64, `prepare.image_checksum` of the pixels that were predicted; not of older versions); in the
-        train split `used` (bool: trained on) and, where a cut corrected labels, trained_label (what was trained with;
-        label is as in the data); of other data source_split, in which `index` counts, and distance (float32, at least
+        train split `used` (bool: trained on by the group), in a cross-fitted group `held_out` (bool: those of them that
+        this seed left out) and, where a cut corrected labels, trained_label (what was trained with; label is as in the
+        data); of other data source_split, in which `index` counts, and distance (float32, at least
         0, from what is familiar to the model; NaN where it was not asked for). Raises UserError while the run has not
         written them, or where they are damaged.
         """

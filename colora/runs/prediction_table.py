@@ -73,6 +73,13 @@ def read_table(path: Path, classes: int | None, split: str) -> "pd.DataFrame":
     return table
 
 
+def trained_on(train: "pd.DataFrame") -> np.ndarray:
+    """(N,) bool of a train split's table: the images that this seed has learned from, which are the group's training
+    images without those that it leaves out (`data.folds`)."""
+    used = train["used"].to_numpy()
+    return used & ~train["held_out"].to_numpy() if "held_out" in train else used
+
+
 def damaged(path: Path, split: str, reason: str) -> UserError:
     way_out = "train this seed again in a new group. The other seeds are not affected."
     if is_external(split):
@@ -95,8 +102,9 @@ def _problem(table: "pd.DataFrame", classes: int | None, train: bool) -> str | N
         most = MOST_IMAGES if name == "index" else len(names)
         if name in table and (problem := _not_numbers(table[name], most)):
             return f"{name} {problem}"
-    if train and table["used"].dtype != np.bool_:
-        return f"used is {table['used'].dtype}, not true or false"
+    for name in ("used", "held_out"):
+        if train and name in table and table[name].dtype != np.bool_:
+            return f"{name} is {table[name].dtype}, not true or false"
     if "checksum" in table and table["checksum"].dtype != np.uint64:
         return f"checksum is {table['checksum'].dtype}, not uint64"
     if not all(isinstance(value, str) for value in table["image_id"]):

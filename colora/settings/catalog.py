@@ -63,6 +63,10 @@ SCORES: dict[str, Score] = {
     "least_confidence": Score("Least confidence", "1 minus the largest probability.", +1),
     "margin": Score("Margin", "Largest minus second largest probability: 0 where two classes are level.", -1),
     "self_confidence": Score("Self-confidence", "Probability of the given label: low where the label is in doubt.", -1),
+    "label_doubt": Score(
+        "Label doubt", "1 minus the probability that models which have not learned from the image give to its label: "
+        "high where the label may be wrong.", +1,
+    ),
     "mean_softmax_entropy": Score("Entropy of the mean", "Entropy of the probabilities averaged over seeds, nats.", +1),
     "mean_entropy": Score("Mean entropy", "Entropy averaged over seeds, in nats.", +1),
     "mutual_information": Score(

@@ -99,6 +99,14 @@ class RunConfig(BaseModel):
         "Train on the images of a cut: its name (colora distil makes one) or its .json FILE. The group keeps a copy.",
         "Data",
     )
+    folds: int | None = _field(
+        None,
+        "Cross-fitting: so many parts of the training images, by patient where patients are known, one of which each "
+        "seed leaves out, so that wrong labels can be told; empty: every seed trains on all of them.",
+        "Data",
+        ge=2,
+        le=20,
+    )
     image_size: int = _field(224, "Side of the square image the network sees, in pixels.", "Data", ge=16, le=1024)
     augment: Literal["none", "flip", "flip+shift"] = _field(
         "none",

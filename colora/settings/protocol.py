@@ -16,6 +16,7 @@ BALANCED = 7_754  # images of each class
 METHODS = {"vgg16": ("colora", "head"), "resnet50": ("colora", "full")}  # what the paper trained
 STATED: dict[str, tuple[tuple[Any, ...], str]] = {
     "dataset": (("octmnist",), "OCTMNIST"),
+    "folds": ((None,), "every seed trains on all training images"),
     "weights": (("imagenet",), "ImageNet weights"),
     "rank": ((1,), "one depthwise-separable term (rank 1)"),
     "pointwise_rank": ((None,), "a whole pointwise factor"),

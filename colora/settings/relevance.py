@@ -92,7 +92,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
 }
 ALWAYS = frozenset(
     {
-        "dataset", "class_names", "train_set", "cut", "image_size", "augment", "backbone", "weights", "method",
+        "dataset", "class_names", "train_set", "cut", "folds", "image_size", "augment", "backbone", "weights", "method",
         "epochs", "batch_size", "lr_head", "schedule", "eps", "train_figures", "selection",
         "device", "precision", "threads",
     }
@@ -124,8 +124,8 @@ def config_checksum(config: RunConfig) -> str:
     """SHA-256, 64 hex digits, of the settings in effect as canonical JSON: equal where two configs train alike.
 
     What comes to the same is written alike: a head without a rate of its own has lr's, and method head has that rate
-    alone; a merge later than the last epoch never comes; a pointwise factor without a rank is whole, as it was before
-    there was that setting, and the checksums of that time hold.
+    alone; a merge later than the last epoch never comes; a pointwise factor without a rank is whole, and without folds
+    nothing is left out, as before there were these settings: the checksums of that time hold.
     """
     content = in_effect(config)
     content["lr_head"] = config.lr if config.lr_head is None else config.lr_head
@@ -133,7 +133,8 @@ def config_checksum(config: RunConfig) -> str:
         content.pop("lr", None)
     if config.method == "colora" and config.merge_unit == "epochs" and config.merge_every > config.epochs:
         content["merge_every"] = None
-    if content.get("pointwise_rank") is None:
-        content.pop("pointwise_rank", None)
+    for later in ("pointwise_rank", "folds"):
+        if content.get(later) is None:
+            content.pop(later, None)
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()  # a path may not be UTF-8

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save as save_arrays
 from torch import nn
 
 from colora.adapters.history import save_epoch
@@ -28,15 +27,12 @@ from colora.adapters.summary import count_parameters
 from colora.adapters.walk import adapted_convolutions, adapted_layers
 from colora.data.check import keep_check
 from colora.data.cuts import PINNED, Cut, pinned_cut
+from colora.data.folds import held_out
 from colora.data.prepare import RULE, Progress
 from colora.data.sources import SPLITS, Dataset, load_dataset, training_labels, used_index, with_checksum
-from colora.metrics import classification
 from colora.networks.backbones import build, load_weights
 from colora.networks.methods import apply_method, settle_forms_
-from colora.runs.documents import CALIBRATION
-from colora.runs.features import write_features
 from colora.runs.folder import Group, Run, append_json, read_json_lines, write_bytes, write_json
-from colora.runs.prediction_table import made_table
 from colora.runs.selection import selected_row
 from colora.runs.siblings import check_siblings, layers_begun
 from colora.runs.trained_said import says_few_reached, says_trained
@@ -55,9 +51,9 @@ from colora.training.checkpoint import (
     save_model,
     saved_model_epoch,
 )
-from colora.training.familiar import kept_of, maps_at
-from colora.training.images import DeviceImages, choose_device, choose_precision, eval_batch_size, outputs
+from colora.training.images import DeviceImages, choose_device, choose_precision
 from colora.training.loop import Fit, make_optimizer
+from colora.training.predictions import Trained, save_epoch_outputs, save_predictions
 from colora.training.reporter import Reporter, Stopped, begun, heed
 
 CHECK_SECONDS = 0.5  # how often preparing images looks for a stop and tells how far it is
@@ -126,6 +122,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
         dataset = with_checksum(dataset, cut, config)
     used = used_index(dataset, config, cut)
     labels = training_labels(dataset, used, cut)
+    out = held_out(dataset, config, used, labels, seed)
     model = build(config.backbone, dataset.classes, config.image_size, seed)
     resolved, device = _resolve(run, config, dataset, labels, cut, model)
     dataset = replace(dataset, known_checksum=resolved.data_checksum)  # not hashed again: it may be gigabytes
@@ -146,8 +143,8 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
     optimizer = make_optimizer(model, config)
     images = {name: DeviceImages(s.images, s.labels, device) for name, s in dataset.splits.items()}
     images["used"] = images["train"]
-    if len(used) < len(dataset.splits["train"]) or (cut and cut.labels):
-        images["used"] = images["train"].subset(used, labels)
+    if len(used) < len(dataset.splits["train"]) or (cut and cut.labels) or config.folds:
+        images["used"] = images["train"].subset(used[~out], labels[~out])
 
     progress = load_checkpoint(run, model, optimizer) or {"epoch": 0, "merges": 0, "step": 0, "metrics": None}
     metrics = _take_up(run, model, resolved, progress)
@@ -157,7 +154,7 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
         for epoch in range(progress["epoch"] + 1, config.epochs + 1):
             row, merged, outputs = fit.epoch(epoch)
             save_epoch(run.path / "history", model, epoch, merged, write_bytes)
-            _save_epoch_outputs(run, epoch, outputs)
+            save_epoch_outputs(run, epoch, outputs)
             save_checkpoint(
                 run, model, optimizer, {"epoch": epoch, "merges": fit.merges, "step": fit.step, "metrics": row}
             )
@@ -173,9 +170,9 @@ def _train(run: Run, reporter: Reporter, should_stop: Callable[[], bool]) -> Non
             reporter.write(epoch=epoch, step=0)
             print(_line(row, config.epochs), flush=True)
     model = load_model(run, config, resolved).to(device)
-    trained_labels = labels if cut and cut.labels else None
+    trained = Trained(used, out, labels if cut and cut.labels else None)
     stop_here = partial(heed, run, reporter, should_stop, "after the last epoch; resume goes on with the predictions.")
-    _save_predictions(run, model, dataset, images, used, trained_labels, config, resolved.precision, stop_here)
+    save_predictions(run, model, dataset, images, trained, resolved.precision, stop_here)
 
 
 def _cut(run: Run, config: RunConfig) -> Cut | None:
@@ -235,6 +232,11 @@ def _resolve(
     if random_layers:
         warnings.append(
             f"{len(random_layers)} weights were not in the file and stayed random: {', '.join(random_layers)}."
+        )
+    if config.folds and dataset.splits["train"].patient_ids is None:
+        warnings.append(
+            "The folds are by image, since nothing tells the patients: a seed that leaves an image out may have "
+            "learned from another one of the same eye, and wrong labels are harder to tell."
         )
     if config.selection == "paper":
         warnings.append("The epoch is chosen by test accuracy (the paper's rule), so test figures are optimistic.")
@@ -306,59 +308,6 @@ def _take_up(run: Run, model: nn.Module, resolved: Resolved, progress: dict[str,
         if best == progress["epoch"] and saved_model_epoch(run) != best:
             save_model(run, model, best, resolved)
     return metrics
-
-
-def _save_epoch_outputs(run: Run, epoch: int, outputs: dict[str, np.ndarray]) -> None:
-    """Probabilities (N, C) float32 of each split after this epoch; of train the images trained on."""
-    folder = run.path / "predictions" / "epochs"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / f"epoch-{epoch:02d}.safetensors", save_arrays(outputs, metadata={"epoch": str(epoch)}))
-
-
-def _save_predictions(
-    run: Run,
-    model: nn.Module,
-    dataset: Dataset,
-    images: dict[str, DeviceImages],
-    used: np.ndarray,
-    trained_labels: np.ndarray | None,
-    config: RunConfig,
-    precision: str,
-    before_batch: Callable[[], None],
-) -> None:
-    """The selected model on every image of every split, the whole train split included, and what its last layer reads.
-
-    trained_labels (len(used),) where a cut corrected some.
-    """
-    found, at = {}, maps_at({name: len(split) for name, split in dataset.splits.items()}, used)
-    for name in SPLITS:
-        split, at_once = dataset.splits[name], eval_batch_size(config, images[name].device)
-        found[name] = outputs(model, images[name], at_once, precision, before_batch, at[name])
-        p = found[name].probabilities
-        table = made_table(split.labels, p, split.image_ids, split.patient_ids, split.checksums())
-        if name == "train":
-            table["used"] = np.isin(np.arange(len(split)), used)
-            if trained_labels is not None:
-                table["trained_label"] = split.labels
-                table.loc[used, "trained_label"] = trained_labels
-        path = run.path / "predictions" / f"{name}.parquet"
-        write_bytes(path, table.to_parquet(index=False))
-        if name == "val":
-            _save_temperature(run, split.labels, p)
-    labels = dataset.splits["train"].labels.copy()
-    if trained_labels is not None:
-        labels[used] = trained_labels
-    write_features(run, kept_of(found, labels[at["train"]]))
-
-
-def _save_temperature(run: Run, labels: np.ndarray, p: np.ndarray) -> None:
-    """Of the selected model, from its probabilities (N, C) of the validation images."""
-    from colora.metrics import calibration  # scipy's optimizers take a quarter of a second, which no epoch waits for
-
-    chosen = calibration.temperature(labels, p)
-    losses = [classification.cross_entropy(labels, each) for each in (p, calibration.tempered(p, chosen))]
-    found = {"epoch": saved_model_epoch(run), "images": len(labels), "temperature": chosen, "log_loss": losses}
-    write_json(run.path / CALIBRATION, found)
 
 
 @contextmanager

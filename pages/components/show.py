@@ -93,9 +93,11 @@ def about_line(summary: dict[str, Any]) -> None:
             optimistic_badge()
         cut = summary["data"]["cut"]
         on_cut = f", trained on the cut {cut['name']} ({cut['hash'][:12]})" if cut else ""
+        folds = summary["data"]["folds"]
+        folded = f", cross-fitted: each seed leaves out one of {folds} parts of the training images" if folds else ""
         parts = (
             f"{model_title(summary['backbone'])}, {method_title(summary['method'])}",
-            f"data: {summary['data']['source']} at {summary['data']['image_size']} px{on_cut}",
+            f"data: {summary['data']['source']} at {summary['data']['image_size']} px{on_cut}{folded}",
             f"launched by {summary['launched_by']}, {time_text(summary['created'])}",
         )
         st.caption(" · ".join(map(literal, parts)), width="content")

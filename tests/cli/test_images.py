@@ -53,6 +53,14 @@ def test_distil_prints_the_command_that_trains_on_the_cut(tmp_path, capsys):
     )
 
 
+def test_a_cut_by_label_doubt_is_trained_on_whole(tmp_path, capsys):
+    group = fabricate(tmp_path / "runs", "source", ["done"] * 3, {"folds": 3})
+    assert main(["distil", str(group.path), "--rule", "labels", "--name", "d"]) == 0
+    said = capsys.readouterr().out
+    assert "Rule: discard the images whose labels confident learning doubts and no reader holds for right." in said
+    assert "--folds" not in said
+
+
 def test_a_preview_saves_nothing(group, capsys):
     assert document(capsys, "distil", group.path, "--keep", 5, "--name", "d", "--preview")["path"] is None
     assert document(capsys, "cut", "list", "--runs-dir", group.path.parent) == []
@@ -70,7 +78,7 @@ def test_too_few_images_is_exit_code_2_with_the_largest_cut_that_works(group, ca
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--whose", "median", "--keep", "3"], "--whose is best, mean or a seed's number, got 'median'."),
+        (["--whose", "median", "--keep", "3"], "--whose is best, mean, held-out or a seed's number, got 'median'."),
         (["--whose", "7", "--keep", "3"], "Seed 7 of source has no predictions on train; seeds 0, 1 have."),
         (["--rule", "threshold"], "Threshold needs lowest, highest, or both."),
         (["--score", "odd", "--keep", "3"], "There is no score 'odd'"),

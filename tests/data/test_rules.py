@@ -37,6 +37,12 @@ from colora.system.errors import UserError
             "rule",
             "Random needs keep, how many of each class to draw, or keep_each, a number for each class.",
         ),
+        (
+            {"kind": "labels", "score": "entropy"},
+            "rule",
+            "Labels goes by label_doubt: leave score out, or choose rank, share or threshold.",
+        ),
+        ({"kind": "labels", "keep": 3}, "rule", "Keep belongs to the rule rank or random, not to labels."),
         ({"kind": "verdicts"}, "rule", "Verdicts needs exclude (such as artefact), correct_labels, or both."),
         (
             {"drop": 1, "exclude": ["fine"]},
@@ -76,6 +82,11 @@ def test_each_wrong_rule_has_a_sentence(values, field, sentence):
             "keep entropy, share <= 0.5, without those judged artefact or truly hard",
         ),
         ({"keep": 5}, "of each class, keep the 5 of highest entropy"),
+        (
+            {"kind": "labels", "exclude": ["artefact"]},
+            "discard the images whose labels confident learning doubts and no reader holds for right, without "
+            "those judged artefact",
+        ),
         ({"kind": "share", "keep_share": 0.5}, "of each class, keep the 50 % of highest entropy"),
         ({"kind": "random", "keep": 30, "seed": 4}, "of each class, keep 30 drawn at random (seed 4)"),
         ({"kind": "random", "keep_each": [3, 4]}, "keep 3 + 4 of the classes drawn at random (seed 0)"),

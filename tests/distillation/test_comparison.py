@@ -43,6 +43,12 @@ def test_four_arms_that_differ_in_one_thing_each(tmp_path):
     assert plan_comparison(tmp_path, made_cut(source), "d").random_cut.hash == plan.random_cut.hash
 
 
+def test_what_is_compared_is_trained_on_all_of_its_images(tmp_path):
+    source = fabricate(tmp_path, "source", ["done"] * 3, {"folds": 3})
+    arms = by_role(plan_comparison(tmp_path, made_cut(source, kind="labels"), "d"))
+    assert {arm.config.folds for arm in arms.values()} == {None}
+
+
 def test_the_source_group_is_the_balanced_arm_where_it_was_balanced(tmp_path):
     source = fabricate(tmp_path, "source", ["done", "done"], {"train_set": "balanced", "per_class": 30})
     arm = by_role(plan_comparison(tmp_path, made_cut(source), "d"))["balanced"]

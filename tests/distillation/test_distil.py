@@ -12,7 +12,7 @@ from colora.data.rules import make_rule
 from colora.distillation.distil import FATES, Overlap, distil, divide, overlap, pool_of, verdicts_for
 from colora.distillation.scores import read_predictions, score_images
 from colora.distillation.verdicts import COLUMNS, judge
-from colora.metrics.uncertainty import image_scores
+from colora.metrics.classification import entropy
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 
@@ -50,6 +50,73 @@ def test_of_a_score_of_certainty_the_lowest_are_the_hardest():
     assert divide(table, ["A", "B"], make_rule(score="margin", drop=1)).ids("dropped") == ["i0001", "i0002"]
     low = divide(table, ["A", "B"], make_rule(kind="threshold", score="margin", lowest=0.5))
     assert (low.ids("dropped"), low.ids("kept")) == (["i0001", "i0002"], ["i0000", "i0003"])
+
+
+def doubted_table() -> pd.DataFrame:
+    """Of six labels the second and the fifth are doubted."""
+    doubt = np.array([0.1, 0.9, 0.2, 0.3, 0.8, 0.4])
+    return table_of([0, 0, 0, 1, 1, 1], [0.5] * 6).assign(label_doubt=doubt, doubted=doubt > 0.5)
+
+
+def test_doubted_labels_go_from_whatever_class():
+    division = divide(doubted_table().assign(label=[0, 0, 0, 0, 0, 1]), ["A", "B"], make_rule(kind="labels"))
+    assert division.ids("dropped") == ["i0001", "i0004"]
+    assert division.counts["kept"] == [3, 1]
+    assert division.images["rank"].tolist() == [4, 0, 3, 2, 1, 0]
+
+
+def test_a_corrected_label_is_in_doubt_no_more():
+    said = verdicts_of(("ann", "i0001", "wrong_label", 1), ("ann", "i0004", "wrong_label", None))
+    division = divide(doubted_table(), ["A", "B"], make_rule(kind="labels", correct_labels=True), said)
+    assert division.ids("dropped") == ["i0004"]
+    assert division.labels == {"i0001": 1}
+    left_out = divide(doubted_table(), ["A", "B"], make_rule(kind="labels", exclude=["wrong_label"]), said)
+    assert (left_out.ids("excluded"), left_out.ids("dropped")) == (["i0001", "i0004"], [])
+
+
+def test_a_label_that_a_reader_holds_for_right_is_in_doubt_no_more():
+    said = verdicts_of(
+        ("ann", "i0001", "fine", None), ("ann", "i0004", "hard", None), ("bob", "i0004", "wrong_label", 0)
+    )
+    for readers, goes in ((None, ["i0004"]), (["ann"], []), (["bob"], ["i0001", "i0004"])):
+        rule = make_rule(kind="labels", readers=readers)
+        assert divide(doubted_table(), ["A", "B"], rule, said).ids("dropped") == goes
+
+
+def test_doubt_that_leaves_nothing_of_a_class_or_is_not_known_is_said():
+    table = doubted_table().assign(doubted=[True] * 3 + [False] * 3)
+    with pytest.raises(UserError, match="Of A 3 labels would go as doubted and nothing would be left"):
+        divide(table, ["A", "B"], make_rule(kind="labels"))
+    table.loc[2, "label_doubt"] = np.nan
+    for rule in ({"kind": "labels"}, {"score": "label_doubt", "drop": 1}):
+        with pytest.raises(UserError, match=r"every finished seed has learned from .*: it takes .* folds"):
+            divide(table, ["A", "B"], make_rule(**rule))
+
+
+def test_a_cross_fitted_group_tells_of_each_training_image(tmp_path):
+    predictions = read_predictions(fabricate(tmp_path, "g", ["done"] * 3, {"folds": 3}), "train")
+    cut = distil(predictions, "d", make_rule(kind="labels"))
+    told = predictions.label_doubt
+    assert sum(cut.counts["dropped"]) == told.doubted.sum() > 0
+    assert set(cut.image_ids) == set(predictions.images["image_id"][~told.doubted])
+    assert cut.source.whose_says == "all 3 seeds, each on images that it has not learned from"
+    assert (cut.source.seeds, cut.pool) == ([0, 1, 2], "run")
+    out = np.arange(len(told.doubt)) % 3  # the seed that left it out
+    own = predictions.probabilities[out, np.arange(len(out))]
+    assert told.doubt == pytest.approx(1 - own[np.arange(len(out)), predictions.images["label"]], abs=1e-6)
+    by_rank = distil(predictions, "d", make_rule(drop=2, keep=20))
+    assert by_rank.source.whose == "held-out" and by_rank.source.seeds == [0, 1, 2]
+    assert by_rank.source.whose_says == "the seeds that left the image out, of 3 seeds"
+    assert overlap(predictions, make_rule(drop=2)) is None  # they differ by what they have learned from
+    with pytest.raises(UserError, match="compares seeds that have learned from the same images"):
+        distil(predictions, "d", make_rule(score="mutual_information", drop=2))
+
+
+def test_of_a_balanced_group_only_what_it_was_not_trained_on_is_told(tmp_path):
+    group = fabricate(tmp_path, "g", ["done"] * 2, {"train_set": "balanced", "per_class": 30})
+    table = score_images(read_predictions(group, "train"))
+    assert table["label_doubt"].notna().tolist() == (~table["used"]).tolist()
+    assert score_images(read_predictions(group, "val"))["label_doubt"].notna().all()
 
 
 def test_a_threshold_keeps_its_ends_and_discards_the_harder_side():
@@ -176,9 +243,7 @@ def test_a_class_without_images_is_no_reason_to_refuse():
 def test_a_score_over_seeds_needs_two():
     table = table_of([0, 0], [0, 0])
     table["mutual_information"] = np.nan
-    with pytest.raises(
-        UserError, match="Mutual information compares seeds, and this group has predictions of one only"
-    ):
+    with pytest.raises(UserError, match=r"Mutual information compares seeds .* this group has one only"):
         divide(table, ["A"], make_rule(score="mutual_information", keep=1))
 
 
@@ -285,7 +350,4 @@ def test_the_table_of_a_division_has_what_pages_show(group):
     predictions = read_predictions(group, "train")
     division = divide(score_images(predictions), predictions.class_names, make_rule(keep=5))
     assert {"class", "rank", "fate", "predicted", "p_0", *SCORES} <= set(division.images)
-    expected = image_scores(
-        predictions.probabilities, predictions.images["label"].to_numpy(), predictions.sorting("best")
-    )
-    assert division.images["entropy"].to_numpy() == pytest.approx(expected["entropy"].to_numpy())
+    assert division.images["entropy"].to_numpy() == pytest.approx(entropy(predictions.sorting("best")))

@@ -1,17 +1,19 @@
 """Scores of single images against values worked out by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from colora.metrics.uncertainty import (
-    image_scores,
     least_confidence,
     margin,
     mean_entropy,
     mean_softmax_entropy,
+    model_scores,
     mutual_information,
     rank_agreement,
     rank_stability,
+    seed_scores,
     self_confidence,
     vote_disagreement,
 )
@@ -70,8 +72,8 @@ def test_rank_stability_is_one_where_seeds_agree_and_zero_where_they_are_opposed
 
 def test_what_one_seed_or_a_level_one_cannot_tell():
     one = stack([SURE, HALF])
-    table = image_scores(one, np.array([0, 1]), one[0])
-    assert list(table) == list(SCORES)
+    table = pd.concat([model_scores(one[0], np.array([0, 1])), seed_scores(one)], axis=1)
+    assert list(table) == [name for name in SCORES if name != "label_doubt"]  # which is of all seeds and the labels
     lacking = [name for name in table if table[name].isna().all()]
     assert lacking == [name for name, score in SCORES.items() if score.over_seeds]
     assert rank_agreement(one) is None
@@ -82,8 +84,8 @@ def test_the_sorting_model_decides_whose_confidence_is_meant():
     p = stack([[0.9, 0.1]], [[0.6, 0.4]])
     labels = np.array([1])
     for sorting, confidence in ((p[0], 0.1), (p[1], 0.4), (p.mean(0), 0.25)):
-        row = image_scores(p, labels, sorting).iloc[0]
+        row = model_scores(sorting, labels).iloc[0]
         assert row["self_confidence"] == pytest.approx(confidence)
         assert row["margin"] == pytest.approx(1 - 2 * confidence)
         assert row["entropy_share"] == pytest.approx(row["entropy"] / LN2)
-    assert row["entropy"] == pytest.approx(row["mean_softmax_entropy"])
+    assert row["entropy"] == pytest.approx(mean_softmax_entropy(p)[0])

@@ -117,6 +117,22 @@ def test_every_rule_divides_as_it_says(open_distil, runs, kind, fields, rule):
     assert len(app.get("plotly_chart")) == (0 if kind == "random" else 1)
 
 
+def test_doubted_labels_go_where_folds_tell_of_them(open_distil, runs):
+    fabricate(runs, "cross-fitted", ["done"] * 3, {"folds": 3})
+    app = open_distil("cross-fitted")
+    app.radio(key="rule").set_value("labels")
+    told = read_predictions(Group(runs / "cross-fitted"), "train").label_doubt
+    goes = counts(ran(app))
+    assert sum(row["Goes"] for row in goes.values()) == told.doubted.sum()
+    assert "Discard the images whose labels confident learning doubts and no reader holds for right." in texts(app)
+    assert len(app.get("plotly_chart")) == 1
+    saved(app, "without-doubt")
+    assert read_cut(runs, "without-doubt").rule.kind == "labels"
+    app = open_distil("three-done")
+    app.radio(key="rule").set_value("labels")
+    assert "every finished seed has learned from some of these: it takes a group with folds" in texts(ran(app))
+
+
 def test_equal_scores_are_shown_in_the_cuts_order(open_distil, runs):
     for table, path in train_tables(runs):
         table[[f"p_{c}" for c in range(4)]] = 0.25

@@ -98,6 +98,54 @@ def test_filters_leave_out_and_count(open_images, runs):
     assert "of 400" in texts(ran(app))
 
 
+def test_labels_in_doubt_are_sorted_counted_and_a_filter(open_images, runs):
+    app = open_images("cross-fitted")
+    told = read_predictions(Group(runs / "cross-fitted"), "train").label_doubt
+    app.selectbox(key="sort").set_value("label_doubt")
+    assert ids(ran(app)) == sorted_ids(runs, "cross-fitted", "train", "best", "label_doubt")[:25]
+    assert 20 < told.doubted.sum() <= 45  # 40 were planted
+    assert f"{told.doubted.sum()} of 400 labels are doubted, those of the highest doubt. Train split of" in texts(app)
+    app.button_group(key="doubted").set_value("yes")
+    wrong = sorted_ids(runs, "cross-fitted", "train", "best", "label_doubt")[: told.doubted.sum()]
+    assert ids(ran(app)) == wrong[:25]
+    assert f"of {told.doubted.sum()}" in texts(app)
+    assert all(tile["true"]["name"] != tile["predicted"]["name"] for tile in shown(app)["tiles"])  # no memory of it
+    app.button_group(key="doubted").set_value("no")
+    assert f"of {400 - told.doubted.sum()}" in texts(ran(app))
+
+
+def test_of_an_image_that_seeds_left_out_it_is_said_who_speaks_from_memory(open_images, runs):
+    first = sorted_ids(runs, "cross-fitted", "train", "best", "label_doubt")[0]
+    out = int(first.removeprefix("train-")) % 3
+    app = open_images("cross-fitted", image=first)
+    assert f"Left out of the training of seed {out}; the others have learned its label." in texts(app)
+    app.segmented_control(key="timeline-seed").set_value(out)
+    assert f"Seed {out} left this image out; of the train split only" in texts(ran(app))
+    app.segmented_control(key="timeline-seed").set_value((out + 1) % 3)
+    assert f"Seed {(out + 1) % 3} as it learnt" in texts(ran(app))
+
+
+def test_a_filter_by_doubt_means_nothing_where_none_is_known(open_images, runs):
+    app = open_images("three-done", doubted="Doubted")
+    assert "of 400" in texts(app) and "Filters · 1 set" not in str(app.expander)
+    app = open_images("three-done", part="Validation", doubted="Doubted")  # where it is known, and none is doubted
+    assert "No image passes all the filters." in texts(app)
+
+
+def test_images_that_every_seed_has_learned_from_are_not_sorted_by_doubt(open_images, runs):
+    app = open_images("balanced", sort="Label doubt")
+    assert "280 labels" in texts(app) and "120 cannot be judged: every model has learned from them." in texts(app)
+    assert "1 to 25** of 280" in texts(app)
+    app.button_group(key="trained").set_value("yes")
+    assert "nan" not in texts(ran(app)) and not app.get("component_instance")
+
+
+def test_doubt_is_offered_where_models_that_have_not_learned_speak(open_images):
+    assert "Label doubt" not in open_images("three-done").selectbox(key="sort").options
+    assert "Label doubt" in open_images("three-done", part="Validation").selectbox(key="sort").options
+    assert "Label doubt" in open_images("one-done", part="Test").selectbox(key="sort").options
+
+
 def test_images_trained_on_and_patients_are_filters_where_the_data_have_them(open_images, runs):
     table = group_scores(Group(runs / "balanced"), "train")
     app = open_images("balanced")

@@ -44,6 +44,21 @@ def test_launch_marks_each_mistake_at_its_field_and_waits(open_page):
     assert app.button(key="launch-button").disabled
 
 
+def test_launch_asks_for_seeds_that_leave_out_every_fold(open_page):
+    app = open_page("launch")
+    app.number_input(key="launch.folds").set_value(4)
+    said = texts(ran(app))
+    assert "Each seed leaves out one of the 4 folds, and seeds 0-2 do not leave out each of them: ask for 4" in said
+    assert app.button(key="launch-button").disabled
+    app.text_input(key="launch-seeds").set_value("0-3")
+    words = shlex.split(ran(app).code[0].value)
+    assert words[words.index("--folds") + 1] == "4"
+    assert not app.button(key="launch-button").disabled
+    app.number_input(key="launch.folds").set_value(99)
+    said = texts(ran(app))
+    assert "less than or equal to 20, but got 99" in said and "one of the 99 folds" not in said
+
+
 def test_launch_takes_limits_of_a_seed_into_the_command(open_page):
     app = open_page("launch")
     assert "--max" not in app.code[0].value

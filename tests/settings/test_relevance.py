@@ -29,6 +29,7 @@ OTHERS = {  # of each setting values to draw from, allowed beside most others
     "train_set": ["complete", "balanced"],
     "per_class": [None, 5],
     "cut": [None, "mine"],
+    "folds": [None, 3],
     "image_size": [32, 64],
     "augment": ["none", "flip"],
     "backbone": ["vgg16", "resnet18", "squeezenet1_1"],

@@ -90,7 +90,8 @@ def test_every_setting_can_be_varied(monkeypatch):
         "merge_unit": ["epochs", "steps"], "optimizer_at_merge": ["reset", "keep"], "epochs": ["1", "2"],
         "batch_size": ["8", "16"], "lr_head": [None, "1e-4"], "schedule": ["constant", "cosine"],
         "eps": ["1e-8", "1e-7"], "batch_norm": ["eval", "train"], "train_figures": ["full", "pass"],
-        "selection": ["validation", "paper"], "device": ["auto", "cpu"], "precision": ["auto", "fp32"],
+        "selection": ["validation", "paper"], "folds": [None, "2"],
+        "device": ["auto", "cpu"], "precision": ["auto", "fp32"],
     }  # fmt: skip
     used_beside = {
         "data_dir": {"dataset": "octmnist"}, "patient_pattern": {"dataset": "folder:/a"},

@@ -68,6 +68,20 @@ def used_images(train_set: str) -> np.ndarray:
     return first if train_set == "balanced" else np.ones(len(first), dtype=bool)
 
 
+def held_out(seed: int, folds: int) -> np.ndarray:
+    """(N,) bool: the train images that a cross-fitted seed leaves out."""
+    return np.arange(sum(COUNTS["train"])) % folds == seed % folds
+
+
+def mislabel(group: Group, every: int) -> None:
+    """Gives each so many-th training image the label of the next class, in the tables of all seeds."""
+    for run in group.runs:
+        path = run.predictions_file("train")
+        table = pd.read_parquet(path)
+        table.loc[::every, "label"] = (table.loc[::every, "label"] + 1) % len(CLASS_NAMES)
+        table.to_parquet(path)
+
+
 def patients(split: str) -> list[str]:
     """(N,) of each two images in a row, as the data may name them."""
     return [f"{split}-eye-{i // 2}" for i in range(sum(COUNTS[split]))]
@@ -138,12 +152,15 @@ def write_predictions(run: Run, epoch: int, with_patients: bool) -> None:
     (run.path / "predictions").mkdir(exist_ok=True)
     drawn = run.config.image_size if run.config.dataset == "phantom" else None
     for split in COUNTS:
-        written = predictions(split, run.seed, epoch, with_patients, drawn, run.config.train_set)
+        config = run.config
+        written = predictions(split, run.seed, epoch, with_patients, drawn, config.train_set, config.folds)
         (run.path / "predictions" / f"{split}.parquet").write_bytes(written)
 
 
 @cache
-def predictions(split: str, seed: int, epoch: int, with_patients: bool, drawn: int | None, train_set: str) -> bytes:
+def predictions(
+    split: str, seed: int, epoch: int, with_patients: bool, drawn: int | None, train_set: str, folds: int | None = None
+) -> bytes:
     """A table of predictions as a file has it; `drawn` is the size of generated images."""
     labels, p = labels_of(split), probabilities(split, seed, epoch)
     table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels})
@@ -156,6 +173,8 @@ def predictions(split: str, seed: int, epoch: int, with_patients: bool, drawn: i
         table["checksum"] = drawn_checksums(split, drawn)
     if split == "train":
         table["used"] = used_images(train_set)
+        if folds:
+            table["held_out"] = table["used"] & held_out(seed, folds)
     return table.to_parquet()
 
 
@@ -163,7 +182,10 @@ def write_epoch_outputs(run: Run, epoch: int) -> None:
     folder = run.path / "predictions" / "epochs"
     folder.mkdir(parents=True, exist_ok=True)
     kept = {split: probabilities(split, run.seed, epoch) for split in COUNTS}
-    kept["train"] = kept["train"][used_images(run.config.train_set)]
+    learned = used_images(run.config.train_set)
+    if run.config.folds:
+        learned = learned & ~held_out(run.seed, run.config.folds)
+    kept["train"] = kept["train"][learned]
     save_file(kept, folder / f"epoch-{epoch:02d}.safetensors")
 
 

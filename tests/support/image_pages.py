@@ -3,10 +3,11 @@
 import json
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from fabricate import CLASS_NAMES, COUNTS, damage, fabricate, labels_of
+from fabricate import CLASS_NAMES, COUNTS, damage, fabricate, labels_of, mislabel
 from opened import opener
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
@@ -26,6 +27,7 @@ def groups_of_each_kind(path: Path) -> Path:
     fabricate(path, "another", ["done"])
     fabricate(path, "one-done", ["done"])
     fabricate(path, "balanced", ["done"] * 2, {"train_set": "balanced"}, with_patients=True)
+    mislabel(fabricate(path, "cross-fitted", ["done"] * 3, {"folds": 3}), every=10)
     fabricate(path, "paper-rule", ["done"] * 2, {"selection": "paper"})
     fabricate(path, "no-file", ["done"], {"dataset": "npz:/gone/octmnist_224.npz"})
     fabricate(path, "waiting", ["queued"])
@@ -38,9 +40,9 @@ def groups_of_each_kind(path: Path) -> Path:
     return path
 
 
-def group_with_features(path: Path, name: str = "mapped", states: tuple[str, ...] = ("done", "done")) -> Group:
-    """Of which each seed has kept features, in classes that lie apart."""
-    group = fabricate(path, name, list(states), {"train_set": "balanced"}, with_patients=True)
+def group_with_features(path: Path, name: str = "mapped", seeds: int = 2, **settings: Any) -> Group:
+    """Of which each seed has kept features, in classes that lie apart; balanced where no settings say otherwise."""
+    group = fabricate(path, name, ["done"] * seeds, settings or {"train_set": "balanced"}, with_patients=True)
     for run in group.runs:
         rng = np.random.default_rng(run.seed)
         middles = rng.gamma(1.0, size=(len(CLASS_NAMES), 12))

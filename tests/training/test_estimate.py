@@ -137,7 +137,7 @@ def test_only_settings_of_the_work_are_measured():
     """A setting that is new is to be put into the table, or known here to change nothing that is measured."""
     enters = {
         "dataset", "data_dir", "class_names", "layout", "columns", "patient_pattern", "ignore_splits",
-        "split_seed", "data_roots", "train_set", "per_class", "cut",
+        "split_seed", "data_roots", "train_set", "per_class", "cut", "folds",
         "weights", "partial_weights", "merge_every", "merge_unit", "optimizer_at_merge", "epochs", "lr", "lr_head",
         "schedule", "eps", "train_figures", "selection",
     }  # fmt: skip

@@ -15,6 +15,7 @@ from small_data import write_npz
 from training import SMALL, figures, reason
 
 import colora.training.loop
+import colora.training.predictions
 import colora.training.run
 from colora.adapters import conv, form_choice, targets
 from colora.adapters.history import rebuild
@@ -57,7 +58,7 @@ def test_resume_continues_with_the_same_bits(new_run, settings):
     pd.testing.assert_frame_equal(Run(cut.path).predictions("train"), Run(whole.path).predictions("train"))
 
 
-@pytest.mark.parametrize("place", ["save_epoch", "save_checkpoint", "append_json", "save_model", "_save_predictions"])
+@pytest.mark.parametrize("place", ["save_epoch", "save_checkpoint", "append_json", "save_model", "save_predictions"])
 def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypatch, place):
     cut = new_run("cut")
 
@@ -74,7 +75,7 @@ def test_a_crash_at_any_place_loses_at_most_the_epoch(new_run, trained, monkeypa
     assert (cut.path / "model.safetensors").read_bytes() == (trained.path / "model.safetensors").read_bytes()
 
 
-EVALUATIONS = [(colora.training.loop, "probabilities"), (colora.training.run, "outputs")]
+EVALUATIONS = [(colora.training.loop, "probabilities"), (colora.training.predictions, "outputs")]
 
 
 @pytest.mark.parametrize(("where", "name"), EVALUATIONS)

@@ -52,12 +52,13 @@ def _of_set(name: str, size: int | None, data_dir: str | None, stamps: Any) -> C
     return medmnist_counts(name, size, data_dir)
 
 
-def show_training(counts: ClassCounts, train_set: str, per_class: int | None) -> None:
+def show_training(counts: ClassCounts, train_set: str, per_class: int | None, folds: int | None) -> None:
     """How many images a launch trains on, and where the figures come from."""
     st.markdown("**Training images**")
     used = counts.used(train_set, per_class)
     each = f"{used[0]:,} of each class" if len(set(used)) == 1 else _listed(counts.class_names, used)
     line = f"Trains on {sum(used):,} images: {each} ({train_set})."
+    line += f" Each seed leaves out one of {folds} parts of them." if folds else ""
     st.caption(f"{show.literal(line)}  \n{show.literal(counts.source)}")
 
 

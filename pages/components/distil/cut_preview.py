@@ -9,7 +9,7 @@ import streamlit as st
 from colora import plots
 from colora.data.rules import Rule
 from colora.data.thumbnails import Pictures
-from colora.distillation.distil import Division, Pool, divide, overlap, pool_of, verdicts_for
+from colora.distillation.distil import Division, Pool, divide, overlap, pool_of, verdicts_for, with_doubted
 from colora.distillation.scores import SeedPredictions, Whose
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
@@ -30,7 +30,7 @@ EVERY_CLASS = "All classes"
 
 def division(found: SeedPredictions, whose: Whose, pool: Pool, rule: Rule) -> Division:
     """`distil.divide` of a pool, computed once. Raises UserError where the rule cannot be applied."""
-    table = scored.scores(found.group, "train", whose)
+    table = with_doubted(scored.scores(found.group, "train", whose), found, rule)
     judged = verdicts_for(found, rule)
     stamps = scored.stamps_of(found.group, "train")
     key = (str(found.group.path), whose, pool, rule.model_dump_json(), found.data_checksum, stamps)

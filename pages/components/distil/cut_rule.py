@@ -14,6 +14,7 @@ KINDS = {
     "rank": ("By rank (the paper)", "Of each class, the hardest go, the next so many stay."),
     "share": ("By share", "The same, in per cent of each class."),
     "threshold": ("By score", "Whatever lies between two bounds stays."),
+    "labels": ("By label doubt", "What confident learning doubts goes, but for what a reader holds for right."),
     "random": ("At random", "So many of each class, drawn: what any other cut has to beat."),
     "verdicts": ("By verdicts only", "What people judged goes or is corrected, all else stays."),
 }
@@ -100,7 +101,7 @@ def choose_rule(kind: str, score: str, smallest: int, readers: list[str]) -> Rul
         with right:
             values["seed"] = st.number_input("Random seed", 0, key=_count("draw", 0, 0))
     if readers or kind == "verdicts":
-        values |= choose_verdicts(readers)
+        values |= choose_verdicts(readers, kind)
     return make_rule(**values)
 
 
@@ -108,7 +109,7 @@ def _count(key: str, usual: int, least: int) -> str:
     return address.number(key, usual, least, whole=True)
 
 
-def choose_verdicts(readers: list[str]) -> dict[str, Any]:
+def choose_verdicts(readers: list[str], kind: str) -> dict[str, Any]:
     """What people decided, which comes before every rule."""
     exclude = st.pills(
         "Leave out what people judged",
@@ -124,7 +125,7 @@ def choose_verdicts(readers: list[str]) -> dict[str, Any]:
         help="Where readers named the right class, train with it. The given one stays where they contradict.",
     )
     values: dict[str, Any] = {"exclude": list(exclude), "correct_labels": correct}
-    if len(readers) > 1 and (exclude or correct):
+    if len(readers) > 1 and (exclude or correct or kind == "labels"):
         key = address.several("readers", readers)
         chosen = st.pills("Whose verdicts", readers, selection_mode="multi", format_func=show.literal, key=key,
                           help="None chosen: everyone's.")  # fmt: skip

@@ -28,9 +28,9 @@ POOLS = {"used": "Images trained on", "whole": "Whole train split"}
 def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: str) -> None:
     grid = st.grid(3, min_column_width=250)
     with grid.cell():
-        score = choose_score(len(found.seeds))
+        score = choose_score(found)
     with grid.cell():
-        whose = choose_whose(group, found.seeds)
+        whose = choose_whose(found)
     table = scored.scores(group, split, whose)
     pool = "whole"
     if split == "train" and not table["used"].all():
@@ -53,7 +53,7 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
     orders = by_class(table["label"].to_numpy(), rows)
     origin = (
         f"{show.split_of(about, split)}, {len(rows):,} images, sorted within each true class by "
-        f"{SCORES[score].title.lower()} of {whose_says(found, whose)}"
+        f"{SCORES[score].title.lower()} of {whose_says(found, whose, score)}"
     )
     model = f"{show.model_title(about['backbone'])}, {show.method_title(about['method'])}, group {group.name}"
     name = f"{group.name}-{show.split_in_file(split)}"

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from colora.distillation.scores import Whose
-from colora.runs.folder import Group
+from colora.distillation.scores import SeedPredictions, Whose
 from colora.runs.names import is_external
 from colora.settings.catalog import SCORES, VERDICTS
 from colora.system.errors import UserError
@@ -19,13 +18,15 @@ from pages.components.decimals import decimal
 from pages.components.images import in_address
 
 ORDERS = {"hardest": "Least certain first", "easiest": "Most certain first"}
+OF_LABELS = {"hardest": "Most doubted first", "easiest": "Least doubted first"}
 ANSWERS = {"right": "Right", "wrong": "Wrong"}
+DOUBTED = {"yes": "Doubted", "no": "Not doubted"}
 TRAINED = {"yes": "Trained on", "no": "Not trained on"}
 UNJUDGED = "none"
 JUDGED = VERDICTS | {UNJUDGED: "No verdict"}
 PATIENT = "patient"
 ON_MAP = ("outline", "like", "many", "left", "right", "bottom", "top")  # what selects there
-FILTERS = ("true", "predicted", "answer", "trained", "from", "to", "verdict", PATIENT)
+FILTERS = ("true", "predicted", "answer", "trained", "doubted", "from", "to", "verdict", PATIENT)
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,14 @@ def choose_split(splits: Sequence[str]) -> str:
     )
 
 
-def choose_whose(group: Group, seeds: Sequence[int]) -> Whose:
-    """The best run by the group's selection rule, the mean over seeds, or one seed."""
-    rule = "test, so optimistic" if group.config.selection == "paper" else "validation"
-    names = {"best": f"Best run (on {rule})"}
-    if len(seeds) > 1:
-        names |= {"mean": "Mean over seeds"} | {str(seed): f"Seed {seed}" for seed in seeds}
+def choose_whose(found: SeedPredictions) -> Whose:
+    """The best run by the group's selection rule, the mean over seeds, or one seed; of images that seeds left out in
+    turn first of all those that did."""
+    rule = "test, so optimistic" if found.group.config.selection == "paper" else "validation"
+    names = {"held-out": "Seeds that left it out"} if found.cross_fitted else {}
+    names["best"] = f"Best run (on {rule})"
+    if len(found.seeds) > 1:
+        names |= {"mean": "Mean over seeds"} | {str(seed): f"Seed {seed}" for seed in found.seeds}
     chosen = st.selectbox(
         "Whose model sorts",
         list(names),
@@ -108,11 +111,13 @@ def choose_whose(group: Group, seeds: Sequence[int]) -> Whose:
         on_change=from_the_start,
         help="The paper sorts by its best model. The mean averages the probabilities (softmax) of all seeds.",
     )
-    return chosen if chosen in ("best", "mean") else int(chosen)
+    return int(chosen) if chosen.isdecimal() else chosen
 
 
-def choose_score(seeds: int, label: str = "Sort by") -> str:
-    known = [name for name, score in SCORES.items() if seeds > 1 or not score.over_seeds]
+def choose_score(found: SeedPredictions, label: str = "Sort by") -> str:
+    """Of the scores that are known of some image."""
+    over_seeds = found.over_seeds
+    known = [name for name in SCORES if name not in over_seeds or over_seeds[name].notna().any()]
     return st.selectbox(
         label,
         known,
@@ -130,12 +135,12 @@ def _another_score() -> None:
     from_the_start()
 
 
-def choose_order() -> str:
+def choose_order(score: str) -> str:
     return st.segmented_control(
         "Order",
         list(ORDERS),
         required=True,
-        format_func=ORDERS.get,
+        format_func=OF_LABELS.get if score == "label_doubt" else ORDERS.get,
         key=address.one("direction", list(ORDERS), ORDERS.get),
         on_change=from_the_start,
     )
@@ -161,7 +166,12 @@ def choose_filters(
     split: str, class_names: Sequence[str], table: pd.DataFrame, score: str, data_checksum: str
 ) -> dict[str, Any]:
     """What to leave out: {filter: value} of those that are set."""
-    active = sum(map(_is_set, FILTERS))
+    told = {  # what these images have nothing of is no filter here, whatever was chosen elsewhere
+        "trained": split == "train" and not table["used"].all(),
+        "doubted": table["label_doubt"].notna().any(),
+        PATIENT: table["patient_id"].notna().any(),
+    }
+    active = sum(_is_set(name) for name in FILTERS if told.get(name, True))
     label = f"Filters · {active} set" if active else "Filters"
     unfolded = bool(st.session_state.get("filters"))  # a label that changes would fold it
     with st.expander(label, unfolded, icon=":material/filter_alt:", key="filters", on_change="rerun"):
@@ -178,9 +188,11 @@ def choose_filters(
             "from": _bound(grid, f"{name} from", "from", options),
             "to": _bound(grid, f"{name} to", "to", options),
         }
-        if split == "train" and not table["used"].all():
+        if told["trained"]:
             chosen["trained"] = _one_or_none(grid, "In training", TRAINED, "trained", options)
-        if table["patient_id"].notna().any():
+        if told["doubted"]:
+            chosen["doubted"] = _one_or_none(grid, "Label", DOUBTED, "doubted", options)
+        if told[PATIENT]:
             about = "The whole id, as in the data."
             key = in_address.name(PATIENT, data_checksum, table["patient_id"].dropna())
             chosen[PATIENT] = grid.text_input("Patient", key=key, help=about, **options)
@@ -220,24 +232,26 @@ def _clear() -> None:
 
 
 def sorted_rows(table: pd.DataFrame, score: str, order: str) -> np.ndarray:
-    """Positions in the table by a score; equal scores by image id, so that a shared address shows the same images."""
+    """Positions in the table by a score, of the images that have one; equal scores by image id, so that a shared
+    address shows the same images."""
     values, ids = table[score].to_numpy(dtype=np.float64), table["image_id"].rank(method="first").to_numpy()
     sign = -1 if (SCORES[score].harder > 0) == (order == "hardest") else 1
-    return np.lexsort((ids, sign * values))
+    rows = np.lexsort((ids, sign * values))
+    return rows[np.isfinite(values[rows])]
 
 
 def listed(
+    found: SeedPredictions,
     table: pd.DataFrame,
     rows: np.ndarray,
-    class_names: Sequence[str],
     score: str,
     chosen: dict[str, Any],
     judged: pd.DataFrame,
 ) -> Listed:
-    """The images that pass every filter, in the order of `rows`."""
+    """The images that pass every filter, in the order of `rows`, which are positions in the scores' `table`."""
     keep = np.ones(len(table), dtype=bool)
     values = table[score].to_numpy(dtype=np.float64)
-    names = list(class_names)
+    names = found.class_names
     for column, name in (("label", "true"), ("predicted", "predicted")):
         if name in chosen:
             keep &= table[column].isin([names.index(c) for c in chosen[name]]).to_numpy()
@@ -245,6 +259,9 @@ def listed(
         keep &= table["right"].to_numpy() == (chosen["answer"] == "right")
     if "trained" in chosen:
         keep &= table["used"].to_numpy() == (chosen["trained"] == "yes")
+    if "doubted" in chosen:
+        doubt = found.label_doubt
+        keep &= doubt.doubted if chosen["doubted"] == "yes" else doubt.judged & ~doubt.doubted
     if "from" in chosen:
         keep &= values >= chosen["from"]
     if "to" in chosen:

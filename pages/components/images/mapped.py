@@ -56,8 +56,9 @@ def ground(group: Group, found: SeedPredictions, whose: Whose) -> Ground | None:
                 say_what_helps(group, found.split, why)
                 return None
             stamps = [file_stamp(features_path(run)), *(scored.stamps_of(group, s) for s in ("train", found.split))]
-            used = scored.predictions(group, "train").images["used"].to_numpy()
-            return Ground(found, run, _map(run, used, str(run.path), found.split, len(found.images), stamps), stamps)
+            train = scored.predictions(group, "train")
+            learned = train.learned[train.seeds.index(run.seed)]
+            return Ground(found, run, _map(run, learned, str(run.path), found.split, len(found.images), stamps), stamps)
     except UserError as error:
         show.say(error)
         return None
@@ -72,8 +73,8 @@ def say_what_helps(group: Group, split: str, why: str) -> None:
 
 
 @st.cache_resource(show_spinner="Placing the images …", max_entries=KEPT_MAPS)
-def _map(_run: Run, _used: np.ndarray, path: str, split: str, images: int, stamps: Any) -> ImageMap:
-    return image_map(_run, _used, split, images)
+def _map(_run: Run, _learned: np.ndarray, path: str, split: str, images: int, stamps: Any) -> ImageMap:
+    return image_map(_run, _learned, split, images)
 
 
 @st.cache_resource(show_spinner="Looking for images like it …", max_entries=KEPT_LIKE)

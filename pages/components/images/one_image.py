@@ -17,8 +17,9 @@ from colora.results.predictions import place_of
 from colora.results.summary import run_summary
 from colora.results.timeline import timeline
 from colora.runs.documents import contained
-from colora.runs.folder import Group
+from colora.runs.folder import Group, Run
 from colora.runs.names import is_external
+from colora.runs.siblings import seeds_text
 from colora.settings.catalog import SCORES
 from colora.system.errors import UserError
 from pages.components import address, show
@@ -246,11 +247,17 @@ def every_seed(found: SeedPredictions, row: int, origin: str) -> None:
     values = found.probabilities[:, row]  # (S, C)
     table = pd.DataFrame(values, columns=found.class_names)
     table.insert(0, "seed", found.seeds)
+    left_out = [seed for seed, learned in zip(found.seeds, found.learned[:, row], strict=True) if not learned]
+    says = "A dot is one seed's probability, the bar their mean. Dots far apart: the models disagree."
+    if found.group.config.folds and found.images["used"].iloc[row]:
+        others = f"Left out of the training of {show.literal(seeds_text(left_out))}; the others have learned its label."
+        says += f" {others if left_out else 'All of these have learned its label.'}"
+        table.insert(1, "left_out", [seed in left_out for seed in found.seeds])
     votes = ", ".join(found.class_names[c] for c in np.unique(values.argmax(1)))
     show.show_figure(
         plots.seed_probabilities(values, found.seeds, found.class_names),
         "What every seed says",
-        "A dot is one seed's probability, the bar their mean. Dots far apart: the models disagree.",
+        says,
         f"Probability of each class by seed; the seeds vote for {votes}",
         table,
         f"{found.group.name}-{found.split}-{row}-seeds",
@@ -264,34 +271,22 @@ def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], sp
         runs = {run.seed: run for run in group.runs if run.seed in found.seeds}
         seed = st.session_state.get("timeline-seed")
         run = runs[seed if seed in runs else found.best_seed]
-        used = found.images["used"].to_numpy() if split == "train" else None
+        learned = found.learned[found.seeds.index(run.seed)] if split == "train" else None
     try:
-        table = timeline(run, split, int(record["index"]), used)
+        table = timeline(run, split, int(record["index"]), learned)
     except UserError as error:
         show.say(error, icon=":material/broken_image:")
         return
     if table.empty:
         st.markdown("**Over the epochs**")
-        st.caption(
-            "This image was not trained on; of the train split only predictions of images trained on are kept for each "
-            "epoch."
-            if used is not None and not used[int(record["index"])]
-            else "This run has kept no predictions of single epochs."
-        )
-        return
-    selected = run_summary(run)["selected_epoch"]
-    merges = int(table["merged"].sum())
-    show.show_figure(
-        plots.image_timeline(table, found.class_names, selected),
-        "Over the epochs",
-        f"Seed {run.seed} as it learnt. Solid line: the selected epoch, {selected}."
-        + (f" Dotted: {merges} merge{'s' * (merges > 1)} of the updates." if merges else ""),
-        f"Probability of each class for this image over {len(table)} epochs of seed {run.seed}",
-        table,
-        f"{group.name}-seed-{run.seed}-{split}-{int(record['index'])}-epochs",
-        f"{origin} · seed {run.seed}, all epochs; the selected one {show.chosen_on(group.config.selection)}",
-    )
-    if len(runs) > 1:
+        why = "This run has kept no predictions of single epochs."
+        if learned is not None and not learned[int(record["index"])]:
+            who = f"Seed {run.seed} left this image out" if record["used"] else "This image was not trained on"
+            why = f"{who}; of the train split only predictions of images trained on are kept for each epoch."
+        st.caption(why)
+    else:
+        _timeline(group, found, run, table, f"{split}-{int(record['index'])}", origin)
+    if len(runs) > 1 and (not table.empty or (learned is not None and found.learned[:, int(record["index"])].any())):
         if "timeline-seed" not in st.session_state:
             st.session_state["timeline-seed"] = run.seed
         st.segmented_control(
@@ -302,6 +297,21 @@ def over_epochs(group: Group, found: SeedPredictions, record: dict[str, Any], sp
             label_visibility="collapsed",
             persist_state="session",
         )
+
+
+def _timeline(group: Group, found: SeedPredictions, run: Run, table: pd.DataFrame, which: str, origin: str) -> None:
+    selected = run_summary(run)["selected_epoch"]
+    merges = int(table["merged"].sum())
+    show.show_figure(
+        plots.image_timeline(table, found.class_names, selected),
+        "Over the epochs",
+        f"Seed {run.seed} as it learnt. Solid line: the selected epoch, {selected}."
+        + (f" Dotted: {merges} merge{'s' * (merges > 1)} of the updates." if merges else ""),
+        f"Probability of each class for this image over {len(table)} epochs of seed {run.seed}",
+        table,
+        f"{group.name}-seed-{run.seed}-{which}-epochs",
+        f"{origin} · seed {run.seed}, all epochs; the selected one {show.chosen_on(group.config.selection)}",
+    )
 
 
 def neighbours(

@@ -41,7 +41,7 @@ def other_groups(
             other = Group(runs_dir() / name)
             with contained(other.path):
                 at = with_image(other, others[name], record["image_id"])
-                predictions, table = scored.predictions(other, at), scored.scores(other, at, "best")
+                predictions, table = scored.predictions(other, at), scored.scores(other, at, None)
         except UserError as error:
             show.say(error, st.info, ":material/hourglass:")
             return

@@ -48,7 +48,7 @@ def say_why_not(group: Group, about: dict[str, Any], split: str, error: UserErro
     st.page_link("pages/monitor.py", label="Watch it", icon=":material/monitoring:", query_params={"group": group.name})
 
 
-def scores(group: Group, split: str, whose: Whose) -> pd.DataFrame:
+def scores(group: Group, split: str, whose: Whose | None) -> pd.DataFrame:
     """`scores.score_images`, computed once; shared by all sessions, so never to be changed."""
     found = predictions(group, split)
     with contained(group.path):
@@ -73,7 +73,7 @@ def _predictions(_group: Group, split: str, path: str, stamps: Any) -> SeedPredi
 
 
 @st.cache_resource(show_spinner="Scoring the images …", max_entries=KEPT_TABLES)
-def _scores(_predictions: SeedPredictions, path: str, split: str, whose: Whose, stamps: Any) -> pd.DataFrame:
+def _scores(_predictions: SeedPredictions, path: str, split: str, whose: Whose | None, stamps: Any) -> pd.DataFrame:
     return score_images(_predictions, whose)
 
 

@@ -30,6 +30,7 @@ LABELS = {
     "dataset": "Images",
     "per_class": "Images per class",
     "train_set": "Training set",
+    "folds": "Folds (cross-fitting)",
     "split_seed": "Seed of the split",
     "layout": "Arrangement of the folder",
     "data_dir": "Folder of MedMNIST's files",
@@ -93,7 +94,7 @@ OPTION_TITLES: dict[str, dict[str, str]] = {
 }
 
 
-EMPTY = {"pointwise_rank": "a whole factor"}  # what an empty whole number means, where that is not found out
+EMPTY = {"pointwise_rank": "a whole factor", "folds": "none"}  # what an empty number means, where it is not found out
 
 
 def kinds_of_layers(backbone: str) -> str:

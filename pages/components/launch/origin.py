@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from colora.data.cuts import Cut, read_cut
+from colora.data.cuts import ALONE, Cut, read_cut
 from colora.runs.documents import contained
 from colora.runs.folder import open_group
 from colora.runs.names import NAME
@@ -151,8 +151,7 @@ def _from_group(asked: Asked) -> None:
         elif not name:
             about = f"The cut {cut_name} and the data that were checked; all else is as usual."
         origin = Origin(f"Cut {cut_name}" + (f" of group {name}" if name else ""), about, asked, note)
-        alone = {"cut": cut_name, "train_set": "complete", "per_class": None}  # the cut names the images itself
-        _fill(origin, values | alone, cut_name if NAME.fullmatch(cut_name) else name, seeds)
+        _fill(origin, values | {"cut": cut_name} | ALONE, cut_name if NAME.fullmatch(cut_name) else name, seeds)
     st.session_state[ASKED] = asked
 
 

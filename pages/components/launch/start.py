@@ -1,8 +1,11 @@
 """Where the Launch form begins: a preset, or what there is already; and what is wrong beside its settings."""
 
+from typing import Any
+
 import streamlit as st
 
 from colora.data.cuts import list_cuts
+from colora.data.folds import check_seeds
 from colora.runs.names import NAME
 from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
@@ -57,13 +60,25 @@ def problems(values: form.Values, varied: form.Series) -> dict[str, str]:
     else:
         found |= form.name_too_long(name, values, varied)
     try:
-        parse_seeds(st.session_state["launch-seeds"])
+        seeds = parse_seeds(st.session_state["launch-seeds"])
     except UserError as error:
         found["seeds"] = str(error)
+    else:
+        found |= _folds_problem(seeds, [one["folds"] for one in form.each_group(values, varied)])
     preset = origin.current().preset
     if preset and preset.distilled and not st.session_state[form.key("cut")].strip():
         found["cut"] = _cut_wanted()
     return found
+
+
+def _folds_problem(seeds: list[int], several: list[Any]) -> dict[str, str]:
+    """Where the seeds do not leave out every part; what is no number of folds is marked as such."""
+    try:
+        for folds in several:
+            check_seeds(folds if isinstance(folds, int) else None, seeds)
+    except UserError as error:
+        return {"folds": str(error)}
+    return {}
 
 
 def _cut_wanted() -> str:
