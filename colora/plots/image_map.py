@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from colora.plots.style import BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, SKY, base_figure, plain, rgba
 
 ON_CANVAS = 2_000  # points; more are drawn by the graphics card, where a browser would take seconds
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")  # one more than colours
 SCALE = [[0, BLUE], [0.5, GREY], [1, ORANGE]]  # each of them seen on a light page and on a dark one
 PALE = 0.2  # opacity of what is not chosen
 ANSWERS = (("Right", BLUE), ("Wrong", ORANGE))
@@ -52,8 +52,10 @@ def image_map(
     behind: np.ndarray,
     outlines: Sequence[np.ndarray],
     titles: tuple[str, str],
+    dragmode: str | bool = "lasso",
 ) -> go.Figure:
-    """`behind` (B, 2): the places of images that are left out, faint; `outlines`: (K, 2) corners each."""
+    """`behind` (B, 2): the places of images that are left out, faint; `outlines`: (K, 2) corners each; `dragmode`: what
+    a drag begins with, Plotly's. The legend hides nothing: what is hidden would be selected all the same."""
     draw = go.Scattergl if len(points.rows) + len(behind) > ON_CANVAS else go.Scatter
     says = ["<br>".join(map(plain, lines)) for lines in points.says]
     traces = []
@@ -71,8 +73,12 @@ def image_map(
         bar = {"title": {"text": plain(colours.title)}} | place
         marker = {"color": colours.of, "colorscale": SCALE, "colorbar": bar, "size": 8, "opacity": 0.9}
         traces.append(draw(**_at(points, np.arange(len(says)), says), marker=marker, showlegend=False))
-    figure = base_figure(traces, titles[0], titles[1], 480, dragmode="lasso", hovermode="closest")
-    figure.update_layout(selections=[_outline(corners) for corners in outlines])
+    figure = base_figure(traces, titles[0], titles[1], 480, dragmode=dragmode, hovermode="closest")
+    figure.update_layout(
+        selections=[_outline(corners) for corners in outlines],
+        newselection={"line": {"color": GREY, "width": 2}},
+        legend={"itemclick": False, "itemdoubleclick": False},
+    )
     lines = {"gridcolor": rgba(GREY, 0.2), "zeroline": False}
     figure.update_xaxes(**lines, constrain="domain")
     figure.update_yaxes(**lines, scaleanchor="x", constrain="domain", constraintoward="top")

@@ -106,6 +106,12 @@ def test_draw_around_images_open_one_go_back_and_share(page, browser, mapped):
         assert shown(other) == expected[:25] and pale(other) == 200 - len(expected)
         assert other.locator('[data-testid="stMain"]').evaluate("(e) => e.scrollWidth <= e.clientWidth")
 
+    draw_around(page, middle + 0.5 * (corners - middle))  # within the first, which it takes the place of
+    page.wait_for_function(f"() => !location.search.includes('{asked}')")
+    ready(page)
+    narrower = int(re.search(r"(\d+) images? inside the outline", page.locator("body").inner_text()).group(1))
+    assert 0 < narrower < len(expected) and pale(page) == 200 - narrower
+
     page.get_by_role("button", name="Clear the selection").click()
     page.get_by_text("Draw around points").wait_for()
     ready(page)
@@ -120,7 +126,7 @@ def test_a_click_selects_an_image_and_the_keyboard_those_like_it(page, mapped):
     page.locator(".js-plotly-plot").hover()
     page.locator('.modebar-btn[data-title="Pan"]').click()
     page.locator(".js-plotly-plot .scatterlayer .point").nth(3).click(force=True)
-    page.get_by_text("1 image clicked").wait_for()
+    page.get_by_text("1 image chosen").wait_for()
     ready(page)
     (clicked,) = shown(page)
     assert pale(page) == 99

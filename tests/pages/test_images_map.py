@@ -83,7 +83,7 @@ def test_every_image_is_a_point_in_its_class_s_colour_and_nothing_is_selected(op
         own = values(trace["customdata"]).astype(int)
         assert (labels[own] == c).all() and np.array_equal(values(trace["x"]), places.places[own, 0])
     said, share = texts(app), 100 * places.shares.sum()
-    assert f"The two axes hold **{share:.0f} %** of the differences between the 120 images" in said
+    assert f"The two axes hold **{share:.0f} %** of the variance of the 120 images" in said
     assert f"seed {best(runs)}" in said and not shown(app) and "selections" not in figure(app)["layout"]
 
 
@@ -150,7 +150,7 @@ def test_filters_hold_for_what_is_selected_and_what_they_leave_out_is_faint(open
     within = inside(map_of(runs).places, TRIANGLE)
     expected = sorted_inside(runs, within & (labels_of("train") == 1))
     assert sorted(ids(app)) == sorted(expected[:25]) and len(drawn_ids(app)) == (labels_of("train") == 1).sum()
-    assert f"the filters leave out {within.sum() - len(expected)} more" in texts(app)
+    assert f"{within.sum() - len(expected)} more are what the filters leave out" in texts(app)
     assert figure(app)["data"][0]["hoverinfo"] == "skip" and "what the filters leave out" in texts(app)
 
 
@@ -186,7 +186,7 @@ def test_images_like_one_are_the_nearest_by_all_features(open_images, runs):
 
 def test_a_click_selects_the_one_image(open_images, runs):
     app = draw(open_images("mapped", view="Map"), points=[{"customdata": 42, "point_index": 0, "curve_number": 0}])
-    assert ids(app) == ["train-0042"] and "**1 image** clicked: train-0042" in texts(app)
+    assert ids(app) == ["train-0042"] and "**1 image** chosen: train-0042" in texts(app)
     assert app.text_input(key="like").value == "train-0042" and app.number_input(key="many").value == 1
 
 
@@ -252,7 +252,7 @@ def test_where_there_is_no_map_it_says_so_and_what_to_do(open_images):
 
 
 def test_a_damaged_file_of_features_is_a_sentence_and_the_grid_still_works(open_images, tmp_path):
-    group = group_with_features(tmp_path / "runs", states=("done",))
+    group = group_with_features(tmp_path / "runs", seeds=1)
     features_path(group.runs[0]).write_bytes(b"nothing")
     app = open_images("mapped", tmp_path / "runs", view="Map")
     assert "features.safetensors cannot be read" in app.error[0].value and not charts(app)
@@ -267,6 +267,40 @@ def test_of_very_many_images_a_part_is_drawn_and_all_can_be_selected(open_images
     draw(app, [TRIANGLE])
     expected = inside(map_of(runs).places, TRIANGLE).sum()
     assert f"**{expected} images** inside the outline" in texts(app)
+
+
+def test_a_click_after_an_outline_takes_its_place_in_a_new_figure(open_images):
+    app = draw(open_images("mapped", view="Map"), [TRIANGLE])
+    before = charts(app)[0].id
+    draw(app, [TRIANGLE], points=[{"customdata": 42}])  # the outline is in the figure still
+    assert ids(app) == ["train-0042"] and "outline" not in app.query_params
+    assert charts(app)[0].id != before and "selections" not in figure(app)["layout"]
+    app.button(key="clear-map").click()
+    assert "many" not in ran(app).query_params
+    app.text_input(key="like").set_value(" train-0042 ")  # pasted
+    assert "**25 images** most like train-0042" in texts(ran(app))
+
+
+def test_bounds_the_wrong_way_round_are_said(open_images):
+    app = open_images("mapped", view="Map", left="1", right="-1")
+    assert "Nothing lies between these bounds" in texts(app) and "selections" not in figure(app)["layout"]
+
+
+def test_of_a_cross_fitted_group_the_axes_are_of_what_the_seed_has_learned_from(open_images, tmp_path):
+    group = group_with_features(tmp_path / "folds", "mapped", 3, folds=3)
+    found = read_predictions(group, "train")
+    best = next(run for run in group.runs if run.seed == found.best_seed)
+    learned = found.learned[found.seeds.index(best.seed)]
+    app = open_images("mapped", tmp_path / "folds", view="Map")
+    assert "images it was trained on" in texts(app) and f"the {learned.sum()} images" in texts(app)
+    own = image_map(best, learned, "train", 400).places
+    trace = figure(app)["data"][0]
+    assert np.array_equal(values(trace["x"]), own[values(trace["customdata"]).astype(int), 0])
+
+
+def test_images_without_the_score_are_not_said_to_be_filtered(open_images):
+    app = open_images("mapped", view="Map", sort="Label doubt")
+    assert "Small and grey: what the filters leave out, or what has no Label doubt." in texts(app)
 
 
 def test_another_group_begins_without_the_selection(open_images, runs):

@@ -30,9 +30,11 @@ COLOURS = {
 OF_VERDICTS = {"none": "No verdict", **VERDICTS, "differ": "Readers differ"}
 DRAWN, BEHIND = 10_000, 2_000  # points; more would lie upon each other
 FIGURE = "map-figure"
+THROUGH = """<style>.selectionlayer path, .zoomlayer path {pointer-events: none !important}</style>"""  # to the points
 DRAW = (
-    "Draw around points with the mouse or a finger to see these images below; with Shift, around more. The toolbar has "
-    "a box, too, and Pan, with which a click takes one point. The fields above do the same without a mouse."
+    "Draw around points with the mouse, or by the toolbar with a finger, to see these images below; with Shift, around "
+    "up to three. The toolbar has a box, too, and Pan, with which a click takes one point. Without a mouse, the fields "
+    "above select a box, or images like one."
 )
 
 
@@ -98,7 +100,7 @@ def fields_of_likeness(data_checksum: str, image_ids: pd.Series) -> None:
 
 def fields_of_bounds() -> None:
     """What the mouse draws as a box, for whoever has none."""
-    unfolded = bool(st.session_state.get("map-bounds"))
+    unfolded = bool(st.session_state.get("map-bounds")) or any(map(address.get, BOUNDS))
     with st.expander("A box by numbers", unfolded, icon=":material/crop_free:", key="map-bounds", on_change="rerun"):
         place = st.grid(4, min_column_width=110)
         for name, label in BOUNDS.items():
@@ -120,6 +122,7 @@ class Figure:
     drawn: dict[str, str]
     own: dict[str, str]
     told: str = ""
+    shapes: str = ""
 
 
 def figure_of(of: Any, asked: dict[str, str]) -> Figure:
@@ -153,13 +156,15 @@ def picture(
     left_out = np.ones(len(table), dtype=bool)
     left_out[chosen_list.rows] = False
     name = f"{found.group.name}-{show.split_in_file(found.split)}-map"
+    st.html(THROUGH)
     show.chart(
         plots.image_map(
             plots.Points(rows, places[rows], says(table.iloc[rows], found.class_names, chosen_list.score), chosen),
             shades,
             places[thinned(np.flatnonzero(left_out), BEHIND)],
             marked.outlines,
-            tuple(f"Axis {n} ({100 * share:.0f} % of the differences)" for n, share in enumerate(ground.map.shares, 1)),
+            axis_titles(ground.map.shares),
+            False if "Mobi" in st.context.headers.get("User-Agent", "") else "lasso",  # a finger scrolls first
         ),
         name,
         f"{origin} · placed by seed {ground.run.seed}",
@@ -171,17 +176,24 @@ def picture(
     )
 
 
+def axis_titles(shares: Sequence[float]) -> tuple[str, ...]:
+    return tuple(f"Axis {n} ({100 * share:.0f} % of the variance in training)" for n, share in enumerate(shares, 1))
+
+
 def take_selection(ground: Ground, figure: Figure) -> None:
     """What was drawn or clicked on the figure, or taken away there; what it tells again changes nothing."""
     state = st.session_state[f"map-{figure.number}"].selection
     shapes = [np.column_stack([one["x"], one["y"]]) for one in state.lasso if len(one["x"]) > 2]
     shapes += [selected.box(one["x"], one["y"]) for one in state.box]
-    clicked = None if shapes or not state.points else int(state.points[0]["customdata"])
-    told = repr(([corners.tolist() for corners in shapes], clicked))
-    if told == figure.told:
+    around, one = repr([corners.tolist() for corners in shapes]), len(state.points) == 1
+    clicked = int(state.points[0]["customdata"]) if one and (not shapes or around == figure.shapes) else None
+    if (told := f"{around} {clicked}") == figure.told:
         return
-    figure.told, as_drawn = told, True
-    if shapes:
+    figure.told, figure.shapes, as_drawn = told, around, True
+    if shapes and clicked is not None:  # after they were drawn, and they are in the figure still
+        selected.select_like(ground.found.data_checksum, str(ground.found.images["image_id"].iloc[clicked]), 1)
+        as_drawn = False
+    elif shapes:
         as_drawn = selected.select_outlines(ground, shapes)
     elif clicked is not None:
         selected.select_like(ground.found.data_checksum, str(ground.found.images["image_id"].iloc[clicked]), 1)
@@ -242,23 +254,29 @@ def what_it_is(ground: Ground, chosen_list: Listed) -> str:
         of = f"images it was trained on ({made.fitted:,} of {made.trained_on:,}, evenly)"
     said = (
         f"Each point is an image, placed by what the model of seed {ground.run.seed} sees in it. The two axes hold "
-        f"**{share:.0f} %** of the differences between the {of}; every split lies on the same axes. Near each other: "
+        f"**{share:.0f} %** of the variance of the {of}; every split lies on the same axes. Near each other: "
         f"alike to this model in these two respects; they may differ in the other {100 - share:.0f} %, and to an eye. "
         "Far apart: different to it, whatever their class. A unit is one standard deviation along the first axis."
     )
     if len(chosen_list) < len(chosen_list.table):
-        said += " Small and grey: what the filters leave out."
+        said += f" Small and grey: {left_out_by(chosen_list)}."
     if len(chosen_list) > DRAWN:
         drawn = len(thinned(chosen_list.rows, DRAWN))
         said += f" {drawn:,} of {len(chosen_list):,} images are drawn, evenly; a selection is made among all."
     return said
 
 
+def left_out_by(chosen_list: Listed) -> str:
+    """Why images are on the map and not in the list."""
+    no_score = f", or what has no {score_title(chosen_list.score)}"
+    return "what the filters leave out" + (no_score if chosen_list.table[chosen_list.score].isna().any() else "")
+
+
 def heading(now: Selected, those: Listed) -> None:
     """How many images are selected, and the button that ends it."""
     assert now.inside is not None
     count = int(now.inside.sum())
-    left_out = f"; the filters leave out {count - len(those):,} more" if count > len(those) else ""
+    left_out = f"; {count - len(those):,} more are {show.literal(left_out_by(those))}" if count > len(those) else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"**{len(those):,} image{'s' * (len(those) != 1)}** {show.brief(now.says)}{left_out}", width="content"

@@ -20,6 +20,7 @@ from pages.components.runs import file_stamp
 
 KEPT_MAPS = 12  # of 97,477 images: 0.8 MB each
 KEPT_LIKE = 64
+MOST_LIKE = 500  # images like one
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,8 @@ class Ground:
     def like(self, asked: str, count: int) -> tuple[str, np.ndarray] | None:
         """The image that an address means by `asked`, and the positions of the `count` images most like it, itself
         first; None where the split has no such image."""
-        return _like(self.found, self.run, str(self.run.path), self.found.split, asked, count, self.stamps)
+        found = _like(self.found, self.run, str(self.run.path), self.found.split, asked, self.stamps)
+        return None if found is None else (found[0], found[1][:count])
 
 
 def run_of(found: SeedPredictions, whose: Whose) -> Run:
@@ -79,11 +81,11 @@ def _map(_run: Run, _learned: np.ndarray, path: str, split: str, images: int, st
 
 @st.cache_resource(show_spinner="Looking for images like it …", max_entries=KEPT_LIKE)
 def _like(
-    _found: SeedPredictions, _run: Run, path: str, split: str, asked: str, count: int, stamps: Any
+    _found: SeedPredictions, _run: Run, path: str, split: str, asked: str, stamps: Any
 ) -> tuple[str, np.ndarray] | None:
     ids = _found.images["image_id"]
     image_id = meant(_found.data_checksum, ids, asked)
     if image_id is None:
         return None
     row = int(np.flatnonzero((ids == image_id).to_numpy())[0])
-    return image_id, most_alike(_run, split, len(ids), row, count)
+    return image_id, most_alike(_run, split, len(ids), row, MOST_LIKE)

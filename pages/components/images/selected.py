@@ -14,11 +14,12 @@ import streamlit as st
 
 from colora.metrics.image_map import DECIMALS, inside, simplified
 from colora.system.errors import UserError
+from colora.system.typed import bare
 from pages.components import address, show
 from pages.components.decimals import decimal
 from pages.components.images.in_address import code
 from pages.components.images.listed import ON_MAP, from_the_start
-from pages.components.images.mapped import Ground
+from pages.components.images.mapped import MOST_LIKE, Ground
 
 OUTLINE, LIKE, MANY = "outline", "like", "many"
 BOUNDS = {"left": "Left", "right": "Right", "bottom": "Bottom", "top": "Top"}
@@ -27,7 +28,7 @@ CORNERS, OUTLINES = 60, 3  # of an outline, and outlines at once: an address of 
 FARTHEST = 9_999_999  # thousandths
 CORNER = "-?[0-9]{1,7}_-?[0-9]{1,7}"
 WRITTEN = re.compile(rf"[0-9]{{1,10}}(\.{CORNER}(~{CORNER}){{0,{CORNERS - 1}}}){{1,{OUTLINES}}}")
-FEW, MOST = 25, 500  # images like one
+FEW, MOST = 25, MOST_LIKE
 
 Corners = np.ndarray  # (K, 2)
 
@@ -72,6 +73,8 @@ def selected(ground: Ground, asked: dict[str, str]) -> Selected:
         [float(end) if bounds[name] is None else bounds[name] for name, end in zip(names, ends, strict=True)]
         for names, ends in ((("left", "bottom"), low), (("right", "top"), high))
     )
+    if left > right or bottom > top:
+        return Selected(problem="Nothing lies between these bounds: left is beyond right, or bottom above top.")
     x, y = places.T.astype(np.float64)
     within = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
     return Selected(within, "between the bounds", [box((left, right), (bottom, top))])
@@ -79,14 +82,14 @@ def selected(ground: Ground, asked: dict[str, str]) -> Selected:
 
 def _like(ground: Ground, asked: dict[str, str]) -> Selected:
     many = asked.get(MANY, "")
-    count = min(max(int(many), 1), MOST) if re.fullmatch("[0-9]{1,4}", many) else FEW
+    count = int(many) if re.fullmatch("[0-9]{1,4}", many) and 1 <= int(many) <= MOST else FEW
     found = ground.like(asked[LIKE], count)
     if found is None:
         return Selected(problem="There is no such image in this split.")
     image_id, rows = found
     within = np.zeros(len(ground.map.places), dtype=bool)
     within[rows] = True
-    return Selected(within, f"most like {image_id}" if count > 1 else f"clicked: {image_id}")
+    return Selected(within, f"most like {image_id}, in the order chosen above" if count > 1 else f"chosen: {image_id}")
 
 
 def bound(name: str, text: str) -> float | None:
@@ -130,7 +133,9 @@ def typed(name: str, now: str, ends: Sequence[str] = ()) -> None:
 
 
 def typed_like(data_checksum: str) -> None:
-    image_id = st.session_state[LIKE]
+    image_id = st.session_state[LIKE] = bare(st.session_state[LIKE])
+    if address.get(MANY) == "1":  # of a point that was clicked: who names an image wants those like it
+        _forget(MANY)
     typed(LIKE, code(data_checksum, image_id) if image_id else "", (OUTLINE, *BOUNDS))
 
 
@@ -140,19 +145,20 @@ def typed_many() -> None:
 
 
 def typed_bound(name: str) -> None:
-    typed(name, st.session_state[name], (OUTLINE, LIKE))
+    text = st.session_state[name]
+    typed(name, text, (OUTLINE, LIKE) if bound(name, text) is not None else ())
 
 
 def clear() -> None:
-    _forget(*WAYS)
+    _forget(*ON_MAP)
     from_the_start()
 
 
 def _forget(*names: str) -> None:
     address.drop(*names)
-    for name in {*names} & {LIKE, *BOUNDS}:
+    for name in {*names} & {LIKE, MANY, *BOUNDS}:
         if name in st.session_state:
-            st.session_state[name] = ""
+            st.session_state[name] = FEW if name == MANY else ""
 
 
 def _written(seed: int, outlines: Sequence[Corners]) -> str:
