@@ -62,13 +62,14 @@ def looking(group: Group, about: dict, found: SeedPredictions, split: str, on_ma
     def list_with(judged: pd.DataFrame) -> listed.Listed:
         return listed.listed(found, table, rows, score, chosen, judged)
 
-    st.fragment(one_or_many)(group, about, found, list_with, split, origin, on_map, ground)
+    st.fragment(one_or_many)(group, about, found, whose, list_with, split, origin, on_map, ground)
 
 
 def one_or_many(
     group: Group,
     about: dict,
     found: SeedPredictions,
+    whose: listed.Whose,
     list_with: Callable[[pd.DataFrame], listed.Listed],
     split: str,
     origin: str,
@@ -86,7 +87,7 @@ def one_or_many(
             if image_id:
                 forget_figure()
                 shown = list_with(as_in_the_grid(found, judged))
-                one_image(group, about, found, within_selection(ground, shown), split, source, image_id)
+                one_image(group, about, found, whose, within_selection(ground, shown), split, source, image_id)
             else:
                 st.session_state["grid-judged"] = found.data_checksum, judged
                 say_problem()

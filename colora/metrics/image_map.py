@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import eigsh
 
+from colora.metrics.likeness import highest, of_length_one
+
 ROWS = 4096  # at a time: of 2,048 features 34 MB
 SMALL = 16  # features, up to which all eigenvectors are as quick
 HALVINGS = 20  # of the tolerance of an outline
@@ -74,7 +76,7 @@ def nearest(features: np.ndarray, row: int, count: int) -> np.ndarray:
     own = next(x for _, x in _units(features[row : row + 1]))[0]
     cosines = np.concatenate([x @ own for _, x in _units(features)])  # (N,)
     cosines[row] = np.inf
-    return np.argsort(-cosines, kind="stable")[:count]
+    return highest(cosines, count)
 
 
 def inside(places: np.ndarray, corners: np.ndarray) -> np.ndarray:
@@ -122,8 +124,7 @@ def _fewer(corners: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _units(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """ROWS at a time, float32, of length 1; one of zeros stays."""
+    """ROWS at a time, float32, of length 1."""
     for start in range(0, len(features), ROWS):
         rows = slice(start, start + ROWS)
-        x = np.asarray(features[rows], dtype=np.float32)
-        yield rows, x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+        yield rows, of_length_one(np.asarray(features[rows], dtype=np.float32))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from colora.metrics.calibration import temperature
 from colora.metrics.classification import entropy
+from colora.metrics.likeness import highest, of_length_one
 from colora.metrics.novelty import Scales
 from colora.metrics.over_seeds import ensemble
 from colora.metrics.uncertainty import vote_disagreement
@@ -52,7 +53,7 @@ class Seen:
         distances = [read_familiar(run)[1]["val"] for run in runs]
         if len({len(own) for own in distances}) > 1:
             raise UserError(f"The seeds of {best.path.parent} have kept distances of different validation images.")
-        return cls(best, images, _of_length_one(features), np.stack(distances).astype(np.float64))
+        return cls(best, images, of_length_one(features), np.stack(distances).astype(np.float64))
 
     @cached_property
     def scales(self) -> Scales:
@@ -67,11 +68,8 @@ class Seen:
         are of another length than those that were kept: by another model."""
         if (kept := self.features.shape[1]) != len(features):
             raise damaged(self.best, f"its features have {kept:,} values each, and the model's {len(features):,}")
-        cosines = self.features @ _of_length_one(features[None])[0]  # (N,)
-        least = np.partition(cosines, -count)[-count] if len(cosines) > count else -np.inf
-        rows = np.flatnonzero(cosines >= least)  # far fewer to sort
-        rows = rows[np.argsort(-cosines[rows], kind="stable")][:count]
-        return [(int(row), float(cosines[row])) for row in rows]
+        cosines = self.features @ of_length_one(features[None])[0]  # (N,)
+        return [(int(row), float(cosines[row])) for row in highest(cosines, count)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +148,3 @@ class Known:
                 if same.any():
                     return split, str(table["image_id"].to_numpy()[same][0])
         return None
-
-
-def _of_length_one(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -13,10 +13,11 @@ from colora.data.overlap import near_copies, overlap, overlap_warnings
 from colora.data.prepare import RULE
 from colora.data.sources import Outside, load_dataset, load_outside
 from colora.metrics import classification
+from colora.metrics.evenly import evenly
 from colora.metrics.over_seeds import Spread, ensemble
 from colora.prediction.models import GroupModels
 from colora.runs.external import check_new, keep_external, seed_tested
-from colora.runs.features import has_features
+from colora.runs.features import MOST_MAPS, has_features
 from colora.runs.finished import under_way
 from colora.runs.folder import Group, Run
 from colora.runs.metadata import some_columns
@@ -27,7 +28,6 @@ from colora.settings.catalog import NOTICE
 from colora.settings.config import DATA_FIELDS, FILES, absolute_paths, make_config
 from colora.system.download import Progress, quiet
 from colora.system.errors import UserError
-from colora.training.familiar import thinned
 
 OF_DATA = tuple(name for name in DATA_FIELDS if name != "image_size")  # which is the models'
 
@@ -146,7 +146,7 @@ def _predicted(models: GroupModels, run: Run, images: np.ndarray, far: bool) -> 
     many to ask of each; None where that is not asked for."""
     if not far:
         return models.probabilities(run, images), None
-    at = thinned(np.arange(len(images)))
+    at = evenly(np.arange(len(images)), MOST_MAPS)
     seen = models.seen_by(run, images, at)
     distance = np.full(len(images), np.nan, dtype=np.float32)
     distance[at] = models.distance(run, seen.maps)

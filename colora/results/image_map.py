@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from colora.metrics.evenly import evenly
 from colora.metrics.image_map import Axes, nearest
 from colora.runs.features import SPLITS, damaged, has_features, read_features
 from colora.runs.folder import Run
@@ -42,7 +43,7 @@ def image_map(run: Run, learned: np.ndarray, split: str, images: int) -> ImageMa
     trained_on = np.flatnonzero(learned)
     if not len(trained_on):
         raise damaged(run, "no image is one that was trained on")
-    fitted = trained_on[:: -(-len(trained_on) // MOST_FITTED)]
+    fitted = evenly(trained_on, MOST_FITTED)
     axes = Axes.of(kept["train"][fitted])
     return ImageMap(axes.places(kept[split]), axes.shares, len(fitted), len(trained_on))
 

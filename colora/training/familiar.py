@@ -4,20 +4,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from colora.metrics.evenly import evenly
 from colora.metrics.novelty import Familiar
 from colora.runs.features import MOST_MAPS, Kept
 from colora.training.images import Outputs
 
 
-def thinned(index: np.ndarray) -> np.ndarray:
-    """Of positions (N,) at most MOST_MAPS: every second, or third ..."""
-    return index[:: max(1, -(-len(index) // MOST_MAPS))]
-
-
 def maps_at(images: Mapping[str, int], used: np.ndarray) -> dict[str, np.ndarray]:
     """The positions in each split, which has so many `images`, of those whose maps tell what is familiar: of the train
     split those at `used` (n,), ascending, that were trained on."""
-    return {split: thinned(used if split == "train" else np.arange(count)) for split, count in images.items()}
+    every = {split: used if split == "train" else np.arange(count) for split, count in images.items()}
+    return {split: evenly(rows, MOST_MAPS) for split, rows in every.items()}
 
 
 def kept_of(seen: Mapping[str, Outputs], labels: np.ndarray) -> Kept:

@@ -160,7 +160,7 @@ def test_bounds_select_as_a_box_does_without_a_mouse(open_images, runs):
     app.text_input(key="top").set_value("nothing")
     ran(app)
     x = map_of(runs).places[:, 0]
-    assert ids(app) == sorted_inside(runs, x >= 0.5)[:25] and "Write a number" in texts(app)
+    assert ids(app) == sorted_inside(runs, x >= 0.5)[:25] and "no number; write it as 0.01" in texts(app)
     app.text_input(key="top").set_value("0.1")
     within = (x >= 0.5) & (map_of(runs).places[:, 1] <= 0.1)
     assert ids(ran(app)) == sorted_inside(runs, within)[:25] and "between the bounds" in texts(app)

@@ -78,7 +78,7 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/images/hardest.py": {PASSED: ["title"]},
     "pages/components/images/listed.py": {
         PASSED: ["label", "options"],
-        OWN: ["names.get", "name"],
+        OWN: ["names.get"],
         "`classes` names show.literal": ["class_names"],
     },
     "pages/components/images/map_view.py": {OWN: ["what_it_is(ground, chosen_list)"]},

@@ -8,7 +8,7 @@ from colora.runs.features import read_familiar, read_features, write_features
 from colora.runs.folder import create_group
 from colora.settings.config import make_config
 from colora.training import familiar as module
-from colora.training.familiar import kept_of, maps_at, thinned
+from colora.training.familiar import kept_of, maps_at
 from colora.training.images import Outputs
 
 COUNTS = {"train": 43, "val": 12, "test": 7}
@@ -23,12 +23,6 @@ def run(tmp_path):
     run = create_group(tmp_path / "runs", "g", make_config({"dataset": "phantom"}), [0]).runs[0]
     (run.path / "predictions").mkdir()
     return run
-
-
-def test_of_a_large_split_every_so_many_images_are_taken_and_never_more_than_the_most():
-    assert thinned(np.arange(40_001))[:3].tolist() == [0, 3, 6] and thinned(np.arange(20_001))[:3].tolist() == [0, 2, 4]
-    for n in (0, 1, 19_999, 20_000, 20_001, 97_477, 10**6):
-        assert min(n, 10_000) <= len(thinned(np.arange(n))) <= module.MOST_MAPS
 
 
 USED = [np.arange(43), np.flatnonzero(RNG.random(43) < 0.5), np.array([3, 8, 41])]

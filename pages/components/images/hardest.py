@@ -60,9 +60,10 @@ def hardest(group: Group, about: dict[str, Any], found: SeedPredictions, split: 
     if len(orders) > FEW:
         st.caption(f"The first {FEW} of {len(orders)} classes that have images.")
         orders = {c: orders[c] for c in list(orders)[:FEW]}
+    most = "most doubted" if score == "label_doubt" else "least certain"
     sheet(
         table, orders, 0, found, split, source, score,
-        f"The {EACH} least certain images of each class (figure 11)", (origin, model), f"{name}-hardest",
+        f"The {EACH} {most} images of each class (figure 11)", (origin, model), f"{name}-hardest",
     )  # fmt: skip
     hardest_looked_at(group, found, table, orders, split, source)
     rank = choose_rank(orders)
@@ -89,7 +90,7 @@ def choose_rank(orders: dict[int, np.ndarray]) -> int:
         step=EACH,
         key=address.number("sheet-rank", usual, 1, largest, whole=True),
         width=220,
-        help="1 is the least certain image of its class. The paper shows 5000 to 5025.",
+        help="1 is the first image of its class in this order. The paper shows 5000 to 5025.",
     )
 
 

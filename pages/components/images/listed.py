@@ -185,9 +185,10 @@ def choose_filters(
                 "Predicted class", class_names, key=address.several("predicted", class_names), **classes
             ),
             "answer": _one_or_none(grid, "Prediction", ANSWERS, "answer", options),
-            "from": _bound(grid, f"{name} from", "from", options),
-            "to": _bound(grid, f"{name} to", "to", options),
         }
+        for key in ("from", "to"):
+            with grid.cell():
+                chosen[key] = bound(f"{name} {key}", key, **options)
         if told["trained"]:
             chosen["trained"] = _one_or_none(grid, "In training", TRAINED, "trained", options)
         if told["doubted"]:
@@ -202,15 +203,14 @@ def choose_filters(
     return {name: value for name, value in chosen.items() if value not in (None, [], "")}
 
 
-def _bound(grid: Any, label: str, key: str, options: dict[str, Any]) -> float | None:
-    """What is no number is marked, and bounds nothing."""
-    with grid.cell():
-        text = st.text_input(label, key=address.text(key), placeholder="any", **options)
-        try:
-            return decimal(label, text)
-        except UserError as error:
-            show.mark(str(error))
-            return None
+def bound(label: str, key: str, **options: Any) -> float | None:
+    """A field. What is no number is marked, and bounds nothing."""
+    text = st.text_input(label, key=address.text(key), placeholder="any", **options)
+    try:
+        return decimal(label, text)
+    except UserError as error:
+        show.mark(str(error))
+        return None
 
 
 def _one_or_none(place: Any, label: str, names: dict[str, str], key: str, options: dict[str, Any]) -> str | None:

@@ -11,12 +11,13 @@ import streamlit as st
 
 from colora import plots
 from colora.data.thumbnails import Pictures
+from colora.metrics.evenly import evenly
 from colora.settings.catalog import VERDICTS
 from colora.system.errors import UserError
 from pages.components import address, show
 from pages.components.images import in_address, selected
 from pages.components.images.browse import first_shown, grid, pager
-from pages.components.images.listed import Listed, score_title
+from pages.components.images.listed import Listed, bound, score_title
 from pages.components.images.mapped import Ground
 from pages.components.images.selected import BOUNDS, FEW, LIKE, MANY, MOST, Selected
 
@@ -105,11 +106,7 @@ def fields_of_bounds() -> None:
         place = st.grid(4, min_column_width=110)
         for name, label in BOUNDS.items():
             with place.cell():
-                text = st.text_input(
-                    label, key=address.text(name), placeholder="any", on_change=selected.typed_bound, args=(name,)
-                )
-                if text and selected.bound(name, text) is None:
-                    show.mark("Write a number, as 0.5.")
+                bound(label, name, on_change=selected.typed_bound, args=(name,))
 
 
 @dataclass
@@ -144,13 +141,13 @@ def picture(
     ground: Ground, chosen_list: Listed, colour: str, judged: pd.DataFrame, asked: dict[str, str], origin: str
 ) -> None:
     found, table, places = ground.found, chosen_list.table, ground.map.places
-    usual = thinned(chosen_list.rows, DRAWN)
+    usual = evenly(chosen_list.rows, DRAWN)
     shades = colours(table.iloc[usual], colour, found.class_names, chosen_list.score, judged)
     made_of = (origin, ground.run.path, colour, hash(chosen_list.rows.tobytes()), hash(shades.of.tobytes()))
     figure = figure_of((made_of, show.page_colour(), show.picture_kind()), asked)
     marked, rows, chosen = selected.selected(ground, figure.drawn), usual, None
     if marked.inside is not None:
-        rows = np.union1d(usual, thinned(chosen_list.rows[marked.inside[chosen_list.rows]], BEHIND))
+        rows = np.union1d(usual, evenly(chosen_list.rows[marked.inside[chosen_list.rows]], BEHIND))
         chosen = marked.inside[rows]
         shades = colours(table.iloc[rows], colour, found.class_names, chosen_list.score, judged)
     left_out = np.ones(len(table), dtype=bool)
@@ -161,7 +158,7 @@ def picture(
         plots.image_map(
             plots.Points(rows, places[rows], says(table.iloc[rows], found.class_names, chosen_list.score), chosen),
             shades,
-            places[thinned(np.flatnonzero(left_out), BEHIND)],
+            places[evenly(np.flatnonzero(left_out), BEHIND)],
             marked.outlines,
             axis_titles(ground.map.shares),
             False if "Mobi" in st.context.headers.get("User-Agent", "") else "lasso",  # a finger scrolls first
@@ -201,11 +198,6 @@ def take_selection(ground: Ground, figure: Figure) -> None:
         selected.clear()
     if as_drawn:
         figure.own = selected.asked()
-
-
-def thinned(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many: every second, or third ..."""
-    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def says(drawn: pd.DataFrame, class_names: Sequence[str], score: str) -> list[tuple[str, ...]]:
@@ -261,7 +253,7 @@ def what_it_is(ground: Ground, chosen_list: Listed) -> str:
     if len(chosen_list) < len(chosen_list.table):
         said += f" Small and grey: {left_out_by(chosen_list)}."
     if len(chosen_list) > DRAWN:
-        drawn = len(thinned(chosen_list.rows, DRAWN))
+        drawn = len(evenly(chosen_list.rows, DRAWN))
         said += f" {drawn:,} of {len(chosen_list):,} images are drawn, evenly; a selection is made among all."
     return said
 

@@ -45,8 +45,8 @@ def run_of(found: SeedPredictions, whose: Whose) -> Run:
     return next(run for run in found.group.runs if run.seed == seed)
 
 
-def has_map(found: SeedPredictions) -> bool:
-    return without_map(run_of(found, "best"), found.split) is None
+def has_map(found: SeedPredictions, whose: Whose) -> bool:
+    return without_map(run_of(found, whose), found.split) is None
 
 
 def ground(group: Group, found: SeedPredictions, whose: Whose) -> Ground | None:

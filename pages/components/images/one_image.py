@@ -12,7 +12,7 @@ import streamlit as st
 from colora import plots
 from colora.data.encoded import lossless
 from colora.data.thumbnails import Pictures
-from colora.distillation.scores import SeedPredictions
+from colora.distillation.scores import SeedPredictions, Whose
 from colora.results.predictions import place_of
 from colora.results.summary import run_summary
 from colora.results.timeline import timeline
@@ -45,6 +45,7 @@ def one_image(
     group: Group,
     about: dict[str, Any],
     found: SeedPredictions,
+    whose: Whose,
     chosen_list: Listed,
     split: str,
     source: Pictures | UserError,
@@ -60,7 +61,7 @@ def one_image(
     step = partial(go_on, found.data_checksum, chosen_list, image_id)
     with st.container(horizontal=True, vertical_alignment="center"):
         where(chosen_list, position, step)
-        on_the_map(found, split, image_id)
+        those_like_it(found, whose, split, image_id)
     picture = picture_of(record, split, source)
     looking = where_they_look(group, found, record, picture)
     left, right = st.columns([3, 2], gap="large")
@@ -137,9 +138,9 @@ def where(chosen_list: Listed, position: int | None, step: Callable[[int], None]
     st.markdown(f"**Rank {position + 1:,}** of {count:,}", width="content")
 
 
-def on_the_map(found: SeedPredictions, split: str, image_id: str) -> None:
+def those_like_it(found: SeedPredictions, whose: Whose, split: str, image_id: str) -> None:
     """To the images that the model finds most alike, where the group has kept what it sees."""
-    if not has_map(found) or not st.button("Images like this one", icon=":material/explore:", key="like-this"):
+    if not has_map(found, whose) or not st.button("Images like this one", icon=":material/explore:", key="like-this"):
         return
     select_like(found.data_checksum, image_id)
     st.session_state["to-view"] = "map", split
