@@ -10,7 +10,9 @@ from pathlib import Path
 from colora.system.errors import UserError
 from colora.system.typed import shortened
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+# One space at a time, since two look like one.
+NAME = re.compile(r"(?=.{1,80}\Z)[A-Za-z0-9][A-Za-z0-9._-]*(?: [A-Za-z0-9._-]+)*")
+RULE = "use up to 80 letters, digits, dots, dashes, underscores and single spaces, beginning with a letter or a digit"
 EXTERNAL = "external/"
 ELSEWHERE = "choose another --runs-dir"  # where the disk of a runs folder takes nothing
 RESERVED = ("train", "val", "validation", "test", "all")  # which would pass for splits of a group's own
@@ -20,8 +22,7 @@ def check_file_name(name: str, what: str, field: str = "name") -> None:
     """Raises UserError, marking `field`, where `name` does not fit `what` ("a group"): it becomes a file's name."""
     if not NAME.fullmatch(name):
         raise UserError(
-            f"'{shortened(name)}' cannot name {what}: use up to 80 letters, digits, dots, dashes and underscores, "
-            "beginning with a letter or a digit.",
+            f"'{shortened(name)}' cannot name {what}: {RULE}.",
             field=field,
         )
 

@@ -74,7 +74,7 @@ def test_statistics_print_the_shift(runs, capsys):
     assert "Data: phantom (synthetic), split other data, their test split." in out
 
 
-@pytest.mark.parametrize("split", ["tests", "external/", "external/../g", "external/a b"])
+@pytest.mark.parametrize("split", ["tests", "external/", "external/../g", "external/a:b"])
 def test_a_split_that_is_none_is_refused(runs, capsys, split):
     said = mistake(capsys, "statistics", "g", "--split", split, "--runs-dir", runs)
     assert f"'{split}' is none of train, val, test, and no external/NAME" in said

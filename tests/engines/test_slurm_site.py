@@ -90,7 +90,7 @@ def test_the_script(tmp_path):
     assert [line for line in lines if line.startswith("#SBATCH")] == [
         f"#SBATCH {option}"
         for option in (
-            "--job-name=g", "--array=0-2,7%2", "--nodes=1", "--ntasks=1", "--cpus-per-task=4", "--mem=16G",
+            '--job-name="g"', "--array=0-2,7%2", "--nodes=1", "--ntasks=1", "--cpus-per-task=4", "--mem=16G",
             "--time=24:00:00", "--partition=gpu", "--gres=gpu:1", "--nice=-2000", "--signal=B:USR1@120", "--requeue",
             "--open-mode=append", f'--output="{tmp_path}/g/slurm/0003_%a.log"', "--constraint=a100",
         )

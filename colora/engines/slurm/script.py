@@ -20,7 +20,7 @@ def render(site: Site, group: Path, seeds: list[int], submission: int, priority:
         raise UserError(f"Seed {max(seeds)} cannot be the number of an array's task.", field="seeds")
     at_most = f"%{site.parallel}" if site.parallel else ""
     options = [
-        f"--job-name={group.name}",
+        f'--job-name="{group.name}"',
         f"--array={format_seeds(seeds)}{at_most}",
         "--nodes=1",
         "--ntasks=1",

@@ -61,7 +61,7 @@ def name_field(who: str) -> None:
         key="reader",
         persist_state="session",
         on_change=take_typed_name,
-        help="Each reader's verdicts are kept apart. Letters, digits, dots, dashes and underscores.",
+        help="Each reader's verdicts are kept apart. Letters, digits, dots, dashes, underscores and spaces.",
     )
     if problem := st.session_state.get(PROBLEM):
         show.mark(f"{problem} Until then you are {who}.")
