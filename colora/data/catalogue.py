@@ -8,6 +8,7 @@ and a table that hold the same images mean the same training. No pixel is read.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,24 @@ class Patients:
     alone: tuple[str, ...] = ()
 
 
+class Doubt(NamedTuple):
+    """What may not be meant so, in a sentence; the folder below the source that may be meant instead, or "", and the
+    setting `patient_pattern` with which it is meant, or "".
+
+    A person is asked about it before a launch; a command says it among its warnings, with the flag.
+    """
+
+    said: str
+    instead: str = ""
+    patient_pattern: str = ""
+
+    @property
+    def warning(self) -> str:
+        """`said`, with what a command line can answer."""
+        more = f"; if they are patients, give --patient-pattern '{self.patient_pattern}'."
+        return self.said.removesuffix(".") + more if self.patient_pattern else self.said
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """The image files of one source, ordered by class and then by path.
@@ -89,3 +108,4 @@ class Catalogue:
     not_read: NotRead = field(default_factory=NotRead)
     warnings: tuple[str, ...] = ()
     metadata: pd.DataFrame | None = None
+    doubts: tuple[Doubt, ...] = ()  # each of which is among the warnings too

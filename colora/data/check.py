@@ -81,6 +81,7 @@ def document(data: Dataset, config: RunConfig, leaks: Leaks | None = None) -> di
             "examples": {reason: [shown(path) for path in some] for reason, some in found.examples.items()},
         },
         "warnings": list(data.warnings),
+        "doubts": [doubt._asdict() for doubt in data.doubts],
         "checksum": None if leaks is None else data.checksum(),
     }
 

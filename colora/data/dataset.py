@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from colora.data.catalogue import NotRead
+from colora.data.catalogue import Doubt, NotRead
 from colora.data.prepare import image_checksum
 from colora.system.errors import UserError
 
@@ -71,6 +71,7 @@ class Dataset:
     not_read: NotRead = field(default_factory=NotRead)
     names_there: tuple[str, ...] = ()
     metadata: pd.DataFrame | None = None
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def classes(self) -> int:

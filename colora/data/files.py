@@ -193,6 +193,7 @@ def _dataset(
         source=source,
         split_rule=rule,
         warnings=tuple(warnings),
+        doubts=catalogue.doubts,
         left_out=tuple(left_out),
         patients_from=catalogue.patients.told_by,
         not_read=_not_read(catalogue, notes),

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from colora.data import not_images
-from colora.data.catalogue import MOST_EXAMPLES, Catalogue, NotRead, Patients, in_order
+from colora.data.catalogue import MOST_EXAMPLES, Catalogue, Doubt, NotRead, Patients, in_order
 from colora.data.dataset import SPLITS
 from colora.data.layout_parts import NoClasses, Part, below_common_folders, parts_of, split_folders
 from colora.data.listing import SUFFIXES, Folder, Tree, list_tree, shown
@@ -29,6 +29,7 @@ from colora.system.errors import UserError
 
 SMALL = 0.02  # a class with a smaller share of the images may be no class
 SMALL_OF_MANY = 0.2  # or, of many classes, one with so much less than an even share
+LIKE_PATIENTS = 6  # sub-folders in a class: fewer are hardly patients, of which every split needs some
 MOST_TOLD = 20  # folders in a sentence
 COPY = re.compile(  # as Windows, macOS and browsers name one
     r"(?P<of>.+?)(?: - copy| - kopie| copy| kopie| ?\(\d+\))(?: ?\(?\d+\)?)?|(?:copy of|kopie von) (?P<end>.+)",
@@ -51,9 +52,7 @@ def folder_catalogue(
     trained on; NoClasses for images in no class folder, and, `to_train`, in one.
     """
     tree = list_tree(root, allowed, on_progress)
-    top = below_common_folders(tree.top)
-    parts = parts_of(root, top, layout, checked=to_train and not ignore_splits)
-    names = _class_names(root, top, parts, tree, at_least=2 if to_train else 1)
+    top, parts, names = class_parts(root, tree, layout, ignore_splits, to_train)
     of_name = {name: c for c, name in enumerate(names)}
     parts.sort(key=lambda part: (of_name[part.class_name], part.folder.path))
     paths = [list(part.folder.paths()) for part in parts]
@@ -67,10 +66,12 @@ def folder_catalogue(
         given = np.repeat([SPLITS.index(part.split) for part in parts], counts)
     patients = _patients(every, labels, names, parts, counts)
     not_read = _not_read(tree, top, parts)
+    doubts = tuple(_doubts(names, labels, parts, patients))
     warnings = (
         *says_alone(patients),
         *_said(tree, top, parts, not_read),
-        *_doubtful_classes(names, labels, parts, patients),
+        *_doubtful_names(names),
+        *(doubt.warning for doubt in doubts),
     )
     return Catalogue(
         root=tree.root,
@@ -82,7 +83,18 @@ def folder_catalogue(
         given_by=given_by,
         not_read=not_read,
         warnings=warnings,
+        doubts=doubts,
     )
+
+
+def class_parts(
+    root: Path, tree: Tree, layout: str = "auto", ignore_splits: bool = False, to_train: bool = True
+) -> tuple[Folder, list[Part], list[str]]:
+    """Of a folder that was listed: the one that its classes or splits lie in, its parts, and the names of its classes
+    in their order. Raises UserError as `folder_catalogue` does."""
+    top = below_common_folders(tree.top)
+    parts = parts_of(root, top, layout, checked=to_train and not ignore_splits)
+    return top, parts, _class_names(root, top, parts, tree, at_least=2 if to_train else 1)
 
 
 def _class_names(root: Path, top: Folder, parts: list[Part], tree: Tree, at_least: int) -> list[str]:
@@ -208,8 +220,8 @@ def _said(tree: Tree, top: Folder, parts: list[Part], not_read: NotRead) -> Iter
         yield f"Files in the class folders that are not read: {listed}; the first: {first(next(iter(endings)))}."
 
 
-def _doubtful_classes(names: list[str], labels: np.ndarray, parts: list[Part], patients: Patients) -> Iterator[str]:
-    """What may not be meant as a class, though it can be one."""
+def _doubtful_names(names: list[str]) -> Iterator[str]:
+    """What may not be meant as a class by its name, though it can be one."""
     seen: dict[str, str] = {}
     for name in names:
         if (other := seen.setdefault(name.strip().casefold(), name)) != name:
@@ -219,25 +231,32 @@ def _doubtful_classes(names: list[str], labels: np.ndarray, parts: list[Part], p
             yield f"The class {name!r} is named as a copy of {of!r}: if it is one, take it out."
         if kind := not_images.of_folder(name):
             yield f"The class {name!r} is named as a folder of {kind}s, and no scans lie beside them: is it a class?"
+
+
+def _doubts(names: list[str], labels: np.ndarray, parts: list[Part], patients: Patients) -> Iterator[Doubt]:
+    """Classes that are small beside the others, or made of sub-folders: often a folder one level too high."""
     counts = np.bincount(labels, minlength=len(names)).tolist()
     least = min(SMALL, SMALL_OF_MANY / len(names))
     small = [(name, n) for name, n in zip(names, counts, strict=True) if n < least * len(labels)]
     for name, count in small[:MOST_EXAMPLES]:
-        yield f"The class {name} has {count:,} of {len(labels):,} images, under {100 * least:.2g}%: is it one?"
+        yield Doubt(f"The class {name} has {count:,} of {len(labels):,} images, under {100 * least:.2g}%: is it one?")
     if (more := len(small) - MOST_EXAMPLES) > 0:
-        yield f"{more:,} more classes have as few images."
+        yield Doubt(f"{more:,} more classes have as few images.")
     if "folder" in patients.told_by:
         return
     told: dict[str, dict[str, None]] = {}  # {class: the names of its sub-folders, in each split}
+    folder_of: dict[str, str] = {}  # of a class that is one folder
     for part in parts:
         if len(inner := part.folder.with_images()) > 1 and not part.folder.images:
+            folder_of[part.class_name] = "" if part.split else part.folder.path
             told.setdefault(part.class_name, {}).update(dict.fromkeys(shown(one.name) for one in inner))
     for name, inner in list(told.items())[:MOST_EXAMPLES]:
         some = ", ".join(list(inner)[:MOST_EXAMPLES]) + (", ..." if len(inner) > MOST_EXAMPLES else "")
-        also = "" if patients.ids is not None else f"; if they are patients, give --patient-pattern '{LAST_FOLDER}'"
-        yield (
+        yield Doubt(
             f"The images of {name} lie in its sub-folders ({some}), which are all taken as this class. "
-            f"If these are the classes, choose the folder they lie in{also}."
+            "If these are the classes, choose the folder they lie in.",
+            folder_of[name],
+            LAST_FOLDER if patients.ids is None and len(inner) >= LIKE_PATIENTS else "",
         )
     if (more := len(told) - MOST_EXAMPLES) > 0:
-        yield f"So do those of {more:,} more classes."
+        yield Doubt(f"So do those of {more:,} more classes.")

@@ -23,6 +23,10 @@ TELL_EVERY = 4096  # directory entries
 DEEPEST = 100  # folders within folders; more are a loop, or a joke
 
 
+class LeadsOut(UserError):
+    """A link in a folder leads out of it."""
+
+
 @dataclass
 class Folder:
     """One folder: `path` below the root ("" the root's own); names of its image files and its sub-folders, sorted;
@@ -179,7 +183,7 @@ class _Walk:
 
     def _check_link(self, path: str, target: str) -> None:
         if not inside(target, (self.root, *self.allowed)):
-            raise UserError(
+            raise LeadsOut(
                 f"{shown(os.path.join(self.root, path))} is a link that leads out of the folder, to {shown(target)}: "
                 "put a copy in its place, take it out, or name the folder that it leads to with --data-roots (in the "
                 "app: Data roots).",

@@ -75,6 +75,7 @@ Finite = Annotated[float, Field(ge=-1e300, le=1e300)]
 Place = Annotated[float, Field(ge=-1e15, le=1e15)]
 Text = Annotated[str, Field(max_length=100_000)]
 Process = Annotated[Any, AfterValidator(_process)]
+Moment = Annotated[str, AfterValidator(_moment)]
 
 
 class Settings(TypedDict):
@@ -267,6 +268,14 @@ class NotRead(TypedDict):
     examples: dict[Text, list[Text]]
 
 
+class Doubt(TypedDict):
+    """data.catalogue.Doubt."""
+
+    said: Text
+    instead: Text
+    patient_pattern: Text
+
+
 class DataCheck(TypedDict):
     """data.json of a group, and what `colora data check --json` prints: the data as they were before training."""
 
@@ -279,6 +288,7 @@ class DataCheck(TypedDict):
     duplicates: Duplicates | None
     not_read: NotRead
     warnings: list[Text]
+    doubts: NotRequired[list[Doubt]]  # not of groups that are older
     checksum: NotRequired[Text | None]
 
 
