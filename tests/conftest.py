@@ -82,6 +82,7 @@ def own_folders(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "colora-state"))
     monkeypatch.setattr(access, "acting", access.from_environment)  # app.py puts in its own: taken back with the test
     monkeypatch.setattr(access, "in_app", False)
+    monkeypatch.setattr(access, "runs_dir", access.named_runs_dir)
     os.umask(umask := os.umask(0))
     yield tmp_path / "colora-cache"
     os.umask(umask)  # a command that was run in this process has set its own
@@ -100,7 +101,8 @@ def looking_starts_nothing(monkeypatch) -> None:
         raise UserError("No test starts a supervisor by looking.")
 
     monkeypatch.setattr(colora.queue.worked, "ensure_supervisor", refused)
-    monkeypatch.setattr(colora.queue.worked, "watched", colora.queue.worked.see_to)  # and no thread outlives the test
+    for name in ("watched", "begin"):  # and no thread outlives the test
+        monkeypatch.setattr(colora.queue.worked, name, colora.queue.worked.see_to)
 
 
 @pytest.fixture(autouse=True)

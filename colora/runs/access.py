@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colora.runs import audit
-from colora.settings.access import ACTIONS, ADMIN, ROLES, VARIABLE, access_file, load_access
+from colora.runs.audit import uploads_folder
+from colora.settings.access import ACTIONS, ADMIN, ROLES, VARIABLE, Access, access_file, load_access
 from colora.system.errors import UserError
 from colora.system.typed import typed_path
 
@@ -40,11 +41,17 @@ def from_environment() -> Person | None:
     """Whom a command acts for, as the app that started it says; None of one that a person has started."""
     if (role := os.environ.get(ROLE)) is None:
         return None
+    return Person(audit.acting_user(), role if role in ROLES else None, named_runs_dir())
+
+
+def named_runs_dir() -> Path | None:
+    """The runs folder that the environment names."""
     folder = os.environ.get("COLORA_RUNS_DIR")
-    return Person(audit.acting_user(), role if role in ROLES else None, Path(folder) if folder else None)
+    return Path(folder) if folder else None
 
 
 acting: Callable[[], Person | None] = from_environment  # the app puts in who has signed in to the session that asks
+runs_dir: Callable[[], Path | None] = named_runs_dir  # the app puts in the one that it shows
 in_app = False  # where colora-access.toml counts without being named
 _told: dict[tuple[str, str], float] = {}  # (name, what) -> when a look at a place was refused last
 
@@ -53,7 +60,7 @@ def passed_on(runs_dir: Path) -> dict[str, str]:
     """What a command is told in its environment, so that it is held to what this process is held to."""
     found, person = {}, acting()
     if path := access_file() if in_app else None:
-        found[VARIABLE] = str(path.absolute())
+        found |= {VARIABLE: str(path.absolute()), "COLORA_RUNS_DIR": str(runs_dir)}
     if person is not None:
         found |= {"COLORA_USER": person.name, ROLE: person.role or "", "COLORA_RUNS_DIR": str(runs_dir)}
     return found
@@ -134,21 +141,45 @@ def refuse(runs_dir: Path, action: str, what: str, said: str) -> None:
 
 def named_place(text: str | os.PathLike[str], field: str | None = None) -> Path:
     """`typed_path` of a file or folder that somebody names as data. Raises Refused where it is in none of the folders
-    that may be named (`data_roots`); whether there is anything at that place is not told, and not looked at.
+    that may be named (`data_roots`); whether there is anything at that place is not told, and not looked at. What came
+    in through the browser lies in the runs folder and may be named too, whoever brought it in.
 
     They hold in the app, in what it starts for people, and where COLORA_ACCESS names the file.
     """
     path = typed_path(text, field)
     if not os.fspath(text):  # none is named
         return path
-    access = load_access() if in_app or os.environ.get(VARIABLE) else None
-    if access is None or access.data_roots is None or access.allows(path):
+    access = _rules_of_places()
+    if _allowed(access, path):
         return path
     roots = " or ".join(access.data_roots)
     where = f"data, weights and cut files have to lie below {roots}" if roots else "none may, on this server"
     said = f"This place may not be named: {where}. {access.whom_to_ask}"
     _told_of_looking("name", str(path), said)
     raise Refused(said, field=field)
+
+
+def may_be_named(path: Path) -> bool:
+    """What `named_place` tells of an absolute path, for lists in which what may not be named does not stand: nobody has
+    named it, so nothing is written down."""
+    return _allowed(_rules_of_places(), path)
+
+
+def _allowed(access: Access | None, path: Path) -> bool:
+    runs = runs_dir()
+    return access is None or access.allows(path, *((uploads_folder(runs),) if runs else ()))
+
+
+def data_roots() -> list[Path] | None:
+    """The folders below which data may be named, whether or not they are there; None where any place may be."""
+    access = _rules_of_places()
+    return None if access is None else [Path(root) for root in access.data_roots or ()]
+
+
+def _rules_of_places() -> Access | None:
+    """None where any place may be named."""
+    access = load_access() if in_app or os.environ.get(VARIABLE) else None
+    return None if access is None or access.data_roots is None else access
 
 
 def check_looking(action: str, what: str) -> None:

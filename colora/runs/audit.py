@@ -62,6 +62,11 @@ def cuts_folder(runs_dir: Path) -> Path:
     return Path(runs_dir) / ".colora" / "cuts"
 
 
+def uploads_folder(runs_dir: Path) -> Path:
+    """runs/.colora/uploads, of folders of images that came in through the browser; it need not exist."""
+    return Path(runs_dir) / ".colora" / "uploads"
+
+
 def this_moment() -> str:
     """ISO 8601 in UTC, to the millisecond: two of what one person does have different ones."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,6 +18,7 @@
                        predictions/features.safetensors   (colora.runs.features)
                        calibration.json   the selected model's temperature, chosen on validation
     runs/.colora/                    audit.jsonl, trash/, cuts/NAME.json, verdicts/READER.jsonl: of no group
+    runs/.colora/uploads/NAME/       images that came in through the browser, and upload.json (colora.data.uploads)
 
 status.json has one writer: the run while its process lives, the supervisor before and after. What readers see is
 derived where that process is gone: `failed`, `lost` or `stopped` with the reason; `damaged` where a file is.

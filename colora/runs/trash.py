@@ -1,6 +1,6 @@
 """runs/.colora/trash: what was removed, until it is put back or deleted for good. Groups lie there as NAME.TIME,
-retried seeds as NAME.seed-03.TIME, tests on other data as NAME+TEST.TIME, cuts as the file NAME.cut.TIME. Who removed
-what stands in the audit log.
+retried seeds as NAME.seed-03.TIME, tests on other data as NAME+TEST.TIME, cuts as the file NAME.cut.TIME, images that
+came in through the browser as NAME.upload.TIME. Who removed what stands in the audit log.
 
 A link is moved, put back and deleted as the link that it is: nothing of what it leads to is read, and nothing deleted.
 """
@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from colora.runs.access import check, check_group
-from colora.runs.audit import cuts_folder, own_folder, record, recorded
+from colora.runs.audit import cuts_folder, own_folder, record, recorded, uploads_folder
 from colora.runs.folder import Group, same_group
 from colora.runs.lock import editing
 from colora.runs.names import EXTERNAL, check_file_name, external_name
@@ -33,9 +33,9 @@ LAST_MOMENTS_SECONDS = 3
 POLL_SECONDS = 0.1
 STAMP = "%Y%m%dT%H%M%S%fZ"
 SEED = re.compile(r"(?P<group>.+)\.seed-(?P<seed>\d+)")
-CUT = ".cut"
+CUT, UPLOAD = ".cut", ".upload"
 OF_GROUP = "+"  # between a group and its test on other data; no name has it
-COMES_BACK = {"group": "group", "cut": "cut", "external": "test"}  # kinds, and what people call them
+COMES_BACK = {"group": "group", "cut": "cut", "external": "test", "upload": "folder of scans"}  # kinds, as people say
 GOING = ".going."  # what is being deleted, and no entry any more
 
 
@@ -52,10 +52,10 @@ class Entry:
 
     @property
     def own_name(self) -> str:
-        """That of the group, the cut or the test itself: `first`, `hard10`, `clinic-b`."""
+        """That of the group, the cut, the test or the scans themselves: `first`, `hard10`, `clinic-b`, `eyes`."""
         if self.kind == "external":
             return self.name.partition(OF_GROUP)[2]
-        return self.name.removesuffix(CUT) if self.kind == "cut" else self.name
+        return self.name.removesuffix({"cut": CUT, "upload": UPLOAD}.get(self.kind, ""))
 
     @property
     def group(self) -> str:
@@ -75,16 +75,19 @@ class Entry:
 
     @cached_property
     def kind(self) -> str:
-        """group, seed, cut, external (a test on other data), or other. Of a link its name tells it, as far as a name
-        can."""
+        """group, seed, cut, external (a test on other data), upload (images that came in), or other. Of a link its name
+        tells it, as far as a name can."""
         if OF_GROUP in self.name:
             return "external" if self.path.is_symlink() or self.path.is_dir() else "other"
         if self.path.is_symlink():
-            return "cut" if self.name.endswith(CUT) else "seed" if SEED.fullmatch(self.name) else "group"
+            ends = next((kind for kind, end in (("cut", CUT), ("upload", UPLOAD)) if self.name.endswith(end)), None)
+            return ends or ("seed" if SEED.fullmatch(self.name) else "group")
         if exists(self.path / "group.json"):
             return "group"
         if SEED.fullmatch(self.name) and self.path.is_dir():
             return "seed"
+        if self.name.endswith(UPLOAD) and self.path.is_dir():
+            return "upload"
         return "cut" if self.name.endswith(CUT) and self.path.is_file() else "other"
 
     @property
@@ -95,7 +98,7 @@ class Entry:
             return f"seed {int(found['seed'])} of {found['group']}, before a retry"
         if self.kind == "external":
             return f"the test of {self.group} on {self.own_name}"
-        return f"the cut {self.own_name}" if self.kind == "cut" else self.own_name
+        return {"cut": "the cut ", "upload": "the scans "}.get(self.kind, "") + self.own_name
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -164,21 +167,21 @@ def restore(runs_dir: Path, name: str, kind: str = "group") -> Path:
 
 
 def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
-    """Bring back a group, a cut, or a test on other data to its group, perhaps under another name. Raises UserError
-    where the name is taken, the entry has gone from the trash meanwhile, the test's group has, or what a retry replaced
-    is asked for."""
+    """Bring back a group, a cut, scans, or a test on other data to its group, perhaps under another name. Raises
+    UserError where the name is taken, the entry has gone from the trash meanwhile, the test's group has, or what a
+    retry replaced is asked for."""
     check_there(entry)
     check("put-back", runs_dir, entry.path.name, remover(runs_dir, entry))
     if entry.kind not in COMES_BACK:
         raise UserError(
-            f"Only whole groups, cuts and tests are put back, not {entry.title}: it lies in {entry.path}."
+            f"Only whole groups, cuts, tests and scans are put back, not {entry.title}: it lies in {entry.path}."
         )
     name = new_name or entry.own_name
     if entry.kind == "external":
         external_name(f"{EXTERNAL}{name}")
     check_file_name(name, f"a {COMES_BACK[entry.kind]}")
     target = _place(runs_dir, entry, name)
-    with locked(target) if entry.kind == "cut" else editing(runs_dir):  # as whoever makes one of this name
+    with _making(runs_dir, entry, target):
         target = _place(runs_dir, entry, name)  # again, as a test's group may be another one by now
         if os.path.lexists(target):
             raise UserError(
@@ -199,9 +202,17 @@ def put_back(runs_dir: Path, entry: Entry, new_name: str | None = None) -> Path:
         "group": ("undo", name, {}),
         "cut": ("cut-undo", "", {"cut": name}),
         "external": ("test-undo", target.parent.parent.name, {"external": name}),
+        "upload": ("upload-undo", "", {"upload": name}),
     }[entry.kind]
     record(runs_dir, action, group, [], trash=entry.path.name, **about)
     return target
+
+
+def _making(runs_dir: Path, entry: Entry, target: Path) -> AbstractContextManager[None]:
+    """The lock of whoever makes one of this name."""
+    if entry.kind == "upload":
+        return locked(uploads_folder(runs_dir))
+    return locked(target) if entry.kind == "cut" else editing(runs_dir)
 
 
 def _tested(runs_dir: Path, entry: Entry) -> Path:
@@ -228,15 +239,17 @@ def _identity(entry: Entry) -> str:
 
 
 def free_name(runs_dir: Path, entry: Entry) -> str:
-    """The name under which a group, a cut or a test can come back: its own, or with a number where that is taken."""
+    """The name under which an entry can come back: its own, or with a number where that is taken."""
     names = (entry.own_name if n == 1 else f"{entry.own_name}-{n}" for n in count(1))
     return next(name for name in names if not os.path.lexists(_place(runs_dir, entry, name)))
 
 
 def _place(runs_dir: Path, entry: Entry, name: str) -> Path:
-    """Where a group, a cut or a test of this name lies. Raises UserError as `_tested`."""
+    """Where a group, a cut, a test or scans of this name lie. Raises UserError as `_tested`."""
     if entry.kind == "cut":
         return cuts_folder(runs_dir) / f"{name}.json"
+    if entry.kind == "upload":
+        return uploads_folder(runs_dir) / name
     if entry.kind == "external":
         return _tested(runs_dir, entry) / "external" / name
     return Path(runs_dir) / name
@@ -284,7 +297,7 @@ def removers(runs_dir: Path) -> dict[str, str]:
     with suppress(UserError):
         for line in recorded(runs_dir):
             places = line["detail"].get("trash")
-            if line["action"] in ("rm", "cut-rm", "test-rm", "retry"):
+            if line["action"] in ("rm", "cut-rm", "test-rm", "upload-rm", "retry"):
                 known |= {str(place): line["user"] for place in (places if isinstance(places, list) else [places])}
     return known
 

@@ -60,6 +60,8 @@ ACTIONS = {
     "cut": Rule("save cuts", RESEARCHER, RESEARCHER),
     "replace-cut": Rule("replace cuts", RESEARCHER, ADMIN),
     "download": Rule("start or cancel downloads", RESEARCHER, RESEARCHER),
+    "upload": Rule("bring in images of their own", RESEARCHER, RESEARCHER),
+    "upload-rm": Rule("remove images that were brought in", RESEARCHER, ADMIN),
     "rm": Rule("remove groups", ADMIN, ADMIN),
     "cut-rm": Rule("remove cuts", ADMIN, ADMIN),
     "put-back": Rule("put back what was removed", READER, ADMIN),  # one's own removal
@@ -143,10 +145,11 @@ class Access(BaseModel):
             raise UserError(f"{said} may not use this app: no list has this address. {self.whom_to_ask}")
         return address.lower(), role
 
-    def allows(self, path: Path) -> bool:
-        """Whether a path, its links followed, lies in one of the data roots, links followed too."""
+    def allows(self, path: Path, *more: Path) -> bool:
+        """Whether a path, its links followed, lies in one of the data roots, or of `more` folders, links followed
+        too."""
         real = Path(os.path.realpath(path))
-        return any(real.is_relative_to(os.path.realpath(root)) for root in self.data_roots or ())
+        return any(real.is_relative_to(os.path.realpath(root)) for root in (*(self.data_roots or ()), *more))
 
 
 def show(address: str) -> str:

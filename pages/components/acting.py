@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 
 from colora.data.cuts import Cut, same_cut
+from colora.data.uploads.kept import Upload, same_upload
 from colora.runs import access
 from colora.runs.external import ExternalTest, same_test
 from colora.runs.folder import Group, same_group
@@ -48,6 +49,11 @@ def _(test: ExternalTest) -> ExternalTest:
 
 
 @as_drawn.register
+def _(upload: Upload) -> Upload:
+    return same_upload(upload)
+
+
+@as_drawn.register
 def _(entry: Entry) -> Entry:
     check_there(entry)
     return entry
@@ -72,6 +78,11 @@ def _(cut: Cut) -> str:
 @owner.register
 def _(test: ExternalTest) -> str:
     return test.by
+
+
+@owner.register
+def _(upload: Upload) -> str:
+    return upload.by
 
 
 @owner.register

@@ -66,7 +66,7 @@ def who() -> str | None:
 
 def begin() -> Admission:
     """app.py's first call: from here on each action is asked of the person in whose session it happens."""
-    audit.signed_in, access.acting, access.in_app = who, person, True
+    audit.signed_in, access.acting, access.in_app, access.runs_dir = who, person, True, runs_dir
     return admission()
 
 

@@ -147,7 +147,7 @@ def test_a_damaged_file_of_a_test_is_no_damage_of_the_group(open_page, runs):
 def test_a_test_comes_back_from_the_trash_of_overview(open_page, runs):
     remove_external(external_test(Group(runs / "g"), SPLIT))
     app = open_page("overview", trash="true")
-    assert "Tick groups, cuts or tests." in [button.help for button in app.button]
+    assert "Tick groups, cuts, tests or scans." in [button.help for button in app.button]
     entry = trash.listed(runs)[0]
     assert trash.free_name(runs, entry) == "clinic-b"
 

@@ -1,6 +1,7 @@
 """The door of a shared app: who is let in, as what, and what becomes of a button that a person may not press."""
 
 import time
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from opened import opener, ran, texts
 from signing_in import ADMIN, AUTH, READER, RESEARCHER, RULES
 from streamlit.testing.v1 import app_test
 from ticking import tick
+from zips import class_files, zip_of
 
 from colora.data.cuts import list_cuts
+from colora.data.uploads.kept import list_uploads
 from colora.runs import access, audit, trash
 from colora.runs.folder import Group
 from colora.settings.access import ACTIONS
@@ -159,6 +162,24 @@ def test_readers_predict_scans_of_their_own_and_name_no_folder(enter, runs, stan
     ran(app)
     assert "This place may not be named: data, weights and cut files have to lie below /nowhere/oct." in texts(app)
     assert "predict-folder" not in disabled(app)
+
+
+def test_researchers_bring_scans_in_and_readers_do_not(enter, runs):
+    app = enter("data", READER, set="A folder of your own")
+    assert app.file_uploader[0].disabled
+    assert "may not bring in images of their own: that is for a researcher" in app.file_uploader[0].help
+    app = enter("data", RESEARCHER, set="A folder of your own")
+    app.file_uploader[0].set_value(("eyes.zip", zip_of(class_files()).getvalue(), "application/zip"))
+    wait([ran(app).session_state["data-upload-incoming"].answer])
+    assert "12 images in 3 folders" in texts(ran(app))  # though the data roots are elsewhere
+    assert app.table[0].value.index.tolist() == ["AMD", "DME", "NORMAL", "All"]
+    (upload,) = list_uploads(runs)
+    assert upload.by == RESEARCHER == audit.recorded(runs)[-1]["user"]
+    assert not app.button(key="remove-upload-eyes").disabled
+    place = str(upload.place)
+    app = enter("data", ADMIN, set="A folder of your own", images=place)
+    assert app.table[0].value.index.tolist() == ["AMD", "DME", "NORMAL", "All"]
+    assert enter("data", READER, set="A folder of your own").button(key="remove-upload-eyes").disabled
 
 
 def test_a_place_outside_the_roots_is_not_looked_at(enter, runs, tmp_path):

@@ -157,7 +157,7 @@ def test_a_retried_seed_lies_in_the_trash_with_who_retried_it(lab, capsys, monke
     there = ["--runs-dir", lab.runs_dir]
     (row,) = document(capsys, "trash", *there)
     assert (row["title"], row["by"], row["kind"]) == ("seed 1 of g, before a retry", "ann", "seed")
-    assert "Only whole groups, cuts and tests" in mistake(capsys, "trash", "put-back", row["entry"], *there)
+    assert "Only whole groups, cuts, tests and scans" in mistake(capsys, "trash", "put-back", row["entry"], *there)
     stop(Group(group.path))
 
 

@@ -244,6 +244,9 @@ def test_a_command_is_told_who_acts_and_which_rules_count(monkeypatch, tmp_path,
     assert access.passed_on(tmp_path / "runs") == told | {"COLORA_ACCESS": str(tmp_path / "colora-access.toml")}
     act_as(EVE, None)
     assert access.passed_on(tmp_path / "runs")["COLORA_ROLE"] == ""
+    monkeypatch.setattr(access, "acting", lambda: None)  # where nobody signs in, the rules on places hold all the same
+    rules = {"COLORA_RUNS_DIR": str(tmp_path / "runs"), "COLORA_ACCESS": str(tmp_path / "colora-access.toml")}
+    assert access.passed_on(tmp_path / "runs") == rules
 
 
 def test_every_action_that_is_asked_for_is_in_the_table():
@@ -315,3 +318,16 @@ def test_in_a_terminal_roots_hold_where_the_file_is_named_only(roots, monkeypatc
     monkeypatch.setattr(access, "in_app", True)
     with pytest.raises(Refused):
         access.named_place(roots / "tiny.npz")
+
+
+def test_a_list_of_places_asks_without_writing_down(roots, act_as, monkeypatch):
+    (roots / "runs").mkdir()
+    act_as(EVE, "researcher")
+    assert access.data_roots() == [roots / "oct"]
+    asked = [access.may_be_named(roots / place) for place in ("oct", "oct/none", "oct2", ".")]
+    assert asked == [True, True, False, False]
+    assert not (roots / "runs" / ".colora").exists()
+    (roots / "access.toml").write_text("data_roots = []")
+    assert access.data_roots() == [] and not access.may_be_named(roots / "oct")
+    monkeypatch.delenv("COLORA_ACCESS")
+    assert access.data_roots() is None and access.may_be_named(roots)

@@ -170,7 +170,7 @@ def test_each_action_takes_a_role_and_others_things_never_less():
     alone = {action for action, rule in ACTIONS.items() if rule.own == "admin"}
     assert alone == {"rm", "cut-rm", "delete", "empty-trash"}
     own = {action for action, rule in ACTIONS.items() if rule.own != rule.others}
-    assert own == {"judge", "put-back", "stop", "resume", "retry", "move", "replace-cut", "test-rm"}
+    assert own == {"judge", "put-back", "stop", "resume", "retry", "move", "replace-cut", "test-rm", "upload-rm"}
 
 
 # ---- data roots

@@ -89,7 +89,7 @@ def _size(path: str) -> int:
 
 def toolbar(ticked: list[Entry], entries: list[Entry]) -> None:
     whole = bool(ticked) and all(entry.kind in trash.COMES_BACK for entry in ticked)
-    about = {"icon": ":material/undo:", "disabled": not whole, "help": "Tick groups, cuts or tests."}
+    about = {"icon": ":material/undo:", "disabled": not whole, "help": "Tick groups, cuts, tests or scans."}
     if back := acting.button("Put back", ticked, "put-back", TRASH, needs="put-back", **about):
         put_back(back)
         st.rerun()
