@@ -15,12 +15,14 @@ from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import UserError
 from colora.system.typed import clean_path
 from pages.components import address, show
-from pages.components.data import carried, counts, downloads, duplicates, look
+from pages.components.data import brought_in, carried, counts, downloads, duplicates, look
 from pages.components.frame import inside_app, one_of
 from pages.components.own_images import own_images
+from pages.components.picker.dialog import browse
 
 COMPARED_SIDE = 64  # pixels, at which a public set is looked through for duplicates, where it is here at that size
 SETS = (*sorted(names(), key=lambda name: name != "octmnist"), *carried.TITLES)
+BRING_IN = "Bring in scans: a zip or a folder from your computer"
 OWN_FIELDS = {
     "folder": (
         "Folder of images",
@@ -54,7 +56,11 @@ def choose() -> tuple[str, str | None]:
     with grid.cell():
         if name in OWN_FIELDS:
             label, example, about = OWN_FIELDS[name]
-            own = st.text_input(label, key=address.text(carried.PATHS[name]), placeholder=example, help=about)
+            brought_in.fill_field()
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                place = address.text(carried.PATHS[name])
+                own = st.text_input(label, key=place, placeholder=example, help=about)
+                browse(name, place)
             return name, clean_path(own) or None
         folder = st.text_input(
             "Folder of MedMNIST's files",
@@ -175,6 +181,10 @@ with sentences():
         if name == carried.PHANTOM:
             generated()
         elif name in OWN_FIELDS:
+            if name == "folder":
+                unfolded = not folder or brought_in.was_dropped()
+                with st.expander(BRING_IN, icon=":material/upload:", expanded=unfolded, key="bring-in"):
+                    brought_in.scans_brought_in(shown)
             own_images(name, folder, shown)
         else:
             image_set(name, folder, shown)

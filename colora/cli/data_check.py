@@ -14,7 +14,7 @@ from colora.runs.data_said import SPLITS, says_duplicates, says_not_read, says_p
 from colora.settings.config import DATA_FIELDS, SOURCES, make_config
 from colora.settings.relevance import unused
 from colora.system.errors import UserError
-from colora.system.typed import one_line
+from colora.system.typed import one_line, visible
 
 SIDE = 64  # pixels, at which images are compared unless another size is asked for
 OF_TABLE = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
@@ -91,20 +91,15 @@ def _check(args: argparse.Namespace) -> int:
 def text_of(found: dict[str, Any]) -> str:
     """The document for people, in whose terminal no name of a folder does more than stand there."""
     renamed = found["renamed"]
-    width = max(len(_visible(name)) for name in ["Class", *found["classes"]])
+    width = max(len(visible(name)) for name in ["Class", *found["classes"]])
     lines = [one_line(found["source"]), f"  {'Class':<{width}}" + "".join(f"{title:>12}" for title in SPLITS.values())]
     names = dict(zip(found["classes"], renamed or found["classes"], strict=True))
     for name in found["classes"]:
         counts = "".join(f"{found['counts'][split][name]:>12,}" for split in SPLITS)
-        there = f"   called {_visible(names[name])} there" if renamed else ""
-        lines.append(f"  {_visible(name):<{width}}{counts}{there}")
+        there = f"   called {visible(names[name])} there" if renamed else ""
+        lines.append(f"  {visible(name):<{width}}{counts}{there}")
     totals = "".join(f"{sum(found['counts'][split].values()):>12,}" for split in SPLITS)
     lines.append(f"  {'All':<{width}}{totals}")
     said = [f"Split: {found['split_rule']}.", says_patients(found), says_duplicates(found), says_not_read(found)]
     said += [f"Warning: {warning}" for warning in found["warnings"]]
     return "\n".join(lines + [f"  {one_line(sentence)}" for sentence in said])
-
-
-def _visible(name: str) -> str:
-    """A class name as it stands, blanks and all, but for what is no letter of a line."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

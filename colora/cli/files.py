@@ -1,4 +1,5 @@
-"""`colora data` and `colora weights`: list, get and verify the files that runs start from. Imports no torch."""
+"""`colora data` and `colora weights`: list, get and verify the files that runs start from. Imports no torch,
+but to look into files of weights."""
 
 import argparse
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 from colora.cli.data_check import add_data_check
 from colora.cli.printing import print_json
 from colora.cli.progress import Bar
+from colora.cli.weights_fits import add_weights_fits
 from colora.networks.weights import IMAGENET
 from colora.settings.medmnist_info import SIZES, default_folder, info, names
 from colora.system.errors import Cancelled, UserError
@@ -37,8 +39,11 @@ def add_file_commands(command: Callable, with_json: Callable) -> None:
     check.add_argument("name", nargs="?", help="one set (default all)")
     check.add_argument("--size", type=int, choices=SIZES, help="one size (default all)")
 
-    weights = command("weights", _weights_list, "ImageNet weights: list, download and check them")
-    jobs_too = weights.add_subparsers(dest="job", required=True, metavar="list|get|verify")
+    about = "ImageNet weights: list, download and check them; which network a file fits"
+    weights = command("weights", _weights_list, about)
+    jobs_too = weights.add_subparsers(dest="job", required=True, metavar="fits|list|get|verify")
+    about = "which networks could start from these files of weights, and why not the one that is asked for"
+    add_weights_fits(with_json(jobs_too.add_parser("fits", help=about, description=about)))
     for name, run, about in (
         ("list", _weights_list, "every backbone's ImageNet file, and whether it is here"),
         ("get", _weights_get, "download a backbone's file, or continue, and check it"),

@@ -145,10 +145,23 @@ def matching_weights(model: nn.Sequential, spec: str, path: Path, partial: bool)
     What the cut removed, the classifier and `num_batches_tracked` are not missed; the model may be on meta.
     Raises UserError where the file is missing, is no weights file, or does not fit.
     """
+    return matching(model, spec, path, read_weights(path), partial)
+
+
+def features_of(model: nn.Sequential, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The model's features by name, and what a file holds, by the names that these have."""
     wanted = {k: v for k, v in model.state_dict().items() if not k.startswith("head.")}
-    held = {k.removeprefix("module."): v for k, v in read_weights(path).items()}
+    held = {k.removeprefix("module."): v for k, v in state.items()}
     if not any(k in held for k in wanted) and any(f"features.{k}" in wanted for k in held):
         held = {f"features.{k}": v for k, v in held.items()}
+    return wanted, held
+
+
+def matching(
+    model: nn.Sequential, spec: str, path: Path, state: dict[str, Tensor], partial: bool
+) -> tuple[dict[str, Tensor], list[str]]:
+    """`matching_weights` of a file that was read."""
+    wanted, held = features_of(model, state)
     for key in wanted.keys() & held.keys():
         if wanted[key].shape != held[key].shape:
             found, expected = tuple(held[key].shape), tuple(wanted[key].shape)

@@ -19,12 +19,13 @@ from colora.system.storage import size_text
 from colora.system.typed import is_file, one_line, shortened
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pth file, on the CPU. Raises UserError for anything else."""
+def read_weights(path: Path, mapped: bool = False) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file, on the CPU; `mapped` ones are read from the disk where they are
+    looked at, so that shapes alone cost nothing. Raises UserError for anything else."""
     if not is_file(path):
         raise UserError(f"There is no weights file {path}.", field="weights")
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+        state = load_file(path) if path.suffix == ".safetensors" else _unpickled(path, mapped)
     except UserError:
         raise
     except pickle.UnpicklingError as error:  # whose own words advise to unpickle it all the same
@@ -43,11 +44,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _unpickled(path: Path) -> Any:
+def _unpickled(path: Path, mapped: bool) -> Any:
     _check_size(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the file's age; a line on stderr would be another sentence
-        return torch.load(path, map_location="cpu", weights_only=True)
+        mapped = mapped and zipfile.is_zipfile(path)  # torch maps no file of its older format
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _check_size(path: Path) -> None:

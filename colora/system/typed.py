@@ -44,7 +44,12 @@ def one_line(text: str) -> str:
     joined = " ".join(text.split())
     if len(joined) > LONGEST_LINE:
         joined = f"{joined[: LONGEST_LINE // 2]}…{joined[-LONGEST_LINE // 2 :]}"
-    return joined if joined.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
+    return joined if joined.isprintable() else visible(joined)
+
+
+def visible(name: str) -> str:
+    """A name as it stands, blanks and all, but for what is no letter of a line, which is written as its escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def clean_path(text: str, field: str | None = None) -> str:

@@ -21,7 +21,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from colora.cli.progress import LINES
 from colora.system.errors import Cancelled, UserError
-from pages.components import address, show
+from pages.components import address, picking, show
 from pages.components.command import command_of, document_of, not_started
 
 FAILED_SECONDS = 60  # after which what was refused is asked anew
@@ -185,9 +185,13 @@ def answered(job: Job) -> dict[str, Any]:
 
 
 def follow(job: Job, place: DeltaGenerator, until: Callable[[], bool] = lambda: False) -> None:
-    """A page's last call: how far the job is, until it ends or `until` is true; then the page anew."""
+    """A page's last call: how far the job is, until it ends or `until` is true; then the page anew. Not while somebody
+    picks a folder: that waits for the page's script to end."""
     address.tell()
     st.html(NOT_BUSY)
+    if picking.is_open():
+        place.progress(job.share, text=show.literal(job.says()))
+        return
     while job.under_way and not until():
         place.progress(job.share, text=show.literal(job.says()))
         time.sleep(POLL_SECONDS)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -24,8 +25,8 @@ from colora.system.duration import duration
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import exists, is_file
-from pages.components import acting, address, show
-from pages.components.beside import NOT_BUSY, POLL_SECONDS, Job
+from pages.components import acting, address, picking, show
+from pages.components.beside import NOT_BUSY, POLL_SECONDS
 from pages.components.runs import file_stamp
 
 DOING = {
@@ -107,9 +108,21 @@ def weights_target(spec: str) -> Target:
     )
 
 
+class Followed(Protocol):
+    """What goes on beside the page, and is not a download: a look at data, or scans on their way in."""
+
+    @property
+    def under_way(self) -> bool: ...
+
+    @property
+    def share(self) -> float: ...
+
+    def says(self) -> str: ...
+
+
 class Shown:
-    """The downloads as this run of the page found them, and the places of those that it has drawn; and of looks at data
-    in a process beside the server, which it follows as well."""
+    """The downloads as this run of the page found them, and the places of those that it has drawn; and of
+    what else goes on beside the page, which it follows as well."""
 
     def __init__(self) -> None:
         try:
@@ -118,7 +131,7 @@ class Shown:
             show.say(error)
             self.transfers = {}
         self.places: dict[str, DeltaGenerator] = {}
-        self.looks: list[tuple[Job, DeltaGenerator]] = []
+        self.looks: list[tuple[Followed, DeltaGenerator]] = []
 
     def active(self, target: Target) -> Transfer | None:
         found = self.transfers.get(target.id)
@@ -136,18 +149,19 @@ class Shown:
         self.places[transfer.id] = place
         _progress(transfer, place)
 
-    def look(self, look: Job, place: DeltaGenerator) -> None:
-        """A look at data under way."""
+    def look(self, look: Followed, place: DeltaGenerator) -> None:
+        """What is under way."""
         self.looks.append((look, place))
         place.progress(look.share, text=show.literal(look.says()))
 
     def follow(self) -> None:
-        """The page's last call: fresh figures until a download begins or ends, or a look ends; then the page anew."""
+        """The page's last call: fresh figures until a download begins or ends, or a look ends; then the page anew. Not
+        while somebody picks a folder: that waits for the page's script to end."""
         begun = {known for known, transfer in self.transfers.items() if transfer.active}
         address.tell()
         if self.places or self.looks:
             st.html(NOT_BUSY)
-        while self.places or self.looks:
+        while (self.places or self.looks) and not picking.is_open():
             time.sleep(POLL_SECONDS)
             if not all(look.under_way for look, _ in self.looks):
                 st.rerun()

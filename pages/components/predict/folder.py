@@ -17,6 +17,7 @@ from colora.system.errors import UserError
 from colora.system.typed import is_dir
 from pages.components import acting, address, show
 from pages.components.beside import Job, answered, jobs
+from pages.components.picker.dialog import browse
 from pages.components.predict.known import stamps_of
 from pages.components.predict.scans import Scan
 from pages.components.predict.volume import turn_to
@@ -29,12 +30,15 @@ TABLE = "folder-table"
 
 def choose_folder() -> Path | None:
     """The folder that is named; None where none is, or none that may be read here."""
-    typed = st.text_input(
-        "A folder of this computer",
-        key=address.text("folder"),
-        placeholder="/data/scans",
-        help="Every image in it and below it. It is read where it lies; nothing is copied.",
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        place = address.text("folder")
+        typed = st.text_input(
+            "A folder of this computer",
+            key=place,
+            placeholder="/data/scans",
+            help="Every image in it and below it. It is read where it lies; nothing is copied.",
+        )
+        browse("images", place)
     if not typed.strip():
         return None
     try:
