@@ -21,7 +21,7 @@ import numpy as np
 
 from colora.runs.folder import Run, create_group
 from colora.settings.config import RunConfig, launch_arguments, make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import QUICK_LOOK
 from colora.system.environment import environment
 from colora.training.images import choose_device
 
@@ -56,7 +56,7 @@ def main() -> None:
     ]
     wide = {"backbone": "resnet50", "weights": "none", "image_size": 64, "method": "head"}
     configs.append(make_config(shared | wide | {"dataset": f"npz:{(args.sample / SIZES[64]).absolute()}"}))
-    configs.append(make_config(PRESETS[0].values | {"epochs": args.epochs, "device": "cpu"}))
+    configs.append(make_config(QUICK_LOOK.values | {"epochs": args.epochs, "device": "cpu"}))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         small = {"backbone": "squeezenet1_1", "weights": "none", "image_size": 28, "method": "head"}

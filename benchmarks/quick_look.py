@@ -15,12 +15,10 @@ import time
 from pathlib import Path
 
 from colora.settings.config import launch_arguments, make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import QUICK_LOOK
 from colora.settings.seeds import parse_seeds
 from colora.system.environment import environment
 from colora.training.images import choose_device
-
-QUICK_LOOK = PRESETS[0]
 
 
 def main() -> None:

@@ -2,12 +2,14 @@
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 from colora.cli.asked import add_config, add_seeds, asked_config, asked_seeds, names, tell_unused
 from colora.cli.printing import print_json
+from colora.networks.weights import weights_on_disk
 from colora.runs.trained_said import says_by_pointwise_rank, says_few_reached, says_trained
 from colora.settings.config import SMALL_POINTWISE_RANK, RunConfig, absolute_paths
-from colora.settings.work import MODEL
+from colora.settings.work import MODEL, WEIGHTS
 from colora.system.errors import UserError
 from colora.system.storage import size_text
 
@@ -18,9 +20,11 @@ def add_cost_commands(command: Callable, with_json: Callable) -> None:
     add_seeds(before := with_json(command("preflight", _preflight, about)))
     before.add_argument("--classes", type=int, help="where the data are not here yet (default: counted, else 4)")
     add_config(before)
-    params = with_json(command("params", _params, "count a model's parameters; needs no weights"))
+    about = "count a model's parameters; needs no weights, and says whether those named fit it"
+    params = with_json(command("params", _params, about))
     params.add_argument("--classes", type=int, default=4)
-    add_config(params, only=MODEL)
+    add_config(params, only=(*MODEL, *WEIGHTS))
+    params.set_defaults(weights="none")
     bench = with_json(command("bench", _bench, "time training steps of the methods against each other"))
     bench.add_argument("--methods", type=names, default=["full", "head", "colora", "lora"], help="lora is PEFT's, r=8")
     bench.add_argument("--repeats", type=int, default=7, help="rounds (default 7)")
@@ -71,6 +75,7 @@ def _params(args: argparse.Namespace) -> int:
         return count_parameters(model)
 
     counts = counted(config)
+    matched = _matched(config, build_meta(config.backbone, args.classes, config.image_size))
     tell_unused(args, {"": config})
     low = config.pointwise_rank or SMALL_POINTWISE_RANK
     ranks = [None, low] if config.method == "colora" else []
@@ -85,13 +90,24 @@ def _params(args: argparse.Namespace) -> int:
     }
     if args.json:
         more = {"says": says_trained(counts), "warning": says_few_reached(counts)}
-        print_json(about | counts | more | {"adapter_by_pointwise_rank": by_rank})
+        print_json(about | counts | more | {"adapter_by_pointwise_rank": by_rank, "weights_file": matched})
         return 0
     for name, value in (about | counts).items():
         print(f"{name:<10} {value if isinstance(value, str) else format(value, ',')}")
     for said in filter(None, (says_trained(counts), says_by_pointwise_rank(by_rank), says_few_reached(counts))):
         print(said)
     return 0
+
+
+def _matched(config: RunConfig, model: Any) -> dict[str, Any] | None:
+    """The file of weights that fits the model, and its state; None with random weights, and of ImageNet's where they
+    are not on this machine. Raises UserError where it does not fit."""
+    from colora.engines.launch import match_weights
+
+    if config.weights == "imagenet" and weights_on_disk(config.backbone).state != "downloaded":
+        return None
+    found = match_weights(config, model)
+    return {"path": str(found[0].absolute()), "stamp": found[1]} if found else None
 
 
 def _bench(args: argparse.Namespace) -> int:

@@ -5,16 +5,14 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from colora.cli.asked import add_config, add_seeds, asked_groups, asked_seeds, not_used, tell_unused
+from colora.cli.asked import add_config, add_seeds, asked_groups, asked_seeds, not_used, tell_unused, tell_unusual
 from colora.cli.printing import print_json, show_groups
 from colora.cli.progress import Bar
 from colora.cli.runs import follow, report_end
 from colora.engines.engine import ENGINES, engine_named
 from colora.runs.folder import Group
-from colora.runs.limits import Limits
+from colora.runs.limits import limits_of_texts
 from colora.settings.config import RunConfig
-from colora.system.errors import UserError
-from colora.system.typed import typed_number
 
 if TYPE_CHECKING:
     from colora.training.preflight import Preflight
@@ -56,12 +54,14 @@ def _launch(args: argparse.Namespace) -> int:
     from colora.engines.slurm.site import asked_from
 
     configs = asked_groups(args)
-    seeds, estimates, limits = asked_seeds(args), Estimates(args.json), asked_limits(args)
+    seeds, estimates = asked_seeds(args), Estimates(args.json)
+    limits = limits_of_texts({"max_silence": args.max_silence, "max_hours": args.max_hours})
     with Bar("ImageNet weights") as bar:
         wanted = (args.engine, asked_from(args.slurm), limits)
         groups = launch_groups(args.runs_dir, configs, seeds, bar, args.priority, estimates.tell, *wanted)
     estimates.tell_total()
     tell_unused(args, configs)
+    tell_unusual(configs, len(seeds))
     begun: dict[str, dict[str, Any]] = {}
 
     def start() -> None:
@@ -97,18 +97,6 @@ def _launch(args: argparse.Namespace) -> int:
             how = "is queued and trains in its turn" if one else "are queued and train in turn"
         print(f"{row['name']}: {len(seeds)} {'seed' if one else 'seeds'} {how}; see colora show {row['path']}")
     return 0
-
-
-def asked_limits(args: argparse.Namespace) -> Limits:
-    """Raises UserError where one of them is no number, or too small."""
-    found: dict[str, float] = {}
-    for field in ("max_silence", "max_hours"):
-        if (text := getattr(args, field)) is not None:
-            try:
-                found[field] = typed_number(text)
-            except ValueError as error:
-                raise UserError(f"--{field.replace('_', '-')}: {error}.", field=field) from error
-    return Limits(**found)
 
 
 class Estimates(dict[str, "Preflight"]):

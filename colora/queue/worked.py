@@ -67,11 +67,22 @@ class _Look(Thread):
         self.counts_until = time.monotonic() + (RETRY_SECONDS if why else FRESH_SECONDS)
 
 
+def begin(runs_dir: Path) -> None:
+    """`see_to`, beside a server's page, for what was queued this very moment: an earlier look has not seen it."""
+    with _lock:
+        _look_anew(Path(runs_dir).absolute())
+
+
+def _look_anew(runs_dir: Path) -> None:
+    """Called with the lock."""
+    _looks[runs_dir] = _Look(runs_dir)
+    _looks[runs_dir].start()
+
+
 def watched(runs_dir: Path) -> str | None:
     """The same for a server, whose pages must not wait: as it was found last, and looked at anew beside them."""
     runs_dir = Path(runs_dir).absolute()
     with _lock:
         if runs_dir not in _looks or time.monotonic() > _looks[runs_dir].counts_until:
-            _looks[runs_dir] = _Look(runs_dir)
-            _looks[runs_dir].start()
+            _look_anew(runs_dir)
     return found(runs_dir)

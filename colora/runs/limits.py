@@ -5,12 +5,13 @@ SLURM has its own time limit.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from colora.runs.documents import group_file
 from colora.system.errors import UserError
-from colora.system.typed import number_text
+from colora.system.typed import number_text, typed_number
 
 LEAST_SILENCE_SECONDS = 30  # six heartbeats: less would end runs that only wait for their disk
 KEY = "limits"
@@ -42,6 +43,18 @@ class Limits:
         if self.max_hours is not None:
             parts.append(f"{number_text(self.max_hours)} h of running")
         return f"a seed is ended after {' or '.join(parts)}" if parts else ""
+
+
+def limits_of_texts(texts: Mapping[str, str | None]) -> Limits:
+    """Of what was typed for each field. Raises UserError where one is no number, or too small."""
+    found: dict[str, float] = {}
+    for field, text in texts.items():
+        if text is not None:
+            try:
+                found[field] = typed_number(text)
+            except ValueError as error:
+                raise UserError(f"--{field.replace('_', '-')}: {error}.", field=field) from error
+    return Limits(**found)
 
 
 def limits_of(group: Path) -> Limits:

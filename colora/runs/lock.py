@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from colora.system.storage import locked, state_folder
+from colora.system.storage import Stop, locked, never, state_folder
 
 PROBE_SECONDS = 2  # longer than anyone holds the lock only to see whether it is free
 
@@ -51,8 +51,8 @@ def try_lock(lock: FileLock, patience: float = PROBE_SECONDS) -> bool:
 
 
 @contextmanager
-def editing(runs_dir: Path) -> Iterator[None]:
+def editing(runs_dir: Path, should_stop: Stop = never) -> Iterator[None]:
     """While status.json and queue.json of runs without a process are changed: by one of this user's processes at a
-    time."""
-    with locked(Path(runs_dir).resolve() / "queue"):
+    time. Raises Cancelled where `should_stop` says so while another one is at it."""
+    with locked(Path(runs_dir).resolve() / "queue", should_stop):
         yield

@@ -8,6 +8,7 @@ from colora.settings.config import RunConfig, make_config
 MODEL = (  # what is built and what trains
     "backbone", "method", "image_size", "order", "rank", "pointwise_rank", "layers", "bias", "targets",
 )  # fmt: skip
+WEIGHTS = ("weights", "partial_weights")  # which file of weights is taken, and whether it fits
 WORK = (*MODEL, "batch_size", "augment", "batch_norm", "device", "precision", "threads")  # and how a step computes
 
 

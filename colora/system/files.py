@@ -30,6 +30,8 @@ PART_BYTES = 2**16
 MOST_BYTES = 64 * 2**20  # of a document: a cut of 100,000 images takes 5
 LONGEST_WHY = 200  # characters of what a library says of a file
 
+FileStamp = tuple[int, int, int]
+
 _swept: set[str] = set()  # folders in which this process has looked once for what killed writers have left
 
 
@@ -199,6 +201,16 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     """The complete lines of an appended file, none where there is no such file; a last line still being written is left
     out. Raises UserError that names the file if it is damaged."""
     return list(read_remembered(_lines, path)) if os.path.lexists(path) else []
+
+
+def file_stamp(path: Path) -> FileStamp | None:
+    """Size, time of last change and which file it is: what a cached reading of a file is keyed by; None where there is
+    none to be seen, which reading it will explain."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def remembered(read: Any, path: str | Path) -> Any:

@@ -2,7 +2,7 @@
 
 A rehearsal of a few seconds (`rehearsal`) tells of the network, arithmetic (`estimate`) of the rest. Disk is
 within some per cent of what is written, memory up to a quarter above what is taken; time is as rough as the computer is
-busy, and a range where it is. Imports torch only to rehearse.
+busy, and a range where it is. Imports no torch: what was rehearsed once is held against what is free later, too.
 """
 
 import shutil
@@ -66,6 +66,8 @@ class Preflight:
     seconds_idle: float | None
     busy: str | None  # what else this machine does; None where it is idle
     measured: Trial
+    classes: int  # of the network that was tried
+    at_once: int  # seeds that share the device, for which it was
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the estimate's figures beside the others."""
@@ -86,21 +88,18 @@ class Preflight:
 
 
 def preflight(
+    tried: Trial,
     config: RunConfig,
     seeds: int,
     runs_dir: Path,
     sizes: Sizes | None,
+    classes: int,
     slots: int = 1,
-    classes: int | None = None,  # default: those of the data, or 4
     at_once: int = 1,  # seeds that share the device's memory
 ) -> Preflight:
-    """Raises UserError where the network cannot be built on this machine; what cannot fit is said in `refused`."""
-    from colora.training.rehearsal import rehearse  # torch
-
+    """From a rehearsal with as many `classes`, for as many seeds `at_once`; what cannot fit is said in `refused`."""
     there = next(folder for folder in (runs_dir.absolute(), *runs_dir.absolute().parents) if folder.exists())
-    classes = classes or (sizes.classes if sizes else 4)
     training = trainings(there)
-    tried = rehearse(config, classes, at_once)
     found = estimate(tried, config, sizes, classes, training[slots - 1 :], at_once)
     refused = field = None
     try:
@@ -126,6 +125,8 @@ def preflight(
         seconds_idle=rounds * each[1] if sizes else None,
         busy=busy_with(tried, len(training)),
         measured=tried,
+        classes=classes,
+        at_once=at_once,
     )
 
 

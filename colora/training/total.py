@@ -4,13 +4,10 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from colora.system.duration import span
 from colora.system.storage import check_room, size_text
-
-if TYPE_CHECKING:
-    from colora.training.preflight import Preflight
+from colora.training.preflight import Preflight
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Total:
         return f"All {self.groups} groups, {self.runs} runs: {disk}, {time}."
 
 
-def total(found: Sequence["Preflight"]) -> Total:
+def total(found: Sequence[Preflight]) -> Total:
     """Of at least one group, in the order of the queue: each run begins where a slot is free first."""
     known = all(one.seconds_per_seed is not None for one in found)
     return Total(
@@ -43,7 +40,7 @@ def total(found: Sequence["Preflight"]) -> Total:
     )
 
 
-def _until_done(seconds: Sequence[float], found: Sequence["Preflight"]) -> float:
+def _until_done(seconds: Sequence[float], found: Sequence[Preflight]) -> float:
     """`seconds` of one seed of each group."""
     slots = [0.0] * found[0].slots
     for each, one in zip(seconds, found, strict=True):
@@ -52,7 +49,7 @@ def _until_done(seconds: Sequence[float], found: Sequence["Preflight"]) -> float
     return max(slots)
 
 
-def check_disk(found: Sequence["Preflight"], runs_dir: Path) -> None:
+def check_disk(found: Sequence[Preflight], runs_dir: Path) -> None:
     """Raises UserError where groups of which each fits onto the disk do not fit together."""
     all_of_them, place = total(found), Path(runs_dir).absolute()
     there = next(folder for folder in (place, *place.parents) if folder.exists())

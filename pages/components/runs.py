@@ -13,6 +13,7 @@ from colora.runs.folder import Group
 from colora.runs.listing import list_groups
 from colora.runs.names import external_folder
 from colora.system.errors import UserError
+from colora.system.files import file_stamp
 from colora.system.installation import ROOT
 from colora.system.typed import at_home
 from pages.components import address, show
@@ -30,16 +31,6 @@ class Shown(NamedTuple):
 def runs_dir() -> Path:
     """COLORA_RUNS_DIR, or `runs` beside app.py."""
     return at_home(os.environ.get("COLORA_RUNS_DIR") or ROOT / "runs").absolute()
-
-
-def file_stamp(path: Path) -> tuple[int, int, int] | None:
-    """Size, time of last change and which file it is: what a cached reading of a file is keyed by; None where there is
-    none to be seen, which reading it will explain."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def place_stamps(path: Path) -> list[Any]:

@@ -12,10 +12,12 @@ from small_data import write_folder, write_npz
 
 from colora.cli.asked import asked_config
 from colora.cli.main import _parser, main
+from colora.networks import texturenet
 from colora.runs.folder import Run, create_group, read_json, write_json
 from colora.settings.config import make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import QUICK_LOOK
 from colora.settings.relevance import config_checksum
+from colora.system.files import file_stamp
 from colora.training.run import train_run
 
 
@@ -38,6 +40,21 @@ def test_params_without_weights(capsys):
     small = document(capsys, "params", "--backbone", "texturenet", "--image-size", 64)
     assert (small["adapter"], small["deployed"]) == (35_488, 1_099_268)
     assert small["adapter_by_pointwise_rank"] == {"none": 35_488, "8": 10_144}
+
+
+def test_params_say_which_file_of_weights_fits(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    small = ["params", "--backbone", "texturenet", "--image-size", "64"]
+    assert document(capsys, *small)["weights_file"] is None
+    file = tmp_path / "own.safetensors"
+    file.write_bytes(texturenet.WEIGHTS.read_bytes())
+    found = document(capsys, *small, "--weights", file)["weights_file"]
+    assert found == {"path": str(file), "stamp": list(file_stamp(file))}
+    assert document(capsys, *small, "--weights", "shipped")["weights_file"]["path"] == str(texturenet.WEIGHTS)
+    said = mistake(capsys, "params", "--backbone", "resnet18", "--weights", file)
+    assert said == f"colora params: {file} has no weight of resnet18: is it for another network?\n"
+    missing = document(capsys, "params", "--backbone", "resnet18", "--weights", "imagenet")
+    assert missing["weights_file"] is None and not list(tmp_path.rglob("*.pth"))  # nothing is fetched to count
 
 
 def test_params_say_what_the_adapters_reach_and_what_the_rank_does(capsys):
@@ -91,7 +108,7 @@ def test_a_preset_is_where_the_flags_start_from():
     args = _parser().parse_args(["launch", "--name", "g", "--preset", "quick-look", "--epochs", "2"])
     config = asked_config(args)
     assert (config.backbone, config.weights, config.image_size, config.epochs) == ("texturenet", "shipped", 64, 2)
-    assert config.changes() == make_config(PRESETS[0].values | {"epochs": 2}).changes()
+    assert config.changes() == make_config(QUICK_LOOK.values | {"epochs": 2}).changes()
 
 
 def test_show_gives_each_seed_and_the_spread(trained, capsys):

@@ -3,14 +3,12 @@
 import json
 import os
 
-import numpy as np
 import pytest
 from fabricate import fabricate
-from small_data import load, write_npz
+from small_data import cut_of, load, write_npz
 
 from colora.data.cuts import (
     PINNED,
-    Cut,
     cut_hash,
     cuts_folder,
     list_cuts,
@@ -23,7 +21,7 @@ from colora.data.cuts import (
 from colora.data.medmnist import get
 from colora.data.rules import make_rule
 from colora.data.sources import check_cut, training_labels, used_index
-from colora.distillation.distil import FATES, distil
+from colora.distillation.distil import distil
 from colora.distillation.scores import read_predictions
 from colora.runs.audit import recorded
 from colora.runs.trash import empty, free_name, listed, put_back
@@ -135,22 +133,6 @@ def test_a_removed_cut_comes_back(tmp_path, predictions):
         restore_cut(tmp_path, "c")
     with pytest.raises(UserError, match="There is no cut d in"):
         remove_cut(tmp_path, "d")
-
-
-def cut_of(dataset, ids, image_size=32, labels=None):
-    """A cut of these train images, made by hand."""
-    train, classes = dataset.splits["train"], len(dataset.class_names)
-    known = dict(zip(train.image_ids.tolist(), train.labels.tolist(), strict=True)) | (labels or {})
-    kept = np.bincount([known.get(i, 0) for i in ids], minlength=classes).tolist()
-    checksum = dataset.checksum()
-    return Cut(
-        name="hand", created="2026-01-01T00:00:00Z", user="ann", rule=make_rule(keep=1), pool="run",
-        source={"group": "g", "seeds": [0], "whose": "best", "whose_says": "seed 0", "selection": "validation"},
-        data_source=dataset.source, data_checksum=checksum, image_size=image_size, synthetic=False,
-        class_names=list(dataset.class_names), image_ids=sorted(ids), labels=labels or {},
-        counts=dict.fromkeys(("pool", *FATES), kept),
-        hash=cut_hash(checksum, ids, labels),
-    )  # fmt: skip
 
 
 def test_a_cut_selects_images_of_the_train_split_and_corrects_a_copy(tiny_npz):

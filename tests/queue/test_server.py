@@ -25,7 +25,7 @@ from colora.queue.supervisor import supervising
 from colora.runs.folder import STATES, Group, Run, create_group, read_json, read_json_lines, write_json
 from colora.runs.listing import list_groups
 from colora.settings.config import make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import QUICK_LOOK
 from colora.system.errors import UserError
 
 pytestmark = [
@@ -83,7 +83,7 @@ def launch_here(page, site: Site, epochs: int) -> Group:
 
 def begin_here(page, site: Site, epochs: int) -> Group:
     """The same group, queued but started by nobody until Monitor looks: quicker than the form."""
-    config = make_config(dict(PRESETS[0].values) | {"image_size": 32, "epochs": epochs})
+    config = make_config(dict(QUICK_LOOK.values) | {"image_size": 32, "epochs": epochs})
     group = create_group(site.runs_dir, "begun", config, [0, 1, 2], order.last_place(site.runs_dir))
     page.goto(f"{site.address}/monitor?group=begun")
     return group

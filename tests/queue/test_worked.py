@@ -21,7 +21,7 @@ from colora.engines.engine import engine_of
 from colora.queue import order, worked
 from colora.queue.detach import detached
 from colora.queue.supervisor import ensure_supervisor, finds_work, supervising
-from colora.queue.worked import see_to, watched
+from colora.queue.worked import begin, see_to, watched
 from colora.runs.folder import Group, Run, create_group, write_json
 from colora.runs.verdict import process_file
 from colora.settings.config import make_config
@@ -207,6 +207,18 @@ def test_a_server_watches_beside_its_pages_which_never_wait(tmp_path, monkeypatc
     worked._looks[tmp_path].counts_until = 0
     wait_for(lambda: watched(tmp_path) == "look 2")
     wait_for(lambda: not worked._looks[tmp_path].is_alive())
+
+
+def test_what_was_queued_this_very_moment_waits_for_no_look_from_before(lab, tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(worked, "ensure_supervisor", lambda runs_dir, wait: begun.append(runs_dir))
+    assert watched(lab.runs_dir) is None
+    wait_for(lambda: not worked._looks[lab.runs_dir].is_alive())
+    lab.group("g")
+    assert watched(lab.runs_dir) is None and begun == []  # it has looked a moment ago
+    begin(lab.runs_dir)
+    wait_for(lambda: begun == [lab.runs_dir])
+    wait_for(lambda: not worked._looks[lab.runs_dir].is_alive())
 
 
 def test_after_a_reboot_queued_seeds_train_by_the_start_of_the_app_alone(lab, tiny_npz, monkeypatch):

@@ -9,14 +9,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from colora.data.cuts import Cut, cut_hash
 from colora.data.dataset import Dataset
+from colora.data.rules import make_rule
 from colora.data.sources import load_dataset, outline
+from colora.distillation.distil import FATES
 from colora.settings.config import RunConfig
 from colora.system.errors import UserError
 
 
 def load(spec: str, **settings) -> Dataset:
     return load_dataset(RunConfig(dataset=spec, **{"image_size": 32, **settings}))
+
+
+def cut_of(dataset: Dataset, ids: list[str], image_size: int = 32, labels: dict[str, int] | None = None) -> Cut:
+    """A cut of these train images, made by hand."""
+    train, classes = dataset.splits["train"], len(dataset.class_names)
+    known = dict(zip(train.image_ids.tolist(), train.labels.tolist(), strict=True)) | (labels or {})
+    kept = np.bincount([known.get(i, 0) for i in ids], minlength=classes).tolist()
+    checksum = dataset.checksum()
+    return Cut(
+        name="hand", created="2026-01-01T00:00:00Z", user="ann", rule=make_rule(keep=1), pool="run",
+        source={"group": "g", "seeds": [0], "whose": "best", "whose_says": "seed 0", "selection": "validation"},
+        data_source=dataset.source, data_checksum=checksum, image_size=image_size, synthetic=False,
+        class_names=list(dataset.class_names), image_ids=sorted(ids), labels=labels or {},
+        counts=dict.fromkeys(("pool", *FATES), kept),
+        hash=cut_hash(checksum, ids, labels),
+    )  # fmt: skip
 
 
 def striped_images(labels: np.ndarray, size: int, seed: int) -> np.ndarray:

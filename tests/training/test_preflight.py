@@ -168,37 +168,29 @@ def test_images_are_counted_before_any_is_read(tiny_npz, tiny_folder, tmp_path, 
     assert dataset_sizes(make_config(values | {"dataset": dataset, "data_dir": str(tmp_path)})) == sizes
 
 
-@pytest.fixture
-def rehearsed(monkeypatch):
-    """A function that makes every rehearsal find this."""
-    return lambda tried: monkeypatch.setattr(rehearsal, "rehearse", lambda *_: tried)
-
-
-def test_time_follows_from_images_epochs_and_slots(rehearsed, tmp_path):
+def test_time_follows_from_images_epochs_and_slots(tmp_path):
     times = {"seconds_per_image": 0.01, "eval_seconds_per_image": 0.002}
     tried = replace(TRIED, **times, **{f"idle_{name}": value for name, value in times.items()})
-    rehearsed(tried)
     config = make_config(SMALL | {"epochs": 10})
     sizes = Sizes({"train": 1000, "val": 200, "test": 300}, 800, 4)
-    got = preflight(config, 5, tmp_path / "runs", sizes, slots=2)
+    got = preflight(tried, config, 5, tmp_path / "runs", sizes, 4, slots=2)
     epoch = 800 * 0.01 + (800 + 200 + 300) * 0.002
     assert got.seconds_per_epoch == got.seconds_per_epoch_idle == pytest.approx(epoch)
     assert got.seconds_per_seed == pytest.approx(START_SECONDS + 10 * epoch + 1500 * 0.002)
     assert got.seconds == got.seconds_idle == pytest.approx(3 * got.seconds_per_seed)  # two, two, one
     assert got.as_dict()["images"] == {"used": 800, "train": 1000, "val": 200, "test": 300}
     assert got.says().endswith(", about 2 min; about 6 min for all 5.")
-    passing = preflight(config.model_copy(update={"train_figures": "pass"}), 1, tmp_path, sizes)
+    passing = preflight(tried, config.model_copy(update={"train_figures": "pass"}), 1, tmp_path, sizes, 4)
     assert passing.seconds_per_epoch == pytest.approx(epoch - 800 * 0.002)
-    unknown = preflight(config, 5, tmp_path, None)
+    unknown = preflight(tried, config, 5, tmp_path, None, 4)
     assert (unknown.seconds, unknown.as_dict()["seconds_per_epoch"], unknown.seconds_idle) == (None, None, None)
     assert unknown.says().endswith("time is known after an epoch.")
 
 
-def test_time_is_a_range_where_the_machine_is_busy(rehearsed, tmp_path):
+def test_time_is_a_range_where_the_machine_is_busy(tmp_path):
     busy = replace(TRIED, seconds_per_image=0.03, eval_seconds_per_image=0.01, others=0.6)
-    rehearsed(busy)
     config, sizes = make_config(SMALL | {"epochs": 10}), Sizes({"train": 1000, "val": 200, "test": 300}, 800, 4)
-    got = preflight(config, 2, tmp_path, sizes)
+    got = preflight(busy, config, 2, tmp_path, sizes, 4)
     low, high = (10 * (800 * a + 1300 * b) + 1500 * b + START_SECONDS for a, b in ((0.012, 0.004), (0.03, 0.01)))
     assert (got.seconds_per_seed_idle, got.seconds_per_seed) == (pytest.approx(low), pytest.approx(high))
     assert (got.seconds_idle, got.seconds) == (pytest.approx(2 * low), pytest.approx(2 * high))
@@ -218,7 +210,9 @@ def test_time_is_near_what_a_run_takes(tmp_path, tiny_npz, monkeypatch):
     run = create_group(tmp_path, "g", config, [0]).runs[0]
     assert train_run(run.path) == 0
     taken = (Run(run.path).metrics["seconds"] + Run(run.path).metrics["eval_seconds"]).median()
-    assert 1 / 4 < preflight(config, 1, tmp_path, dataset_sizes(config)).seconds_per_epoch / taken < 4
+    sizes = dataset_sizes(config)
+    found = preflight(rehearse(config, sizes.classes), config, 1, tmp_path, sizes, sizes.classes)
+    assert 1 / 4 < found.seconds_per_epoch / taken < 4
 
 
 def test_memory_of_runs_that_end_before_counts_as_free(tmp_path, monkeypatch):
