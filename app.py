@@ -17,6 +17,8 @@ ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] {{padding: 4.5rem clamp(1rem, 3vw, 5rem) 3rem}}
 [data-testid="stCaptionContainer"] {{opacity: 1; color: color-mix(in srgb, currentcolor 70%, transparent)}}
+[data-testid="stButtonGroup"] [role="radiogroup"] {{flex-wrap: wrap; row-gap: .3rem}}
+[data-testid="stBottomBlockContainer"] {{padding: .6rem clamp(1rem, 3vw, 5rem); border-top: 1px solid #8a959a80}}
 [data-testid="stButtonGroup"] button[data-selected]:not([data-disabled]) {{color: light-dark({light}, {dark})}}
 </style>"""
 

@@ -1,4 +1,8 @@
-"""Set up one group of runs or a series of them, see what it will train and take, and launch it."""
+"""Set up one group of runs or a series of them, see what it will train and take, and launch it.
+
+Three questions in the Simple form, every field under All settings; the bar at the bottom launches, or says what is to
+be done before.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,30 +12,48 @@ import streamlit as st
 from colora.data.counts import ClassCounts
 from colora.data.cuts import Cut, read_cut
 from colora.data.tables.beside import offered_in
-from colora.settings.config import DATA_FIELDS, make_config, names_file
+from colora.settings.config import DATA_FIELDS, RunConfig, make_config, names_file
+from colora.settings.glossary import explains
 from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
-from colora.system.typed import bare
 from pages.components import acting, cluster, show
-from pages.components.command import run_colora
+from pages.components.command import model_questions, run_colora
 from pages.components.data import counts, downloads, look
 from pages.components.frame import inside_app, one_of
-from pages.components.launch import fields, form, limits, plan, several, start
+from pages.components.launch import (
+    bar,
+    fields,
+    form,
+    kept,
+    limits,
+    origin,
+    plan,
+    questions,
+    several,
+    simple,
+    start,
+    thorough,
+    ways,
+    weights_asked,
+)
+from pages.components.launch.launching import launched_here
 from pages.components.runs import runs_dir
 from pages.components.sign_in import only_for
 
 IMAGES = (*DATA_FIELDS, "train_set", "per_class", "cut")  # what decides what is trained on
 Images = tuple[ClassCounts | None, Cut | None]
+Below = dict[str, Callable[[str | None], None]]  # {field: draws what is below it, given what is wrong with it}
+Questions = list[questions.Question]
 EACH_GROUP_SECONDS = 120  # how long a launch may take, for each group
 
 
-def group_fields(found: dict[str, str]) -> None:
+def group_fields(found: dict[str, str], below: Below) -> None:
     grid = st.grid(2, min_column_width=240)
     with grid.cell():
         st.text_input(
             "Name",
             key="launch-name",
-            help="The name of this group of runs, and of its folder.",
+            help=f"The name of this group of runs, and of its folder.\n\n{explains('group')}",
             persist_state="session",
         )
         fields.mark(found.get("name"))
@@ -40,10 +62,10 @@ def group_fields(found: dict[str, str]) -> None:
             "Random seeds",
             key="launch-seeds",
             help="One training a seed, such as 0-9 or 0,3,5. Several show how much of a result is chance; "
-            "the paper has 10.",
+            f"the paper has 10.\n\n{explains('seed')}",
             persist_state="session",
         )
-        fields.mark(found.get("seeds"))
+        below.get("seeds", fields.mark)(found.get("seeds"))
 
 
 def images_of(every: list[form.Values], found: dict[str, str]) -> list[Images]:
@@ -103,9 +125,8 @@ def answers_below(values: form.Values, found: dict[str, str]) -> dict[str, Calla
     return {field: partial(look.mark_with_answers, now=alone, key=form.key) for field in asked}
 
 
-def settings(values: form.Values, every: list[form.Values], found: dict[str, str]) -> None:
+def settings(values: form.Values, found: dict[str, str], below: Below) -> None:
     """The config's sections: what nearly everyone sets in the open, the rest folded until it is wrong."""
-    below = answers_below(values, found) | downloads_below(every, found)
     for section in form.SECTIONS:
         meant = [f for f in form.FIELDS if form.section(f) == section and form.applies(f, values)]
         basic = [f for f in fields.BASIC if f in meant]
@@ -131,16 +152,43 @@ def stays_open(section: str, wrong: bool) -> bool:
     return section in once
 
 
-def review(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:
-    """What will run, the command that does the same, and the button."""
+def below_fields(values: form.Values, every: list[form.Values], found: dict[str, str], asked: Questions) -> Below:
+    """{field: draws what is below it} where that is more than a mark: answers, a download, a question, a wish."""
+    special: Below = dict.fromkeys(start.wanting(values), ask_for)
+    special |= answers_below(values, found) | downloads_below(every, found)
+    for field in dict.fromkeys(one.field for one in asked):
+        special[field] = questions.below(field, asked, special.get(field, fields.mark))
+    return special
+
+
+def ask_for(said: str | None) -> None:
+    """What is still to be said, which is no mistake."""
+    if said:
+        st.caption(f":material/edit: {show.literal(said)}")
+
+
+def review(
+    values: form.Values,
+    varied: form.Series,
+    found: dict[str, str],
+    images: list[Images],
+    asked: Questions,
+    offered: thorough.Offers | None,
+) -> None:
+    """What will run, and, once nothing stands in the way, what it takes and the button; beside All settings also the
+    command that does the same."""
     st.subheader("What will run")
     with st.container():  # one place, however much is in it
         show_images(values, varied, found, images)
-    with one_of(2, 0 if found else 1):
-        if found:
-            not_yet(found)
+        if "dataset" in start.wanting(values):
+            st.caption("Which images train, and how long it takes, stands here once the scans are known.")
+    wanting = start.wanting(values) & found.keys()
+    still = {one.field for one in asked if one.open}
+    with one_of(2, 0 if found or still else 1):
+        if found or still:
+            bar.stands_in_the_way(sorted(wanting), [field for field in found if field not in wanting], still, values)
         else:
-            ready(values, varied, images)
+            ready(values, varied, images, offered)
 
 
 def show_images(values: form.Values, varied: form.Series, found: dict[str, str], images: list[Images]) -> None:
@@ -177,54 +225,70 @@ def show_look(values: form.Values) -> None:
         show.say(error)
 
 
-def not_yet(found: dict[str, str]) -> None:
-    """Which fields stand in the way."""
-    names = {"name": "Name", "seeds": "Random seeds"}
-    wrong = ", ".join(names.get(field) or fields.label(field) for field in found)
-    st.info(f"To be put right first: {wrong}.", icon=":material/edit:")
-    st.button("Launch", type="primary", icon=":material/play_arrow:", disabled=True, key="launch-button")
-
-
-def ready(values: form.Values, varied: form.Series, images: list[Images]) -> None:
-    """The parameters and what it takes, the same as a command, the paper's protocol, and the button."""
-    st.markdown("**Parameters**")
+def ready(
+    values: form.Values, varied: form.Series, images: list[Images], offered: thorough.Offers | None
+) -> None:
+    """What it takes and the button; beside All settings, where no levels are `offered`, the parameters, the same as a
+    command, the paper's protocol."""
+    plain = offered is not None
     model, amount = st.container(), st.container()
-    name, seeds = bare(st.session_state["launch-name"]), parse_seeds(st.session_state["launch-seeds"])
+    name, seeds = start.name(), parse_seeds(st.session_state["launch-seeds"])
     groups = form.groups(name, values, varied)
     names, each = list(groups), list(groups.values())
     plan.show_amount(names, seeds, each)
-    engine, wrong = cluster.choose()
-    ended, unclear = limits.choose() if not engine else ([], None)  # a cluster has a time limit of its own
-    cluster.show_script(names[0], seeds, engine)
+    engine, wrong = cluster.choose() if not plain or cluster.chosen() else ([], None)
+    ended = limits.flags() if not engine else []  # a cluster has a time limit of its own
     arguments = plan.arguments_of(name, values, seeds, varied) + engine + ended
     configs = plan.labelled(each, varied)
-    plan.show_command(arguments, each[0], varied)
-    plan.show_protocol(configs, len(seeds))
-    label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
-    pairs = zip(each, images, strict=True)
-    saved = {config.cut: cut for config, (_, cut) in pairs if cut and not names_file(config.cut)}
-    icon, stopped = ":material/play_arrow:", bool(wrong or unclear)
-    about = {"needs": "launch", "type": "primary", "icon": icon, "disabled": stopped}
-    if acting.button(label, saved.values(), "launch-button", **about) is not None:
-        launch(names, arguments)
-    st.caption("The training goes on when you close this page or the browser.")
+    if not plain:
+        cluster.show_script(names[0], seeds, engine)
+        plan.show_command(arguments, each[0], varied)
+        plan.show_protocol(configs, len(seeds))
     asked = zip(each, images, strict=True)
     classes = [len(config.class_names or (known.class_names if known else ())) or 4 for config, (known, _) in asked]
+    measuring = offered.measuring if offered else None
+    counting, estimating = model_questions(each, classes, [measuring] if measuring else [])
+    pairs = zip(each, images, strict=True)
+    saved = {config.cut: cut for config, (_, cut) in pairs if cut and not names_file(config.cut)}
+    says, button = bar.place()
+    with button:
+        label = "Launch" if len(names) == 1 else f"Launch {len(names)} groups"
+        about = {"needs": "launch", "disabled": bool(wrong), **bar.LOOK}
+        pressed = acting.button(label, saved.values(), "launch-button", **about) is not None
+    if pressed:
+        with says:
+            launch(groups, classes, seeds, arguments, engine, ended)
+    with says:
+        bar.show_refusal()
+    line, what = says.empty(), bar.will_run(names, len(seeds), each)
+    line.markdown(f"{what} · more is being measured on this computer …" if measuring else what)
     with model:  # last, since they can take seconds
-        estimating = plan.show_model(configs, classes)
-    with amount:
-        plan.show_estimate(estimating, configs, images, len(seeds))
+        can_be_built = plain or plan.show_model(configs, classes, counting)
+    with amount:  # of what cannot be built it would say the same once more
+        if can_be_built and (time := plan.show_estimate(estimating, configs, images, len(seeds))):
+            line.markdown(f"{what} · **{time}**")
+    if measuring and plan.wait_for(measuring, classes[0]):
+        st.rerun()
 
 
-def launch(names: list[str], arguments: list[str]) -> None:
-    """Start them and go to the Monitor page, or say why they cannot start; the form keeps what was typed."""
-    st.session_state["launching"] = names
+def launch(
+    groups: dict[str, RunConfig],
+    classes: list[int],
+    seeds: list[int],
+    arguments: list[str],
+    engine: list[str],
+    ended: list[str],
+) -> None:
+    """Start them, here where all is known already, else by the command with these `arguments`, and go to the Monitor
+    page, or say why they cannot start; the form keeps what was typed."""
+    st.session_state["launching"] = list(groups)
     try:
         with st.spinner("Checking data and network …", show_time=True):
-            run_colora([*arguments, "--runs-dir", str(runs_dir())], timeout=EACH_GROUP_SECONDS * len(names))
+            if not launched_here(groups, classes, seeds, engine, ended):
+                run_colora([*arguments, "--runs-dir", str(runs_dir())], timeout=EACH_GROUP_SECONDS * len(groups))
     except UserError as error:
         del st.session_state["launching"]
-        show.say(f"Not launched. {error}")
+        bar.refuse(str(error))
         return
     watch_launched()
 
@@ -245,18 +309,32 @@ watch_launched()
 st.header("Launch")
 only_for("launch")
 shown = downloads.Shown()
+start.fill()
+plain = ways.choose()
 left, right = st.columns([3, 2], gap="large")
 with left:
-    start.choose_start()
-    values = form.read()
+    offered = None
+    if plain:
+        values, offered = simple.begin()
+    else:
+        start.choose_start()
+        values = thorough.begin_all()
     varied = form.series(values)
     every = form.each_group(values, varied)
     found = form.problems(values, varied)
     found = start.problems(values, varied) | found
     images = images_of(every, found)
-    group_fields(found)
-    settings(values, every, found)
-    several.choose(fields.label, values, fields.mark)
+    asked = questions.of_launch(every, start.seeds(), found)
+    below = below_fields(values, every, found, asked)
+    if offered:
+        simple.draw(values, offered, found, below, shown)
+    else:
+        group_fields(found, below)
+        settings(values, found, below)
+        several.choose(fields.label, values, fields.mark)
+        limits.draw(found)
+    kept.keep(origin.current().typed)
 with right:
-    review(values, varied, found, images)
+    review(values, varied, found, images, asked, offered)
+weights_asked.follow(shown)
 shown.follow()

@@ -12,6 +12,7 @@ from colora.results.overview import SORTS, Line, lines
 from colora.results.resolving import MEANS, in_cell
 from colora.runs.folder import STATES, Group, Run
 from colora.runs.listing import holds_groups
+from colora.settings.presets import QUICK_LOOK
 from colora.system.errors import UserError
 from pages.components import acting, address, group_actions, machine
 from pages.components.frame import inside_app
@@ -52,13 +53,17 @@ def welcome() -> None:
     st.markdown(
         "A **group of runs** fine-tunes one pretrained network on one set of OCT images, several times with "
         "different random seeds, so that the result comes with its spread.\n\n"
-        "1. **Launch** the quick look: generated images, a small network, a minute or two, no download.\n"
+        "1. **Launch** it: on your own scans, or at first the quick look, with generated images, a small network, a "
+        "minute or two, no download.\n"
         "2. **Monitor** it while it learns.\n"
         "3. **Evaluate** it: accuracy, AUC, confusion matrix and ROC curves.\n\n"
-        "Then name your own images on the Launch page, or get a public set on the **Data** page."
+        "Public sets are on the **Data** page."
     )
-    if st.button("Set up the quick look", type="primary", icon=":material/play_arrow:"):
-        st.switch_page("pages/launch.py")
+    with st.container(horizontal=True):
+        if st.button("Train on your own scans", type="primary", icon=":material/upload:"):
+            st.switch_page("pages/launch.py")
+        if st.button("Set up the quick look", icon=":material/play_arrow:"):
+            st.switch_page("pages/launch.py", query_params={"start": QUICK_LOOK.name})
     st.caption(f"Runs will be kept in {literal(runs_dir())}.")
 
 

@@ -13,6 +13,7 @@ from colora.settings.config import RunConfig, make_config
 from colora.settings.presets import PRESETS
 from colora.settings.relevance import unused
 from colora.settings.seeds import parse_seeds
+from colora.settings.unusual import unusual
 from colora.settings.vary import groups_of, parse_all, settled
 from colora.system.errors import UserError
 
@@ -78,7 +79,7 @@ def _asked(args: argparse.Namespace) -> tuple[dict[str, Any], Collection[str]]:
     preset = getattr(args, "preset", None)
     given = {n: v for n in RunConfig.model_fields if (v := getattr(args, n, None)) is not None}
     values = (dict(BY_NAME[preset].values) if preset else {}) | given
-    if not hasattr(args, "weights"):  # params and bench count and time; they take no weights
+    if not hasattr(args, "weights"):  # bench times, and takes no weights
         values["weights"] = "none"
     return values, given.keys()
 
@@ -104,3 +105,10 @@ def tell_unused(args: argparse.Namespace, configs: dict[str, RunConfig]) -> None
     for (field, why), names in found.items():
         by = "" if len(names) == len(configs) else f" by {', '.join(names)}"
         print(f"{field} is not used{by}: {why}.", file=sys.stderr)
+
+
+def tell_unusual(configs: dict[str, RunConfig], seeds: int) -> None:
+    """A line on stderr for each value that hardly anybody means; the browser's form asks about them."""
+    said = {f"{field}: {said}": None for config in configs.values() for field, said in unusual(config, seeds).items()}
+    for line in said:
+        print(line, file=sys.stderr)

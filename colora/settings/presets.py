@@ -40,28 +40,50 @@ DISTILLED = (
 VERSION = "(v1; the paper used v2)"
 V1 = "torchvision's ResNet-50 is version 1; the paper took Keras' ResNet50V2."
 
+QUICK_LOOK = Preset(
+    title="Quick look (synthetic, offline)",
+    about="Generated OCT-like images and the small network that comes with the app: shows the whole job in a "
+    "minute or two, without a download.",
+    name="quick-look",
+    seeds="0-2",
+    values={
+        "dataset": "phantom",
+        "image_size": 64,
+        "train_set": "balanced",
+        "augment": "flip+shift",
+        "backbone": "texturenet",
+        "weights": "shipped",
+        "epochs": 12,
+        "batch_size": 16,
+        "lr": 1e-2,
+        "lr_head": 1e-3,
+        "merge_every": 4,
+        "schedule": "cosine",
+    },
+)
+OWN_IMAGES = Preset(
+    title="Your own images",
+    about="One sub-folder of images a class. Starts from ImageNet weights; a validation and a test part are split "
+    "off by patient where the file names tell the patient. CoLoRA's updates are merged once, at the end: with more "
+    "epochs, set merge_every to as many.",
+    name="my-images",
+    seeds="0-2",
+    # Rates, schedule and merges: best on validation over three backbones (benchmarks/first_study, test_presets).
+    values={
+        "dataset": "folder:~/oct-images",
+        "image_size": 128,
+        "backbone": "resnet18:layer3",
+        "epochs": 10,
+        "lr": 3e-3,
+        "lr_head": 1e-4,
+        "schedule": "cosine",
+        "merge_every": 10,
+    },
+)
+
 PRESETS: tuple[Preset, ...] = (
-    Preset(
-        title="Quick look (synthetic, offline)",
-        about="Generated OCT-like images and the small network that comes with the app: shows the whole job in a "
-        "minute or two, without a download.",
-        name="quick-look",
-        seeds="0-2",
-        values={
-            "dataset": "phantom",
-            "image_size": 64,
-            "train_set": "balanced",
-            "augment": "flip+shift",
-            "backbone": "texturenet",
-            "weights": "shipped",
-            "epochs": 12,
-            "batch_size": 16,
-            "lr": 1e-2,
-            "lr_head": 1e-3,
-            "merge_every": 4,
-            "schedule": "cosine",
-        },
-    ),
+    OWN_IMAGES,
+    QUICK_LOOK,
     _paper("VGG16-CoLoRA, balanced set", "vgg16-colora-balanced", BALANCED, train_set="balanced"),
     _paper("VGG16-CoLoRA, distilled set", "vgg16-colora-distilled", DISTILLED, distilled=True),
     _paper("VGG16-CoLoRA, complete set", "vgg16-colora-complete", COMPLETE),
@@ -80,24 +102,5 @@ PRESETS: tuple[Preset, ...] = (
         train_set="balanced",
         backbone="resnet50",
         method="full",
-    ),
-    Preset(
-        title="Your own folder",
-        about="One sub-folder of images a class. Starts from ImageNet weights; a validation and a test part are split "
-        "off by patient where the file names tell the patient. CoLoRA's updates are merged once, at the end: with more "
-        "epochs, set merge_every to as many.",
-        name="my-images",
-        seeds="0-2",
-        # Rates, schedule and merges: best on validation over three backbones (benchmarks/first_study, test_presets).
-        values={
-            "dataset": "folder:~/oct-images",
-            "image_size": 128,
-            "backbone": "resnet18:layer3",
-            "epochs": 10,
-            "lr": 3e-3,
-            "lr_head": 1e-4,
-            "schedule": "cosine",
-            "merge_every": 10,
-        },
     ),
 )

@@ -21,7 +21,7 @@ from colora.system.errors import UserError
 from pages.components import show
 from pages.components.runs import runs_dir
 
-HERE, SLURM = "This machine", "SLURM"
+HERE, SLURM, ENGINE = "This machine", "SLURM", "launch-engine"
 LABELS = {
     "partition": "Partition",
     "account": "Account",
@@ -35,6 +35,11 @@ TOLD_SECONDS = 60  # how old a refusal of SLURM's may be that is still told
 EMPTY = {"partition": "the cluster's", "account": "yours", "gres": "none: on the CPU", "parallel": "no limit"}
 
 
+def chosen() -> bool:
+    """Whether this tab has chosen the cluster."""
+    return st.session_state.get(ENGINE) == SLURM
+
+
 def choose() -> tuple[list[str], str | None]:
     """Draw where to train, where there is a choice: what it adds to the command, and what is wrong with it."""
     if not available():
@@ -44,7 +49,7 @@ def choose() -> tuple[list[str], str | None]:
         [HERE, SLURM],
         default=HERE,
         required=True,
-        key="launch-engine",
+        key=ENGINE,
         help="SLURM starts the seeds as one job array on the cluster's nodes.",
         persist_state="session",
     )

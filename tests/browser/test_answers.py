@@ -43,13 +43,13 @@ def killed(server: int, command: str) -> None:
 def test_a_killed_question_is_told_in_one_browser_and_kept_for_no_other(browser, site):
     with watched(browser) as first, watched(browser) as second:
         page, other = first.new_page(), second.new_page()
-        page.goto(f"{site.address}/launch")
+        page.goto(f"{site.address}/launch?start=quick-look")
         killed(site.server.pid, "params")
         page.get_by_text("colora params was killed by signal 9").wait_for()
         again = page.get_by_role("button", name="Try again")
         again.wait_for()
         assert not page.get_by_text("This model cannot be built").count()
-        other.goto(f"{site.address}/launch")
+        other.goto(f"{site.address}/launch?start=quick-look")
         other.get_by_text("Finished network").first.wait_for()
         again.click()
         page.get_by_text("Finished network").first.wait_for()

@@ -18,8 +18,10 @@ pytestmark = STORY
 SMALL, CHECKSUM = {"group": "small"}, "0" * 64  # of fabricated data
 PAGES = [
     ("", {"trash": "true"}, "This computer"),
+    ("launch", {}, "Still to be said"),
     ("launch", {"clone": "small"}, "Rough: from a few training steps|The time is a range because|Not known"),
     ("data", {"set": "Generated images (SYNTHETIC)"}, "Samples of each class"),
+    ("data", {"set": "A folder of your own"}, "Up to 500 MB"),
     ("monitor", SMALL, "Triangles"),
     ("compare", {"groups": "small,optimistic"}, "Every figure, test and p"),
     ("evaluate", SMALL, "Each class against the rest"),

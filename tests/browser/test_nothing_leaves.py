@@ -127,13 +127,13 @@ def test_from_the_launch_to_the_last_page_nothing_leaves(browser, leaving, tmp_p
         with watched(browser) as context:
             page, sockets = context.new_page(), []
             page.on("websocket", lambda socket: sockets.append(socket.url))
-            page.goto(f"{site.address}/launch")
+            page.goto(f"{site.address}/launch?start=quick-look")
             page.get_by_label("Name", exact=True).fill("small")
             page.get_by_label("Epochs", exact=True).fill("1")
             page.get_by_label("Epochs", exact=True).press("Enter")
             page.get_by_label("Random seeds", exact=True).fill("0")
             page.get_by_label("Random seeds", exact=True).press("Enter")
-            page.get_by_text("Seed 0, 1 epochs each").wait_for()
+            page.get_by_text("Seed 0, 1 epoch").wait_for()
             page.get_by_text(ESTIMATED).wait_for(timeout=1000 * TRAINING_SECONDS)
             idle(page)
             page.get_by_role("button", name="Launch", exact=True).click()

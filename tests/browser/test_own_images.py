@@ -26,7 +26,7 @@ def write_eyes(root) -> None:
 def test_folders_of_patients_from_the_data_page_to_a_result(page, tmp_path):
     write_eyes(tmp_path / "eyes")
     with served(tmp_path / "runs") as address:
-        page.goto(f"{address}/launch")
+        page.goto(f"{address}/launch?start=quick-look")
         type_in(page, "Random seeds", "0", "--seeds 0 ")  # from here on the form is not as it is at first
         type_in(page, "Image size", "32", "--image-size 32")
         type_in(page, "Epochs", "1", re.compile(r"--epochs 1(?!\d)"))

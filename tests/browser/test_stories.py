@@ -233,7 +233,7 @@ def launched(page, address: str, lab: Lab, trains: bool) -> None:
         lab.supervise(linger=600)  # else Resume may start one of real runs
         page.goto(f"{address}/monitor?group=quick-look")
         return
-    page.goto(f"{address}/launch")
+    page.goto(f"{address}/launch?start=quick-look")
     page.get_by_text("python -m colora launch --name quick-look").wait_for()
     type_in(page, "Random seeds", "4", "--seeds 4")
     type_in(page, "Image size", "32", "--image-size 32")

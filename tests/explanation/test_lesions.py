@@ -14,7 +14,7 @@ from colora.prediction.explained import ModelExplainer
 from colora.prediction.models import GroupModels
 from colora.runs.folder import Group, create_group
 from colora.settings.config import make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import QUICK_LOOK
 from colora.system.installation import ROOT
 
 SIDE, EACH = 64, 6  # images of each class that has lesions
@@ -33,7 +33,7 @@ def benchmark():
 def models(tmp_path_factory) -> GroupModels:
     from colora.training.run import train_run
 
-    config = make_config(PRESETS[0].values | {"per_class": 100, "epochs": 4, "device": "cpu"})
+    config = make_config(QUICK_LOOK.values | {"per_class": 100, "epochs": 4, "device": "cpu"})
     group = create_group(tmp_path_factory.mktemp("lesions"), "g", config, [0])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("colora.data.sources.generate", partial(phantom.generate, settings=FEW))

@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_looked_into_is_a_sentence(open_page, folder, wh
     app = chosen(open_page("launch"), dataset="octmnist")
     app.text_input(key="launch.data_dir").set_value(folder)
     assert why in texts(ran(app))
-    assert "To be put right first: Folder of MedMNIST's files." in texts(app)
+    assert "To be put right: **Folder of MedMNIST's files**." in texts(app)
 
 
 def test_verify_compares_what_is_here_with_the_published_checksum(open_page, medmnist):
@@ -241,7 +241,7 @@ def test_launch_offers_the_set_and_the_weights_that_are_missing(open_page, medmn
     said = texts(app)
     assert f"OCTMNIST at 28 px is not in {medmnist.root} yet (71 kB unpacked)." in said
     assert f"SqueezeNet 1.1's ImageNet file is not in {torch_home / 'hub' / 'checkpoints'} yet (5.0 MB)." in said
-    assert "To be put right first: Images, Weights." in said
+    assert "To be put right: **Images**, **Weights to start from**." in said
     assert app.button(key="launch-button").disabled
     assert labels(app) == ["Download it", "Download it"]
     get("octmnist", 28)
@@ -275,6 +275,6 @@ def test_launch_counts_the_training_images_of_a_file(open_page, tmp_path):
     app = chosen(app, train_set="balanced")
     app.number_input(key="launch.per_class").set_value(9)
     assert "has 8 training images, fewer than per_class 9" in texts(ran(app))
-    assert "To be put right first: Images per class." in texts(app)
+    assert "To be put right: **Images per class**." in texts(app)
     write_npz(file, train_labels=np.zeros(0))
-    assert "To be put right first: Images." in texts(chosen(app, epochs=3))
+    assert "To be put right: **File**." in texts(chosen(app, epochs=3))

@@ -48,6 +48,7 @@ def test_launch_says_what_each_of_several_values_trains_and_takes(open_page, mon
     monkeypatch.setattr(command, "run_colora", told)
     command._asked.clear()
     app.switch_page("pages/launch.py")
+    app.query_params["start"] = "quick-look"
     ran(app)
     app.text_input(key="launch.rank").set_value("1,2,4")
     trained, taken = (table.value for table in ran(app).table)
@@ -149,6 +150,7 @@ def test_launch_names_each_group_of_a_product_by_all_that_varies(open_page, monk
     monkeypatch.setattr(command, "run_colora", told)
     command._asked.clear()
     app.switch_page("pages/launch.py")
+    app.query_params["start"] = "quick-look"
     ran(app)
     vary(app, "image_size", "64, 96")
     app.text_input(key="launch.rank").set_value("1,2")
@@ -270,6 +272,7 @@ def test_of_several_groups_the_one_that_reaches_least_is_warned_of(open_page, mo
     monkeypatch.setattr(command, "run_colora", told)
     command._asked.clear()
     app.switch_page("pages/launch.py")
+    app.query_params["start"] = "quick-look"
     vary(ran(app), "pointwise_rank", "4, 8, none")
     assert "--vary=pointwise_rank=4,8,none" in app.code[0].value
     (warning,) = app.warning

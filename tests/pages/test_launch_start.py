@@ -18,9 +18,9 @@ from colora.distillation.leak_free import leak_free_cut
 from colora.distillation.scores import read_predictions
 from colora.runs.folder import Group
 from colora.settings.config import make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import PRESETS, QUICK_LOOK
 
-QUICK = PRESETS[0].title
+QUICK = QUICK_LOOK.title
 MEAN_NOTHING = "The figures mean nothing for patients."
 
 
@@ -55,7 +55,7 @@ def test_a_cut_is_named_with_its_group(open_page):
     assert start(app) == "Cut hard10 of group first"
     assert app.selectbox(key="launch-preset").options == [start(app), *(preset.title for preset in PRESETS)]
     said = texts(app)
-    assert f"The settings of first, on the cut hard10. {MEAN_NOTHING}" in said and PRESETS[0].about not in said
+    assert f"The settings of first, on the cut hard10. {MEAN_NOTHING}" in said and QUICK_LOOK.about not in said
     assert (app.text_input(key="launch.cut").value, app.text_input(key="launch-name").value) == ("hard10", "hard10")
 
 
@@ -69,7 +69,7 @@ def test_a_cut_of_a_check_brings_the_data_that_were_checked(open_page, runs, lea
     assert "The cut clean and the data that were checked; all else is as usual." in texts(app)
     state = app.session_state
     assert (state["launch.dataset"], state["launch.dataset.path"]) == ("npz", str(leak_free))
-    assert (state["launch.cut"], state["launch.image_size"], state["launch-seeds"]) == ("clean", 32, PRESETS[0].seeds)
+    assert (state["launch.cut"], state["launch.image_size"], state["launch-seeds"]) == ("clean", 32, QUICK_LOOK.seeds)
     said = texts(app)
     assert "Trains on 29 images: ONE 11, TWO 10, THREE 8, of the cut clean" in said
     rule = "leave out what validation or test have too, or nearly, and pictures under two labels"
@@ -95,13 +95,13 @@ def test_a_copy_of_real_images_is_not_said_to_mean_nothing(open_page):
 
 def test_what_was_changed_is_named_in_place_of_the_presets_values(open_page):
     app = open_page("launch")
-    assert start(app) == QUICK and f"{PRESETS[0].about} {MEAN_NOTHING}" in texts(app)
+    assert start(app) == QUICK and f"{QUICK_LOOK.about} {MEAN_NOTHING}" in texts(app)
     app.number_input(key="launch.epochs").set_value(3)
     app.text_input(key="launch.lr").set_value("0,02")
     app.text_input(key="launch-seeds").set_value("0-4")
     said = texts(ran(app))
     assert f"Changed since: Epochs, Learning rate, Random seeds. {MEAN_NOTHING}" in said
-    assert PRESETS[0].about not in said
+    assert QUICK_LOOK.about not in said
     app.selectbox(key="launch.dataset").set_value("folder")
     app.number_input(key="launch.batch_size").set_value(8)
     said = texts(ran(app))
@@ -113,7 +113,7 @@ def test_fields_set_back_are_not_changed(open_page):
     app.text_input(key="launch.lr").set_value("0.02")
     assert "Changed since: Learning rate." in texts(ran(app))
     app.text_input(key="launch.lr").set_value(" 0,010 ")
-    assert PRESETS[0].about in texts(ran(app))
+    assert QUICK_LOOK.about in texts(ran(app))
 
 
 def test_it_stays_named_after_a_visit_to_another_page_and_stands_in_the_address(open_page):
@@ -133,11 +133,11 @@ def test_a_preset_takes_the_place_of_a_cut(open_page):
     app = open_page("launch", clone="first", cut="hard10")
     app.selectbox(key="launch-preset").set_value(QUICK)
     ran(app)
-    assert start(app) == QUICK and PRESETS[0].about in texts(app)
+    assert start(app) == QUICK and QUICK_LOOK.about in texts(app)
     assert app.selectbox(key="launch-preset").options == [preset.title for preset in PRESETS]
     assert app.text_input(key="launch.cut").value == "" and not {"clone", "cut"} & set(app.query_params)
 
 
 def test_a_cut_that_is_not_there_leaves_the_form_and_says_so(open_page):
-    app = open_page("launch", clone="gone", cut="gone")
+    app = open_page("launch", clone="gone", cut="gone", start="quick-look")
     assert "No copy. There is no cut gone" in texts(app) and start(app) == QUICK

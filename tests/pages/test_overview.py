@@ -27,7 +27,7 @@ def enabled(app) -> list[str]:
 def test_empty_overview_says_what_to_do_first(open_page, tmp_path):
     app = open_page("overview", folder=tmp_path)
     assert "Nothing has been run yet" in texts(app)
-    assert [button.label for button in app.button] == ["Set up the quick look"]
+    assert [button.label for button in app.button] == ["Train on your own scans", "Set up the quick look"]
 
 
 @pytest.mark.parametrize("query", [{}, {"search": "first"}])

@@ -12,6 +12,7 @@ from small_data import striped_images, write_folder, write_leaky
 from pages.components.beside import Job, _take
 
 FOLDER = "A folder of your own"
+ALL_SETTINGS = {"with.ways": "All settings"}
 ASKED = "has 6 folders named as AMD1 ... NORMAL3: 2 classes (AMD, NORMAL) of 6 patients?"
 
 
@@ -71,9 +72,9 @@ def test_the_other_answer_makes_every_folder_a_class(open_page, eyes):
 
 
 def test_launch_asks_the_same_at_its_field(open_page, eyes):
-    app = open_page("launch", dataset=f"folder:{eyes}")
+    app = open_page("launch", dataset=f"folder:{eyes}", **ALL_SETTINGS)
     assert ASKED in texts(app)
-    assert "Arrangement of the folder" in app.info[0].value
+    assert "**Arrangement of the folder**" in texts(app)
     app.button(key="answer-layout-class-number").click()
     said = texts(ran(app))
     assert app.selectbox(key="launch.layout").value == "class-number"
@@ -122,7 +123,8 @@ def test_settings_stand_in_the_address_and_go_along_to_launch(open_page, tmp_pat
 
 def test_launch_takes_the_data_of_the_data_page_and_keeps_what_was_set(open_page, tmp_path):
     root = write_folder(tmp_path / "mine", patients=6, scans=1)
-    app = open_page("launch", dataset=f"folder:{root}", class_names="wet, dry, none", ignore_splits="true")
+    asked = {"dataset": f"folder:{root}", "class_names": "wet, dry, none", "ignore_splits": "true"}
+    app = open_page("launch", **asked, **ALL_SETTINGS)
     state = app.session_state
     assert app.selectbox(key="launch-preset").value == "Data: mine"
     assert (state["launch.backbone"], state["launch.epochs"]) == ("resnet18", 10)  # as in the preset for one's own
@@ -131,6 +133,8 @@ def test_launch_takes_the_data_of_the_data_page_and_keeps_what_was_set(open_page
     app.text_input(key="launch.class_names").set_value("")
     ran(app)
     assert app.query_params["dataset"] == f"folder:{root}" and app.session_state["launch.class_names"] == ""
+    for name in [name for name in app.query_params if name.startswith("with.")]:
+        del app.query_params[name]
     app.query_params["class_names"] = "a, b, c"  # another address is asked for
     ran(app)
     assert app.session_state["launch.class_names"] == "a, b, c" and app.session_state["launch.epochs"] == 3

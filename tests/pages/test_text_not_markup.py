@@ -33,12 +33,13 @@ CHOICES = ("pills", "radio", "segmented_control", "select_slider")  # whose opti
 COLUMNS = ("Column", "TextColumn", "NumberColumn", "ProgressColumn", "ButtonColumn", "MultiselectColumn")
 FORBIDDEN = ("write", "write_stream", "latex", "table", "toast", "tabs", "link_button", "menu_button", "chat_message",
              "MarkdownColumn", "LinkColumn")  # fmt: skip
-ELSEWHERE = {("shown", "progress"), ("self", "progress"), ("acting", "pressed"), ("fields", "draw")}  # not Streamlit's
+ELSEWHERE = {("shown", "progress"), ("self", "progress"), ("acting", "pressed"), ("fields", "draw"),
+             ("simple", "draw")}  # not Streamlit's
 SAFE = {  # write what they are given as it is, or nothing but numbers and words of the app
     "literal", "brief", "three", "size_text", "duration", "span", "compact", "amount", "progress_text", "free_room",
     "len", "sum", "min", "max", "int", "str.format", "counted", "counts_text", "config_checksum", "format_seeds",
     "chosen_on", "model_title", "method_title", "score_title", "spread_text", "says_reached", "label", "_label",
-    "tells_apart", "behind", "few_places", "split_label",
+    "tells_apart", "behind", "few_places", "split_label", "explains", "explained",
 }  # fmt: skip
 KEEPS = ("lower", "upper", "strip", "partition", "removeprefix", "removesuffix", "replace")  # no more than it was
 PASSED = "is given by those who call it, which are looked at"
@@ -92,7 +93,18 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/images/pictures.py": {PASSED: ["doing"]},
     "pages/components/images/scored.py": {NUMBER: ["about['state']"]},
     "pages/components/images/verdict_list.py": {NUMBER: ["first", "last", "added['added']", "added['known']"]},
-    "pages/components/launch/fields.py": {OWN: ["about.description"]},
+    "pages/components/launch/bar.py": {
+        "names of fields and groups, each literal": ["_listed(those, values)", "what"],
+    },
+    "pages/components/launch/questions.py": {"its names literal": ["asked"]},
+    "pages/components/launch/scans.py": {
+        OWN: ["st.segmented_control('Which scans?', options, key=KEY, required=True, label_visibility='collapsed', "
+              "on_change=_turned, persist_state='session')"],
+    },
+    "pages/components/launch/thorough.py": {
+        OWN: ["offered.each[name].says()", "_title"],
+        "its seeds literal": ["_own()"],
+    },
     "pages/components/launch/plan.py": {
         PASSED: ["doing"],
         NUMBER: ["seeds[0]", "dict.fromkeys((str(config.epochs) for config in configs))", "classes[0]", "seeds",
@@ -108,6 +120,7 @@ REVIEWED = {  # {file: {why: what is said there}}
         PASSED: ["label", "meaning", "doing"],
         NUMBER: ["str(run.seed)", "run.seed", "run.state", "run.status['epoch']", "run.status['epochs']"],
     },
+    "pages/components/picker/dialog.py": {PASSED: ["label"]},
     "pages/components/removed.py": {PASSED: ["rest"]},
     "pages/components/runs.py": {PASSED: ["what"], NUMBER: ["row['seed']"]},
     "pages/components/show.py": {
@@ -126,7 +139,10 @@ REVIEWED = {  # {file: {why: what is said there}}
                  "data['image_size']", "about['state']"],
         OWN: ["rule['says']"],
     },
-    "pages/launch.py": {OWN: ["names.get(field)"]},
+    "pages/launch.py": {
+        "its names literal": ["bar.will_run(names, len(seeds), each)"],
+        OWN: ["plan.show_estimate(estimating, configs, images, len(seeds))"],
+    },
     "pages/predict.py": {NUMBER: ["about['state']"]},
     "pages/components/predict/folder.py": {PASSED: ["label"]},
     "pages/components/predict/one_answer.py": {

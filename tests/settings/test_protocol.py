@@ -6,7 +6,7 @@ import pytest
 
 from colora.settings.catalog import BACKBONES
 from colora.settings.config import make_config
-from colora.settings.presets import PRESETS
+from colora.settings.presets import PRESETS, QUICK_LOOK
 from colora.settings.protocol import differences, open_points
 
 PAPER = {preset.name: preset for preset in PRESETS if preset.title.startswith("Paper")}
@@ -35,7 +35,7 @@ def test_the_papers_presets_depart_only_where_they_say_so(name):
 
 
 def test_departures_are_named():
-    quick = departs(PRESETS[0].values, seeds=3)
+    quick = departs(QUICK_LOOK.values, seeds=3)
     assert set(quick) == {
         "dataset",
         "weights",

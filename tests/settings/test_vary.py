@@ -260,7 +260,7 @@ def test_none_is_made_where_one_name_is_taken(tmp_path):
 
 @pytest.mark.parametrize("trouble", [UserError("The disk is full."), KeyboardInterrupt()])
 def test_none_is_left_where_something_comes_between_the_first_and_the_second(tmp_path, monkeypatch, capsys, trouble):
-    import colora.engines.launch
+    import colora.engines.groups
 
     made = []
 
@@ -270,8 +270,8 @@ def test_none_is_left_where_something_comes_between_the_first_and_the_second(tmp
         made.append(name)
         return create(runs_dir, name, *rest)
 
-    create = colora.engines.launch.create_group
-    monkeypatch.setattr(colora.engines.launch, "create_group", refuse)
+    create = colora.engines.groups.create_group
+    monkeypatch.setattr(colora.engines.groups, "create_group", refuse)
     code = main(["launch", "--name", "g", "--runs-dir", str(tmp_path), *FLAGS, "--vary", "lr=0.001,0.003"])
     told = {2: "The disk is full.", 130: "interrupted"}
     assert capsys.readouterr().err.strip() == f"colora launch: {told[code]}"

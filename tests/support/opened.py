@@ -28,6 +28,7 @@ COUNTS = {
     "deployed": 1_503_684,
     "layers": 10,
     "adapter_by_pointwise_rank": {"none": 92_288, "8": 23_680},
+    "weights_file": None,
 }
 MEASURED = {
     "device": "cpu",
@@ -48,7 +49,7 @@ MEASURED = {
     "idle_eval_seconds_per_image": 0.004,
     "others": 0.0,
 }
-ESTIMATE = {"slots": 1, "busy": None, "measured": MEASURED}
+ESTIMATE = {"slots": 1, "busy": None, "measured": MEASURED, "classes": 4, "at_once": 1}
 
 
 def told(arguments, timeout: float = 0) -> dict:
@@ -84,7 +85,7 @@ def open_page(monkeypatch, runs, stand_ins) -> Callable[..., AppTest]:
 
 def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest]:
     """`opened("monitor", "failed")` runs a page on a group; on another runs folder than `runs` with `folder`, with more
-    in its address with `query`."""
+    in its address with `query`. Launch is opened with the quick look and all settings, where `query` is empty."""
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr("pages.components.command.run_colora", told)
     for place in ("app_test", "local_script_runner"):
@@ -105,6 +106,7 @@ def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE_SECONDS).run()
         monkeypatch.setenv("COLORA_RUNS_DIR", str(folder))
         app.switch_page(f"pages/{page}.py")
+        query = ({"start": "quick-look"} if page == "launch" and not query else {}) | query
         for name, value in (({"group": group} if group else {}) | query).items():
             app.query_params[name] = value
         return ran(app)

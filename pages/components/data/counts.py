@@ -14,8 +14,9 @@ from colora.data.medmnist import on_disk
 from colora.data.samples import Samples, file_samples, medmnist_samples, npz_samples, phantom_samples
 from colora.results.resolving import MEANS, tells_apart
 from colora.runs.access import named_place
-from colora.settings.config import DATA_FIELDS, RunConfig
+from colora.settings.config import DATA_FIELDS, RunConfig, config_problems, make_config
 from colora.settings.medmnist_info import SIZES, known, stored_size
+from colora.system.errors import UserError
 from pages.components import show
 from pages.components.data import look
 from pages.components.data.look import FOLDER_SECONDS
@@ -38,6 +39,15 @@ def of_source(config: RunConfig) -> ClassCounts | None:
         return phantom_counts()
     found = look.at(config).found
     return found and found_counts(found, config)
+
+
+def counted_classes(values: dict[str, Any]) -> ClassCounts | None:
+    """The same of a form's values; None too where something is wrong with the data, which is said elsewhere."""
+    data = {field: values[field] for field in DATA_FIELDS}
+    try:
+        return None if config_problems(data) else of_source(make_config(data))
+    except UserError:
+        return None
 
 
 def of_set(name: str, data_dir: str | None, size: int | None = None) -> ClassCounts | None:

@@ -197,10 +197,13 @@ def show_briefly(found: Found, config: RunConfig) -> None:
     lines += [says_duplicates(found)] if found["duplicates"] else []
     lines += [says_not_read(found)] if found["not_read"]["n"] else []
     st.caption("  \n".join(map(show.literal, lines)))
-    warnings = found["warnings"]
+    asked = tuple(doubt["said"].removesuffix(".") for doubt in found.get("doubts", ()))  # at the field
+    warnings = [said for said in found["warnings"] if not (asked and said.startswith(asked))]
     folded = len(warnings) >= FOLDED_FROM or sum(map(len, warnings)) >= FOLDED_LETTERS
     show_warnings(leak(found), [] if folded else warnings)
-    if folded:
+    if not folded:
+        st.empty()  # each part in its own place: the page waits after this, and what moves would be there twice
+    else:
         many = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
         with st.expander(f"{many} about these data", icon=":material/warning:"):
             st.markdown("\n".join(f"- {show.literal(said)}" for said in warnings))

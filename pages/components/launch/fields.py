@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from colora.settings import glossary
 from colora.settings.catalog import BACKBONES, METHODS
 from colora.settings.medmnist_info import info, known, names
 from colora.settings.vary import optional
-from pages.components.launch import several
-from pages.components.launch.form import COMMAS, FIELDS, HERE, chosen, key, kind, separators
+from pages.components.launch import several, weights_asked
+from pages.components.launch.form import COMMAS, FIELDS, HERE, chosen, key, kind, read, separators
+from pages.components.picker.dialog import browse
 from pages.components.show import mark
 
 BASIC = (  # what nearly everyone sets, in the order of the form
@@ -152,7 +154,7 @@ def widget(field: str, place: str, placeholder: str | None = None, persist_state
     with a fraction are typed as text, since a browser's field for numbers drops the comma of "0,01" and makes it 1.
     """
     plain, about = kind(field), FIELDS[field]
-    common = {"label": label(field), "key": place, "help": about.description, "persist_state": persist_state}
+    common = {"label": label(field), "key": place, "help": explained(field), "persist_state": persist_state}
     if field in COMMAS:
         common["help"] += f" Several values with {separators(field)} make one group each."
         st.text_input(**common)
@@ -169,6 +171,11 @@ def widget(field: str, place: str, placeholder: str | None = None, persist_state
         st.text_input(placeholder="as the learning rate" if optional(field) else None, **common)
     else:
         st.text_input(placeholder="none" if optional(field) else None, **common)
+
+
+def explained(field: str, says: str = "") -> str:
+    """A field's tooltip: what it sets, and the word that it is about."""
+    return "\n\n".join(filter(None, (says or FIELDS[field].description, glossary.of_setting(field))))
 
 
 def _several(field: str) -> None:
@@ -197,7 +204,9 @@ def _dataset(field: str) -> None:
 
 def _dataset_path(field: str) -> None:
     name, about = SOURCE_PATHS[st.session_state[key(field)]]
-    st.text_input(name, key=key("dataset.path"), help=about, persist_state="session")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(name, key=key("dataset.path"), help=about, persist_state="session")
+        browse(st.session_state[key(field)], key("dataset.path"))
 
 
 def _backbone(field: str) -> None:
@@ -207,7 +216,7 @@ def _backbone(field: str) -> None:
         format_func=lambda name: BACKBONES[name].title,
         key=key(field),
         persist_state="session",
-        help="The pretrained network.",
+        help=explained(field, "The pretrained network."),
         on_change=_follow_backbone,
         args=(st.session_state[key(field)],),
     )
@@ -241,12 +250,16 @@ def _weights(field: str) -> None:
         key=key(field),
         filter_mode=None,
         persist_state="session",
-        help=FIELDS[field].description,
+        help=explained(field),
     )
 
 
 def _weights_path(field: str) -> None:
-    st.text_input("Weights file", key=key("weights.path"), persist_state="session", placeholder="weights.safetensors")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        place = key("weights.path")
+        st.text_input("Weights file", key=place, persist_state="session", placeholder="weights.safetensors")
+        browse("weights", place)
+    weights_asked.show_fits(read(), key)
 
 
 PARTS = {

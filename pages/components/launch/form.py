@@ -36,6 +36,7 @@ from colora.system.typed import (
     typed_whole_numbers,
 )
 from pages.components.data.downloads import Target, set_target, weights_target
+from pages.components.launch.weights_asked import weights_refused
 
 FIELDS = RunConfig.model_fields
 SECTIONS = tuple(dict.fromkeys(field.json_schema_extra["section"] for field in FIELDS.values()))
@@ -76,6 +77,13 @@ def put(field: str, value: Any) -> None:
         st.session_state[key("weights.path")] = "" if known else value
     else:
         st.session_state[key(field)] = in_widget(field, value)
+
+
+def typed() -> dict[str, Any]:
+    """{key in the session: what stands there} of all that a person can type or choose in the fields."""
+    places = [key(field) for field in FIELDS] + [key(f"{field}.several") for field in FIELDS]
+    places += [key("dataset.path"), key("backbone.cut"), key("weights.path"), CHOSEN]
+    return {place: st.session_state[place] for place in places if place in st.session_state}
 
 
 def in_widget(field: str, value: Any) -> Any:
@@ -254,6 +262,13 @@ def problems(values: Values, varied: Series) -> dict[str, str]:
     return found
 
 
+def wanting(values: Values) -> set[str]:
+    """The fields whose path nobody has typed yet: asked for, and no mistake."""
+    blank = {"dataset": values["dataset"].partition(":")[2], "weights": values["weights"]}
+    asked = {"dataset"} if values["dataset"].partition(":")[0] in WITH_PATH else set()
+    return {field for field in (asked | {"weights"}) - set(chosen()) if not bare(blank[field])}
+
+
 def _several_needed(field: str) -> str:
     if kind(field) in (int, float):
         return f"Numbers are needed here, with {separators(field)}."
@@ -293,8 +308,11 @@ def _files_missing(values: Values, wrong: set[str]) -> dict[str, str]:
             patient_expression(values["patient_pattern"])
         except UserError as error:
             missing["patient_pattern"] = without_name("patient_pattern", str(error))
-    if values["weights"] not in KNOWN_WEIGHTS and (said := _missing(values["weights"], folder=False)):
-        missing["weights"] = said
+    if values["weights"] not in KNOWN_WEIGHTS:
+        if said := _missing(values["weights"], folder=False):
+            missing["weights"] = said
+        elif not {"backbone", "weights"} & wrong and (refused := weights_refused(values)):
+            missing[refused.field] = without_name(refused.field, str(refused))
     return missing
 
 

@@ -16,28 +16,35 @@ FIELDS = {
 }
 
 
-def choose() -> tuple[list[str], str | None]:
-    """Draw the limits: what they add to the command, and what is wrong with them."""
-    typed = {field: bare(st.session_state.get(f"launch-{field}") or "") for field in FIELDS}
-    wrong = _wrong(typed)
-    with st.expander("Limits of a seed", expanded=any(typed.values()), icon=":material/timer_off:"):
+def problems() -> dict[str, str]:
+    """{field: sentence} of what is wrong with them."""
+    found = {}
+    for field, text in _typed().items():
+        try:
+            Limits(**{field: typed_number(text)} if text else {})
+        except UserError as error:
+            found[field] = str(error)
+        except ValueError as error:
+            found[field] = f"A limit is a number: {error}."
+    return found
+
+
+def flags() -> list[str]:
+    """What they add to the command."""
+    return [part for field, text in _typed().items() if text for part in (f"--{field.replace('_', '-')}", text)]
+
+
+def draw(found: dict[str, str]) -> None:
+    """The fields, folded away until one is used."""
+    with st.expander("Limits of a seed", expanded=any(_typed().values()), icon=":material/timer_off:"):
         grid = st.grid(2, min_column_width=140)
         for field, (label, about) in FIELDS.items():
             with grid.cell():
                 key = f"launch-{field}"
                 st.text_input(label, key=key, placeholder="none", help=about, persist_state="session")
-        if wrong:
-            show.say(wrong)
+                show.mark(found.get(field))
         st.caption("What a limit ends is *failed*, with that reason; *Resume* goes on after its last epoch.")
-    flags = [part for field, text in typed.items() if text for part in (f"--{field.replace('_', '-')}", text)]
-    return ([], wrong) if wrong else (flags, None)
 
 
-def _wrong(typed: dict[str, str]) -> str | None:
-    try:
-        Limits(**{field: typed_number(text) for field, text in typed.items() if text})
-    except UserError as error:
-        return str(error)
-    except ValueError as error:
-        return f"A limit is a number: {error}."
-    return None
+def _typed() -> dict[str, str]:
+    return {field: bare(st.session_state.get(f"launch-{field}") or "") for field in FIELDS}

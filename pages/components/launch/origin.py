@@ -1,8 +1,9 @@
 """What the Launch form was filled from: a preset, a group, or a cut of a group; and what was changed since.
 
 It lives in `st.session_state` beside the form's values, so that it outlasts a visit to another page. The address names
-a group and a cut (`?clone=GROUP&cut=NAME`), or data with their settings (`?dataset=folder:DIR&layout=classes`), for a
-reload and for whoever the address is sent to.
+a preset (`?start=quick-look`), a group and a cut (`?clone=GROUP&cut=NAME`), or data with their settings
+(`?dataset=folder:DIR&layout=classes`), for a reload and for whoever the address is sent to; what was changed since
+stands there too (`kept`).
 """
 
 from collections.abc import Callable
@@ -18,18 +19,18 @@ from colora.runs.folder import open_group
 from colora.runs.names import NAME
 from colora.settings.config import make_config
 from colora.settings.medmnist_info import names as medmnist_names
-from colora.settings.presets import PRESETS, Preset
+from colora.settings.presets import OWN_IMAGES, PRESETS, QUICK_LOOK, Preset
 from colora.settings.seeds import format_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists, shortened
 from pages.components import address, show
 from pages.components.data import carried
-from pages.components.launch import fields, form
+from pages.components.launch import fields, form, kept, thorough, ways
 from pages.components.runs import runs_dir
 
-ORIGIN, ASKED, ASKED_DATA = "launch-origin", "launch-asked", "launch-asked-data"
+ORIGIN, ASKED, ASKED_DATA, START = "launch-origin", "launch-asked", "launch-asked-data", "start"
 TITLES = {preset.title: preset for preset in PRESETS}
-OWN_DATA = next(preset for preset in PRESETS if preset.values["dataset"].startswith("folder:"))
+BY_NAME = {preset.name: preset for preset in PRESETS}
 SHOWN_CHANGES = 4
 Asked = tuple[str | None, str | None]  # a group and a cut, as the address names them
 
@@ -37,13 +38,14 @@ Asked = tuple[str | None, str | None]  # a group and a cut, as the address names
 @dataclass(frozen=True)
 class Origin:
     """`title` is what "Start from" shows; `about` holds as long as the form has the values that it was `filled` with;
-    `note` is what could not be taken over with a cut."""
+    `note` is what could not be taken over with a cut; `typed` is what stood in its widgets then (`kept.now`)."""
 
     title: str
     about: str
     asked: Asked = (None, None)
     note: str = ""
     filled: dict[str, Any] = field(default_factory=dict)
+    typed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def preset(self) -> Preset | None:
@@ -51,10 +53,11 @@ class Origin:
 
 
 def current() -> Origin:
-    """Of the form as it was filled last; that is first done here, from the first preset, where nothing else is asked
+    """Of the form as it was filled last; that is first done here, for one's own images, where nothing else is asked
     for."""
     if ORIGIN not in st.session_state:
-        from_preset(PRESETS[0])
+        ways.choose_for(OWN_IMAGES.name)
+        from_preset(OWN_IMAGES)
     return st.session_state[ORIGIN]
 
 
@@ -65,12 +68,24 @@ def free_name(name: str, groups: Callable[[str], list[str]] = lambda name: [name
 
 
 def from_preset(preset: Preset) -> None:
-    _fill(Origin(preset.title, preset.about), preset.values, preset.name, preset.seeds)
+    values = preset.values | ({"dataset": "folder:"} if preset is OWN_IMAGES else {})  # which one nobody has said yet
+    _fill(Origin(preset.title, preset.about), values, preset.name, preset.seeds)
+
+
+def name_start() -> None:
+    """In the address: the preset that the form was filled from, but for the usual one."""
+    address.drop(START)
+    if (preset := current().preset) and preset is not OWN_IMAGES:
+        address.put(START, preset.name)
 
 
 def from_address() -> None:
-    """Fill the form from the group and the cut, or the data, that the address names, once for each time that they are
-    asked for; what stands against it is said."""
+    """Fill the form from the preset, the group and the cut, or the data, that the address names, once for each time
+    that they are asked for; what stands against it is said."""
+    preset = BY_NAME.get(address.get(START) or "")
+    if preset and current().preset is not preset:
+        ways.choose_for(preset.name)
+        from_preset(preset)
     asked = address.get("clone") or None, address.get("cut") or None
     if any(asked) and st.session_state.get(ASKED) != asked:
         try:
@@ -108,12 +123,11 @@ def _take_data(values: dict[str, Any]) -> None:
     now = form.read()
     if all(now[field] == value for field, value in values.items()):
         return
-    if current().preset is PRESETS[0] and not changed(current()):
+    if current().preset is OWN_IMAGES and not changed(current()):
         kind, _, place = values["dataset"].partition(":")
-        about = f"The data of the Data page; all else as in the preset {OWN_DATA.title}."
-        _fill(
-            Origin(f"Data: {Path(place).name or kind}", about), OWN_DATA.values | values, OWN_DATA.name, OWN_DATA.seeds
-        )
+        about = f"The data of the Data page; all else as in the preset {OWN_IMAGES.title}."
+        title = f"Data: {Path(place).name or kind}"
+        _fill(Origin(title, about), OWN_IMAGES.values | values, OWN_IMAGES.name, OWN_IMAGES.seeds)
     else:
         for field, value in (values | {"cut": None}).items():
             form.put(field, value)
@@ -135,12 +149,13 @@ def _from_group(asked: Asked) -> None:
             raise
         cut = read_cut(runs_dir(), cut_name)
         values = {"image_size": cut.image_size} | dataset_of(cut)
-        seeds = format_seeds(cut.source.seeds) or PRESETS[0].seeds
+        seeds = format_seeds(cut.source.seeds) or QUICK_LOOK.seeds
         made = f"The group {cut.source.group}, from which the cut was made," if cut.source.group else "What was checked"
         note = (
             f"{made} cannot be read, so all but the cut and its image size is as usual: choose the network, and the "
             f"data where they are not {cut.data_source}. {error}"
         )
+    ways.choose_for(None)
     if not cut_name:
         origin = Origin(f"A copy of {name}", f"The settings of {name}.", asked)
         _fill(origin, values, name, seeds)
@@ -168,7 +183,7 @@ def _checked(cut_name: str) -> tuple[dict[str, Any], str]:
     """The settings of the data from whose check a cut was made, and usual seeds. Raises UserError for what are none."""
     cut = read_cut(runs_dir(), cut_name)
     found = make_config(cut.source.settings | {"image_size": cut.image_size}).model_dump()
-    return {name: found[name] for name in (*cut.source.settings, "image_size")}, PRESETS[0].seeds
+    return {name: found[name] for name in (*cut.source.settings, "image_size")}, QUICK_LOOK.seeds
 
 
 def dataset_of(cut: Cut) -> dict[str, str]:
@@ -179,8 +194,9 @@ def dataset_of(cut: Cut) -> dict[str, str]:
 
 def _fill(origin: Origin, values: dict[str, Any], name: str, seeds: str) -> None:
     form.fill(values)
+    thorough.forget()
     st.session_state["launch-name"], st.session_state["launch-seeds"] = free_name(name), seeds
-    st.session_state[ORIGIN] = replace(origin, filled=_values())
+    st.session_state[ORIGIN] = replace(origin, filled=_values(), typed=kept.now())
     st.session_state["launch-preset"] = origin.title
 
 
@@ -191,12 +207,15 @@ def _values() -> dict[str, Any]:
 
 
 def changed(origin: Origin) -> list[str]:
-    """The labels of the fields on the page that no longer have what they were filled with."""
-    now, plain = _values(), form.read()
+    """The labels of the fields on the page that no longer have what they were filled with; where a level decides, of
+    those that it leaves."""
+    now, plain, leveled = _values(), form.read(), thorough.by_level()
     return [
         "Random seeds" if name == "seeds" else fields.label(name)
         for name, value in now.items()
-        if value != origin.filled[name] and (name == "seeds" or form.applies(name, plain))
+        if value != origin.filled[name]
+        and (name == "seeds" or form.applies(name, plain))
+        and not (leveled and thorough.decides(name))
     ]
 
 

@@ -22,10 +22,10 @@ from colora.system.errors import UserError
 from colora.system.storage import size_text
 from colora.system.typed import number_text
 from colora.training.estimate import free_bytes
-from pages.components import show
-from pages.components.command import Answer, Unanswered, ask_again, model_questions
+from pages.components import picking, show
+from pages.components.command import Answer, Unanswered, ask_again, told
 from pages.components.data.downloads import free_room
-from pages.components.launch import fields, form
+from pages.components.launch import fields, form, weights_asked
 from pages.components.launch.taken import busy_now, taken, too_much
 from pages.components.runs import runs_dir
 
@@ -67,7 +67,8 @@ def show_amount(names: list[str], seeds: list[int], configs: Sequence[RunConfig]
     many = f"{len(seeds)} seeds, one after another" if len(seeds) > 1 else f"Seed {seeds[0]}"
     place = runs_dir() / names[0] if len(names) == 1 else runs_dir()
     epochs = " or ".join(dict.fromkeys(str(config.epochs) for config in configs))
-    st.caption(f"{many}, {epochs} epochs each, kept in {show.literal(place)}.")
+    each = f"{epochs} epoch{'s' * (epochs != '1')}{' each' * (len(seeds) > 1)}"
+    st.caption(f"{many}, {each}, kept in {show.literal(place)}.")
 
 
 def show_protocol(configs: dict[str, RunConfig], seeds: int) -> None:
@@ -103,22 +104,21 @@ def _value(value: Any) -> str:
     return number_text(value) if isinstance(value, float) else str(value)
 
 
-def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[Answer]:
-    """How much of the network is trained, counted on the built model in another process; returns the estimates, none of
-    a model that cannot be built."""
-    counting, estimating = model_questions(list(configs.values()), classes)
+def show_model(configs: dict[str, RunConfig], classes: Sequence[int], counting: list[Answer]) -> bool:
+    """How much of the network is trained, counted on the built model in another process; whether it can be built."""
+    st.markdown("**Parameters**")
     try:
         counts = _all_answers(counting, "params", "Counting …")
     except UserError as error:
         _cannot_be_built(error)
-        return []  # they would say the same
+        return False
     if counts is None:
-        return estimating
+        return True
     if any(weights != counts[0] for weights in counts):
         each_group(configs, [{"Trained": w["trainable"], "Finished network": w["deployed"]} for w in counts], compact)
         least = min(range(len(counts)), key=lambda i: 1.0 if (share := reached(counts[i])) is None else share)
         few_reached(counts[least], f"{list(configs)[least]}: ")
-        return estimating
+        return True
     weights = counts[0]
     grid = st.grid(2, min_column_width=130)
     grid.metric("Trained", compact(weights["trainable"]), help=f"{weights['trainable']:,} weights are trained.")
@@ -134,7 +134,7 @@ def show_model(configs: dict[str, RunConfig], classes: Sequence[int]) -> list[An
     if told := " ".join(filter(None, (says_trained(weights), says_by_pointwise_rank(by_rank)))):
         st.caption(show.literal(told))
     few_reached(weights)
-    return estimating
+    return True
 
 
 def few_reached(weights: dict[str, Any], whose: str = "") -> None:
@@ -154,15 +154,16 @@ def show_estimate(
     configs: dict[str, RunConfig],
     images: Sequence[tuple[ClassCounts | None, Cut | None]],
     seeds: int,
-) -> None:
-    """Time, memory and disk of all groups, as a few training steps in another process tell them; `images` of each."""
+) -> str | None:
+    """Time, memory and disk of all groups, as a few training steps in another process tell them; `images` of each.
+    Returns the time in words."""
     try:
         answers = _all_answers(estimating, "preflight", "Trying a training step …")
     except UserError as error:
         _cannot_be_built(error)
-        return
+        return None
     if not answers:
-        return
+        return None
     asked = zip(answers, configs.values(), images, strict=True)
     rows = [taken(one, config, *own) for one, config, own in asked]
     known, runs, device = all(row.seconds is not None for row in rows), seeds * len(rows), rows[0].device
@@ -203,6 +204,17 @@ def show_estimate(
         if lower := too_much(row, config, runs_dir()):
             what = f"{name} does" if name else "This does"
             show.say(f"{what} not fit into the memory that is free now: {lower}.", st.warning, ":material/memory:")
+    return total if known else None
+
+
+def wait_for(config: RunConfig, classes: int) -> bool:
+    """Until it is measured what these settings take, or cannot be; False where the page must not wait."""
+    while (asked := told(config, classes)) is not None and not asked.done():
+        if picking.is_open():
+            return False
+        st.empty()  # where the wait ends if someone goes on
+        wait([asked], POLL_SECONDS)
+    return asked is not None
 
 
 def _all_answers(asked: list[Answer], command: str, doing: str) -> list[dict[str, Any]] | None:
@@ -222,7 +234,10 @@ def _answer(asked: Answer, command: str, doing: str) -> dict[str, Any] | None:
     waiting = st.empty()
     while not asked.done():
         waiting.caption(doing)  # and where the wait ends if someone goes on typing or launches
+        if picking.is_open():  # what is clicked there waits for the page's script to end
+            return None
         wait([asked], POLL_SECONDS)
+        weights_asked.renew()
     waiting.empty()
     if asked.cancelled():
         st.rerun()  # another tab had asked the same and changed its mind

@@ -30,7 +30,7 @@ def choose(label: Callable[[str], str], values: form.Values, problem: Callable[[
             [field for field in FIELDS if field not in COMMAS],
             format_func=label,
             key=CHOSEN,
-            on_change=_begin,
+            on_change=begin,
             placeholder="Choose settings",
             persist_state="session",
             help="Each chosen setting takes several values in its own field, and every combination makes one group. "
@@ -40,7 +40,7 @@ def choose(label: Callable[[str], str], values: form.Values, problem: Callable[[
             problem(f"Not used by this launch, and left out: {', '.join(idle)}.")
 
 
-def _begin() -> None:
+def begin() -> None:
     """A setting that was just chosen starts from the value that it had; one that no longer is forgets its values."""
     for field in FIELDS:
         place = key(f"{field}.several")

@@ -6,24 +6,29 @@ import streamlit as st
 
 from colora.data.cuts import list_cuts
 from colora.data.folds import check_seeds
-from colora.runs.names import NAME
+from colora.runs.names import NAME, RULE
 from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare, exists
-from pages.components import address, show
-from pages.components.launch import form, origin
+from pages.components import address, cluster, show
+from pages.components.launch import form, kept, limits, origin
 from pages.components.launch.origin import TITLES, free_name
 from pages.components.runs import runs_dir
 
 
-def choose_start() -> None:
-    """What the form was filled from, and the presets; taking one fills the whole form. The address may name a group to
-    copy, and a cut to train on."""
+def fill() -> None:
+    """Before anything of the form is drawn: what the address asks for, a preset, a group to copy, a cut to train on,
+    and what was typed."""
     origin.current()
-    if st.session_state.pop("launched", False):
-        name = bare(st.session_state["launch-name"])
-        st.session_state["launch-name"] = free_name(name, form.group_names)
     origin.from_address()
+    origin.name_start()
+    kept.take(origin.current().typed)
+    if st.session_state.pop("launched", False):
+        st.session_state["launch-name"] = free_name(name(), form.group_names)
+
+
+def choose_start() -> None:
+    """What the form was filled from, and the presets; taking one fills the whole form."""
     filled = origin.current()
     st.session_state["launch-preset"] = filled.title
     st.selectbox(
@@ -43,32 +48,46 @@ def _chosen() -> None:
     if preset := TITLES.get(st.session_state["launch-preset"]):
         origin.from_preset(preset)
         address.drop("clone", "cut")
+        origin.name_start()
 
 
 def problems(values: form.Values, varied: form.Series) -> dict[str, str]:
     """{"name", "seeds", "cut": sentence} of what is wrong beside the settings' own mistakes."""
-    found, name = {}, bare(st.session_state["launch-name"])
-    names = form.group_names(name)
+    found, named = {}, name()
+    names = form.group_names(named)
     taken = [group for group in names if exists(runs_dir() / group)]
     if not all(NAME.fullmatch(group) for group in names):
-        found["name"] = (
-            "Use up to 80 letters, digits, dots, dashes and underscores, beginning with a letter or a digit; no spaces."
-        )
+        found["name"] = f"{RULE[0].upper()}{RULE[1:]}."
     elif taken:
-        free = free_name(name, form.group_names)
+        free = free_name(named, form.group_names)
         found["name"] = f"A group named '{taken[0]}' exists already; '{free}' is free."
     else:
-        found |= form.name_too_long(name, values, varied)
+        found |= form.name_too_long(named, values, varied)
     try:
         seeds = parse_seeds(st.session_state["launch-seeds"])
     except UserError as error:
         found["seeds"] = str(error)
     else:
         found |= _folds_problem(seeds, [one["folds"] for one in form.each_group(values, varied)])
+    if not cluster.chosen():  # which has a time limit of its own
+        found |= limits.problems()
     preset = origin.current().preset
     if preset and preset.distilled and not st.session_state[form.key("cut")].strip():
         found["cut"] = _cut_wanted()
     return found
+
+
+def name() -> str:
+    """As it is meant: nobody sees how many spaces stand between two words."""
+    return " ".join(bare(st.session_state["launch-name"]).split())
+
+
+def seeds() -> int:
+    """How many are asked for; one where that cannot be read, which `problems` says."""
+    try:
+        return len(parse_seeds(st.session_state["launch-seeds"]))
+    except UserError:
+        return 1
 
 
 def _folds_problem(seeds: list[int], several: list[Any]) -> dict[str, str]:
@@ -79,6 +98,13 @@ def _folds_problem(seeds: list[int], several: list[Any]) -> dict[str, str]:
     except UserError as error:
         return {"folds": str(error)}
     return {}
+
+
+def wanting(values: form.Values) -> set[str]:
+    """What is still to be said, and no mistake: a path that nobody has typed, the cut of a preset that needs one."""
+    preset = origin.current().preset
+    needs_cut = preset and preset.distilled and not bare(st.session_state[form.key("cut")])
+    return form.wanting(values) | ({"cut"} if needs_cut else set())
 
 
 def _cut_wanted() -> str:

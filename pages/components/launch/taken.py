@@ -54,7 +54,7 @@ def taken(answer: dict[str, Any], config: RunConfig, classes: ClassCounts | None
 def with_free_memory(tried: Trial) -> Trial:
     """Of a GPU with the memory that is free now, where the driver tells it: an answer may be hours old."""
     gpu = gpu_of(tried.device) if tried.gpu_bytes is not None else None
-    return replace(tried, gpu_free_bytes=gpu.memory - gpu.memory_used) if gpu else tried
+    return replace(tried, gpu_free_bytes=min(gpu.memory - gpu.memory_used, tried.gpu_bytes)) if gpu else tried
 
 
 def gpu_of(device: str) -> Gpu | None:

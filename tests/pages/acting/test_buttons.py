@@ -12,6 +12,7 @@ from pressing import ON_MONITOR, ON_OVERVIEW
 from colora.settings.access import ACTIONS
 
 HARMLESS = {
+    "Train on your own scans": "only leads to another page",
     "Set up the quick look": "only leads to another page",
     "refresh": "draws the page anew",
     "clear": "takes filters away",
@@ -29,6 +30,10 @@ HARMLESS = {
     "look-again": "asks the models again",
     "look-open-{number}": "leads to that image, large",
     "answer-{field}-{value}": "fills a field of the form it stands in",
+    "instead-{one.instead}": "fills a field of the form it stands in",
+    "instead-patients": "fills a field of the form it stands in",
+    "Take that setting back": "fills a field of the form it stands in",
+    "meant-{field}": "answers a question of the form it stands in",
     "again-{command}": "asks once more what a model takes",
     "show-anew": "draws the page anew",
     "sign-in-{name}": "leads to where one signs in",
@@ -41,6 +46,18 @@ HARMLESS = {
     "stop-folder": "ends what predicts a folder",
     "seen-test": "takes away what was said",
     "stop-features": "ends what makes a group known",
+    "stop-upload": "ends what this tab brings in",
+    "keep-upload": "closes the dialog",
+    "browse-{key}": "opens the picker of a path",
+    "picker-place-{number}": "leads to another folder of the picker",
+    "picker-up": "leads to another folder of the picker",
+    "picker-above-{number}": "leads to another folder of the picker",
+    "picker-into-{number}": "leads to another folder of the picker",
+    "picker-previous": "turns over the picker's list",
+    "picker-next": "turns over the picker's list",
+    "picker-cancel": "closes the picker",
+    "picker-take-{which}": "fills a field of the form it stands in",
+    "take-fit-{fit['spec']}": "fills a field of the form it stands in",
     "verdict-import": "adds to the reader's own verdicts, whatever the group",
 }
 WIDGETS = ("button", "form_submit_button", "chat_input", "data_editor")
@@ -82,6 +99,7 @@ def test_every_button_that_acts_is_pressed_here():
     pressed |= {"start-{target.id}", "cancel-{transfer.id}"}
     pressed |= {"features", "predict-folder"}  # in pages/predict
     pressed |= {"test", "stop-test", "remove-test", "undo-test"}  # in pages/test_external
+    pressed |= {"remove-upload-{upload.name}", "confirm-remove-upload", "undo-upload"}  # in pages/test_uploading
     pressed |= {"add-columns"}  # in pages/test_subgroups
     assert acting_keys() == pressed
 
