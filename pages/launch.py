@@ -183,7 +183,7 @@ def review(
         if "dataset" in start.wanting(values):
             st.caption("Which images train, and how long it takes, stands here once the scans are known.")
     wanting = start.wanting(values) & found.keys()
-    still = {one.field for one in asked if one.open}
+    still = [one.field for one in asked if one.open]
     with one_of(2, 0 if found or still else 1):
         if found or still:
             bar.stands_in_the_way(sorted(wanting), [field for field in found if field not in wanting], still, values)

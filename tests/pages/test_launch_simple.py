@@ -105,6 +105,17 @@ def test_all_settings_are_the_same_state_and_what_is_changed_there_is_kept(launc
     assert ran(app).session_state["launch.lr"] == "0.003"
 
 
+def test_all_settings_of_a_level_survive_a_reload(launch, scans):
+    app = on_this_computer(launch(), scans)
+    words(app)
+    assert app.session_state["launch.image_size"] == 224 and app.session_state[LEVEL] == "good"
+    again = launch(**{name: "".join(app.query_params[name]) for name in app.query_params if name != "start"})
+    assert again.segmented_control(key=WAYS).value == "All settings"
+    assert (again.session_state["launch.image_size"], again.session_state[LEVEL]) == (224, "good")
+    again.segmented_control(key=WAYS).set_value("Simple")
+    assert ran(again).radio(key=LEVEL).value == "good"
+
+
 def test_a_folder_one_level_too_high_is_asked_about(launch, tmp_path):
     for name, count in (("sample/CNV", 60), ("sample/DME", 60), ("volumes", 2)):
         for number in range(count):

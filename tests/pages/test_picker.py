@@ -66,7 +66,7 @@ def test_a_folder_is_found_by_what_it_holds_and_taken(open_page, home):
     app = opened(open_page)
     said = texts(app)
     assert "4 images, in no sub-folder" in said and "5 images: CNV 3, DME 2" in said
-    assert list(picker(app).values())[:2] == ["home", "Up"]
+    assert list(picker(app).values())[:2] == ["Home", "Up"]
     app = pressed(app, "picker-into-1")
     assert app.session_state["picker"].where == home / "oct"
     assert "3 images, in no sub-folder" in texts(app)

@@ -1,6 +1,6 @@
 """The bar at the bottom of the Launch form, always in view: what will run and the button, or what stands in the way."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import streamlit as st
@@ -37,7 +37,9 @@ def name_of(field: str, values: form.Values) -> str:
     return OTHERS.get(field) or fields.label(field)
 
 
-def stands_in_the_way(wanting: Iterable[str], wrong: Iterable[str], asked: Iterable[str], values: form.Values) -> None:
+def stands_in_the_way(
+    wanting: Collection[str], wrong: Collection[str], asked: Collection[str], values: form.Values
+) -> None:
     """What is still to be said, put right, or answered, and a button that cannot be pressed yet."""
     says, button = place()
     parts = {"Still to be said": wanting, "To be put right": wrong, "To be answered": asked}
@@ -78,5 +80,5 @@ def _as_typed() -> dict[str, Any]:
     return {part: value for part, value in kept.now().items() if not (leveled and thorough.decides(part))}
 
 
-def _listed(those: Iterable[str], values: form.Values) -> str:
+def _listed(those: Collection[str], values: form.Values) -> str:
     return ", ".join(dict.fromkeys(f"**{show.literal(name_of(field, values))}**" for field in those))

@@ -22,7 +22,6 @@ from pages.components.launch import fields, form, several, thorough, ways
 WITH, OPENED = "with.", "launch-opened"
 OTHERS = ("name", "seeds", "max_silence", "max_hours", "level", "ways", "from")  # beside the settings: "launch-..."
 OFFERED = {"level": (*LEVELS, ways.OWN), "ways": (ways.SIMPLE, ways.ALL), "from": ways.FROM}
-USUAL = {"level": "good"}  # of what no start fills
 WHOLE = re.compile(r"-?\d{1,16}", re.ASCII)
 LONGEST = 2_000  # letters of one part: longer ones are kept in the session alone
 
@@ -37,10 +36,11 @@ def keep(filled: dict[str, Any]) -> None:
     """Into the address what is not as it was `filled`, but for what the chosen level decides; told at once, since the
     page goes on drawing for seconds."""
     address.drop(*_parts())
+    usual = {"level": "good"} if ways.simple() else {}  # as whoever comes without an address finds it
     for part, value in now().items():
         text = value if isinstance(value, str) else json.dumps(value)
         decided = thorough.by_level() and thorough.decides(part)
-        if not decided and value != filled.get(part, USUAL.get(part, "")) and len(text) <= LONGEST:
+        if not decided and value != filled.get(part, usual.get(part, "")) and len(text) <= LONGEST:
             address.put(f"{WITH}{part}", text)
     address.tell()
 

@@ -21,7 +21,7 @@ from colora.system.typed import is_dir, visible
 from pages.components import picking, show
 from pages.components.beside import Job
 from pages.components.picker import counted, fits
-from pages.components.picker.places import PICKS_FOLDERS, beginning, places
+from pages.components.picker.places import PICKS_FOLDERS, beginning, places, title_of
 from pages.components.picking import Picker
 
 ROWS = 20  # entries at a time
@@ -79,7 +79,7 @@ def _place(number: int, place: Path) -> None:
     """One to begin at; a root that is not there is said to be so."""
     there = is_dir(place)
     st.button(
-        show.brief(_said(place.name or str(place))),
+        show.brief(_said(title_of(place))),
         key=f"picker-place-{number}",
         icon=":material/home_storage:" if there else ":material/error:",
         on_click=picking.go,

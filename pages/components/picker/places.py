@@ -29,6 +29,16 @@ def places(kind: str) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def title_of(place: Path) -> str:
+    """What a place to begin at is called."""
+    if place == uploads_folder(runs_dir()):
+        return "Brought in"
+    with suppress(UserError):  # an account without a home
+        if data_roots() is None and place == at_home("~"):
+            return "Home"
+    return place.name or str(place)
+
+
 def earlier(kind: str) -> list[Path]:
     """The folders in which earlier groups had their data, or their file of weights; the newest first."""
     found: dict[Path, None] = {}
