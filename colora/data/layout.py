@@ -29,7 +29,6 @@ from colora.system.errors import UserError
 
 SMALL = 0.02  # a class with a smaller share of the images may be no class
 SMALL_OF_MANY = 0.2  # or, of many classes, one with so much less than an even share
-LIKE_PATIENTS = 6  # sub-folders in a class: fewer are hardly patients, of which every split needs some
 MOST_TOLD = 20  # folders in a sentence
 COPY = re.compile(  # as Windows, macOS and browsers name one
     r"(?P<of>.+?)(?: - copy| - kopie| copy| kopie| ?\(\d+\))(?: ?\(?\d+\)?)?|(?:copy of|kopie von) (?P<end>.+)",
@@ -256,7 +255,7 @@ def _doubts(names: list[str], labels: np.ndarray, parts: list[Part], patients: P
             f"The images of {name} lie in its sub-folders ({some}), which are all taken as this class. "
             "If these are the classes, choose the folder they lie in.",
             folder_of[name],
-            LAST_FOLDER if patients.ids is None and len(inner) >= LIKE_PATIENTS else "",
+            LAST_FOLDER if patients.ids is None else "",
         )
     if (more := len(told) - MOST_EXAMPLES) > 0:
         yield Doubt(f"So do those of {more:,} more classes.")
