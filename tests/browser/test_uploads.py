@@ -41,7 +41,8 @@ def test_a_zip_and_a_folder_come_in_by_the_data_page(page, tmp_path):
 
         page.get_by_text("A folder", exact=True).click()
         page.get_by_text("Choose it with the button").first.wait_for()
-        page.locator("input[type=file]").set_input_files(tmp_path / "clinic")
+        idle(page)
+        page.locator("input[type=file][webkitdirectory]").set_input_files(tmp_path / "clinic")
         page.get_by_text("15 images in 3 folders (AMD, DME, NORMAL)").first.wait_for()
         idle(page)
         there = {str(path.relative_to(place.parent)) for path in place.parent.rglob("*.png")}
