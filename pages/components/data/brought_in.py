@@ -3,10 +3,10 @@
 import streamlit as st
 
 from colora.data.uploads.kept import Upload, groups_on, list_uploads, remove_upload
-from colora.runs.trash import Entry, put_back
+from colora.runs.trash import Entry
 from colora.system.errors import UserError
 from colora.system.storage import size_text
-from pages.components import acting, show
+from pages.components import acting, show, undo
 from pages.components.data import carried
 from pages.components.data.downloads import Shown
 from pages.components.data.uploading import drop, incoming_key
@@ -104,17 +104,11 @@ def _remove(upload: Upload) -> None:
 
 def undo_removal() -> None:
     """That scans were taken away in this tab, and the way back."""
-    entry = st.session_state.get(REMOVED)
-    if entry is None or not entry.path.exists():
+    if (entry := undo.removed(REMOVED)) is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(f"The scans **{show.literal(entry.own_name)}** are in the trash.", icon=":material/delete:")
-        if acting.button("Undo", [entry], "undo-upload", UPLOADS, needs="put-back", icon=":material/undo:"):
-            try:
-                back = put_back(runs_dir(), entry)
-            except UserError as error:
-                show.say(error)
-            else:
-                del st.session_state[REMOVED]
-                st.session_state[NEXT] = str(back)
-                st.rerun()
+        pressed = acting.button("Undo", [entry], "undo-upload", UPLOADS, needs="put-back", icon=":material/undo:")
+        if pressed and (back := undo.take_back(REMOVED, entry)):
+            st.session_state[NEXT] = str(back)
+            st.rerun()

@@ -6,11 +6,11 @@ import streamlit as st
 from colora.data.cuts import Cut, list_cuts, read_cut, remove_cut
 from colora.distillation.comparison import ANOTHER_PREFIX, FULL_LR, Plan, plan_comparison
 from colora.runs.folder import Group, open_group
-from colora.runs.trash import Entry, put_back
+from colora.runs.trash import Entry
 from colora.settings.seeds import parse_seeds
 from colora.system.errors import UserError
 from colora.system.typed import bare
-from pages.components import acting, address, command, show
+from pages.components import acting, address, command, show, undo
 from pages.components.decimals import needed
 from pages.components.launch.origin import ask_anew
 from pages.components.runs import Shown, runs_dir, summary
@@ -131,20 +131,14 @@ def remove(cut: Cut) -> None:
 
 
 def undo_removal() -> None:
-    entry = st.session_state.get("removed-cut")
-    if entry is None or not entry.path.exists():
+    if (entry := undo.removed("removed-cut")) is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(f"The cut **{show.literal(entry.own_name)}** is in the trash.", icon=":material/delete:")
-        if acting.button("Undo", [entry], "undo-cut", CUTS, needs="put-back", icon=":material/undo:"):
-            try:
-                put_back(runs_dir(), entry)
-            except UserError as error:
-                show.say(error)
-            else:
-                del st.session_state["removed-cut"]
-                st.session_state["cut"] = entry.own_name
-                st.rerun()
+        pressed = acting.button("Undo", [entry], "undo-cut", CUTS, needs="put-back", icon=":material/undo:")
+        if pressed and undo.take_back("removed-cut", entry):
+            st.session_state["cut"] = entry.own_name
+            st.rerun()
 
 
 def train_on(cut: Cut) -> None:

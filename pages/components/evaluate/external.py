@@ -6,10 +6,9 @@ import streamlit as st
 
 from colora.runs.external import ExternalTest, external_test, remove_external, says_untested
 from colora.runs.folder import Group
-from colora.runs.trash import Entry, put_back
+from colora.runs.trash import Entry
 from colora.system.errors import UserError
-from pages.components import acting, show
-from pages.components.runs import runs_dir
+from pages.components import acting, show, undo
 
 REMOVED = "removed-test"
 TO_SPLIT = "to-split"
@@ -57,18 +56,13 @@ def remove(test: ExternalTest) -> None:
 
 def undo_removal(group: Group) -> None:
     """That a test of this group was taken away in this tab, and the way back."""
-    entry = st.session_state.get(REMOVED)
-    if entry is None or entry.group != group.name or not entry.path.exists():
+    entry = undo.removed(REMOVED)
+    if entry is None or entry.group != group.name:
         return
     title = f"{entry.title[0].upper()}{entry.title[1:]}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(f"**{show.literal(title)}** is in the trash.", icon=":material/delete:")
-        if acting.button("Undo", [entry], "undo-test", needs="put-back", icon=":material/undo:"):
-            try:
-                back = put_back(runs_dir(), entry)
-            except UserError as error:
-                show.say(error)
-            else:
-                del st.session_state[REMOVED]
-                st.session_state[TO_SPLIT] = f"external/{back.name}"
-                st.rerun()
+        pressed = acting.button("Undo", [entry], "undo-test", needs="put-back", icon=":material/undo:")
+        if pressed and (back := undo.take_back(REMOVED, entry)):
+            st.session_state[TO_SPLIT] = f"external/{back.name}"
+            st.rerun()
