@@ -50,13 +50,7 @@ EACH_GROUP_SECONDS = 120  # how long a launch may take, for each group
 def group_fields(found: dict[str, str], below: Below) -> None:
     grid = st.grid(2, min_column_width=240)
     with grid.cell():
-        st.text_input(
-            "Name",
-            key="launch-name",
-            help=f"The name of this group of runs, and of its folder.\n\n{explains('group')}",
-            persist_state="session",
-        )
-        fields.mark(found.get("name"))
+        fields.launch_name("Name", "The name of this group of runs, and of its folder.", found)
     with grid.cell():
         st.text_input(
             "Random seeds",

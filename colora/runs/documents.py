@@ -268,14 +268,6 @@ class NotRead(TypedDict):
     examples: dict[Text, list[Text]]
 
 
-class Doubt(TypedDict):
-    """data.catalogue.Doubt."""
-
-    said: Text
-    instead: Text
-    patient_pattern: Text
-
-
 class DataCheck(TypedDict):
     """data.json of a group, and what `colora data check --json` prints: the data as they were before training."""
 
@@ -288,7 +280,7 @@ class DataCheck(TypedDict):
     duplicates: Duplicates | None
     not_read: NotRead
     warnings: list[Text]
-    doubts: NotRequired[list[Doubt]]  # not of groups that are older
+    doubts: NotRequired[list[dict[Text, Text]]]  # data.catalogue.Doubt; not of groups that are older
     checksum: NotRequired[Text | None]
 
 

@@ -5,21 +5,10 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from opened import COUNTS, ESTIMATE, MEASURED, ROOT, ran, texts
+from opened import COUNTS, ESTIMATE, MEASURED, ran, texts
 
 from colora.system.devices import Gpu, Machine
 from colora.system.errors import UserError
-
-
-@pytest.fixture
-def command(monkeypatch):
-    """pages.components.command with no answers so far, before a page's tests put something else in its place."""
-    monkeypatch.syspath_prepend(str(ROOT))
-    from pages.components import command
-
-    command._asked.clear()
-    yield command
-    command._asked.clear()
 
 
 def metrics(app) -> dict[str, str]:

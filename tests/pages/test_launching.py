@@ -50,17 +50,6 @@ def begun(monkeypatch) -> list[Path]:
 
 
 @pytest.fixture
-def command(monkeypatch):
-    """pages.components.command with no answers so far."""
-    monkeypatch.syspath_prepend(str(ROOT))
-    from pages.components import command
-
-    command._asked.clear()
-    yield command
-    command._asked.clear()
-
-
-@pytest.fixture
 def form(monkeypatch, tmp_path, command, begun) -> Callable:
     """The Launch page over a runs folder of its own."""
     page_of = opener(monkeypatch, tmp_path / "runs")

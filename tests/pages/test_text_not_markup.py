@@ -25,7 +25,7 @@ OURS = {  # which say what they are given, and where: so those who call them are
     "sheet": (7,), "do": (0,), "_share": (1, 3), "_amount": (1, 4), "chosen_group": (0,), "found_group": (0,),
     "own_samples": (2,), "show_counts": (2,), "_with_bar": (1,), "_answer": (2,), "_all_answers": (2,), "_bound": (1,),
     "_one_or_none": (1,), "choose_score": (1,), "draw": (1,), "button": (0,),
-    "spread_card": (1, 2), "interval_card": (1, 2),
+    "spread_card": (1, 2), "interval_card": (1, 2), "launch_name": (0, 1),
 }  # fmt: skip
 NAMED = {"body", "title", "label", "help", "text", "caption", "captions", "meaning", "says", "value"}
 NOT_READ = {"text_input": {"value"}, "number_input": {"value"}, "text_area": {"value"}, "slider": {"value"}}
@@ -93,6 +93,7 @@ REVIEWED = {  # {file: {why: what is said there}}
     "pages/components/images/pictures.py": {PASSED: ["doing"]},
     "pages/components/images/scored.py": {NUMBER: ["about['state']"]},
     "pages/components/images/verdict_list.py": {NUMBER: ["first", "last", "added['added']", "added['known']"]},
+    "pages/components/launch/fields.py": {PASSED: ["label", "says"]},
     "pages/components/launch/bar.py": {
         "names of fields and groups, each literal": ["_listed(those, values)", "what"],
     },

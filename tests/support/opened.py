@@ -83,6 +83,17 @@ def open_page(monkeypatch, runs, stand_ins) -> Callable[..., AppTest]:
     return opener(monkeypatch, runs)
 
 
+@pytest.fixture
+def command(monkeypatch):
+    """pages.components.command with no answers so far, before a page's tests put something else in its place."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from pages.components import command
+
+    command._asked.clear()
+    yield command
+    command._asked.clear()
+
+
 def opener(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., AppTest]:
     """`opened("monitor", "failed")` runs a page on a group; on another runs folder than `runs` with `folder`, with more
     in its address with `query`. Launch is opened with the quick look and all settings, where `query` is empty."""

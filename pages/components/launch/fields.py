@@ -173,6 +173,13 @@ def widget(field: str, place: str, placeholder: str | None = None, persist_state
         st.text_input(placeholder="none" if optional(field) else None, **common)
 
 
+def launch_name(label: str, says: str, found: dict[str, str]) -> None:
+    """The field of what the launch is called, on either form."""
+    about = f"{says}\n\n{glossary.explains('group')}"
+    st.text_input(label, key="launch-name", help=about, persist_state="session")
+    mark(found.get("name"))
+
+
 def explained(field: str, says: str = "") -> str:
     """A field's tooltip: what it sets, and the word that it is about."""
     return "\n\n".join(filter(None, (says or FIELDS[field].description, glossary.of_setting(field))))

@@ -7,7 +7,6 @@ from pathlib import PurePath
 import streamlit as st
 
 from colora.data.uploads.names import name_of
-from colora.settings.glossary import explains
 from pages.components.data import carried, counts
 from pages.components.data.downloads import Shown
 from pages.components.launch import bar, fields, form, origin, scans, thorough
@@ -38,7 +37,7 @@ def draw(
     scans.choose(values, shown)
     if "dataset" not in form.wanting(values):
         below.get("dataset", fields.mark)(_by_name(found.get("dataset"), values["dataset"]))
-    name(found)
+    fields.launch_name("What is it called?", "The name under which you find it again.", found)
     thorough.choose(offered)
     for field in dict.fromkeys([*found, *below]):
         if field not in ("dataset", "name"):
@@ -54,17 +53,6 @@ def _by_name(said: str | None, dataset: str) -> str | None:
     """A sentence about what was brought in: by its name, and not by its place on the server."""
     place = dataset.partition(":")[2]
     return said.replace(place, PurePath(place).name) if said and dataset in scans.uploads() else said
-
-
-def name(found: dict[str, str]) -> None:
-    """What the training is called."""
-    st.text_input(
-        "What is it called?",
-        key="launch-name",
-        help=f"The name under which you find it again.\n\n{explains('group')}",
-        persist_state="session",
-    )
-    fields.mark(found.get("name"))
 
 
 def follow(values: form.Values) -> None:
